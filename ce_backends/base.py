@@ -1,0 +1,169 @@
+"""The contract between the agent and every computing element.
+
+A backend is any object with these methods; there is no base class. It knows nothing of DIRAC's services.
+Methods are synchronous and return at once; none waits for a payload.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+
+class TaskState(StrEnum):
+    """Where a task stands. Absence from a batch system's answer is Unknown, never an end."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    DONE = "Done"  # the script ended and its exit code is known, whatever that code is
+    FAILED = "Failed"  # the task ended without an exit code of its own: killed, lost node, time limit
+    ABORTED = "Aborted"  # ended on our own request or before it began
+    UNKNOWN = "Unknown"  # no answer about this task: ask again
+
+    @property
+    def is_final(self) -> bool:
+        """True when the task will not change any more."""
+        return self in (TaskState.DONE, TaskState.FAILED, TaskState.ABORTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """What the agent gives a CE for one job.
+
+    Attributes:
+        stamp: 32 hexadecimal digits chosen and journalled before submission; the task is found again by it.
+        script: POSIX sh text, run in the task's own empty work directory after `inputs` were put there.
+        inputs: local files and directories, put into the work directory under their own names.
+        outputs: glob patterns, relative to the work directory, of what `fetch` brings back.
+        environment: exactly these variables are given to the script, beside PATH, HOME, TMPDIR when absent here.
+        processors: how many processors the task holds.
+        processor_ids: which ones, as the kernel numbers them; empty where the batch system chooses.
+        memory_mb: limit in MB (10^6 bytes), 0 for none.
+        gpus: device ids the task holds.
+        wall_s: limit in seconds, 0 for none.
+        credential: the payload's own proxy or token file, never the pilot's.
+    """
+
+    stamp: str
+    script: str
+    inputs: Sequence[Path] = ()
+    outputs: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    processors: int = 1
+    processor_ids: Sequence[int] = ()
+    memory_mb: int = 0
+    gpus: Sequence[str] = ()
+    wall_s: int = 0
+    credential: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The CE has the task and will run it."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The CE will never run this task; others may be accepted."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """No answer: the task may be queued. Call `find` before anything else."""
+
+    reason: str
+
+
+Submission = Accepted | Rejected | Uncertain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What an ended task used; None where the backend cannot tell."""
+
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    memory_peak_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStatus:
+    """The CE's word on one task.
+
+    Attributes:
+        state: where it stands.
+        native: the batch system's own word, for logs.
+        reason: one sentence when there is more to say (hold reason, limit hit, signal).
+        exit_code: what the script's last command returned, as the script itself wrote it down; None if unknown.
+        usage: known once the task has ended.
+    """
+
+    state: TaskState
+    native: str = ""
+    reason: str = ""
+    exit_code: int | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotCount:
+    """What the CE holds and offers now."""
+
+    running: int
+    waiting: int
+    free_processors: int
+
+
+class ComputingElement(Protocol):
+    """An entrance to processors. Called by the agent's main loop, one call at a time."""
+
+    def slots(self) -> SlotCount:
+        """Count what runs, waits and is free."""
+
+    def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
+        """Hand over tasks; the answer has exactly their stamps as keys.
+
+        Submitting a stamp twice runs its script once.
+
+        Raises:
+            CEUnavailable: surely nothing was submitted.
+        """
+
+    def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
+        """Answer for exactly the ids asked, in bulk. What the CE does not know is Unknown."""
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """End these tasks and everything they started; no error if they are gone already."""
+
+    def fetch(self, task_id: str, into: Path) -> None:
+        """Copy an ended task's `stdout`, `stderr`, `exit_code` and, under `outputs/`, its declared outputs."""
+
+    def find(self, stamps: Collection[str]) -> dict[str, str]:
+        """Tell the task id of each stamp this CE knows; after Uncertain and after a restart."""
+
+    def clean(self, task_ids: Collection[str]) -> None:
+        """Forget ended tasks and remove all that the CE keeps of them; no error if they are gone already."""
+
+    def close(self) -> None:
+        """Release threads and handles. Running tasks go on and are found again by a new object."""
+
+
+@runtime_checkable
+class Notifies(Protocol):
+    """A backend that can tell when something has changed, so that nobody has to wait for the next poll."""
+
+    def notify(self, changed: Callable[[], None]) -> None:
+        """Call `changed` from any thread as soon as a task may have ended. A hint only: `poll` decides."""
+
+
+@runtime_checkable
+class Peeks(Protocol):
+    """A backend that can show what a running task has written so far."""
+
+    def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
+        """Return the last bytes of a file in the task's work directory; empty if there is none yet."""

@@ -1,0 +1,132 @@
+"""Tasks held in control groups."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ce_backends.cgroup import Group, Hierarchy
+from ce_backends.containment import Consumption
+from ce_backends.errors import CEError
+from ce_backends.process_tree import Process
+
+BYTES_PER_MB = 1_000_000
+MAX_PROCESSES = 16384  # processes and threads of one task: a fork bomb ends here, no real payload does
+
+_MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupCell:
+    """A task in control groups: one to kill by, and the same or others that limit and count."""
+
+    killer: Group
+    memory: Group | None = None
+    pids: Group | None = None
+
+    @property
+    def _groups(self) -> list[Group]:
+        return list(dict.fromkeys(group for group in (self.killer, self.memory, self.pids) if group is not None))
+
+    @property
+    def joins(self) -> Sequence[Path]:
+        """See Cell."""
+        return [group.procs for group in self._groups]
+
+    def begin(self, wrapper: Process) -> None:
+        """See Cell. Nothing to do: the payload enters by itself."""
+
+    def send(self, signal_number: int, already: set[int]) -> None:
+        """See Cell."""
+        self.killer.send(signal_number, already)
+
+    def kill(self) -> None:
+        """See Cell."""
+        self.killer.kill()
+
+    def members(self) -> list[int]:
+        """See Cell."""
+        return self.killer.pids()
+
+    def consumption(self) -> Consumption:
+        """See Cell."""
+        cpu_us = self.killer.number("cpu.stat", "usage_usec")
+        peak = kills = None
+        if self.memory is not None:
+            peak = self.memory.number("memory.peak") or self.memory.number("memory.max_usage_in_bytes")
+            kills = self.memory.number("memory.events", "oom_kill") or self.memory.number(
+                "memory.oom_control", "oom_kill"
+            )
+        return Consumption(
+            cpu_s=None if cpu_us is None else cpu_us / 1e6,
+            memory_peak_mb=None if peak is None else peak / BYTES_PER_MB,
+            out_of_memory=kills or 0,
+        )
+
+    def remove(self) -> bool:
+        """See Cell."""
+        removed = [group.remove() for group in self._groups]  # every one is tried
+        return all(removed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CgroupContainment:
+    """Makes a group per task below our own group in each hierarchy it uses.
+
+    Attributes:
+        prefix: begins the name of each group, different for each pool.
+        killer: the hierarchy whose groups end the task.
+        limiters: the hierarchy that has the controller `memory`, `pids`.
+    """
+
+    prefix: str
+    killer: Hierarchy
+    limiters: Mapping[str, Hierarchy] = field(default_factory=dict)
+
+    def prepare(self, stamp: str, memory_mb: int) -> CgroupCell:
+        """See Containment.
+
+        Raises:
+            CEError: a group could not be made.
+        """
+        cell = self._cell(stamp)
+        for join in cell.joins:
+            try:
+                join.parent.mkdir(exist_ok=True)
+            except OSError as error:
+                raise CEError(f"control group {join.parent} could not be made: {error.strerror}") from error
+        if cell.pids is not None:
+            cell.pids.write("pids.max", str(MAX_PROCESSES))
+        if cell.memory is not None and memory_mb:
+            _limit_memory(cell.memory, memory_mb * BYTES_PER_MB)
+        return cell
+
+    def adopt(self, stamp: str, joins: Sequence[Path]) -> CgroupCell:
+        """See Containment. Our own group may be another one than when the task began: only `joins` is believed."""
+        if not joins:
+            return self._cell(stamp)
+        groups = [Group(join.parent) for join in joins]
+        return CgroupCell(groups[0], _that_has(groups, _MEMORY_FILES), _that_has(groups, ("pids.max",)))
+
+    def sweep(self, live: Collection[str]) -> None:
+        """See Containment."""
+        for own in {h.own for h in (self.killer, *self.limiters.values())}:
+            for path in own.glob(f"{self.prefix}*"):
+                if path.name.removeprefix(self.prefix) not in live:
+                    Group(path).kill()
+                    Group(path).remove()
+
+    def _cell(self, stamp: str) -> CgroupCell:
+        groups = {name: Group(h.own / f"{self.prefix}{stamp}") for name, h in self.limiters.items()}
+        return CgroupCell(Group(self.killer.own / f"{self.prefix}{stamp}"), groups.get("memory"), groups.get("pids"))
+
+
+def _that_has(groups: Sequence[Group], names: Sequence[str]) -> Group | None:
+    return next((group for group in groups for name in names if (group.path / name).exists()), None)
+
+
+def _limit_memory(group: Group, limit_bytes: int) -> None:
+    """Limit memory, and swap too where it is counted: version 2 by itself, version 1 together with memory."""
+    if group.write("memory.max", str(limit_bytes)):
+        group.write("memory.swap.max", "0")
+    elif group.write("memory.limit_in_bytes", str(limit_bytes)):
+        group.write("memory.memsw.limit_in_bytes", str(limit_bytes))

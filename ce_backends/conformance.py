@@ -1,0 +1,83 @@
+"""The suite every backend passes, ours and those of others: `python -m ce_backends test TYPE`, or from pytest.
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_my_ce_conforms(check: Check, tmp_path: Path) -> None:
+    check(Subject(lambda: MyCE(tmp_path / "state"), tmp_path, deadline_s=30))
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ce_backends import conformance_checks as checks
+from ce_backends.errors import CEError
+from ce_backends.subject import Subject
+
+Check = Callable[[Subject], None]
+
+CHECKS: Sequence[Check] = (
+    checks.output_and_exit_code_come_back,
+    checks.exit_codes_0_1_and_255_come_back,
+    checks.missing_command_is_exit_code_127,
+    checks.output_may_hold_any_byte,
+    checks.inputs_arrive,
+    checks.outputs_come_back_by_pattern,
+    checks.outputs_never_lead_out_of_the_work_directory,
+    checks.fetch_gives_the_same_names_everywhere,
+    checks.environment_is_exactly_the_tasks,
+    checks.environment_values_survive_quoting,
+    checks.bad_variable_name_is_refused_in_a_sentence,
+    checks.several_tasks_keep_apart,
+    checks.poll_answers_exactly_what_was_asked,
+    checks.same_stamp_runs_once,
+    checks.new_object_finds_a_running_task,
+    checks.new_object_tells_an_ended_task,
+    checks.cancel_ends_the_whole_tree,
+    checks.cancel_ends_what_ignores_sigterm,
+    checks.cancel_of_an_ended_or_unknown_task_is_no_error,
+    checks.end_of_a_task_ends_its_daemons,
+    checks.others_processes_are_never_touched,
+    checks.clean_forgets_the_task,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How one check went.
+
+    Attributes:
+        check: its name in words.
+        passed: whether the CE did what it must.
+        problem: one sentence if not.
+        wall_s: how long it took.
+    """
+
+    check: str
+    passed: bool
+    problem: str
+    wall_s: float
+
+
+def run(subject: Subject, all_checks: Sequence[Check] = CHECKS) -> Iterator[Result]:
+    """Run the checks one after the other, each in a directory of its own, and tell of each as it ends."""
+    for check in all_checks:
+        scratch = subject.scratch / check.__name__
+        scratch.mkdir(parents=True)
+        yield _run_one(check, Subject(subject.create, scratch, subject.deadline_s))
+
+
+def _run_one(check: Check, subject: Subject) -> Result:
+    began_s = time.monotonic()
+    problem = ""
+    try:
+        check(subject)
+    except AssertionError as error:
+        problem = str(error) or "an assertion failed"
+    except (CEError, OSError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    return Result(
+        check=check.__name__.replace("_", " "),
+        passed=not problem,
+        problem=problem,
+        wall_s=time.monotonic() - began_s,
+    )

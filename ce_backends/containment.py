@@ -1,0 +1,72 @@
+"""Holding together everything a task starts, so that all of it can be ended and nothing else is touched."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from ce_backends.process_tree import Process
+
+
+class Level(StrEnum):
+    """How a task is held, best first."""
+
+    V2 = "cgroup v2"
+    HYBRID = "cgroup v2 to kill, v1 to limit"
+    V1 = "cgroup v1"
+    SESSION = "session, sub-reaper and cookie"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumption:
+    """What the kernel counted for all processes of a task together; None where it did not.
+
+    Attributes:
+        cpu_s: CPU time.
+        memory_peak_mb: most memory at one moment, in MB (10^6 bytes), page cache included.
+        out_of_memory: how often the kernel killed one for lack of memory within the limit.
+    """
+
+    cpu_s: float | None = None
+    memory_peak_mb: float | None = None
+    out_of_memory: int = 0
+
+
+class Cell(Protocol):
+    """The containment of one task."""
+
+    @property
+    def joins(self) -> Sequence[Path]:
+        """The files the payload writes 0 to before it begins; also what finds the cell again after a restart."""
+
+    def begin(self, wrapper: Process) -> None:
+        """Tell which process runs the node script; it is not a member itself."""
+
+    def send(self, signal_number: int, already: set[int]) -> None:
+        """Signal each member not in `already`, and note it there."""
+
+    def kill(self) -> None:
+        """Send SIGKILL to all members, whatever they do; repeat until `remove` says True."""
+
+    def members(self) -> list[int]:
+        """List the pids that are still alive in it."""
+
+    def consumption(self) -> Consumption:
+        """Return what was used so far; to be asked before `remove`."""
+
+    def remove(self) -> bool:
+        """Give the cell back; False while anything is left in it."""
+
+
+class Containment(Protocol):
+    """Makes cells of one kind."""
+
+    def prepare(self, stamp: str, memory_mb: int) -> Cell:
+        """Make the cell of a new task; the memory limit (0: none) holds where `limits` says so."""
+
+    def adopt(self, stamp: str, joins: Sequence[Path]) -> Cell:
+        """Return the cell of a task that another object began."""
+
+    def sweep(self, live: Collection[str]) -> None:
+        """Remove what an earlier object left of tasks that are not live any more."""

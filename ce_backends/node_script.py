@@ -1,0 +1,125 @@
+"""The one small POSIX sh script that runs a task on its node, the same for every backend.
+
+It is started as `sh FILE` and needs nothing but the task's directory:
+
+    payload       the task's own script            started      created once, by the run that counts
+    work/         where the payload runs           pid          pid, boot id and the kernel's stat line of the script
+    tmp/          TMPDIR                           stdout, stderr
+    node_script   this script                      times        CPU times as the shell's `times` prints them
+    credential    the payload's, if any            exit_code    last of all, one line
+                                                   reason       one line the payload may leave
+
+A file that ends without a newline is not finished: each is one write, so nothing has to be renamed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ce_backends.base import TaskSpec
+from ce_backends.errors import CEError
+
+COOKIE = "GRIDPILOT_TASK"
+REASON_FILE = "GRIDPILOT_REASON_FILE"
+CREDENTIAL = "GRIDPILOT_CREDENTIAL"
+JOIN_FAILED_EXIT_CODE = 125  # as env, nice and docker use it: the tool failed, not the program
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+# Signals are caught, not ignored: what is ignored stays ignored in the payload. The payload runs in the foreground,
+# because POSIX makes a background child of a script ignore SIGINT and SIGQUIT.
+_TEMPLATE = """\
+#!/bin/sh
+# {stamp}: a second start of this script ends at once without running anything.
+[ "${{{cookie}-}}" = {stamp} ] || exec env -i {assignments} /bin/sh "$0"
+umask 022
+cd {directory} || exit 1
+set -C
+{{ true > started; }} 2> /dev/null || exit 0
+set +C
+trap : TERM INT HUP USR1 USR2
+read -r gridpilot_boot < /proc/sys/kernel/random/boot_id
+read -r gridpilot_stat < /proc/$$/stat
+echo "$$ $gridpilot_boot $gridpilot_stat" > pid
+(
+{before}unset gridpilot_boot gridpilot_stat
+cd work && exec /bin/sh {payload}
+) < /dev/null > stdout 2> stderr
+gridpilot_code=$?
+times > times
+echo "$gridpilot_code" > exit_code
+"""
+
+
+def quote(text: str) -> str:
+    """Return text as one word of POSIX sh, whatever is in it.
+
+    Raises:
+        CEError: it holds a NUL, which no process can be given.
+    """
+    if "\0" in text:
+        raise CEError(f"{text!r} holds a NUL character, which cannot be passed to a process")
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def environment_of(spec: TaskSpec, task_dir: Path) -> dict[str, str]:
+    """Return all variables the payload starts with, PATH only if the task names it.
+
+    Raises:
+        CEError: a name is not one of POSIX sh, or a value holds a NUL.
+    """
+    for name, value in spec.environment.items():
+        if not _VARIABLE.match(name):
+            raise CEError(f"environment variable {name!r}: expected letters, digits and _, not beginning with a digit")
+        if "\0" in value:
+            raise CEError(f"environment variable {name}: its value holds a NUL character")
+    own = {COOKIE: spec.stamp, REASON_FILE: f"{task_dir}/reason"}
+    if spec.credential is not None:
+        own[CREDENTIAL] = f"{task_dir}/credential"
+    return {"HOME": f"{task_dir}/work", "TMPDIR": str(task_dir / "tmp"), **spec.environment, **own}
+
+
+def _assignments(environment: Mapping[str, str]) -> str:
+    words = [quote(f"{name}={value}") for name, value in environment.items()]
+    if "PATH" not in environment:
+        words.append(f'"PATH=${{PATH:-{DEFAULT_PATH}}}"')
+    return " ".join(words)
+
+
+def _before_payload(joins: Sequence[Path], *, reset_oom_score: bool) -> str:
+    """Return what the payload's process does to itself before it becomes the payload: no window for a fork."""
+    lines = [
+        f"echo 0 > {quote(str(join))} || {{ echo 'the payload could not join its control group' > reason; "
+        f"exit {JOIN_FAILED_EXIT_CODE}; }}\n"
+        for join in joins
+    ]
+    if reset_oom_score:
+        lines.append("echo 0 > /proc/self/oom_score_adj\n")
+    return "".join(lines)
+
+
+def render(spec: TaskSpec, task_dir: Path, *, joins: Sequence[Path] = (), reset_oom_score: bool = False) -> bytes:
+    """Return the script for one task; bytes, because a variable may hold any.
+
+    Started without the task's cookie in its environment (by a batch system), it first starts itself again with exactly
+    the task's variables; started with it, the caller has given exactly those already and that costs nothing.
+
+    Args:
+        spec: the task.
+        task_dir: its directory on the node, absolute.
+        joins: the `cgroup.procs` files the payload's process enters.
+        reset_oom_score: whether the payload must not inherit the protection from the OOM killer that its starter has.
+
+    Raises:
+        CEError: a variable cannot be passed on.
+    """
+    text = _TEMPLATE.format(
+        stamp=spec.stamp,
+        cookie=COOKIE,
+        assignments=_assignments(environment_of(spec, task_dir)),
+        directory=quote(str(task_dir)),
+        before=_before_payload(joins, reset_oom_score=reset_oom_score),
+        payload=quote(f"{task_dir}/payload"),
+    )
+    return text.encode("utf-8", "surrogateescape")

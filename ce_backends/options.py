@@ -1,0 +1,87 @@
+"""What can be set for a CE type: one table per backend gives parsing, units, defaults and error texts."""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from ce_backends.errors import CEMisconfigured
+
+OptionValue = int | float | str
+_KINDS = {int: "a whole number", float: "a number", str: "a text"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option of a CE type.
+
+    Attributes:
+        name: in DIRAC's spelling.
+        kind: int, float or str.
+        default: its value when it is not set; None where the backend finds it out, as `doc` tells.
+        doc: one sentence.
+        unit: `s`, `MB`; empty for none.
+        minimum: the least value of a number.
+        choices: the only values, if any are named.
+    """
+
+    name: str
+    kind: type[int] | type[float] | type[str]
+    default: OptionValue | None
+    doc: str
+    unit: str = ""
+    minimum: int | None = None
+    choices: Sequence[str] = ()
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        unit = f" ({self.unit})" if self.unit else ""
+        least = "" if self.minimum is None else f" of at least {self.minimum}"
+        return f"{_KINDS[self.kind]}{unit}{least}"
+
+    def parse(self, value: OptionValue, ce_type: str) -> OptionValue:
+        """Return the value in its type.
+
+        Raises:
+            CEMisconfigured: it is none.
+        """
+        try:
+            parsed = self.kind(value)
+        except (ValueError, OverflowError):
+            parsed = None
+        if parsed is None or not self._allows(parsed):
+            raise CEMisconfigured(f"option {self.name} of CE type {ce_type} is {value!r}: expected {self.expected}")
+        return parsed
+
+    def _allows(self, value: OptionValue) -> bool:
+        if isinstance(value, str):
+            return not self.choices or value in self.choices
+        return self.minimum is None or value >= self.minimum  # false for a float that is no number
+
+
+def parse_options(
+    table: Sequence[Option], given: Mapping[str, OptionValue], ce_type: str
+) -> dict[str, OptionValue | None]:
+    """Return a value for every option of the table.
+
+    Raises:
+        CEMisconfigured: an option is unknown or its value wrong.
+    """
+    known = {option.name: option for option in table}
+    for name in given:
+        if name not in known:
+            raise CEMisconfigured(f"unknown option {name} of CE type {ce_type}{did_you_mean(name, known)}")
+    return {
+        name: option.parse(given[name], ce_type) if name in given else option.default for name, option in known.items()
+    }
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Return the end of a sentence that rejects a name: the nearest right one, or all there are."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    if near:
+        return f"; did you mean {by_folded[near[0]]}?"
+    return f"; there are {', '.join(sorted(known))}" if known else "; it has none"

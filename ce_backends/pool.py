@@ -1,0 +1,331 @@
+"""Running tasks on this node, several at once, sharing its processors.
+
+All a pool knows lies in `WORK_DIR/STAMP/`; a new object on the same directory finds every task again, also after the
+first was killed: running ones are followed on, ended ones are told with what they left behind, none is started twice.
+The work directory belongs to one pool at a time.
+"""
+
+import errno
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar, Self
+
+from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
+from ce_backends.containment import Level
+from ce_backends.containment_probe import Probed, probe
+from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.node_script import DEFAULT_PATH, environment_of
+from ce_backends.options import Option, OptionValue
+from ce_backends.outputs import copy_outputs, tail
+from ce_backends.process_tree import boot_id, is_alive
+from ce_backends.removal import remove_tree
+from ce_backends.spawn import spawn
+from ce_backends.staging import lay_out
+from ce_backends.task_dir import TaskDir, TaskRecord, pattern_problem, stamp_problem
+from ce_backends.watched_task import Cause, WatchedTask
+from ce_backends.watcher import Watcher
+
+NEVER = (errno.E2BIG, errno.EINVAL)  # no later attempt will start this task either
+OF_THE_TASK = (
+    "stdout",
+    "stderr",
+)  # lie beside the work directory, so that the payload's own files cannot be in the way
+
+
+class Pool:
+    """A computing element on this node: several tasks at once, as long as their processors fit.
+
+    Args:
+        work_dir: where tasks live; made when missing. The same after a restart.
+        processors: how many processors there are to share.
+        grace_s: what a cancelled task gets between SIGTERM and SIGKILL, in seconds.
+        best_containment: the best level of containment to try; what this node has decides below it.
+    """
+
+    ONE_AT_A_TIME: ClassVar[bool] = False
+    OPTIONS: ClassVar[Sequence[Option]] = (
+        Option(
+            name="NumberOfProcessors",
+            kind=int,
+            default=None,
+            doc="Processors to share; as many as this process may run on when it is not set.",
+            minimum=1,
+        ),
+        Option(
+            name="KillGraceTime",
+            kind=float,
+            default=5.0,
+            unit="s",
+            doc="Time between SIGTERM and SIGKILL for a task that is to end.",
+            minimum=0,
+        ),
+        Option(
+            name="Containment",
+            kind=str,
+            default=Level.V2.name,
+            doc="The best way to hold a task's processes that is tried; the node decides which is had.",
+            choices=[level.name for level in Level],
+        ),
+    )
+
+    @classmethod
+    def from_options(cls, work_dir: Path, options: Mapping[str, OptionValue | None]) -> Self:
+        """See registry.Backend."""
+        return cls(
+            work_dir,
+            processors=int(options["NumberOfProcessors"] or len(os.sched_getaffinity(0))),
+            grace_s=float(options["KillGraceTime"] or 0.0),
+            best_containment=Level[str(options["Containment"])],
+        )
+
+    def __init__(
+        self, work_dir: Path, *, processors: int, grace_s: float = 5.0, best_containment: Level = Level.V2
+    ) -> None:
+        self._work_dir = work_dir.absolute()
+        self._processors = processors
+        self._best = best_containment
+        self._lock = threading.Lock()
+        self._held: dict[str, int] = {}  # processors of each task that is not over
+        self._final: dict[str, TaskStatus] = {}
+        self._changed: Callable[[], None] = lambda: None
+        self._probed: Probed | None = None
+        self._watcher = Watcher(grace_s=grace_s, over=self._is_over)
+
+    @property
+    def containment(self) -> Probed:
+        """What holds the tasks here, and why nothing better does."""
+        return self._open()
+
+    def notify(self, changed: Callable[[], None]) -> None:
+        """See Notifies."""
+        self._changed = changed
+
+    def slots(self) -> SlotCount:
+        """See ComputingElement."""
+        self._open()
+        with self._lock:
+            return SlotCount(running=len(self._held), waiting=0, free_processors=self._free())
+
+    def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
+        """See ComputingElement. Tasks never wait in a pool: what does not fit now is Rejected."""
+        self._open()
+        answers: dict[str, Submission] = {}
+        for task in tasks:
+            try:
+                answers[task.stamp] = self._submit_one(task)
+            except CEUnavailable as error:
+                if not any(isinstance(answer, Accepted) for answer in answers.values()):
+                    raise
+                answers[task.stamp] = Uncertain(str(error))
+        return answers
+
+    def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
+        """See ComputingElement."""
+        self._open()
+        with self._lock:
+            return {task_id: self._status(task_id) for task_id in task_ids}
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """See ComputingElement. Returns at once; the task is Aborted when all of it is gone."""
+        self._open()
+        for task_id in task_ids:
+            self._watcher.end(task_id, Cause.CANCELLED)
+
+    def fetch(self, task_id: str, into: Path) -> None:
+        """See ComputingElement. What of the outputs could not be brought is named at the end of `stderr`.
+
+        Raises:
+            CEError: the task is not known, or has not ended.
+        """
+        self._open()
+        status = self._final.get(task_id)
+        if status is None:
+            state = "has not ended" if task_id in self._held else "is not known"
+            raise CEError(f"task {task_id} {state}: only an ended task can be fetched")
+        directory = self._directory(task_id)
+        record = directory.record()
+        into.mkdir(parents=True, exist_ok=True)
+        skipped = copy_outputs(directory.path, OF_THE_TASK, into)
+        skipped += copy_outputs(directory.work, record.outputs if record else (), into / "outputs")
+        if status.exit_code is not None:
+            (into / "exit_code").write_text(f"{status.exit_code}\n", encoding="ascii")
+        if skipped:
+            with (into / "stderr").open("a", encoding="utf-8", errors="backslashreplace") as stderr:
+                stderr.writelines(f"gridpilot: {sentence}\n" for sentence in skipped)
+
+    def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
+        """See Peeks. `stdout` and `stderr` are those of the task."""
+        if not self.find([task_id]):
+            return b""
+        directory = self._directory(task_id)
+        root = directory.path if name in OF_THE_TASK else directory.work
+        return tail(root / name, root, max_bytes)
+
+    def find(self, stamps: Collection[str]) -> dict[str, str]:
+        """See ComputingElement. A task that was laid out but never began is not known: submit it again."""
+        self._open()
+        with self._lock:
+            return {stamp: stamp for stamp in stamps if stamp in self._held or stamp in self._final}
+
+    def clean(self, task_ids: Collection[str]) -> None:
+        """See ComputingElement.
+
+        Raises:
+            CEError: a task still runs, or something in its directory cannot be removed.
+        """
+        self._open()
+        for task_id in task_ids:
+            if task_id in self._held:
+                raise CEError(f"task {task_id} still runs: cancel it and wait for its end before cleaning")
+            if task_id in self._final:
+                self._remove(self._directory(task_id))
+                del self._final[task_id]
+
+    def close(self) -> None:
+        """See ComputingElement."""
+        if self._probed is not None:
+            self._watcher.close()
+
+    def _open(self) -> Probed:
+        """Find out how to contain, and take up what an earlier object left; once, when first needed."""
+        if self._probed is None:
+            try:
+                self._work_dir.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise CEUnavailable(f"work directory {self._work_dir} cannot be made: {error.strerror}") from error
+            key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]
+            self._probed = probe(key, best=self._best)
+            self._watcher.start()
+            self._adopt_all(self._probed)
+        return self._probed
+
+    def _adopt_all(self, probed: Probed) -> None:
+        for path in sorted(self._work_dir.iterdir()):
+            name, directory = path.name, TaskDir(path)
+            if stamp_problem(name):
+                continue
+            record = directory.record()
+            if record is None or directory.claim():  # it never began, and now it never will
+                self._remove(directory)
+            elif (status := directory.end()) is not None:
+                self._final[name] = status
+            else:
+                self._adopt(name, directory, record, probed)
+        probed.containment.sweep(self._held)
+
+    def _adopt(self, stamp: str, directory: TaskDir, record: TaskRecord, probed: Probed) -> None:
+        """Follow a task that an earlier object started, if its wrapper still runs; end what is left of it if not."""
+        wrapper = directory.wrapper(boot_id())
+        cell = probed.containment.adopt(stamp, [Path(join) for join in record.joins])
+        task = WatchedTask(
+            stamp=stamp,
+            directory=directory,
+            record=record,
+            cell=cell,
+            since_s=time.monotonic(),
+            wrapper=wrapper if wrapper is not None and is_alive(wrapper) else None,
+        )
+        with self._lock:
+            self._held[stamp] = record.processors
+        self._watcher.add(task)
+
+    def _submit_one(self, spec: TaskSpec) -> Submission:
+        if spec.stamp in self._held or spec.stamp in self._final:
+            return Accepted(spec.stamp)
+        if problem := stamp_problem(spec.stamp) or _bad_pattern(spec) or self._unfit(spec):
+            return Rejected(problem)
+        directory = self._directory(spec.stamp)
+        try:
+            self._begin(spec, directory)
+        except CEError as error:
+            self._remove(directory)
+            return Rejected(str(error))
+        except OSError as error:
+            self._remove(directory)
+            sentence = f"task {spec.stamp} could not be started: {error.strerror}"
+            if error.errno in NEVER:
+                return Rejected(sentence)
+            raise CEUnavailable(sentence) from error
+        return Accepted(spec.stamp)
+
+    def _begin(self, spec: TaskSpec, directory: TaskDir) -> None:
+        """Lay out a task and start it.
+
+        Raises:
+            CEError: it can never run.
+            OSError: it was not started.
+        """
+        cell = self._open().containment.prepare(spec.stamp, spec.memory_mb)
+        try:
+            record = lay_out(spec, directory, cell.joins, reset_oom_score=_is_protected())
+            task = WatchedTask(
+                stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()
+            )
+            environment = {"PATH": DEFAULT_PATH, **environment_of(spec, directory.path)}
+            with self._lock:
+                self._held[spec.stamp] = spec.processors
+            self._watcher.add(task, lambda: spawn(directory.path / "node_script", environment, spec.processor_ids))
+        except (CEError, OSError):
+            cell.remove()
+            with self._lock:
+                self._held.pop(spec.stamp, None)
+            raise
+
+    def _unfit(self, spec: TaskSpec) -> str:
+        """Return why this task cannot run beside those that do, empty if it can."""
+        with self._lock:
+            free = self._free()
+        if self.ONE_AT_A_TIME:
+            return "" if free else "another task runs already"
+        return f"needs {spec.processors} processors, {free} are free" if spec.processors > free else ""
+
+    def _free(self) -> int:
+        if self.ONE_AT_A_TIME and self._held:
+            return 0
+        return self._processors - sum(self._held.values())
+
+    def _status(self, task_id: str) -> TaskStatus:
+        if task_id in self._final:
+            return self._final[task_id]
+        return TaskStatus(state=TaskState.RUNNING if task_id in self._held else TaskState.UNKNOWN)
+
+    def _is_over(self, task: WatchedTask, status: TaskStatus) -> None:
+        """Keep a task's end; called by the watcher."""
+        with suppress(OSError):  # disk full: known until a restart, and after it derived again from what is there
+            task.directory.write_end(status)
+        with self._lock:
+            self._held.pop(task.stamp, None)
+            self._final[task.stamp] = status
+        self._changed()
+
+    def _directory(self, task_id: str) -> TaskDir:
+        return TaskDir(self._work_dir / task_id)
+
+    def _remove(self, directory: TaskDir) -> None:
+        try:
+            remove_tree(directory.path)
+        except OSError as error:
+            raise CEError(f"{directory.path} cannot be removed: {error.strerror}") from error
+
+
+def _bad_pattern(spec: TaskSpec) -> str:
+    return next((problem for pattern in spec.outputs if (problem := pattern_problem(pattern))), "")
+
+
+def _is_protected() -> bool:
+    """Tell whether we are kept from the OOM killer more than others: a payload must not inherit that."""
+    try:
+        return int(Path("/proc/self/oom_score_adj").read_text("ascii")) < 0
+    except OSError:
+        return False
+
+
+class InProcess(Pool):
+    """A pool that runs one task at a time, whatever its size."""
+
+    ONE_AT_A_TIME = True

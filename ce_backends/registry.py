@@ -1,0 +1,75 @@
+"""CE types by name: our own and those of other distributions."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Protocol, cast
+
+from ce_backends.base import ComputingElement
+from ce_backends.errors import CEMisconfigured
+from ce_backends.options import Option, OptionValue, did_you_mean, parse_options
+
+GROUP = "gridpilot.ce_backends"
+_BUILT_IN = {"InProcess": "ce_backends.pool:InProcess", "Pool": "ce_backends.pool:Pool"}
+
+
+class Backend(Protocol):
+    """What an entry point must name: usually the class of the CE, with these as class attribute and class method."""
+
+    OPTIONS: Sequence[Option]
+
+    def from_options(self, work_dir: Path, options: Mapping[str, OptionValue | None]) -> ComputingElement:
+        """Return a CE that keeps all it must remember below `work_dir`; there is a value for every option."""
+
+
+def ce_types() -> list[str]:
+    """Return the names of all CE types there are."""
+    return sorted(_entry_points())
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    """Return all entry points by name. Ours win: they are found also where no distribution is installed."""
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    return found | {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+
+
+def backend(ce_type: str) -> Backend:
+    """Return what makes CEs of this type.
+
+    Raises:
+        CEMisconfigured: there is no such type, or its distribution is broken.
+    """
+    points = _entry_points()
+    if ce_type not in points:
+        raise CEMisconfigured(f"unknown CE type {ce_type}{did_you_mean(ce_type, points)}")
+    try:
+        loaded = points[ce_type].load()
+    except (ImportError, AttributeError) as error:
+        raise CEMisconfigured(f"CE type {ce_type} cannot be loaded from {points[ce_type].value}: {error}") from error
+    missing = [name for name in ("OPTIONS", "from_options") if not hasattr(loaded, name)]
+    if missing:
+        raise CEMisconfigured(f"CE type {ce_type} from {points[ce_type].value} has no {' and no '.join(missing)}")
+    return cast("Backend", loaded)
+
+
+def validate(ce_type: str, options: Mapping[str, OptionValue]) -> dict[str, OptionValue | None]:
+    """Return the options as the CE would get them.
+
+    Raises:
+        CEMisconfigured: the type or an option is wrong; the sentence names the nearest right one.
+    """
+    return parse_options(backend(ce_type).OPTIONS, options, ce_type)
+
+
+def create(ce_type: str, options: Mapping[str, OptionValue], work_dir: Path) -> ComputingElement:
+    """Return a CE.
+
+    Args:
+        ce_type: its type, in DIRAC's spelling.
+        options: by name; numbers may be texts.
+        work_dir: where it keeps what it must remember; the same after a restart.
+
+    Raises:
+        CEMisconfigured: the type or an option is wrong; the sentence names the nearest right one.
+    """
+    return backend(ce_type).from_options(work_dir, validate(ce_type, options))

@@ -1,0 +1,73 @@
+"""Removing a directory that a payload has filled: any depth, any number of files, any permission bits."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory and all in it; nothing happens if it is not there. Links are removed, never followed.
+
+    The tree is taken apart from the top: each directory found is moved up beside the first one and emptied there, so
+    neither the length of a path nor the depth of a recursion matters.
+
+    Raises:
+        OSError: something could not be removed (an immutable file, a mount).
+    """
+    try:
+        _make_ours(path)
+        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        _empty(top)
+    finally:
+        os.close(top)
+    path.rmdir()
+
+
+def _empty(top: int) -> None:
+    """Remove all that is in an open directory."""
+    moved = _fresh_names(top)
+    waiting = _unlink_files(top, top, moved, is_top=True)
+    while waiting:
+        name = waiting.pop()
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+        try:
+            waiting += _unlink_files(fd, top, moved, is_top=False)
+        finally:
+            os.close(fd)
+        os.rmdir(name, dir_fd=top)
+
+
+def _unlink_files(fd: int, top: int, moved: Iterator[str], *, is_top: bool) -> list[str]:
+    """Unlink the files of a directory, move its directories up to the top; return their names there."""
+    directories = []
+    with os.scandir(fd) as entries:
+        for entry in list(entries):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name, dir_fd=fd)
+                continue
+            os.chmod(entry.name, stat.S_IRWXU, dir_fd=fd)
+            if is_top:
+                directories.append(entry.name)
+                continue
+            name = next(moved)
+            os.rename(entry.name, name, src_dir_fd=fd, dst_dir_fd=top)
+            directories.append(name)
+    return directories
+
+
+def _fresh_names(top: int) -> Iterator[str]:
+    taken = set(os.listdir(top))
+    number = 0
+    while True:
+        number += 1
+        if (name := f".removing-{number}") not in taken:
+            yield name
+
+
+def _make_ours(path: Path) -> None:
+    if not path.is_symlink():
+        path.chmod(stat.S_IRWXU)

@@ -1,0 +1,54 @@
+"""Laying out a task's directory, so that its node script can start."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from ce_backends.base import TaskSpec
+from ce_backends.errors import CEError
+from ce_backends.node_script import render
+from ce_backends.task_dir import TaskDir, TaskRecord
+
+
+def lay_out(spec: TaskSpec, directory: TaskDir, joins: Sequence[Path], *, reset_oom_score: bool) -> TaskRecord:
+    """Write everything the task needs, its record last: where that is, all is.
+
+    Raises:
+        CEError: an input cannot be read, or a variable not passed on.
+        OSError: the directory cannot be written.
+    """
+    script = render(spec, directory.path, joins=joins, reset_oom_score=reset_oom_score)
+    for part in (directory.path, directory.work, directory.path / "tmp"):
+        part.mkdir(mode=0o700)
+    for source in spec.inputs:
+        _bring_in(source, directory.work)
+    if spec.credential is not None:
+        _bring_credential(spec.credential, directory.path / "credential")
+    (directory.path / "payload").write_bytes(spec.script.encode("utf-8", "surrogateescape"))
+    (directory.path / "node_script").write_bytes(script)
+    record = TaskRecord.of(spec, joins)
+    directory.write_record(record)
+    return record
+
+
+def _bring_in(source: Path, work: Path) -> None:
+    try:
+        if source.is_dir():
+            shutil.copytree(source, work / source.name, symlinks=True)
+        else:
+            shutil.copy2(source, work / source.name)
+    except (OSError, shutil.Error) as error:
+        raise CEError(f"input {source} cannot be copied: {_short(error)}") from error
+
+
+def _bring_credential(source: Path, target: Path) -> None:
+    """Copy a credential so that at no moment another user can read it."""
+    try:
+        target.touch(mode=0o600)
+        target.write_bytes(source.read_bytes())
+    except OSError as error:
+        raise CEError(f"credential {source} cannot be copied: {_short(error)}") from error
+
+
+def _short(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

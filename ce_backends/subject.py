@@ -1,0 +1,116 @@
+"""What a conformance check works on, and the few steps all of them take."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ce_backends.base import Accepted, ComputingElement, TaskSpec, TaskStatus
+
+PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A CE under test.
+
+    Attributes:
+        create: returns a new object for the same CE with the same state, as after a restart.
+        scratch: an empty directory that the tasks see too.
+        deadline_s: how long any step may take.
+    """
+
+    create: Callable[[], ComputingElement]
+    scratch: Path
+    deadline_s: float
+
+    @contextmanager
+    def ce(self) -> Iterator["Trial"]:
+        """Return a CE to try; at the end its tasks are cancelled, cleaned, and it is closed."""
+        trial = Trial(self.create(), self)
+        try:
+            yield trial
+        finally:
+            trial.finish()
+
+    def until(self, holds: Callable[[], bool], what: str) -> None:
+        """Wait until something holds.
+
+        Raises:
+            AssertionError: it did not within the deadline.
+        """
+        give_up_at = time.monotonic() + self.deadline_s
+        while not holds():
+            assert time.monotonic() < give_up_at, f"{what}: not within {self.deadline_s:g} s"
+            time.sleep(PAUSE_S)
+
+
+class Trial:
+    """One CE object and the tasks it was given in a check."""
+
+    def __init__(self, ce: ComputingElement, subject: Subject) -> None:
+        self.ce = ce
+        self._subject = subject
+        self._task_ids: list[str] = []
+
+    def submit(self, task: TaskSpec) -> str:
+        """Submit a task that must be accepted; return its id."""
+        answers = self.ce.submit([task])
+        assert set(answers) == {task.stamp}, f"submit of {task.stamp} answered for {sorted(answers)}"
+        answer = answers[task.stamp]
+        assert isinstance(answer, Accepted), f"submit was answered by {answer}"
+        self._task_ids.append(answer.task_id)
+        return answer.task_id
+
+    def status(self, task_id: str) -> TaskStatus:
+        """Return the status now."""
+        return self.ce.poll([task_id])[task_id]
+
+    def ended(self, task_id: str) -> TaskStatus:
+        """Wait for the end of a task; return its final status."""
+        self._subject.until(lambda: self.status(task_id).state.is_final, f"end of task {task_id}")
+        return self.status(task_id)
+
+    def ran(self, script: str, **fields: Any) -> tuple[str, TaskStatus]:
+        """Run a script to its end; return its id and final status."""
+        task_id = self.submit(task(script, **fields))
+        return task_id, self.ended(task_id)
+
+    def fetched(self, task_id: str) -> Path:
+        """Fetch an ended task; return the folder."""
+        into = self._subject.scratch / f"fetched-{task_id[:32]}"
+        self.ce.fetch(task_id, into)
+        return into
+
+    def forget(self) -> None:
+        """Leave the tasks running when this object is given back."""
+        self._task_ids.clear()
+
+    def finish(self) -> None:
+        """End and forget all tasks, release the object."""
+        self.ce.cancel(self._task_ids)
+        for task_id in self._task_ids:
+            if self.status(task_id).state != "Unknown":
+                self.ended(task_id)
+        self.ce.clean(self._task_ids)
+        self.ce.close()
+
+
+def task(script: str, **fields: Any) -> TaskSpec:
+    """Return a task with a new stamp."""
+    return TaskSpec(stamp=uuid.uuid4().hex, script=script, **fields)
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a file and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def lines(path: Path) -> Sequence[str]:
+    """Return a file's lines, none if it is not there."""
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -1,0 +1,164 @@
+"""A task's directory: the only place where a pool keeps anything, so that a new object finds all of it."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ce_backends.base import TaskSpec, TaskState, TaskStatus, Usage
+from ce_backends.process_tree import Process, parse_stat
+
+MAX_BYTES = 1 << 20
+MAX_REASON = 1000  # characters
+_CPU_TIME = re.compile(r"(\d+)m([\d.]+)s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """What must be known of a task after a restart; its file is written before the task is started.
+
+    Attributes:
+        processors: how many it holds.
+        outputs: glob patterns.
+        memory_mb: limit, 0 for none.
+        wall_s: limit, 0 for none.
+        joins: the `cgroup.procs` files its payload enters.
+    """
+
+    processors: int
+    outputs: Sequence[str]
+    memory_mb: int
+    wall_s: int
+    joins: Sequence[str]
+
+    @classmethod
+    def of(cls, spec: TaskSpec, joins: Sequence[Path]) -> "TaskRecord":
+        """Return the record of a task."""
+        return cls(
+            processors=spec.processors,
+            outputs=list(spec.outputs),
+            memory_mb=spec.memory_mb,
+            wall_s=spec.wall_s,
+            joins=[str(join) for join in joins],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDir:
+    """The files of one task; their names are those of `node_script`."""
+
+    path: Path
+
+    @property
+    def work(self) -> Path:
+        """Where the payload runs."""
+        return self.path / "work"
+
+    def claim(self) -> bool:
+        """Take the place of the run that counts; False if that has begun."""
+        try:
+            (self.path / "started").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    @property
+    def has_started(self) -> bool:
+        """True once the run that counts has begun: no other will."""
+        return (self.path / "started").exists()
+
+    @property
+    def has_pid(self) -> bool:
+        """True once the run that counts has written down its pid."""
+        return self._line("pid") is not None
+
+    def write_record(self, record: TaskRecord) -> None:
+        """Keep the record; everything the task needs is in place before."""
+        (self.path / "task").write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
+
+    def record(self) -> TaskRecord | None:
+        """Return what was kept; None if it was not finished, and then the task was never started."""
+        text = self._line("task")
+        return None if text is None else TaskRecord(**json.loads(text))
+
+    def write_end(self, status: TaskStatus) -> None:
+        """Keep the final status."""
+        (self.path / "ended").write_text(json.dumps(asdict(status)) + "\n", encoding="utf-8")
+
+    def end(self) -> TaskStatus | None:
+        """Return the final status, None while there is none."""
+        text = self._line("ended")
+        if text is None:
+            return None
+        fields = json.loads(text)
+        return TaskStatus(**{**fields, "state": TaskState(fields["state"]), "usage": Usage(**fields["usage"])})
+
+    def wrapper(self, boot_id: str) -> Process | None:
+        """Return the process that runs the node script, as it wrote down itself; None on another boot."""
+        line = self._line("pid")
+        if line is None:
+            return None
+        _, written_on, stat = line.split(" ", 2)
+        return parse_stat(stat).process if written_on == boot_id else None
+
+    def exit_code(self) -> int | None:
+        """Return what the payload returned, None until it is completely written."""
+        line = self._line("exit_code")
+        return int(line) if line is not None and line.isdigit() else None
+
+    def reason(self) -> str:
+        """Return the line the payload left in its reason file, empty if none."""
+        return self._text("reason").partition("\n")[0][:MAX_REASON].strip()
+
+    def cpu_s(self) -> float | None:
+        """Return the CPU time of the payload and all it waited for: the second line of `times`."""
+        parts = _CPU_TIME.findall(self._text("times"))
+        return sum(int(minutes) * 60 + float(seconds) for minutes, seconds in parts[2:]) if len(parts) == 4 else None
+
+    def started_s(self) -> float | None:
+        """Return when the payload began, in seconds of the system's clock."""
+        return self._mtime_s("started")
+
+    def wall_s(self) -> float | None:
+        """Return how long the payload ran; the file system's times tell, None without an exit code."""
+        began, ended = self._mtime_s("started"), self._mtime_s("exit_code")
+        return None if began is None or ended is None else ended - began
+
+    def _mtime_s(self, name: str) -> float | None:
+        try:
+            return (self.path / name).stat().st_mtime
+        except OSError:
+            return None
+
+    def _line(self, name: str) -> str | None:
+        """Return a one-line file's text, None unless it is complete."""
+        text = self._text(name)
+        return text[:-1] if text.endswith("\n") else None
+
+    def _text(self, name: str) -> str:
+        """Return a file's text, empty if there is none; the payload may have put a pipe or a link in its place."""
+        try:
+            fd = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return ""
+        try:
+            return os.read(fd, MAX_BYTES).decode("utf-8", "replace")
+        except OSError:  # EAGAIN, EISDIR
+            return ""
+        finally:
+            os.close(fd)
+
+
+def stamp_problem(stamp: str) -> str:
+    """Return what is wrong with a stamp, empty if nothing."""
+    right = re.fullmatch(r"[0-9a-f]{32}", stamp)
+    return "" if right else f"stamp {stamp!r} is not 32 hexadecimal digits in lower case"
+
+
+def pattern_problem(pattern: str) -> str:
+    """Return what is wrong with an output pattern, empty if nothing."""
+    if not pattern or pattern.startswith("/") or ".." in Path(pattern).parts:
+        return f"output pattern {pattern!r} does not name something in the task's work directory"
+    return ""

@@ -1,0 +1,99 @@
+"""A task that is not over, and what is said of it when it is."""
+
+import time
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from ce_backends.base import TaskState, TaskStatus, Usage
+from ce_backends.containment import Cell, Consumption
+from ce_backends.process_tree import Process
+from ce_backends.task_dir import TaskDir, TaskRecord
+
+FAR = float("inf")
+VANISHED = "the payload's process vanished without an exit code"
+
+
+class Cause(Enum):
+    """Why we end a task ourselves."""
+
+    CANCELLED = auto()
+    WALL_LIMIT = auto()
+
+
+@dataclass(slots=True, kw_only=True)
+class WatchedTask:
+    """A task that is not over; the watcher's own, nobody else writes to it. Times are on the watcher's clock.
+
+    Attributes:
+        stamp: its name.
+        directory: where its files are.
+        record: its limits.
+        cell: its containment.
+        since_s: when the watcher got it.
+        wrapper: the process of its node script; None before it is known and when it is over.
+        fd: tells of the wrapper's end, where there is such a descriptor.
+        cause: why it is to end, if it is.
+        wall_ends_s: when its wall limit is reached.
+        kill_from_s: from when on SIGKILL is sent.
+        over_s: since when the wrapper is over.
+        next_look_s: when to look at it without being woken.
+        pause_s: before the next SIGKILL; doubles.
+        terminated: pids that have had their SIGTERM.
+        consumption: what the cell counted when the wrapper was over.
+    """
+
+    stamp: str
+    directory: TaskDir
+    record: TaskRecord
+    cell: Cell
+    since_s: float
+    wrapper: Process | None = None
+    fd: int | None = None
+    cause: Cause | None = None
+    wall_ends_s: float = FAR
+    kill_from_s: float = FAR
+    over_s: float | None = None
+    next_look_s: float = FAR
+    pause_s: float = 0.001
+    terminated: set[int] = field(default_factory=set)
+    consumption: Consumption | None = None
+
+
+def final_status(task: WatchedTask) -> TaskStatus:
+    """Return what is said of a task that is over, by its cause and what the node script wrote."""
+    spent = task.consumption or Consumption()
+    cpu_s = task.directory.cpu_s() if spent.cpu_s is None else spent.cpu_s
+    exit_code = task.directory.exit_code()
+    state, reason = _verdict(task, spent, exit_code)
+    return TaskStatus(
+        state=state,
+        reason=reason,
+        exit_code=exit_code,
+        usage=Usage(wall_s=_wall_s(task), cpu_s=cpu_s, memory_peak_mb=spent.memory_peak_mb),
+    )
+
+
+def _verdict(task: WatchedTask, spent: Consumption, exit_code: int | None) -> tuple[TaskState, str]:
+    ended_by_itself = exit_code == 0 and not task.terminated  # just before we began to end it
+    if task.cause is Cause.CANCELLED and not ended_by_itself:
+        return TaskState.ABORTED, "cancelled"
+    if task.cause is Cause.WALL_LIMIT and not ended_by_itself:
+        return TaskState.FAILED, f"wall limit of {task.record.wall_s} s exceeded"
+    if spent.out_of_memory and exit_code != 0:
+        return TaskState.FAILED, _out_of_memory(task.record.memory_mb, spent)
+    if exit_code is None:
+        return TaskState.FAILED, VANISHED
+    return TaskState.DONE, task.directory.reason()
+
+
+def _out_of_memory(limit_mb: int, spent: Consumption) -> str:
+    peak = "" if spent.memory_peak_mb is None else f" (peak {spent.memory_peak_mb:.0f} MB)"
+    return f"memory limit of {limit_mb} MB exceeded{peak}" if limit_mb else f"the node ran out of memory{peak}"
+
+
+def _wall_s(task: WatchedTask) -> float | None:
+    """Return the wall time; of a task that left no exit code, until now."""
+    if (wall_s := task.directory.wall_s()) is not None:
+        return wall_s
+    started_s = task.directory.started_s()
+    return None if started_s is None else max(0.0, time.time() - started_s)

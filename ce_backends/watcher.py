@@ -1,0 +1,209 @@
+"""One thread that sees each task end, and ends those that should: no task is final before all it started is gone."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ce_backends.base import TaskStatus
+from ce_backends.bell import Bell
+from ce_backends.process_tree import Process, boot_id, end_fd, is_alive, send
+from ce_backends.watched_task import FAR, Cause, WatchedTask, final_status
+
+TERM_AGAIN_S = 0.05  # during the grace, for what the payload has started since
+UNWATCHED_S = 0.1  # how often a process is looked at that no descriptor tells of
+KILL_AGAIN_S = 0.2  # longest pause between two kills
+WRAPPER_MAY_TAKE_S = 1.0  # to write the exit code once the payload is killed
+GIVE_UP_S = 60.0  # what SIGKILL has not ended by then is stuck in the kernel
+NO_PID_S = 5.0  # between creating `started` and writing `pid` there are microseconds
+
+
+class Watcher:
+    """Watches tasks until they are over, in a daemon thread between `start` and `close`.
+
+    Args:
+        grace_s: how long a task that is to end may take after SIGTERM, in seconds.
+        over: called in the watcher's thread with each task that is over and its final status.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        grace_s: float,
+        over: Callable[[WatchedTask, TaskStatus], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._grace_s = grace_s
+        self._over = over
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._tasks: dict[str, WatchedTask] = {}
+        self._by_fd: dict[int, WatchedTask] = {}
+        self._bell = Bell()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="gridpilot-pool", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._bell.open()
+        self._thread.start()
+
+    def add(self, task: WatchedTask, spawn: Callable[[], Process] | None = None) -> None:
+        """Watch a task from now on, starting it first where `spawn` is given.
+
+        Raises:
+            OSError: from `spawn`; the task is not watched then.
+        """
+        with self._lock:
+            if spawn is not None:
+                task.wrapper = spawn()
+            self._tasks[task.stamp] = task
+            self._set_wall_limit(task)
+            self._follow_wrapper(task)
+        if task.next_look_s != FAR:
+            self._bell.ring()
+
+    def end(self, stamp: str, cause: Cause) -> None:
+        """Begin to end a task: SIGTERM to all of it, after the grace SIGKILL. Returns at once."""
+        with self._lock:
+            task = self._tasks.get(stamp)
+            if task is None or task.cause is not None:
+                return
+            task.cause = cause
+            task.next_look_s = self._clock()
+            task.kill_from_s = task.next_look_s + self._grace_s
+        self._bell.ring()
+
+    def close(self) -> None:
+        """Stop watching. Tasks go on."""
+        self._closing = True
+        self._bell.ring()
+        self._thread.join()
+        for task in self._tasks.values():
+            self._unfollow(task)
+        self._bell.close()
+
+    def _run(self) -> None:
+        while not self._closing:
+            for fd in self._bell.wait(self._sleep_s()):
+                self._wrapper_is_over(self._by_fd[fd])
+            now = self._clock()
+            with self._lock:
+                due = [task for task in self._tasks.values() if task.next_look_s <= now]
+            for task in due:
+                self._look(task, now)
+
+    def _sleep_s(self) -> float | None:
+        with self._lock:
+            next_look_s = min((task.next_look_s for task in self._tasks.values()), default=FAR)
+        return None if next_look_s == FAR else max(0.0, next_look_s - self._clock())
+
+    def _set_wall_limit(self, task: WatchedTask) -> None:
+        if task.record.wall_s:
+            started_s = task.directory.started_s()
+            ran_s = max(0.0, time.time() - started_s) if started_s else 0.0
+            task.wall_ends_s = task.next_look_s = self._clock() + task.record.wall_s - ran_s
+
+    def _follow_wrapper(self, task: WatchedTask) -> None:
+        """Ask the kernel to tell of the wrapper's end; without a descriptor, look from time to time."""
+        if task.wrapper is not None:
+            task.cell.begin(task.wrapper)
+            task.fd = end_fd(task.wrapper.pid)
+        if task.fd is None:
+            task.next_look_s = self._clock()
+        else:
+            self._by_fd[task.fd] = task
+            self._bell.follow(task.fd)
+
+    def _unfollow(self, task: WatchedTask) -> None:
+        if task.fd is not None:
+            self._bell.unfollow(task.fd)
+            del self._by_fd[task.fd]
+            os.close(task.fd)
+            task.fd = None
+
+    def _wrapper_is_over(self, task: WatchedTask) -> None:
+        """Let go of a wrapper that has ended; look at once whether all else is over too."""
+        with self._lock:
+            self._unfollow(task)
+            if task.wrapper is not None:
+                _reap(task.wrapper.pid)
+                task.wrapper = None
+        self._look(task, self._clock())
+
+    def _look(self, task: WatchedTask, now: float) -> None:
+        status = None
+        with self._lock:
+            if task.wrapper is not None and task.fd is None and not is_alive(task.wrapper):
+                _reap(task.wrapper.pid)
+                task.wrapper = None
+            if task.wrapper is not None:
+                self._look_at_running(task, task.wrapper, now)
+            elif self._is_really_over(task, now):
+                status = self._look_at_remains(task, now)
+            if status is not None:
+                del self._tasks[task.stamp]
+        if status is not None:
+            self._over(task, status)
+
+    def _look_at_running(self, task: WatchedTask, wrapper: Process, now: float) -> None:
+        """Go on with ending the task if it is to end, and say when to look again."""
+        unwatched_s = FAR if task.fd is not None else now + UNWATCHED_S
+        if now >= task.wall_ends_s and task.cause is None:
+            task.cause, task.kill_from_s = Cause.WALL_LIMIT, now + self._grace_s
+        if task.cause is None:
+            task.next_look_s = min(task.wall_ends_s, unwatched_s)
+        elif now < task.kill_from_s:
+            task.cell.send(signal.SIGTERM, task.terminated)
+            task.next_look_s = min(now + TERM_AGAIN_S, task.kill_from_s)
+        else:
+            task.cell.kill()
+            if now > task.kill_from_s + WRAPPER_MAY_TAKE_S:  # the payload has stopped it
+                send(wrapper.pid, signal.SIGKILL, lambda _: is_alive(wrapper))
+            self._look_again(task, now)
+
+    def _is_really_over(self, task: WatchedTask, now: float) -> bool:
+        """Tell whether no run of the node script goes on: an earlier object's may not have written its pid yet."""
+        if task.over_s is not None:
+            return True
+        if task.directory.exit_code() is None and task.directory.has_started:
+            runs = task.directory.wrapper(boot_id())
+            if runs is not None and is_alive(runs):
+                task.wrapper = runs
+                self._follow_wrapper(task)
+                return False
+            if runs is None and now - task.since_s < NO_PID_S and not task.directory.has_pid:
+                task.next_look_s = now + UNWATCHED_S
+                return False
+        task.over_s = now
+        return True
+
+    def _look_at_remains(self, task: WatchedTask, now: float) -> TaskStatus | None:
+        """Return the final status once nothing is left of the task; kill what is, until then."""
+        assert task.over_s is not None
+        task.consumption = task.consumption or task.cell.consumption()
+        if task.cell.remove():
+            return final_status(task)
+        if now - task.over_s > GIVE_UP_S:
+            stuck = ", ".join(map(str, task.cell.members()))
+            return replace(
+                final_status(task), reason=f"processes {stuck} did not end within {GIVE_UP_S:.0f} s of SIGKILL"
+            )
+        task.cell.kill()
+        self._look_again(task, now)
+        return None
+
+    def _look_again(self, task: WatchedTask, now: float) -> None:
+        task.next_look_s = now + task.pause_s
+        task.pause_s = min(2 * task.pause_s, KILL_AGAIN_S)
+
+
+def _reap(pid: int) -> None:
+    """Collect an ended child; of a wrapper that an earlier object started there is nothing to collect."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return

@@ -1,0 +1,229 @@
+"""`python -m pilot`: the whole life of a pilot, and the only place where errors become exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from pilot import (
+    batch_slot,
+    cli,
+    commands,
+    configuration,
+    credential,
+    explain,
+    launch,
+    pilot_json,
+    remote_log,
+    worker_node,
+)
+from pilot import settings as table
+from pilot.errors import ENDED, INTERNAL, CredentialError, NodeUnfit, PilotError, Stopped, UsageError
+from pilot.knowledge import Pilot
+from pilot.log import Log, utc_now
+from pilot.supervision import PASSED_ON
+
+LOG_FILE = "pilot.log"
+LAST_WORDS_S = 5.0
+REASON_LIMIT = 255  # the column's width in DIRAC's database
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a pilot and return its exit code; see `pilot.errors`."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        with _signals_raise():
+            return bootstrap(arguments, os.environ)
+    except PilotError as error:
+        print(f"pilot: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the outermost door: nobody gets a traceback on the screen
+        return _unexpected(error, _log_file(arguments))
+
+
+def _unexpected(error: Exception, log_file: Path) -> int:
+    print(f"pilot: internal error: {type(error).__name__}: {error}; see {log_file}", file=sys.stderr)
+    with contextlib.suppress(OSError), log_file.open("a", encoding="utf-8") as log:
+        traceback.print_exception(type(error), error, error.__traceback__, file=log)
+    return INTERNAL
+
+
+def _log_file(argv: Sequence[str]) -> Path:
+    try:
+        given = {each.setting: each.value for each in cli.parse(argv).given}
+    except UsageError:
+        given = {}
+    folder = Path(str(given.get("work_dir", "")))
+    return (folder if folder.is_dir() else Path()) / LOG_FILE
+
+
+def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Read the settings, then do what was asked for: normally, run."""
+    line = cli.parse(argv)
+    if line.asks_for == "--help":
+        print(cli.usage())
+        return ENDED
+    if line.asks_for == "--version":
+        print(_version())
+        return ENDED
+    first = table.load(line.given)
+    vo = _vo(first.settings, environ)
+    path, content = _read_json(first)
+    loaded = table.load([*pilot_json.settings(content, path, first.settings, vo), *line.given])
+    slot = batch_slot.look(environ, ce=loaded.settings.ce, stamp=loaded.settings.stamp or os.urandom(16).hex())
+    if loaded.settings.reference:
+        slot = batch_slot.named(slot, loaded.settings.reference)
+    work_dir = Path(loaded.settings.work_dir).absolute()
+    node = worker_node.look(Path("/"), environ, work_dir)
+    if line.asks_for == "--explain":
+        print(explain.text(loaded, vo, slot, node))
+        return ENDED
+    log, remote = _open_log(loaded.settings, work_dir)
+    unused = [*line.without_effect, *commands.without_effect(loaded.settings)]
+    unused += pilot_json.without_effect(content, path, first.settings, vo)
+    for name in dict.fromkeys(unused):
+        log.warning("setting.without_effect", name=name)
+    return run(
+        Pilot(
+            loaded=loaded, vo=vo, slot=slot, node=node, environ=environ, work_dir=work_dir, log=log, remote_log=remote
+        )
+    )
+
+
+def _version() -> str:
+    from importlib import metadata  # noqa: PLC0415 - 20 ms that only --version has to pay
+
+    try:
+        return metadata.version("gridpilot")
+    except metadata.PackageNotFoundError:
+        return "not installed: a source tree"
+
+
+def _vo(settings: table.Settings, environ: Mapping[str, str]) -> str:
+    """Return the VO: option, DIRAC_PILOT_VO, the proxy's VOMS extension, else "unknown", as in DIRAC."""
+    told = settings.vo or environ.get("DIRAC_PILOT_VO", "")
+    if told:
+        return told
+    try:
+        return credential.load(settings, environ, now=utc_now()).vo or "unknown"
+    except CredentialError:  # said in full when the credential is needed
+        return "unknown"
+
+
+def _read_json(first: table.Loaded) -> tuple[Path, dict[str, object]]:
+    named = first.settings.pilot_json
+    path = Path(named or "pilot.json")
+    return path, pilot_json.load(path, must_exist=bool(named))
+
+
+def _open_log(settings: table.Settings, work_dir: Path) -> tuple[Log, remote_log.RemoteLog]:
+    log_file = work_dir / LOG_FILE
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        log_file.touch()
+    except OSError as error:
+        raise NodeUnfit(f"{work_dir}: not usable as work folder: {error.strerror}") from error
+    remote = remote_log.RemoteLog(limit_lines=settings.logger_lines, interval_s=settings.logger_interval_s)
+    level = "DEBUG" if settings.debug else settings.log_level
+    return Log((_to_stdout, functools.partial(_to_file, log_file), remote.write), level=level), remote
+
+
+def _to_stdout(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+def _to_file(path: Path, line: str) -> None:
+    with path.open("a", encoding="utf-8") as log:
+        log.write(line)
+
+
+def run(pilot: Pilot) -> int:
+    """Run the commands, then say goodbye to the services; return the exit code."""
+    try:
+        for command in commands.chosen(pilot.settings, pilot.log):
+            pilot = command(pilot)
+    except PilotError as error:
+        pilot.log.error("pilot.failed", why=error, exit_code=error.exit_code)
+        _last_words(pilot, "Failed", str(error), error.exit_code)
+        raise
+    exit_code = _exit_code(pilot)
+    _last_words(pilot, *_verdict(pilot, exit_code), exit_code)
+    return exit_code
+
+
+def _exit_code(pilot: Pilot) -> int:
+    end = pilot.agent_end
+    if end is None:
+        return ENDED
+    if pilot.settings.program:  # not the agent: its codes are passed on as a shell does
+        return end.exit_code if end.exit_code >= 0 else 128 - end.exit_code
+    return end.pilot_exit_code
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Turn a signal into an error with a sentence, while there is no agent to pass it on to."""
+    before = {signum: signal.signal(signum, _raise_stopped) for signum in PASSED_ON}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
+    raise Stopped(signum, signal.Signals(signum).name)
+
+
+def _verdict(pilot: Pilot, exit_code: int) -> tuple[str, str]:
+    """Return the final pilot status and its reason: Failed only when the agent never got to work."""
+    report = launch.read_report(pilot.work_dir)
+    end = pilot.agent_end
+    if end is not None:
+        pilot.log.info(
+            "agent.ended",
+            exit_code=end.exit_code,
+            restarts=end.restarts,
+            reason=report.reason or "not given",
+            matched=report.matched,
+            done=report.done,
+            failed=report.failed,
+        )
+    reason = report.reason or f"the agent ended with exit code {end.exit_code if end else 0}"
+    if exit_code == ENDED:
+        return "Done", report.reason or "Report from JobAgent"
+    return ("Done" if report.matched else "Failed"), reason
+
+
+def _last_words(pilot: Pilot, status: str, reason: str, exit_code: int) -> None:
+    """Tell PilotManager and PilotLogging the end; each gets a few seconds, and failure changes nothing."""
+    for signum in PASSED_ON:  # the end is near anyway, and bounded
+        signal.signal(signum, signal.SIG_IGN)
+    if pilot.services is None:
+        return
+    urls, settings = pilot.urls("PilotManager"), pilot.settings
+    details = (settings.ce, reason[:REASON_LIMIT], settings.site, settings.queue)
+    try:
+        if urls:
+            configuration.set_status(
+                pilot.services, urls, pilot.slot.reference, status, *details, timeout_s=LAST_WORDS_S / len(urls)
+            )
+            pilot.log.info("pilot.status", status=status, reason=reason)
+    except PilotError as error:
+        pilot.log.warning("pilot.status_not_set", status=status, why=error)
+    url = commands.logging_url(pilot)
+    if url:
+        send = remote_log.sender(pilot.services, url, stamp=pilot.slot.stamp, vo=pilot.vo)
+        pilot.remote_log.close(exit_code, send, within_s=LAST_WORDS_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

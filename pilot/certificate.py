@@ -1,0 +1,96 @@
+"""The little that a pilot must know of an X.509 certificate: when it is valid, and the VO in a VOMS proxy.
+
+Standard library only, so the DER encoding (ITU-T X.690) is walked by hand.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+SEQUENCE, UTC_TIME, GENERALIZED_TIME, OCTET_STRING = 0x30, 0x17, 0x18, 0x04
+VOMS_FQANS = bytes.fromhex("060a2b06010401be45646404")  # OID 1.3.6.1.4.1.8005.100.100.4
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One certificate of a chain."""
+
+    not_before: datetime
+    not_after: datetime
+    der: bytes
+
+
+def read_chain(pem: str) -> tuple[Certificate, ...]:
+    """Return the certificates of a PEM text, in its order.
+
+    Raises:
+        ValueError: one of them is not a certificate.
+    """
+    blocks = re.findall(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", pem, re.DOTALL)
+    try:
+        return tuple(_read(base64.b64decode("".join(block.split()), validate=True)) for block in blocks)
+    except (binascii.Error, IndexError, StopIteration, UnicodeDecodeError) as error:
+        raise ValueError("a certificate in it is damaged") from error
+
+
+def voms_vo(certificate: Certificate) -> str:
+    """Return the VO that the VOMS extension names, "" without one."""
+    at = certificate.der.find(VOMS_FQANS)
+    if at < 0:
+        return ""
+    try:
+        _, values, _ = _element(certificate.der, at + len(VOMS_FQANS))
+        fqans = re.search(rb"/([\w.-]+)", b"\n".join(_octet_strings(values)))
+    except IndexError:
+        return ""
+    return fqans[1].decode("ascii") if fqans else ""
+
+
+def _read(der: bytes) -> Certificate:
+    _, certificate, _ = _element(der, 0)
+    _, to_be_signed, _ = _element(certificate, 0)
+    validity = next(content for tag, content in _elements(to_be_signed) if tag == SEQUENCE and _is_validity(content))
+    not_before, not_after = (_time(tag, content) for tag, content in _elements(validity))
+    return Certificate(not_before, not_after, der)
+
+
+def _is_validity(content: bytes) -> bool:
+    return content[:1] in (bytes([UTC_TIME]), bytes([GENERALIZED_TIME]))
+
+
+def _time(tag: int, content: bytes) -> datetime:
+    text = content.decode("ascii").rstrip("Z")
+    if tag == UTC_TIME:  # RFC 5280: years below 50 are of this century
+        text = ("20" if int(text[:2]) < 50 else "19") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
+
+
+def _octet_strings(content: bytes) -> Iterator[bytes]:
+    for tag, inner in _elements(content):
+        if tag == OCTET_STRING:
+            yield inner
+        elif tag & 0x20:  # constructed: it holds elements
+            yield from _octet_strings(inner)
+
+
+def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(content):
+        tag, inner, at = _element(content, at)
+        yield tag, inner
+
+
+def _element(content: bytes, at: int) -> tuple[int, bytes, int]:
+    """Return tag, content and the place after the element at this place."""
+    tag, length, at = content[at], content[at + 1], at + 2
+    if length & 0x80:  # the long form: so many bytes hold the length
+        size = length & 0x7F
+        length, at = int.from_bytes(content[at : at + size], "big"), at + size
+    if at + length > len(content):
+        raise IndexError(at)
+    return tag, content[at : at + length], at + length

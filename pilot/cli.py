@@ -1,0 +1,107 @@
+"""The command line: DIRAC's pilot options, read as getopt reads them."""
+
+from __future__ import annotations
+
+import getopt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pilot.errors import EXIT_CODES, UsageError
+from pilot.settings import WITHOUT_EFFECT, Given, defaults, table
+
+HELP, EXPLAIN, VERSION = ("-h", "--help"), ("--explain",), ("--version",)
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """What was written on it.
+
+    Attributes:
+        given: the settings, in the order of the table.
+        without_effect: spellings that are accepted and change nothing.
+        asks_for: "" to run, else "--help", "--explain" or "--version".
+    """
+
+    given: tuple[Given, ...]
+    without_effect: tuple[str, ...] = ()
+    asks_for: str = ""
+
+
+def parse(argv: Sequence[str]) -> CommandLine:
+    """Read the arguments; an unknown option is answered with the nearest known one."""
+    written = _getopt(argv)
+    given = {}
+    for setting, row in table().items():
+        values = [value for name, value in written if name in row.names]
+        if values:
+            name = next(name for name, _ in written if name in row.names)
+            value = True if row.flag else values if row.repeats else values[-1]
+            given[setting] = Given(setting, value, f"option {name}")
+    ignored = tuple(name for name, _ in written if any(name in names for names, _ in WITHOUT_EFFECT))
+    asked = [names[-1] for names in (HELP, EXPLAIN, VERSION) if any(name in names for name, _ in written)]
+    return CommandLine(tuple(given.values()), ignored, asked[0] if asked else "")
+
+
+def _getopt(argv: Sequence[str]) -> list[tuple[str, str]]:
+    spellings = dict(_spellings())
+    short = "".join(name[1] + ":" * takes for name, takes in spellings.items() if not name.startswith("--"))
+    long = [name[2:] + "=" * takes for name, takes in spellings.items() if name.startswith("--")]
+    try:
+        written, rest = getopt.getopt(list(argv), short, long)
+    except getopt.GetoptError as error:
+        raise UsageError(_sentence(error, spellings)) from error
+    if rest:
+        raise UsageError(f"argument {rest[0]!r}: expected an option, one of those that --help lists")
+    return written
+
+
+def _spellings() -> Iterable[tuple[str, bool]]:
+    for row in table().values():
+        yield from ((name, not row.flag) for name in row.names)
+    for names, takes_value in WITHOUT_EFFECT:
+        yield from ((name, takes_value) for name in names)
+    for names in (HELP, EXPLAIN, VERSION):
+        yield from ((name, False) for name in names)
+
+
+def _sentence(error: getopt.GetoptError, known: Iterable[str]) -> str:
+    name = f"--{error.opt}" if len(error.opt) > 1 else f"-{error.opt}"
+    if "requires argument" in error.msg:
+        return f"option {name}: expected a value after it"
+    if "must not have an argument" in error.msg:
+        return f"option {name}: it takes no value"
+    if "unique prefix" in error.msg:
+        matching = [spelling for spelling in known if spelling.startswith(name)]
+        return f"option {name}: short for more than one of {', '.join(matching)}"
+    return f"option {name}: unknown{_nearest(name, known)}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    import difflib  # noqa: PLC0415 - 10 ms that only a mistake has to pay
+
+    lower = {spelling.lower(): spelling for spelling in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    return f"; did you mean {lower[near[0]]}?" if near else "; --help lists those that exist"
+
+
+def usage() -> str:
+    """Return the text of `--help`."""
+    lines = ["usage: python -m pilot [options]", "", "Finds out what this slot has and runs the job agent in it.", ""]
+    for setting, row in table().items():
+        if row.names:
+            default = defaults()[setting]
+            value = "" if row.flag else " VALUE"
+            lines.append(f"  {', '.join(row.names)}{value}")
+            lines.append(f"        {row.meaning}{_shown(default)}")
+    lines += ["  --explain", "        show every setting and fact with its origin, and stop"]
+    lines += ["  --version", "        show the version, and stop", ""]
+    lines.append("accepted, without effect: " + ", ".join(names[-1] for names, _ in WITHOUT_EFFECT))
+    lines += ["", "exit codes:", *(f"  {code:<4}{meaning}" for code, meaning in EXIT_CODES.items())]
+    lines.append("  128+n stopped by signal n")
+    return "\n".join(lines)
+
+
+def _shown(default: object) -> str:
+    if default in ("", 0, (), None):  # False is 0, and a flag's default needs no mention
+        return ""
+    return f" (default: {', '.join(default) if isinstance(default, tuple) else default})"

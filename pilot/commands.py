@@ -1,0 +1,287 @@
+"""The pilot's steps, in DIRAC's order and with its names. Each takes what is known so far and returns it with more.
+
+`-X` runs only some of them. What DIRAC's other commands do is not needed here, and they are skipped by name.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pilot import cfg, configuration, credential, launch, offer, remote_log, services, supervision
+from pilot.batch_slot import BatchSlot
+from pilot.errors import NodeUnfit, ServiceRefused, ServiceUnreachable, UsageError
+from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
+from pilot.log import Log, utc_now
+from pilot.settings import BARE_WORDS, HOST_CERTIFICATES, Settings
+from pilot.worker_node import Fact
+
+REGISTER_S = 5.0
+NO_SUCH_PILOT = 1550  # DIRAC's EWMSNOPILOT
+
+
+def check_worker_node(pilot: Pilot) -> Pilot:
+    """Log what this node is, and leave it when the disk is too full."""
+    node = pilot.node
+    machine = os.uname()
+    pilot.log.info("node.is", host=machine.nodename, kernel=machine.release, architecture=node.architecture)
+    for name in ("processors", "memory_mb", "disk_mb"):
+        fact = getattr(node, name)
+        pilot.log.info(f"node.{name}", value=fact.value, origin=fact.origin)
+    pilot.log.info("slot.is", reference=pilot.slot.reference, origin=pilot.slot.origin, batch=pilot.slot.kind)
+    if node.disk_mb.value < pilot.settings.min_disk_mb:
+        raise NodeUnfit(
+            f"{pilot.work_dir}: {node.disk_mb.value} MB of disk are free; "
+            f"expected {pilot.settings.min_disk_mb} MB or more (--disk)"
+        )
+    return pilot
+
+
+def configure_basics(pilot: Pilot) -> Pilot:
+    """Check credential and CAs, and get the configuration with them."""
+    settings = pilot.settings
+    if not settings.servers and not any(path.startswith("/Systems/") for path, _ in user_options(settings)):
+        raise UsageError("no Configuration server: give -C, or ConfigurationServers in pilot.json")
+    ours = credential.load(settings, pilot.environ, now=utc_now())
+    cas, cas_origin = credential.trusted_cas(settings, pilot.environ)
+    pilot.log.info("credential.is", file=ours.certificate, origin=ours.origin, expires=ours.not_after.isoformat())
+    pilot.log.info("cas.are", place=cas, origin=cas_origin)
+    caller = services.Services(services.tls(ours, cas), vo=pilot.vo, setup=settings.setup, is_host=ours.is_host)
+    pilot = replace(
+        pilot,
+        services=caller,
+        agent_environment=_credential_variables(ours, cas),
+        configuration=configuration.download(caller, settings.servers) if settings.servers else {},
+    )
+    _start_remote_log(pilot, caller)
+    pilot = pilot.having(
+        "/DIRAC",
+        Setup=settings.setup,
+        VirtualOrganization=pilot.vo,
+        PreferredURLPatterns=settings.url_patterns,
+    ).having("/DIRAC/Configuration", Servers=settings.servers)
+    return pilot.having(
+        "/DIRAC/Security",
+        UseServerCertificate="yes" if ours.is_host else "no",
+        CertFile=ours.certificate if ours.is_host else "",
+        KeyFile=ours.key if ours.is_host else "",
+        CALocation=cas,
+    )
+
+
+def _credential_variables(ours: credential.Credential, cas: Path) -> dict[str, str]:
+    variables = {} if ours.is_host else {"X509_USER_PROXY": str(ours.certificate)}
+    return {**variables, "X509_CERT_DIR": str(cas)} if cas.is_dir() else variables
+
+
+def logging_url(pilot: Pilot) -> str:
+    """Return where the log goes, "" when it stays here."""
+    settings = pilot.settings
+    excluded = settings.logger_ces and settings.ce not in settings.logger_ces
+    if not settings.remote_logging or excluded:
+        return ""
+    return settings.logger_url or next(iter(pilot.urls("PilotLogging") or pilot.urls("TornadoPilotLogging")), "")
+
+
+def _start_remote_log(pilot: Pilot, caller: services.Services) -> None:
+    url = logging_url(pilot)
+    if url:
+        pilot.remote_log.start(remote_log.sender(caller, url, stamp=pilot.slot.stamp, vo=pilot.vo))
+    elif pilot.settings.remote_logging:
+        pilot.log.warning("remote_log.off", why="no logger URL, or this CE is not in the white list")
+
+
+def register_pilot(pilot: Pilot) -> Pilot:
+    """Make the pilot known to PilotManager. What goes wrong is logged and no reason to stop."""
+    urls, slot, settings = pilot.urls("PilotManager"), pilot.slot, pilot.settings
+    if pilot.services is None or not urls:
+        pilot.log.warning("pilot.not_registered", why="the configuration has no PilotManager")
+        return pilot
+    deadline = time.monotonic() + REGISTER_S
+    try:
+        if not _is_registered(pilot.services, urls, slot, deadline):
+            stamps = {slot.reference: slot.stamp}
+            arguments = ([slot.reference], pilot.vo, slot.flavour, stamps)
+            services.call_any(pilot.services, urls, "addPilotReferences", *arguments, timeout_s=_left_s(deadline))
+        details = (settings.ce, "Report from pilot", settings.site, settings.queue)
+        configuration.set_status(pilot.services, urls, slot.reference, "Running", *details, timeout_s=_left_s(deadline))
+    except (ServiceRefused, ServiceUnreachable) as error:
+        pilot.log.warning("pilot.not_registered", why=error)
+    else:
+        pilot.log.info("pilot.registered", reference=slot.reference, flavour=slot.flavour)
+    return pilot
+
+
+def _is_registered(caller: services.Services, urls: Sequence[str], slot: BatchSlot, deadline: float) -> bool:
+    try:
+        services.call_any(caller, urls, "getPilotInfo", slot.reference, timeout_s=_left_s(deadline))
+    except ServiceRefused as error:
+        if error.errno != NO_SUCH_PILOT:
+            raise
+        return False
+    return True
+
+
+def _left_s(deadline: float) -> float:
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise ServiceUnreachable(f"PilotManager: not done within {REGISTER_S:.0f} s")
+    return left_s
+
+
+def check_ce_capabilities(pilot: Pilot) -> Pilot:
+    """Copy what the configuration says of our CE and queue to /LocalSite."""
+    settings = pilot.settings
+    parameters = configuration.ce_parameters(
+        pilot.configuration, site=settings.site, ce=settings.ce, queue=settings.queue
+    )
+    if not parameters:
+        pilot.log.warning("ce.unknown", site=settings.site, ce=settings.ce, queue=settings.queue)
+    if settings.queue:
+        parameters["Queue"] = settings.queue
+    # pilot.cfg is for every payload to read
+    return pilot.having(LOCAL, **{name: value for name, value in parameters.items() if not _is_secret(name)})
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in ("password", "secret", "token"))
+
+
+def check_wn_capabilities(pilot: Pilot) -> Pilot:
+    """Settle what the slot offers: the least of node, configuration and options, the same number everywhere."""
+    cores = offer.processors(pilot)
+    memory_mb = offer.least(pilot, pilot.node.memory_mb, "MaxRAM")
+    gpus = offer.least(pilot, Fact(len(pilot.node.gpus), pilot.node.gpus_origin), "NumberOfGPUs")
+    pilot.log.info("slot.processors", value=cores.value, origin=cores.origin)
+    pilot.log.info("slot.memory_mb", value=memory_mb.value, origin=memory_mb.origin)
+    required = offer.tags(pilot, "RequiredTag", pilot.settings.required_tags)
+    whole = ("WholeNode",) if offer.is_whole_node(pilot) else ()
+    found = {
+        "NumberOfProcessors": cores.value,
+        "MaxRAM": memory_mb.value or "",
+        "NumberOfGPUs": gpus.value,
+        # the Matcher refuses a required tag that is not offered too
+        "Tag": offer.tags(pilot, "Tag", (*pilot.settings.tags, *whole, *required)),
+        "RequiredTag": required,
+    }
+    repeated = {name: value for name, value in found.items() if f"{LOCAL}/{name}" in pilot.options}
+    vo = pilot.vo if pilot.vo != "unknown" else ""
+    return pilot.having(LOCAL, **repeated).having(CE_DEFAULTS, **found, VirtualOrganization=vo)
+
+
+def configure_site(pilot: Pilot) -> Pilot:
+    """Write down who and where we are."""
+    settings, slot = pilot.settings, pilot.slot
+    if not settings.site:
+        raise UsageError("the site is not known: give -n, or -N with a CE that pilot.json lists")
+    pilot = pilot.having(
+        LOCAL,
+        Site=settings.site,
+        GridCE=settings.ce,
+        CEQueue=settings.queue,
+        LocalCE=offer.inner_ce(pilot),
+        GridMiddleware=slot.flavour,
+        PilotReference=slot.reference,
+        ReleaseVersion=_release(pilot, "Version", settings.release),
+        ReleaseProject=_release(pilot, "Project", settings.project),
+    )
+    pilot = pilot.having(f"{LOCAL}/BatchSystemInfo", Type=slot.kind, JobID=slot.job_id)
+    return pilot.having(f"{LOCAL}/BatchSystemInfo/Parameters", **slot.parameters)
+
+
+def _release(pilot: Pilot, name: str, told: str) -> str:
+    listed = configuration.operations(pilot.configuration, f"Pilot/{name}", setup=pilot.settings.setup, vo=pilot.vo)
+    return told or next(iter(cfg.split_list(listed)), "")
+
+
+def configure_architecture(pilot: Pilot) -> Pilot:
+    """Write down the platform in the words that DIRAC compares."""
+    return pilot.having(LOCAL, Architecture=pilot.node.architecture, Platform=os.uname().machine)
+
+
+def configure_cpu_requirements(pilot: Pilot) -> Pilot:
+    """Work out the CPU work that a processor of this slot can still do, in HS06 seconds."""
+    power_hs06 = offer.power_hs06(pilot)
+    left = offer.time_left(pilot)
+    if left is None and not pilot.settings.cpu_work_hs06s:
+        pilot.log.warning("slot.end_unknown", remedy="-T, or maxCPUTime of the queue; the agent assumes a day")
+    elif left is not None:
+        pilot.log.info("slot.time_left_s", value=left.value, origin=left.origin, power_hs06=power_hs06)
+    work = pilot.settings.cpu_work_hs06s or (int(left.value * power_hs06) if left else "")
+    return pilot.having(LOCAL, CPUNormalizationFactor=f"{power_hs06:.1f}", CPUTimeLeft=work, CPUTime=work)
+
+
+def launch_agent(pilot: Pilot) -> Pilot:
+    """Write pilot.cfg, start the agent, and stay with it to the end."""
+    settings = pilot.settings
+    pilot = pilot.having(AGENT, **offer.agent_options(pilot)).having(
+        "/AgentJobRequirements", OwnerGroup=settings.owner_group, OwnerDN=settings.owner_dn
+    )
+    cfg_file = pilot.work_dir / "pilot.cfg"
+    write_cfg(cfg_file, {**pilot.options, **dict(user_options(settings))})
+    command = launch.agent_command(settings, cfg_file, pilot.work_dir)
+    more = {**pilot.agent_environment, "DIRACSYSCONFIG": str(cfg_file)}
+    launch.forget_report(pilot.work_dir)
+    if not launch.become_subreaper():
+        pilot.log.warning("subreaper.missing", why="ctypes or prctl is not there: processes may outlive the pilot")
+    environment = launch.agent_environment(pilot.environ, settings, more)
+    # another program's exit codes are its own: none of them asks for a restart
+    patience = supervision.Patience(restart_delays_s=()) if settings.program else supervision.Patience()
+    program = supervision.Program(command, environment, pilot.work_dir)
+    with supervision.Signals() as signals:
+        end = supervision.Supervisor(program, pilot.log, patience).run(signals)
+        supervision.end_leftovers(pilot.log)
+    return replace(pilot, agent_end=end)
+
+
+def without_effect(settings: Settings) -> list[str]:
+    """Return what was asked for and changes nothing in this combination."""
+    bare = [f"-o {name}" for name, value in settings.options if not value and name in BARE_WORDS]
+    alone = settings.host_certificate_folder != HOST_CERTIFICATES and not settings.use_host_certificate
+    return [*bare, *(["--certLocation without --cert"] if alone else [])]
+
+
+def write_cfg(path: Path, options: Mapping[str, str]) -> None:
+    """Write pilot.cfg whole or not at all: payload tools may read it at any time."""
+    aside = path.with_suffix(".new")
+    try:
+        aside.write_text(cfg.render(cfg.nest(options)), encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise NodeUnfit(f"{path}: cannot be written: {error.strerror}") from error
+
+
+Command = Callable[[Pilot], Pilot]
+
+COMMANDS: Mapping[str, Command] = {
+    "CheckWorkerNode": check_worker_node,
+    "ConfigureBasics": configure_basics,
+    "RegisterPilot": register_pilot,
+    "CheckCECapabilities": check_ce_capabilities,
+    "CheckWNCapabilities": check_wn_capabilities,
+    "ConfigureSite": configure_site,
+    "ConfigureArchitecture": configure_architecture,
+    "ConfigureCPURequirements": configure_cpu_requirements,
+    "LaunchAgent": launch_agent,
+}
+NOT_NEEDED = ("GetPilotVersion", "InstallDIRAC", "ConfigureArchitectureWithoutCLI", "NagiosProbes")
+
+
+def chosen(settings: Settings, log: Log) -> list[Command]:
+    """Return the commands to run: all of them, or those that -X names, in its order.
+
+    Raises:
+        UsageError: -X names one that does not exist.
+    """
+    commands = []
+    for name in settings.commands or COMMANDS:
+        if name in NOT_NEEDED:
+            log.info("command.skipped", name=name, why="gridpilot has no need of it")
+        elif name in COMMANDS:
+            commands.append(COMMANDS[name])
+        else:
+            raise UsageError(f"option -X: no command {name!r}; expected some of {', '.join(COMMANDS)}")
+    return commands

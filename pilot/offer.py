@@ -1,0 +1,102 @@
+"""What the slot has to offer: the least of what node, configuration and options say, each with its origin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pilot import cfg
+from pilot.errors import UsageError
+from pilot.knowledge import CE_DEFAULTS, LOCAL, Pilot
+from pilot.worker_node import Fact
+
+ASSUMED_POWER_HS06 = 10.0  # a processor of about 2015; sites set CPUNormalizationFactor
+POOL_CYCLES = 5000  # DIRAC's own: a pool ends when the slot does, not after so many jobs
+POOL_POLLING_S = 20.0
+
+
+def processors(pilot: Pilot) -> Fact:
+    """Return the processors to offer; -P wins, and -m is never exceeded."""
+    settings, node, origins = pilot.settings, pilot.node.processors, pilot.loaded.origins
+    cores = node if is_whole_node(pilot) else least(pilot, node, "NumberOfProcessors")
+    if settings.processors:
+        cores = Fact(settings.processors, origins["processors"])
+    if cores.value > node.value:
+        pilot.log.warning("processors.too_many", given=cores.value, node=node.value, origin=node.origin)
+    if 0 < settings.max_processors < cores.value:
+        return Fact(settings.max_processors, origins["max_processors"])
+    return cores
+
+
+def least(pilot: Pilot, found: Fact, name: str) -> Fact:
+    """Return the smaller of what was found and what the configuration says of CE or queue; 0 stands for unknown."""
+    told = pilot.options.get(f"{LOCAL}/{name}", "")
+    if told and not told.isdecimal():
+        pilot.log.warning("ce.parameter_ignored", name=name, value=told, expected="a whole number")
+    value = int(told) if told.isdecimal() else 0
+    return min((Fact(value, f"{name} of CE or queue"), found), key=lambda fact: fact.value or float("inf"))
+
+
+def tags(pilot: Pilot, name: str, more: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the configuration's tags of this kind and some more, each once."""
+    return tuple(dict.fromkeys((*cfg.split_list(pilot.options.get(f"{LOCAL}/{name}", "")), *more)))
+
+
+def is_whole_node(pilot: Pilot) -> bool:
+    """Return whether option or tag say that this slot is a whole node."""
+    word = pilot.options.get(f"{LOCAL}/WholeNode", "").lower()
+    return word in ("true", "yes", "y", "1") or "WholeNode" in tags(pilot, "Tag", pilot.settings.tags)
+
+
+def inner_ce(pilot: Pilot) -> str:
+    """Return how the agent runs jobs: option, pilot.json, the queue's LocalCEType, else one at a time."""
+    return pilot.settings.inner_ce or pilot.options.get(f"{LOCAL}/LocalCEType", "") or "InProcess"
+
+
+def power_hs06(pilot: Pilot) -> float:
+    """Return the power of one processor; what option or configuration say, else 10."""
+    told = pilot.option(f"{LOCAL}/CPUNormalizationFactor")
+    try:
+        power = float(told) if told else ASSUMED_POWER_HS06
+    except ValueError:
+        power = 0.0
+    if not 0 < power < 1000:  # DIRAC has seen 2250 (issue 7760)
+        raise UsageError(f"{LOCAL}/CPUNormalizationFactor: {told!r}; expected a number between 0 and 1000, in HS06")
+    return power
+
+
+def time_left(pilot: Pilot, now: Callable[[], float] = time.time) -> Fact | None:
+    """Return the seconds until the slot ends, the least of batch system and queue; None when nobody says."""
+    known = []
+    if pilot.slot.end:
+        known.append(Fact(max(0, pilot.slot.end.value - int(now())), pilot.slot.end.origin))
+    minutes = pilot.options.get(f"{LOCAL}/maxCPUTime", "")
+    if minutes.isdecimal():
+        known.append(Fact(int(minutes) * 60, "maxCPUTime of the queue"))
+    return min(known, key=lambda fact: fact.value, default=None)
+
+
+def agent_options(pilot: Pilot) -> dict[str, object]:
+    """Return the agent's options; a Pool gets DIRAC's values for it where nothing else was asked for."""
+    settings = pilot.settings
+    options: dict[str, object] = {
+        "MaxCycles": settings.max_cycles,
+        "PollingTime": settings.polling_s,
+        "StopOnApplicationFailure": settings.stop_on_application_failure,
+        "StopAfterFailedMatches": settings.stop_after_failed_matches,
+        "FillingModeFlag": True,
+        "LogLevel": "DEBUG" if settings.debug else settings.log_level,
+    }
+    return {**options, **_of_a_pool(pilot)} if inner_ce(pilot).startswith("Pool") else options
+
+
+def _of_a_pool(pilot: Pilot) -> dict[str, object]:
+    settings = pilot.settings
+    cores = int(pilot.options.get(f"{CE_DEFAULTS}/NumberOfProcessors", "1"))
+    options = {
+        "max_cycles": ("MaxCycles", POOL_CYCLES),
+        "polling_s": ("PollingTime", min(POOL_POLLING_S, settings.polling_s)),
+        "stop_on_application_failure": ("StopOnApplicationFailure", False),
+        "stop_after_failed_matches": ("StopAfterFailedMatches", max(cores, settings.stop_after_failed_matches)),
+    }
+    return dict(option for setting, option in options.items() if not pilot.loaded.is_given(setting))

@@ -1,0 +1,171 @@
+"""Calls to DIRAC's HTTPS services: one POST form per call, JSON back.
+
+Each call opens its own connection: a pilot makes about five in its life, hours apart.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from pilot.credential import Credential
+from pilot.errors import CredentialError, ServiceRefused, ServiceUnreachable
+
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024  # the whole configuration of a large VO has about 10 MB
+CONNECT_S = 5.0
+CHUNK_BYTES = 65536
+
+
+def tls(credential: Credential, cas: Path) -> ssl.SSLContext:
+    """Return a context that shows our credential and requires the server's name in its SAN.
+
+    Raises:
+        CredentialError: key and certificate do not belong together, or the CAs cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
+    try:
+        context.load_cert_chain(str(credential.certificate), str(credential.key), password=_no_password)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise CredentialError(f"{credential.certificate}: certificate and key do not work: {error}") from error
+    try:
+        context.load_verify_locations(**{"cafile" if cas.is_file() else "capath": str(cas)})
+    except (ssl.SSLError, OSError) as error:
+        raise CredentialError(f"{cas}: not readable as CA certificates: {error}") from error
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; a pilot has nobody to ask for the password")
+
+
+class Services:
+    """Whoever can be called over https with this credential."""
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        vo: str,
+        setup: str,
+        is_host: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._context = context
+        self._form = {"clientVO": vo or "unknown", "clientSetup": setup or "None"}
+        if is_host:
+            self._form["extraCredentials"] = json.dumps("hosts")
+        self._clock = clock
+
+    def call(self, url: str, method: str, *arguments: object, timeout_s: float) -> Any:
+        """Return the value that the service gives.
+
+        Args:
+            url: of the service, https.
+            method: its name there.
+            arguments: what JSON can hold.
+            timeout_s: for the whole call.
+
+        Raises:
+            ServiceRefused: it answered with an error, or does not let us in.
+            ServiceUnreachable: anything else; the call may or may not have had an effect.
+        """
+        form = {"method": method, "args": json.dumps(arguments), **self._form}
+        try:
+            status, body = self._post(url, urlencode(form), self._clock() + timeout_s)
+        except ssl.SSLCertVerificationError as error:
+            raise ServiceUnreachable(f"{url}: its certificate is not accepted: {error.verify_message}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceUnreachable(f"{url}: no answer to {method}: {error or type(error).__name__}") from error
+        return _value(url, method, status, body)
+
+    def _post(self, url: str, body: str, deadline: float) -> tuple[int, bytes]:
+        host, port, path = _place(url)
+        left_s = max(0.001, deadline - self._clock())
+        connection = http.client.HTTPSConnection(host, port, timeout=min(CONNECT_S, left_s), context=self._context)
+        try:
+            connection.connect()
+            connection.sock.settimeout(max(0.001, deadline - self._clock()))
+            headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, self._read(answer, connection, deadline)
+        finally:
+            connection.close()
+
+    def _read(
+        self, answer: http.client.HTTPResponse, connection: http.client.HTTPSConnection, deadline: float
+    ) -> bytes:
+        """Read the body; a server that trickles it is cut off at the deadline, one that floods us at the limit."""
+        body = bytearray()
+        while chunk := answer.read1(CHUNK_BYTES):
+            body += chunk
+            if len(body) > ANSWER_LIMIT_BYTES:
+                raise http.client.HTTPException(f"the answer has more than {ANSWER_LIMIT_BYTES} bytes")
+            left_s = deadline - self._clock()
+            if left_s <= 0:
+                raise TimeoutError("the answer took too long")
+            if connection.sock is not None:  # None once the answer owns the socket, after "Connection: close"
+                connection.sock.settimeout(left_s)
+        return bytes(body)
+
+
+def _place(url: str) -> tuple[str, int, str]:
+    """Return host, port and path of an https URL."""
+    try:
+        place = urlsplit(url)
+        host, port = (place.hostname or "").encode("idna").decode("ascii"), place.port or 443
+    except ValueError:
+        host, port = "", 0
+    if not host or place.scheme != "https":
+        raise ServiceUnreachable(f"{url}: not a service that can be called; expected https://host:port/path")
+    return host, port, place.path
+
+
+def _value(url: str, method: str, status: int, body: bytes) -> Any:
+    if status in (401, 403):
+        raise ServiceRefused(f"{url}: this credential may not call {method} (HTTP {status})")
+    if status == 501:
+        raise ServiceRefused(f"{url}: there is no method {method}")
+    if status != 200:
+        raise ServiceUnreachable(f"{url}: HTTP {status} for {method}; expected 200")
+    try:
+        answer = json.loads(body)
+    except ValueError as error:
+        raise ServiceUnreachable(f"{url}: answered {method} with {_shown(body)}; expected JSON") from error
+    if not isinstance(answer, dict) or not isinstance(answer.get("OK"), bool):
+        raise ServiceUnreachable(f"{url}: answered {method} with {_shown(body)}; expected an object with OK")
+    if not answer["OK"]:
+        errno = answer.get("Errno", 0)
+        message = answer.get("Message", "no reason given")
+        raise ServiceRefused(f"{url}: {method}: {message}", errno if isinstance(errno, int) else 0)
+    return answer.get("Value")
+
+
+def _shown(body: bytes) -> str:
+    return repr(body[:60].decode("utf-8", "replace"))
+
+
+def call_any(services: Services, urls: Sequence[str], method: str, *arguments: object, timeout_s: float) -> Any:
+    """Return the value of the first of these equal servers that gives one; raises the last one's error.
+
+    Args:
+        services: the caller.
+        urls: one or more.
+        method: as `Services.call`.
+        arguments: as `Services.call`.
+        timeout_s: for each server.
+    """
+    for url in urls[:-1]:
+        try:
+            return services.call(url, method, *arguments, timeout_s=timeout_s)
+        except ServiceUnreachable:
+            continue
+    return services.call(urls[-1], method, *arguments, timeout_s=timeout_s)

@@ -1,0 +1,294 @@
+"""What a pilot can be told: one typed table, filled from pilot.json and from DIRAC's command line options.
+
+The table gives the parsing, the defaults with their units, the messages, `--help`, `--explain` and the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pilot.cfg import split_list
+from pilot.errors import UsageError
+
+DEFAULT = "default"
+BARE_WORDS = ("diracInstallOnly", "cvmfsOnly")  # -o words that steer an installation, which we do not have
+HOST_CERTIFICATES = "/etc/grid-security"
+LEVELS = {
+    "DEBUG": "DEBUG",
+    "VERBOSE": "DEBUG",
+    "INFO": "INFO",
+    "NOTICE": "INFO",
+    "WARN": "WARNING",
+    "WARNING": "WARNING",
+    "ERROR": "ERROR",
+    "FATAL": "ERROR",
+    "ALWAYS": "ERROR",
+}
+
+
+def text(value: object) -> str:
+    """Read a string; of a list, as pilot.json has for Version, the first element."""
+    if isinstance(value, (list, tuple)) and value:
+        return text(value[0])
+    if isinstance(value, str):
+        return value.strip()
+    raise ValueError("a text")
+
+
+def count(value: object) -> int:
+    """Read a whole number that is not negative."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    raise ValueError("a whole number, 0 or more")
+
+
+def seconds(value: object) -> float:
+    """Read a duration in seconds."""
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else -1.0
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ValueError("a number of seconds, 0 or more")
+    return number
+
+
+def yes_no(value: object) -> bool:
+    """Read DIRAC's words for true and false."""
+    word = str(value).strip().lower()
+    if word in ("true", "yes", "y", "1", "on"):
+        return True
+    if word in ("false", "no", "n", "0", "off"):
+        return False
+    raise ValueError("True or False")
+
+
+def level(value: object) -> str:
+    """Read one of DIRAC's log levels as the nearest of DEBUG, INFO, WARNING and ERROR."""
+    word = str(value).strip().upper()
+    if word not in LEVELS:
+        raise ValueError(f"one of {', '.join(LEVELS)}")
+    return LEVELS[word]
+
+
+def names(value: object) -> tuple[str, ...]:
+    """Read a comma list, or a list of them."""
+    if isinstance(value, str):
+        return split_list(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(name for part in value for name in names(part))
+    raise ValueError("a comma list")
+
+
+def assignments(value: object) -> tuple[tuple[str, str], ...]:
+    """Read `-o` options: `name=value` each, or one of DIRAC's two bare words."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return tuple(_assignment(str(part)) for part in parts)
+
+
+def _assignment(part: str) -> tuple[str, str]:
+    name, equals, value = part.partition("=")
+    if part in BARE_WORDS:
+        return part, ""
+    if not equals or not name.strip().strip("/"):
+        raise ValueError("/Section/Option=value")
+    return name.strip(), value.strip()
+
+
+def variables(value: object) -> tuple[tuple[str, str], ...]:
+    """Read DIRAC's `name:::value,...` list of environment variables."""
+    pairs = []
+    for part in names(value):
+        name, separator, content = part.partition(":::")
+        if not separator or not name.strip():
+            raise ValueError("NAME:::value,...")
+        pairs.append((name.strip(), content))
+    return tuple(pairs)
+
+
+@dataclass(frozen=True)
+class Option:
+    """How one setting is written on the command line.
+
+    Attributes:
+        names: DIRAC's spellings, or ours where DIRAC has none; none for what only pilot.json can set.
+        read: turns what was written into the value, or raises ValueError naming what was expected.
+        meaning: one line for `--help`.
+        flag: takes no value.
+        repeats: may be given several times; the values add up.
+    """
+
+    names: tuple[str, ...]
+    read: Callable[[object], Any]
+    meaning: str
+    flag: bool = False
+    repeats: bool = False
+
+
+def option(*spellings: str, read: Callable[[object], Any] = text, default: Any = "", meaning: str) -> Any:
+    """Declare a setting with its row of the table."""
+    row = Option(
+        spellings, read, meaning, flag=default is False and len(spellings) > 0, repeats=read in (names, assignments)
+    )
+    return field(default=default, metadata={"option": row})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a pilot was told."""
+
+    site: str = option("-n", "--name", meaning="site name, e.g. LCG.CERN.ch")
+    ce: str = option("-N", "--Name", meaning="computing element through which the pilot came")
+    queue: str = option("-Q", "--Queue", meaning="queue of the computing element")
+    grid_ce_type: str = option("-a", "--gridCEType", meaning="type of that computing element")
+    inner_ce: str = option("-y", "--CEType", meaning="how the agent runs jobs here: InProcess or Pool")
+    vo: str = option("--wnVO", meaning="virtual organisation")
+    setup: str = option("-S", "--setup", meaning="DIRAC setup (before DIRAC 9)")
+    servers: tuple[str, ...] = option(
+        "-C", "--configurationServer", read=names, default=(), meaning="Configuration servers, comma list"
+    )
+    release: str = option("-r", "--release", meaning="DIRAC release that the Matcher expects")
+    project: str = option("-l", "--project", meaning="DIRAC project that the Matcher expects")
+    processors: int = option(
+        "-P", "--pilotProcessors", read=count, default=0, meaning="processors of this slot; 0: find out"
+    )
+    max_processors: int = option(
+        "-m", "--maxNumberOfProcessors", read=count, default=0, meaning="never use more processors; 0: no limit"
+    )
+    cpu_work_hs06s: int = option(
+        "-T", "--CPUTime", read=count, default=0, meaning="CPU work to offer, HS06 seconds; 0: find out"
+    )
+    min_disk_mb: int = option("-D", "--disk", read=count, default=2560, meaning="free disk needed, MB")
+    tags: tuple[str, ...] = option("-t", "--tag", read=names, default=(), meaning="tags to offer, comma list")
+    required_tags: tuple[str, ...] = option(
+        "--requiredTag", read=names, default=(), meaning="tags that a job must ask for, comma list"
+    )
+    max_cycles: int = option("-M", "--MaxCycles", read=count, default=10, meaning="matching cycles of the agent")
+    polling_s: float = option(
+        "--PollingTime", read=seconds, default=20.0, meaning="seconds between matching cycles without a job"
+    )
+    stop_on_application_failure: bool = option(
+        "--StopOnApplicationFailure", read=yes_no, default=True, meaning="end the agent when a payload fails"
+    )
+    stop_after_failed_matches: int = option(
+        "--StopAfterFailedMatches", read=count, default=10, meaning="end the agent after more empty matches than this"
+    )
+    owner_group: str = option("-G", "--Group", meaning="match only jobs of this group")
+    owner_dn: str = option("-O", "--OwnerDN", meaning="match only jobs of this owner")
+    options: tuple[tuple[str, str], ...] = option(
+        "-o", "--option", read=assignments, default=(), meaning="configuration option, /Section/Option=value"
+    )
+    reference: str = option("-R", "--reference", meaning="pilot reference, where the batch system's is wrong")
+    stamp: str = option("--pilotUUID", meaning="pilot stamp, when DIRAC_PILOT_STAMP is not set")
+    use_host_certificate: bool = option(
+        "-c", "--cert", read=yes_no, default=False, meaning="use the host certificate, not a proxy"
+    )
+    host_certificate_folder: str = option(
+        "-K", "--certLocation", default=HOST_CERTIFICATES, meaning="folder of hostcert.pem and hostkey.pem"
+    )
+    ca_folder: str = option("--ca-dir", meaning="trusted CA certificates: a hashed folder, or one PEM file")
+    cvmfs_folders: tuple[str, ...] = option(
+        "--CVMFS_locations",
+        read=names,
+        default=("/cvmfs/grid.cern.ch", "/cvmfs/dirac.egi.eu"),
+        meaning="where to look for CA certificates when the node has none",
+    )
+    pilot_json: str = option("-F", "--pilotCFGFile", meaning="the file (default: pilot.json, if there is one)")
+    work_dir: str = option("--work-dir", default=".", meaning="folder for everything that the pilot writes")
+    environment: tuple[tuple[str, str], ...] = option(
+        "--userEnvVariables", read=variables, default=(), meaning="environment for the agent, NAME:::value,..."
+    )
+    keep_python_path: bool = option(
+        "-k", "--keepPP", read=yes_no, default=False, meaning="leave the node's PYTHONPATH to the agent"
+    )
+    python_environment: str = option(
+        "--preinstalledEnv", meaning="Python environment (folder with bin/python) for the agent, if ours will not do"
+    )
+    program: str = option("-x", "--execute", meaning="run this program in place of the agent")
+    commands: tuple[str, ...] = option("-X", "--commands", read=names, default=(), meaning="run only these commands")
+    remote_logging: bool = option(
+        "-z", "--pilotLogging", read=yes_no, default=False, meaning="send the pilot's log to the logger URL"
+    )
+    logger_url: str = option("-g", "--loggerURL", meaning="the PilotLogging service")
+    debug: bool = option("-d", "--debug", read=yes_no, default=False, meaning="log more")
+    log_level: str = option(read=level, default="INFO", meaning="PilotLogLevel of pilot.json")
+    logger_lines: int = option(read=count, default=1000, meaning="RemoteLoggerBufsize of pilot.json, lines")
+    logger_interval_s: float = option(read=seconds, default=0.0, meaning="RemoteLoggerTimerInterval of pilot.json")
+    logger_ces: tuple[str, ...] = option(
+        read=names, default=(), meaning="RemoteLoggerCEsWhiteList of pilot.json: only these send their log"
+    )
+    url_patterns: tuple[str, ...] = option(read=names, default=(), meaning="PreferredURLPatterns of pilot.json")
+
+
+# accepted because site directors send them; (spellings, takes a value)
+WITHOUT_EFFECT = (
+    (("-e", "--extraPackages"), True),
+    (("-s", "--section"), True),
+    (("-u", "--url"), True),
+    (("-V", "--installation"), True),
+    (("-W", "--gateway"), True),
+    (("-E", "--commandExtensions"), True),
+    (("-Z", "--commandOptions"), True),
+    (("--modules",), True),
+    (("--pipInstallOptions",), True),
+    (("--preinstalledEnvPrefix",), True),
+    (("--architectureScript",), True),
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """One value for one setting, as its source wrote it."""
+
+    setting: str
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The settings, and where each came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+    def is_given(self, setting: str) -> bool:
+        """True when somebody wrote it down; False for a default."""
+        return self.origins[setting] != DEFAULT
+
+
+def table() -> dict[str, Option]:
+    """Return the row of each setting, in the order of the documentation."""
+    return {each.name: each.metadata["option"] for each in fields(Settings)}
+
+
+def defaults() -> dict[str, Any]:
+    """Return the default of each setting."""
+    return {each.name: each.default for each in fields(Settings)}
+
+
+def load(given: Iterable[Given]) -> Loaded:
+    """Return the settings; of two values for the same one the later wins."""
+    rows = table()
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(rows, DEFAULT)
+    for each in given:
+        values[each.setting] = read(rows[each.setting], each)
+        origins[each.setting] = each.origin
+    return Loaded(Settings(**values), origins)
+
+
+def read(row: Option, given: Given) -> Any:
+    """Return the typed value, or say which source wrote what, and what was expected."""
+    try:
+        return row.read(given.value)
+    except ValueError as error:
+        raise UsageError(f"{given.origin}: {_as_written(given.value)!r} is not {error}") from error
+
+
+def _as_written(value: object) -> object:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

@@ -1,0 +1,126 @@
+"""The command line's side: calls to the server, sandboxes packed and unpacked."""
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+from agents.local_wms import jencode
+from agents.local_wms.home import Endpoint, LocalWmsError
+from agents.local_wms.jdl import JdlError, parse, show, texts
+
+TIMEOUT_S = 60
+REMOTE = ("SB:", "LFN:", "lfn:")
+
+
+class Client:
+    """Calls to one server as the demo user; closes its connection at the end of a `with`."""
+
+    def __init__(self, endpoint: Endpoint, session: requests.Session) -> None:
+        self._endpoint = endpoint
+        self._session = session
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def call(self, service: str, method: str, *arguments: Any) -> Any:
+        """Return the value of a call.
+
+        Raises:
+            LocalWmsError: the server is not there, or refuses.
+        """
+        answer = jencode.decode(self._post(service, {"method": method, "args": jencode.encode(arguments)}).text)
+        if not answer["OK"]:
+            raise LocalWmsError(f"{service}.{method}: {answer['Message']}")
+        return answer["Value"]
+
+    def _post(self, service: str, form: dict[str, str]) -> requests.Response:
+        url = f"{self._endpoint.url}/WorkloadManagement/Tornado{service}"
+        try:
+            reply = self._session.post(url, data=form, timeout=TIMEOUT_S)
+            reply.raise_for_status()
+        except requests.RequestException as error:
+            raise LocalWmsError(f"{url}: no answer to {form['method']} ({error})") from error
+        return reply
+
+    def submit(self, path: Path) -> list[int]:
+        """Send a JDL file, its input files packed and uploaded first; return the ids of the jobs made."""
+        try:
+            text = path.read_text()
+            job = parse(text)
+        except (OSError, UnicodeDecodeError, JdlError) as error:
+            raise LocalWmsError(f"{path}: {error}") from error
+        names = texts(job.get("InputSandbox"))
+        local = [name for name in names if not name.startswith(REMOTE)]
+        sandbox = self._upload([path.parent / name for name in local]) if local else None
+        if sandbox:
+            job.put("InputSandbox", [sandbox, *(name for name in names if name not in local)])
+            text = show(job)
+        made = self.call("JobManager", "submitJob", text)
+        ids: list[int] = self.call("JobManager", "confirmBulkSubmission", made) if isinstance(made, list) else [made]
+        if sandbox:
+            self.call("SandboxStore", "assignSandboxesToEntities", {f"Job:{i}": [(sandbox, "Input")] for i in ids})
+        return ids
+
+    def _upload(self, files: list[Path]) -> str:
+        content = pack(files)
+        name = f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}.tar.bz2"
+        return str(self.call("SandboxStore", "streamFromClient", [name, {}], "", len(content), content))
+
+    def output(self, job_id: int, into: Path) -> list[Path]:
+        """Unpack a job's output sandboxes into a directory; return what came."""
+        sandboxes = self.call("SandboxStore", "getSandboxesAssignedToEntity", f"Job:{job_id}").get("Output", [])
+        if not sandboxes:
+            raise LocalWmsError(f"job {job_id} has no output sandbox")
+        into.mkdir(parents=True, exist_ok=True)
+        return [path for sandbox in sandboxes for path in unpack(self._download(sandbox), into)]
+
+    def _download(self, sandbox: str) -> bytes:
+        where = sandbox.partition("|")[2]
+        form = {"method": "streamToClient", "args": jencode.encode([where]), "rawContent": "True"}
+        reply = self._post("SandboxStore", form)
+        if reply.headers["Content-Type"] != "application/octet-stream":  # a refusal is JSON with code 200
+            raise LocalWmsError(f"{sandbox}: {reply.json()['Message']}")
+        return reply.content
+
+
+def connect(endpoint: Endpoint) -> Client:
+    """Return a client that shows the user's proxy."""
+    session = requests.Session()
+    session.trust_env = False  # or REQUESTS_CA_BUNDLE would replace our CA directory
+    session.verify = endpoint.ca_dir
+    session.cert = endpoint.user_proxy
+    return Client(endpoint, session)
+
+
+def pack(files: list[Path]) -> bytes:
+    """Return a tar.bz2 of files, each under its own name; the same files give the same bytes."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:bz2") as archive:
+        for file in files:
+            if not file.exists():
+                raise LocalWmsError(f"InputSandbox names {file}, which does not exist")
+            archive.add(file, arcname=file.name, filter=_without_owner_and_time)
+    return packed.getvalue()
+
+
+def _without_owner_and_time(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def unpack(content: bytes, into: Path) -> list[Path]:
+    """Unpack a tar archive; members that would leave the directory are refused."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(into, filter="data")
+            return [into / name for name in archive.getnames()]
+    except tarfile.TarError as error:
+        raise LocalWmsError(f"the sandbox could not be unpacked into {into}: {error}") from error

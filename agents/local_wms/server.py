@@ -1,0 +1,232 @@
+"""The HTTPS process: DIRAC's request format on Tornado, one event loop, no threads."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
+from tornado.web import Application, HTTPError, RequestHandler
+
+from agents.local_wms import jencode, page
+from agents.local_wms.authority import Authority, open_authority
+from agents.local_wms.credentials import Doorman
+from agents.local_wms.database import open_database
+from agents.local_wms.home import Endpoint, Home
+from agents.local_wms.jobs import Jobs
+from agents.local_wms.registry import ADMIN, CE, PILOT, QUEUE, SITE, USER, VO
+from agents.local_wms.services.base import Answer, Caller, Method, RawContent, Refusal, Service
+from agents.local_wms.services.configuration import Configuration, local_tree, path_of
+from agents.local_wms.services.job_manager import JobManager
+from agents.local_wms.services.job_monitoring import JobMonitoring
+from agents.local_wms.services.job_state_update import JobStateUpdate
+from agents.local_wms.services.matcher import Matcher
+from agents.local_wms.services.pilot_logging import PilotLogging
+from agents.local_wms.services.pilot_manager import PilotManager, Pilots
+from agents.local_wms.services.sandbox_store import SandboxStore
+
+# a sandbox of 10 MiB travels as base64 in a form, which makes it at most half as big again
+MAX_BODY_BYTES = 24 * 1024 * 1024
+RENEWAL_MS = 6 * 3600 * 1000  # how often the proxies are looked at
+LOG = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    """Return the time; the one place where the server looks at a clock."""
+    return datetime.now(UTC)
+
+
+class ServiceHandler(RequestHandler):
+    """One POST is one call; what goes wrong has the HTTP code that DIRAC's own server gives."""
+
+    def initialize(self, methods: Mapping[str, Method], doorman: Doorman) -> None:
+        """Take what the route holds (Tornado calls this)."""
+        self.methods = methods
+        self.doorman = doorman
+
+    def post(self) -> None:
+        """Answer a call: 400 without a method, 501 for an unknown one, then 401, and only then the call itself."""
+        method = self.methods.get(self.get_body_argument("method"))
+        if method is None:
+            raise HTTPError(501)
+        caller = self._caller()
+        if caller is None or not method.permits(caller):
+            raise HTTPError(401)
+        # what a handler raises, a wrong number of arguments and bad JSON alike, is Tornado's 500
+        arguments = jencode.decode(self.get_body_argument("args", "[]"))
+        if not isinstance(arguments, list):
+            raise HTTPError(500)
+        self._reply(method, caller, arguments)
+
+    def _caller(self) -> Caller | None:
+        extra = self.get_body_argument("extraCredentials", "")
+        asked_for = jencode.decode(extra) if extra else ""
+        stream = getattr(self.request.connection, "stream", None)
+        return self.doorman.identify(stream, asked_for if isinstance(asked_for, str) else "")
+
+    def _reply(self, method: Method, caller: Caller, arguments: list[Any]) -> None:
+        try:
+            value = method(caller, arguments)
+        except Refusal as refusal:
+            answer = {"OK": False, "Errno": refusal.errno, "Message": refusal.text, **refusal.further}
+        else:
+            if isinstance(value, RawContent):
+                self.set_header("Content-Type", "application/octet-stream")
+                self.write(value.content)
+                return
+            further = value.further if isinstance(value, Answer) else {}
+            answer = {"OK": True, "Value": value.value if isinstance(value, Answer) else value, **further}
+        self.set_header("Content-Type", "application/json")
+        self.write(jencode.encode(answer))
+
+
+class PageHandler(RequestHandler):
+    """The page for people."""
+
+    def initialize(self, jobs: Jobs) -> None:
+        """Take what the route holds (Tornado calls this)."""
+        self.jobs = jobs
+
+    def get(self) -> None:
+        """Show jobs and pilots as they are now."""
+        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.write(page.render(self.jobs.database))
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that listens; `run` keeps it going, `endpoint` tells how to reach it."""
+
+    http: HTTPServer
+    jobs: Jobs
+    authority: Authority
+    endpoint: Endpoint
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until SIGTERM or SIGINT, then let go of everything."""
+        stop = asyncio.Event()
+        renewal = PeriodicCallback(self.authority.make_all, RENEWAL_MS)
+        renewal.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        ready()
+        await stop.wait()
+        renewal.stop()
+        self.http.stop()
+        await self.http.close_all_connections()
+        self.jobs.database.close()
+
+
+def services_of(jobs: Jobs, home: Home, base_url: str, version: str) -> list[Service]:
+    """Wire all services."""
+    pilots = Pilots(jobs)
+    services: list[Service] = [
+        Matcher(jobs, pilots),
+        JobManager(jobs),
+        JobStateUpdate(jobs),
+        JobMonitoring(jobs),
+        PilotManager(pilots),
+        SandboxStore(jobs, home.sandboxes),
+        PilotLogging(home.pilot_logs),
+    ]
+    names = [service.name for service in services] + [Configuration.name]
+    return [*services, Configuration(local_tree(base_url, version, names), version)]
+
+
+def build(home: Home, port: int) -> Server:
+    """Make a server that listens on this port of the loopback interface (0: any free one)."""
+    authority = open_authority(home.certificates, utc_now)
+    authority.make_all()
+    listening = socket.create_server(("127.0.0.1", port), backlog=128)
+    listening.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    url = f"https://localhost:{listening.getsockname()[1]}"
+    jobs = Jobs(open_database(home.database), utc_now)
+    http = HTTPServer(
+        _application(services_of(jobs, home, url, str(utc_now())), jobs),
+        ssl_options=tls_context(authority.host(), authority.certificates),
+        max_body_size=MAX_BODY_BYTES,
+        max_buffer_size=MAX_BODY_BYTES,
+    )
+    http.add_sockets([listening])
+    return Server(http, jobs, authority, _endpoint(url, authority))
+
+
+def _application(services: list[Service], jobs: Jobs) -> Application:
+    doorman = Doorman(utc_now)
+    calls = [
+        (path_of(service.name), ServiceHandler, {"methods": service.methods(), "doorman": doorman})
+        for service in services
+    ]
+    return Application([("/", PageHandler, {"jobs": jobs}), *calls], compress_response=True, log_function=_log_problem)
+
+
+def _log_problem(handler: RequestHandler) -> None:
+    if handler.get_status() >= 400:
+        method = handler.get_body_argument("method", "")
+        LOG.warning("%s %s %s: %d", handler.request.method, handler.request.path, method, handler.get_status())
+
+
+def tls_context(host_pem: Path, ca_dir: Path) -> ssl.SSLContext:
+    """Return a context that asks for a client certificate and also takes RFC 3820 proxies.
+
+    No certificate is no TLS error: the answer is then HTTP 401, as from DIRAC.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(host_pem)
+    context.load_verify_locations(capath=ca_dir)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS
+    # a resumed session has no chain any more, only the leaf
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    return context
+
+
+def _endpoint(url: str, authority: Authority) -> Endpoint:
+    return Endpoint(
+        url=url,
+        configuration=url + path_of(Configuration.name),
+        ca_dir=str(authority.certificates),
+        pilot_proxy=str(authority.proxy(PILOT)),
+        user_proxy=str(authority.proxy(USER)),
+        admin_proxy=str(authority.proxy(ADMIN)),
+        site=SITE,
+        ce=CE,
+        queue=QUEUE,
+        vo=VO,
+        pid=os.getpid(),
+    )
+
+
+def serve(home: Home, port: int, announce: Callable[[Endpoint], None]) -> None:
+    """Run a server in this directory until it is told to stop.
+
+    Raises:
+        LocalWmsError: another one runs there.
+        OSError: the port is taken.
+    """
+    with home.lock():
+        logging.basicConfig(filename=home.log, format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+        asyncio.run(_serve(home, port, announce))
+
+
+async def _serve(home: Home, port: int, announce: Callable[[Endpoint], None]) -> None:
+    server = build(home, port)
+
+    def ready() -> None:
+        home.write_endpoint(server.endpoint)
+        announce(server.endpoint)
+
+    try:
+        await server.run(ready)
+    finally:
+        home.endpoint.unlink(missing_ok=True)

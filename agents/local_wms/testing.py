@@ -1,0 +1,46 @@
+"""A server for tests: a process of its own that is gone when the test is over."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agents.local_wms.home import Endpoint, Home
+
+READY_S = 30
+STOP_S = 10
+REPOSITORY = Path(__file__).parents[2]
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Endpoint]:
+    """Run `serve` in a directory on a free port, until the block ends.
+
+    Raises:
+        RuntimeError: it did not come up; with what it wrote.
+    """
+    argv = [sys.executable, "-m", "agents.local_wms", "serve", "--home", str(home)]
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "serve.out").open("w") as out:
+        process = subprocess.Popen(argv, cwd=REPOSITORY, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        yield _wait(process, Home(home))
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: "subprocess.Popen[bytes]", home: Home) -> Endpoint:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if home.endpoint.exists() and (endpoint := home.read_endpoint()).pid == process.pid:
+            return endpoint
+        time.sleep(0.02)
+    written = (home.folder / "serve.out").read_text()
+    raise RuntimeError(f"the local WMS did not come up within {READY_S} s: {written}")

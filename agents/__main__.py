@@ -1,0 +1,269 @@
+"""`python -m agents`: the JobAgent. `build` is the only place where its objects meet."""
+
+import argparse
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from agents import __version__
+from agents.cfg import Section
+from agents.credentials.identity import establish
+from agents.errors import AgentError, ConfigurationError, ExitCode, NodeUnfit
+from agents.events import Events, HeartbeatDue, KillOrdered, LookAround, ReportsAccepted, SignalReceived, Workers
+from agents.job_agent import Ending, JobAgent, Parts
+from agents.jobs.allocation import Slot
+from agents.jobs.heartbeat import Heartbeats
+from agents.jobs.ledger import Ledger
+from agents.jobs.report import Moments, Reports
+from agents.jobs.runner import JobRunner, Surroundings
+from agents.jobs.staging import Staging
+from agents.log import EventLog, configure
+from agents.schedule import Schedule
+from agents.settings import AgentSettings, ce_options, explain, load, nearly_ours, read_files, without_effect
+from agents.slot.drain import DrainFile
+from agents.slot.offer import site_requirements
+from agents.slot.resources import find_slot
+from agents.slot.time_left import TimeLeft, known_ends
+from agents.wms import configuration
+from agents.wms.https import HttpsTransport, session
+from agents.wms.job_state import JobState
+from agents.wms.matcher import Matcher
+from agents.wms.reporter import Reporter
+from agents.wms.sandbox_store import SandboxStore
+from agents.wms.service import ByScheme, Retry, Service, Transport
+from ce_backends.base import ComputingElement, Notifies
+from ce_backends.errors import CEError
+from ce_backends.registry import backend, create
+
+log = EventLog("agent")
+
+_LOOK_AROUND_S = 5.0
+_ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match loop have their own patience
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of the agent."""
+    made = argparse.ArgumentParser(prog="python -m agents", description="Match DIRAC jobs and run them in this slot.")
+    made.add_argument("--cfg", action="append", default=[], type=Path, help="CFG file; may be given again, later wins")
+    made.add_argument("-o", "--option", action="append", default=[], metavar="/PATH=VALUE", help="one option over them")
+    made.add_argument("--work-dir", type=Path, default=Path(), help="where the ledger and the jobs live")
+    made.add_argument("--explain", action="store_true", help="print each setting with its value and origin, and end")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the agent; errors become one sentence and an exit code here only."""
+    arguments = parser().parse_args(argv)
+    try:
+        local = read_files(arguments.cfg, arguments.option)
+        if arguments.explain:
+            return _explain(local)
+        return _run(local, arguments.work_dir.resolve())
+    except (AgentError, CEError) as error:
+        print(f"agent: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, AgentError) else ExitCode.CONFIGURATION
+
+
+def _explain(cfg: Section) -> int:
+    for row in explain(cfg):
+        print(f"{row.path} = {row.shown} {row.unit}".rstrip() + f"   [{row.origin}]  {row.doc}")
+    return ExitCode.ENDED
+
+
+def _run(local: Section, work_dir: Path) -> int:
+    """Settle everything that can be wrong, then work."""
+    settings = load(local)
+    lock = _lock(work_dir)
+    configure(settings.log_level.upper(), work_dir / "agent.log")
+    for path, reason in without_effect(local):
+        log.warning("option.without_effect", option=path, reason=reason)
+    for sentence in nearly_ours(local):
+        log.warning("option.misspelt", note=sentence)
+    transport = _transport(settings, os.environ)
+    if settings.configuration_servers:
+        service = Service("Configuration/Server", settings.configuration_servers, transport)
+        local = configuration.without_setups(configuration.download(service).merge(local))
+        settings = load(local)
+    ending = _work(local, settings, work_dir, transport)
+    _leave_word(work_dir, ending)
+    lock.close()
+    return ending.exit_code
+
+
+def _lock(work_dir: Path) -> IO[str]:
+    """Take the work directory; two agents in one would run jobs twice.
+
+    Raises:
+        ConfigurationError: another agent has it.
+        NodeUnfit: it cannot be written.
+    """
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        lock = (work_dir / "agent.lock").open("w", encoding="ascii")
+    except OSError as error:
+        raise NodeUnfit(f"{work_dir}: the work directory cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ConfigurationError(f"{work_dir}: another agent works in this directory; give each its own") from error
+    return lock
+
+
+def _transport(settings: AgentSettings, environ: Mapping[str, str]) -> Transport:
+    identity = establish(settings, environ)
+    https = HttpsTransport(
+        session(identity.certificate, identity.ca),
+        vo=settings.vo or "unknown",
+        setup=settings.setup,
+        extra=identity.extra_credentials,
+    )
+    return ByScheme({"https": https})
+
+
+def _work(cfg: Section, settings: AgentSettings, work_dir: Path, transport: Transport) -> Ending:
+    """Run the agent's parts, and take them apart again whatever happens."""
+    events = Events()
+    ledger = Ledger(work_dir / "ledger.sqlite")
+    workers = Workers(events)
+    schedule = Schedule(events)
+    slot = find_slot(settings)
+    ce = create(settings.ce_type, _inner_options(cfg, settings, slot), work_dir / "tasks")
+    try:
+        agent = build(cfg, settings, work_dir, _Wiring(transport, events, ledger, workers, slot, ce))
+        schedule.every(settings.heartbeat_s, HeartbeatDue())
+        schedule.every(_LOOK_AROUND_S, LookAround())
+        _listen(events)
+        schedule.start()
+        return agent.run()
+    finally:
+        schedule.stop()
+        workers.close()
+        ce.close()
+        ledger.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Wiring:
+    """What `build` gets, because somebody else has to close it."""
+
+    transport: Transport
+    events: Events
+    ledger: Ledger
+    workers: Workers
+    slot: Slot
+    ce: ComputingElement
+
+
+def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring) -> JobAgent:
+    """Wire the agent."""
+
+    def service(name: str, retry: Retry = Retry()) -> Service:
+        return Service(name, configuration.service_urls(cfg, f"WorkloadManagement/{name}"), given.transport, retry)
+
+    reporter = Reporter(
+        given.ledger,
+        JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE)),
+        accepted=lambda job_id: given.events.put(ReportsAccepted(job_id)),
+        commanded=lambda job_id, commands: _obey(given.events, job_id, commands),
+    )
+    runner = JobRunner(
+        surroundings=_surroundings(cfg, settings, work_dir),
+        slot=given.slot,
+        ce=given.ce,
+        ledger=given.ledger,
+        reports=Reports(settings.site, Moments()),
+        reporter=reporter,
+        staging=Staging(SandboxStore(service("SandboxStore")), given.ce, settings.output_sandbox_limit_bytes),
+        workers=given.workers,
+    )
+    if isinstance(given.ce, Notifies):
+        given.ce.notify(given.events.task_changed)
+    return JobAgent(
+        Parts(
+            settings=settings,
+            requirements=site_requirements(cfg),
+            slot=given.slot,
+            time_left=_time_left(settings, given.ledger),
+            drain_file=DrainFile(Path(settings.drain_file)),
+            matcher=Matcher(service("Matcher", _ONCE)),
+            runner=runner,
+            reporter=reporter,
+            workers=given.workers,
+            events=given.events,
+            heartbeat=Heartbeats(runner, reporter, given.ce, settings.peek_lines).send,
+        )
+    )
+
+
+def _obey(events: Events, job_id: int, commands: Mapping[str, str]) -> None:
+    """Pass on what the WMS orders in its answer to a heartbeat."""
+    for command in commands:
+        if command == "Kill":
+            events.put(KillOrdered(job_id))
+        else:
+            log.warning("command.unknown", job_id=job_id, command=command)
+
+
+def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path) -> Surroundings:
+    return Surroundings(
+        site=settings.site,
+        work_dir=work_dir,
+        environ=dict(os.environ),
+        parameters={
+            "GridCE": settings.ce_name,
+            "CEQueue": settings.queue,
+            "BatchSystem": cfg.text("/LocalSite/BatchSystemInfo/Type"),
+            "Pilot_Reference": settings.pilot_reference,
+            "CPUNormalizationFactor": settings.pilot_benchmark_hs06,
+            "PilotAgent": f"gridpilot {__version__}",
+            "HostName": socket.gethostname(),
+        },
+        keep_directories=settings.keep_directories,
+    )
+
+
+def _inner_options(cfg: Section, settings: AgentSettings, slot: Slot) -> dict[str, str]:
+    """Return the inner CE's own options out of DIRAC's sections, which hold much more than them."""
+    known = {option.name for option in backend(settings.ce_type).OPTIONS}
+    chosen = {name: text for name, text in ce_options(cfg, settings).items() if name in known}
+    return chosen | {"NumberOfProcessors": str(slot.processors)} if "NumberOfProcessors" in known else chosen
+
+
+def _time_left(settings: AgentSettings, ledger: Ledger) -> TimeLeft:
+    """Count from the agent's first start in this slot, so that a restart gives no time back."""
+    started = float(ledger.fact("first_start_epoch_s", repr(time.time())))
+    budget_s = settings.cpu_time_left_hs06s / max(settings.pilot_benchmark_hs06, 0.1)
+    found = TimeLeft(known_ends(os.environ, started, budget_s))
+    log.info("time_left.found", source=found.source, seconds=int(found.seconds()))
+    return found
+
+
+def _listen(events: Events) -> None:
+    """Turn signals into events. The second urgent one kills what is left at once: see `docs/walk.md`."""
+
+    def heard(number: int, _frame: object) -> None:
+        urgent = number in (signal.SIGTERM, signal.SIGINT)
+        events.put(SignalReceived(signal.Signals(number).name, is_urgent=urgent))
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        signal.signal(number, heard)
+
+
+def _leave_word(work_dir: Path, ending: Ending) -> None:
+    """Write why the agent ended, for the pilot and for people."""
+    word = {"reason": ending.reason, "exit_code": int(ending.exit_code), **asdict(ending.tally)}
+    aside = work_dir / "agent_end.json.new"
+    aside.write_text(json.dumps(word, indent=2) + "\n", encoding="utf-8")
+    aside.replace(work_dir / "agent_end.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

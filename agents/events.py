@@ -1,0 +1,153 @@
+"""What can happen to the agent. Everything comes through one queue, so that one thread owns all job state."""
+
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from agents.errors import JobError, ServiceError, StopAgent
+from agents.jobs.job import MatchedJob
+
+
+@dataclass(frozen=True, slots=True)
+class MatchAnswered:
+    """The Matcher answered, with a job or with none; or the answer could not be had."""
+
+    matched: MatchedJob | None = None
+    error: ServiceError | StopAgent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A job's inputs are on the node, or cannot be had."""
+
+    job_id: int
+    error: JobError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A job's outputs are with the WMS.
+
+    Attributes:
+        job_id: whose.
+        sandbox: reference of the output sandbox, empty when there was nothing to upload.
+        missing: patterns of OutputSandbox that matched nothing.
+        error: why the outputs could not be uploaded.
+    """
+
+    job_id: int
+    sandbox: str = ""
+    missing: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportsAccepted:
+    """The WMS took everything there was to say about a job."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillOrdered:
+    """The WMS wants a job killed."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChanged:
+    """A task may have ended: ask the CE."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatDue:
+    """It is time for a sign of life of every running job."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAround:
+    """It is time to look at the drain file and at the time left."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """The pilot, the batch system or an operator wants something."""
+
+    name: str
+    is_urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """A worker met an error that nobody foresaw."""
+
+    error: BaseException
+
+
+Event = (
+    MatchAnswered
+    | Staged
+    | Delivered
+    | ReportsAccepted
+    | KillOrdered
+    | TaskChanged
+    | HeartbeatDue
+    | LookAround
+    | SignalReceived
+    | Crashed
+)
+
+
+class Events:
+    """The queue of events; `put` may be called from any thread and from a signal handler."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Event] = SimpleQueue()
+        self._is_change_waiting = threading.Event()
+
+    def put(self, event: Event) -> None:
+        """Add an event."""
+        self._queue.put(event)
+
+    def task_changed(self) -> None:
+        """Add a TaskChanged unless one is waiting already."""
+        if not self._is_change_waiting.is_set():
+            self._is_change_waiting.set()
+            self._queue.put(TaskChanged())
+
+    def next(self, timeout_s: float | None) -> Event | None:
+        """Return the next event, None when none came in this time."""
+        try:
+            event = self._queue.get(timeout=timeout_s)
+        except Empty:
+            return None
+        if isinstance(event, TaskChanged):
+            self._is_change_waiting.clear()
+        return event
+
+
+class Workers:
+    """Threads for what waits for the network; each piece of work ends in an event."""
+
+    def __init__(self, events: Events, size: int = 4) -> None:
+        self._events = events
+        self._threads = ThreadPoolExecutor(max_workers=size, thread_name_prefix="worker")
+
+    def start(self, work: Callable[..., Event], *arguments: object) -> None:
+        """Do a piece of work; its event follows."""
+        self._threads.submit(work, *arguments).add_done_callback(functools.partial(_pass_on, self._events))
+
+    def close(self) -> None:
+        """End the threads without waiting for a call that hangs."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _pass_on(events: Events, future: "Future[Event]") -> None:
+    if future.cancelled():
+        return
+    error = future.exception()
+    events.put(Crashed(error) if error else future.result())

@@ -1,0 +1,246 @@
+"""The agent: asks for jobs while the slot has room and time, and follows them to their end.
+
+One thread owns all job state; it sleeps until something happens. See `docs/walk.md`.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agents import events as happened
+from agents.errors import AccessDenied, BadAnswer, ExitCode, NoAnswer, PilotRefused, Refused, ServiceError, StopAgent
+from agents.events import Events, Workers
+from agents.jobs.allocation import Slot
+from agents.jobs.runner import JobRunner, Tally
+from agents.log import EventLog
+from agents.settings import AgentSettings
+from agents.slot.drain import DrainFile, Stop
+from agents.slot.offer import can_offer, offer
+from agents.slot.time_left import TimeLeft
+from agents.wms.matcher import Matcher
+from agents.wms.reporter import Reporter
+from agents.wms.service import Clock
+
+log = EventLog("agent")
+
+_LONGEST_SLEEP_S = 60.0  # without any event, look around all the same
+_FLUSH_S = 120.0  # for the last reports to be accepted
+_WINDOW_GROWTH = 4  # the wait after empty matches grows up to 2^4 times PollingTime
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the agent ended, and what it did."""
+
+    reason: str
+    exit_code: ExitCode
+    tally: Tally
+
+
+@dataclass(slots=True)
+class _Asking:
+    """Where the agent stands with the Matcher."""
+
+    is_waiting: bool = False
+    requests: int = 0
+    empty_in_a_row: int = 0
+    not_before: float = 0.0  # monotonic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the agent is made of; wired in `agents.__main__.build`."""
+
+    settings: AgentSettings
+    requirements: Mapping[str, object]
+    slot: Slot
+    time_left: TimeLeft
+    drain_file: DrainFile
+    matcher: Matcher
+    runner: JobRunner
+    reporter: Reporter
+    workers: Workers
+    events: Events
+    heartbeat: Callable[[], None]
+    clock: Clock = field(default_factory=Clock)
+
+
+class JobAgent:
+    """Runs until there is a reason to end, and everything about its jobs was told."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._settings = parts.settings
+        self._asking = _Asking()
+        self._stop_reason = ""
+        self._exit_code = ExitCode.ENDED
+        self._is_ending_now = False
+
+    def run(self) -> Ending:
+        """Work until the end; return why it came."""
+        runner = self._parts.runner
+        runner.recover()
+        self._parts.reporter.start()
+        runner.poll()
+        self._ask()
+        while not self._is_over():
+            event = self._parts.events.next(self._sleep_s())
+            self._handle(event)
+            self._ask()
+        is_told = self._parts.reporter.flush(_FLUSH_S)
+        self._close_reported()
+        log.info("agent.ended", reason=self._stop_reason, all_reports_accepted=is_told)
+        return Ending(self._stop_reason, self._exit_code, runner.tally)
+
+    def _is_over(self) -> bool:
+        return bool(self._stop_reason) and not self._parts.runner.working and not self._asking.is_waiting
+
+    def _close_reported(self) -> None:
+        for job in self._parts.runner.in_hand:
+            self._parts.runner.reports_accepted(job.job_id)
+
+    def _sleep_s(self) -> float:
+        if self._stop_reason or self._asking.is_waiting:
+            return _LONGEST_SLEEP_S
+        return min(_LONGEST_SLEEP_S, max(0.0, self._asking.not_before - time.monotonic()) or _LONGEST_SLEEP_S)
+
+    # ---- events ----
+
+    def _handle(self, event: happened.Event | None) -> None:
+        """Let the event have its effect."""
+        runner = self._parts.runner
+        match event:
+            case happened.MatchAnswered():
+                self._answered(event)
+            case happened.Staged():
+                runner.staged(event)
+            case happened.Delivered():
+                runner.delivered(event)
+            case happened.ReportsAccepted(job_id):
+                runner.reports_accepted(job_id)
+            case happened.KillOrdered(job_id):
+                runner.kill(job_id)
+            case happened.HeartbeatDue():
+                self._parts.heartbeat()
+            case happened.SignalReceived():
+                self._signalled(event)
+            case happened.Crashed(error):
+                raise error
+            case happened.TaskChanged() | happened.LookAround() | None:
+                self._look_around()
+
+    def _look_around(self) -> None:
+        """See what tasks do; a slot that became free is offered at once."""
+        runner = self._parts.runner
+        before = len(runner.running)
+        runner.poll()
+        if len(runner.running) < before:
+            self._asking.not_before = 0.0
+        self._check_stop_conditions()
+
+    def _check_stop_conditions(self) -> None:
+        settings, tally = self._settings, self._parts.runner.tally
+        if self._parts.drain_file.exists():
+            self._stop(Stop.DRAINED)
+        elif settings.stop_on_application_failure and tally.failed:
+            self._stop(Stop.APPLICATION_FAILED)
+        elif tally.host_failures_in_a_row >= max(1, settings.stop_after_host_failures):
+            self._stop(Stop.HOST_FAILURES.format(limit=tally.host_failures_in_a_row))
+            self._exit_code = ExitCode.NODE_UNFIT
+
+    def _stop(self, reason: str) -> None:
+        """Take no more jobs; the first reason stays."""
+        if not self._stop_reason:
+            log.info("agent.stopping", reason=reason)
+            self._stop_reason = reason
+
+    def _signalled(self, event: happened.SignalReceived) -> None:
+        """Drain; when the slot goes away hand back what runs."""
+        reason = Stop.SIGNAL.format(signal=event.name)
+        self._stop(reason)
+        if event.is_urgent:
+            self._is_ending_now = True
+            self._parts.runner.hand_back_all(reason)
+
+    # ---- asking for work ----
+
+    def _ask(self) -> None:
+        """Offer what is free, unless there is a reason not to. At most one request is under way."""
+        if self._stop_reason or self._asking.is_waiting or not self._has_room():
+            return
+        if time.monotonic() < self._asking.not_before:
+            return
+        self._check_before_asking()
+        if not self._stop_reason:
+            self._request()
+
+    def _has_room(self) -> bool:
+        if self._settings.ce_type == "InProcess" and self._parts.runner.working:
+            return False
+        return can_offer(self._settings, self._parts.slot)
+
+    def _check_before_asking(self) -> None:
+        settings, asking = self._settings, self._asking
+        self._check_stop_conditions()
+        work_left = self._parts.time_left.work_hs06s(settings.pilot_benchmark_hs06)
+        if work_left <= settings.minimum_time_left_hs06s:
+            self._stop(Stop.TIME_OVER)
+        elif self._parts.runner.tally.matched and not settings.filling:
+            self._stop(Stop.NOT_FILLING)
+        elif settings.max_matches and asking.requests >= settings.max_matches:
+            self._stop(Stop.MATCHES_USED_UP.format(limit=settings.max_matches))
+        elif asking.empty_in_a_row > settings.stop_after_failed_matches and not self._parts.runner.working:
+            self._stop(Stop.NOTHING_TO_DO.format(limit=settings.stop_after_failed_matches))
+
+    def _request(self) -> None:
+        work_left = self._parts.time_left.work_hs06s(self._settings.pilot_benchmark_hs06)
+        description = offer(
+            self._settings,
+            self._parts.slot,
+            work_left_hs06s=work_left,
+            requirements=self._parts.requirements,
+            first=self._asking.requests == 0,
+        )
+        self._asking.is_waiting = True
+        self._asking.requests += 1
+        self._parts.workers.start(self._match, description)
+
+    def _match(self, description: Mapping[str, object]) -> happened.MatchAnswered:
+        """Ask the Matcher; runs in a worker."""
+        started = time.monotonic()
+        try:
+            matched = self._parts.matcher.request_job(description)
+        except (ServiceError, StopAgent) as error:
+            return happened.MatchAnswered(error=error)
+        log.debug("matcher.answered", job_id=matched.job_id if matched else None, seconds=time.monotonic() - started)
+        return happened.MatchAnswered(matched)
+
+    def _answered(self, event: happened.MatchAnswered) -> None:
+        self._asking.is_waiting = False
+        if event.matched is None:
+            self._not_matched(event.error)
+            return
+        self._asking.empty_in_a_row = 0
+        self._asking.not_before = 0.0
+        if self._is_ending_now:
+            self._parts.runner.hand_back_unstarted(event.matched, self._stop_reason)
+        else:
+            self._parts.runner.accept(event.matched)
+
+    def _not_matched(self, error: ServiceError | StopAgent | None) -> None:
+        """Wait before the next request, longer each time; or end when the WMS will never give a job."""
+        match error:
+            case PilotRefused() | AccessDenied():
+                self._stop(Stop.REFUSED.format(cause=error))
+                self._exit_code = ExitCode.PILOT_REFUSED
+            case NoAnswer() | BadAnswer():
+                log.error("match.uncertain", cause=error, note="a job may have been matched; the WMS takes it back")
+            case Refused():
+                log.warning("match.refused", cause=error)
+            case ServiceError():
+                log.warning("match.unreachable", cause=error)
+            case None:
+                log.info("match.empty", in_a_row=self._asking.empty_in_a_row + 1)
+        self._asking.empty_in_a_row += 1
+        window_s = self._settings.polling_s * (1 << min(_WINDOW_GROWTH, self._asking.empty_in_a_row - 1))
+        self._asking.not_before = time.monotonic() + window_s * (0.5 + self._parts.clock.jitter() / 2)

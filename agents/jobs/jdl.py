@@ -1,0 +1,253 @@
+"""What a job's JDL asks of the agent: DIRAC's attributes, with DIRAC's meanings, as one frozen value."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NoReturn
+from urllib.parse import unquote
+
+from agents.jobs.classad import Expression, JdlError, Record, Special, Value, parse
+
+__all__ = ["JdlError", "JobDescription", "Request", "describe"]
+
+NO_JOB_TYPE = "Unknown"  # DIRAC's word when the JDL has no JobType
+_TRUE_WORDS = ("1", "yes", "true", "y")
+_STORED = re.compile(r"(?:SB|LFN):", re.IGNORECASE)  # in a sandbox store or a storage element, not a file's name
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WHOLE_NUMBER = re.compile(r"([-+]?[0-9]{1,18})(?:\.0+)?")
+_EXACT_FLOAT = 2.0**53  # above it neighbouring whole numbers are one float
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the job needs of a slot.
+
+    Attributes:
+        min_processors: without these it cannot run; at least 1.
+        max_processors: it can use these; never below min_processors, and the same where the JDL names no maximum.
+        whole_node: it wants to be alone, with all processors of the slot.
+        min_memory_mb: without this it cannot run (MinRAM), 0 when not said.
+        memory_mb: the most it uses (MaxRAM, else MinRAM), 0 when not said.
+        gpus: devices it needs.
+        tags: JDL Tags and Tag together.
+    """
+
+    min_processors: int = 1
+    max_processors: int = 1
+    whole_node: bool = False
+    min_memory_mb: int = 0
+    memory_mb: int = 0
+    gpus: int = 0
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDescription:
+    """One job as its JDL describes it. File names of outputs stay below the job's directory.
+
+    Attributes:
+        executable: None when the JDL names none.
+        arguments: one string as the shell will see it.
+        input_sandbox: plain names, `SB:<storage>|<path>` and `LFN:<path>`.
+        input_data: carried, not interpreted; so is output_data.
+        execution_environment: variables for the payload, values unquoted.
+        cpu_time_s: CPU time the job asks for; None when not said.
+        log_level: None when not said.
+    """
+
+    job_id: int
+    job_name: str = ""
+    job_type: str = NO_JOB_TYPE
+    job_group: str = ""
+    owner: str = ""
+    owner_group: str = ""
+    executable: str | None = None
+    arguments: str = ""
+    std_output: str | None = None
+    std_error: str | None = None
+    input_sandbox: tuple[str, ...] = ()
+    output_sandbox: tuple[str, ...] = ()
+    input_data: tuple[str, ...] = ()
+    output_data: tuple[str, ...] = ()
+    execution_environment: Mapping[str, str]
+    cpu_time_s: int | None = None
+    log_level: str | None = None
+    request: Request
+
+
+def describe(jdl_text: str) -> JobDescription:
+    """Read the JDL that came with a matched job.
+
+    Raises:
+        JdlError: the text is no JDL, or an attribute's value makes no sense; one sentence with the value.
+    """
+    record = parse(jdl_text)
+    return JobDescription(
+        job_id=_job_id(record),
+        job_name=_text(record, "JobName"),
+        job_type=_text(record, "JobType") or NO_JOB_TYPE,
+        job_group=_text(record, "JobGroup"),
+        owner=_text(record, "Owner"),
+        owner_group=_text(record, "OwnerGroup"),
+        executable=_text(record, "Executable") or None,
+        arguments=" ".join(_texts(record, "Arguments")),
+        std_output=_file(record, "StdOutput"),
+        std_error=_file(record, "StdError"),
+        input_sandbox=_inputs(record),
+        output_sandbox=tuple(_below(name, "OutputSandbox") for name in _texts(record, "OutputSandbox")),
+        input_data=_texts(record, "InputData"),
+        output_data=_texts(record, "OutputData"),
+        execution_environment=_environment(record),
+        cpu_time_s=_number(record, "CPUTime"),
+        log_level=_text(record, "LogLevel") or None,
+        request=_request(record),
+    )
+
+
+def _job_id(record: Record) -> int:
+    job_id = _number(record, "JobID", at_least=1)
+    if job_id is None:
+        raise JdlError("the JDL has no JobID, expected the number the WMS gave to the job")
+    return job_id
+
+
+def _request(record: Record) -> Request:
+    least, most = _processors(record)
+    min_memory_mb = _number(record, "MinRAM") or 0
+    memory_mb = _number(record, "MaxRAM") or min_memory_mb
+    if memory_mb < min_memory_mb:
+        _refuse("MaxRAM", memory_mb, f"no less than MinRAM, which is {min_memory_mb}")
+    return Request(
+        min_processors=least,
+        max_processors=most,
+        whole_node=_is_true(record, "WholeNode"),
+        min_memory_mb=min_memory_mb,
+        memory_mb=memory_mb,
+        gpus=_number(record, "NumberOfGPUs") or 0,
+        tags=_words(record, "Tags") | _words(record, "Tag"),
+    )
+
+
+def _processors(record: Record) -> tuple[int, int]:
+    """Return the fewest and the most processors; NumberOfProcessors alone decides when it is there."""
+    exactly = _number(record, "NumberOfProcessors", at_least=1)
+    if exactly is not None:
+        return exactly, exactly
+    least = _number(record, "MinNumberOfProcessors", at_least=1) or 1
+    most = _number(record, "MaxNumberOfProcessors") or least  # DIRAC writes 0 for "no maximum named"
+    if most < least:
+        _refuse("MaxNumberOfProcessors", most, f"no less than MinNumberOfProcessors, which is {least}")
+    return least, most
+
+
+def _environment(record: Record) -> dict[str, str]:
+    """Read `NAME=value` pairs from a list, or from one string with semicolons between them."""
+    name = "ExecutionEnvironment"
+    value = _plain(record, name)
+    pairs = value.split(";") if isinstance(value, str) else _texts(record, name)
+    return dict(_variable(pair.strip()) for pair in pairs if pair.strip())
+
+
+def _variable(pair: str) -> tuple[str, str]:
+    variable, equals, quoted = pair.partition("=")
+    if not (equals and _VARIABLE.fullmatch(variable.strip())):
+        _refuse("ExecutionEnvironment", pair, "NAME=value with a name of letters, digits and underscores")
+    try:
+        value = unquote(quoted, errors="strict")
+    except UnicodeDecodeError:
+        _refuse("ExecutionEnvironment", pair, "a value whose %XX escapes form UTF-8")
+    if "\0" in value:
+        _refuse("ExecutionEnvironment", pair, "a value without %00")
+    return variable.strip(), value
+
+
+def _inputs(record: Record) -> tuple[str, ...]:
+    names = _texts(record, "InputSandbox")
+    return tuple(name if _STORED.match(name) else _below(name, "InputSandbox") for name in names)
+
+
+def _file(record: Record, name: str) -> str | None:
+    path = _text(record, name)
+    return _below(path, name) if path else None
+
+
+def _below(path: str, name: str) -> str:
+    """Return the path if it cannot lead out of the job's directory."""
+    parsed = PurePosixPath(path)
+    if parsed.is_absolute() or ".." in parsed.parts or not parsed.name:
+        _refuse(name, path, "the name of a file below the job's directory")
+    return path
+
+
+def _words(record: Record, name: str) -> frozenset[str]:
+    """Read a list, or one string with commas: the WMS writes tags in both ways."""
+    words = (word.strip() for text in _texts(record, name) for word in text.split(","))
+    return frozenset(word for word in words if word)
+
+
+def _is_true(record: Record, name: str) -> bool:
+    return _text(record, name).strip().lower() in _TRUE_WORDS
+
+
+def _number(record: Record, name: str, at_least: int = 0) -> int | None:
+    """Read a whole number, in quotes or not; None when the attribute is absent or empty."""
+    value = _plain(record, name)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    number = _whole(value)
+    if number is None or number < at_least:
+        _refuse(name, value, f"a whole number of at least {at_least}")
+    return number
+
+
+def _whole(value: Value) -> int | None:
+    if isinstance(value, str):
+        match = _WHOLE_NUMBER.fullmatch(value.strip())
+        return int(match[1]) if match else None
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(record: Record, name: str) -> str:
+    """Read one text; empty when the attribute is absent."""
+    value = _plain(record, name)
+    return "" if value is None else _as_text(value, name)
+
+
+def _texts(record: Record, name: str) -> tuple[str, ...]:
+    """Read a list of texts without its empty ones; the WMS writes a list of one as a plain string."""
+    value = _plain(record, name)
+    items = value if isinstance(value, tuple) else () if value is None else (value,)
+    return tuple(text for text in (_as_text(item, name) for item in items) if text)
+
+
+def _as_text(value: Value, name: str) -> str:
+    if not isinstance(value, (str, int, float)):
+        _refuse(name, value, "text in double quotes")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plain(record: Record, name: str) -> Value | None:
+    """Return the attribute's value; None when it is absent or undefined."""
+    value = record.get(name)
+    if isinstance(value, Expression):
+        _refuse(name, value, "a value that needs no evaluation; text stands in double quotes")
+    return None if value is Special.UNDEFINED else value
+
+
+def _refuse(name: str, value: Value, expected: str) -> NoReturn:
+    raise JdlError(f"JDL attribute {name} is {_shown(value)}, expected {expected}")
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, Record):
+        return "a record"
+    if isinstance(value, tuple):
+        return "a list"
+    if isinstance(value, Special):
+        return value.value
+    shown = f"the expression {value.text!r}" if isinstance(value, Expression) else repr(value)
+    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "…"

@@ -1,0 +1,184 @@
+"""A job in the agent's hands: its states, and which may follow which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from agents.errors import AgentError, Blame
+
+
+class JobStatus(StrEnum):
+    """DIRAC's job statuses that an agent sets or meets."""
+
+    MATCHED = "Matched"
+    RUNNING = "Running"
+    STALLED = "Stalled"
+    COMPLETING = "Completing"
+    COMPLETED = "Completed"
+    DONE = "Done"
+    FAILED = "Failed"
+    KILLED = "Killed"
+    DELETED = "Deleted"
+    RESCHEDULED = "Rescheduled"
+
+    @property
+    def is_final(self) -> bool:
+        """True when the agent may not touch the job any more."""
+        return not NEXT.get(self)
+
+
+# The moves of DIRAC's state machine that an agent may make (JobStatus.py of DIRAC 9).
+NEXT: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.MATCHED: frozenset({JobStatus.RUNNING, JobStatus.FAILED, JobStatus.RESCHEDULED, JobStatus.KILLED}),
+    JobStatus.RUNNING: frozenset(
+        {JobStatus.COMPLETING, JobStatus.DONE, JobStatus.FAILED, JobStatus.RESCHEDULED, JobStatus.KILLED}
+    ),
+    JobStatus.COMPLETING: frozenset({JobStatus.COMPLETED, JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED}),
+}
+
+
+class IllegalTransition(AgentError):
+    """The agent was about to tell the WMS a move that its state machine forbids."""
+
+
+class Phase(StrEnum):
+    """What the agent is doing for a job; journalled before it is done."""
+
+    MATCHED = "matched"  # ours; nothing was done yet
+    STAGING = "staging"  # inputs are being downloaded
+    SUBMITTING = "submitting"  # the CE may or may not have the task: find(stamp) tells
+    RUNNING = "running"  # the CE has the task
+    DELIVERING = "delivering"  # the task ended; its outputs are being uploaded
+    REPORTING = "reporting"  # everything was said; the WMS has not confirmed it all
+    CLOSED = "closed"  # nothing is left to do
+
+
+class Minor(StrEnum):
+    """DIRAC's minor statuses, to the letter: tools of the VOs search for them."""
+
+    RECEIVED = "Job Received by Agent"
+    SUBMITTING = "Submitting To CE"
+    INITIALIZATION = "Job Initialization"
+    DOWNLOADING_INPUT = "Downloading InputSandbox"
+    FAILED_DOWNLOADING_INPUT = "Failed Downloading InputSandbox"
+    APPLICATION = "Application"
+    APPLICATION_NOT_FOUND = "Application not found"
+    APPLICATION_SUCCESS = "Application Finished Successfully"
+    APPLICATION_ERRORS = "Application Finished With Errors"
+    APPLICATION_LOST = "Application thread did not complete"
+    UPLOADING_OUTPUT = "Uploading Output Sandbox"
+    OUTPUT_UPLOADED = "Output Sandbox Uploaded"
+    COMPLETE = "Execution Complete"
+    BAD_JDL = "Could Not Extract JDL Parameters"
+    KILLED = "Received Kill signal"
+    GOING_TO_RESCHEDULE = "Going to reschedule job"
+    WALL_CLOCK = "Job has exceeded maximum wall clock time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedJob:
+    """What the Matcher handed over.
+
+    Attributes:
+        job_id: DIRAC's number of the job.
+        jdl: its description, a ClassAd.
+        owner: user name.
+        group: DIRAC group.
+        extra: whatever the server's optimizers added.
+    """
+
+    job_id: int
+    jdl: str
+    owner: str
+    group: str
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a job really holds of the slot.
+
+    Attributes:
+        processor_ids: as the kernel numbers them.
+        memory_mb: 0 when the job asked for none.
+        whole_node: the job asked for the node and has it.
+    """
+
+    processor_ids: tuple[int, ...]
+    memory_mb: int = 0
+    whole_node: bool = False
+
+    @property
+    def processors(self) -> int:
+        """How many processors the job holds: the one number that everything else is told."""
+        return len(self.processor_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ends: decided once.
+
+    Attributes:
+        status: Done, Failed, Killed or Rescheduled.
+        minor_status: of the end, and on the way to it.
+        application_status: one sentence for the owner.
+        blame: who has to act, None when nobody has.
+    """
+
+    status: JobStatus
+    minor_status: str
+    application_status: str = ""
+    blame: Blame | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One attempt of one job, from match to its confirmed end.
+
+    Attributes:
+        matched: what the Matcher handed over.
+        attempt: 1 at first; grows when the same job is matched here again.
+        stamp: names the task in the CE; chosen before it is submitted.
+        phase: what the agent is doing for it.
+        status: the last one told to the WMS.
+        minor_status: the last one told to the WMS.
+        grant: what it holds; None before and after.
+        task_id: the CE's name of the task.
+        exit_code: of the payload; None when unknown.
+        started_at: when the task was submitted.
+        wall_s: of the payload.
+        end: how it ends; known before a task is cancelled, else when its task has ended.
+    """
+
+    matched: MatchedJob
+    stamp: str
+    attempt: int = 1
+    phase: Phase = Phase.MATCHED
+    status: JobStatus = JobStatus.MATCHED
+    minor_status: str = ""
+    grant: Grant | None = None
+    task_id: str = ""
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    wall_s: float | None = None
+    end: Outcome | None = None
+
+    @property
+    def job_id(self) -> int:
+        """DIRAC's number of the job."""
+        return self.matched.job_id
+
+    def to(self, status: JobStatus, minor_status: str = "") -> "Job":
+        """Return the job in its next status; staying in one only changes the minor status.
+
+        Raises:
+            IllegalTransition: DIRAC's state machine forbids the move.
+        """
+        if status is not self.status and status not in NEXT.get(self.status, frozenset()):
+            raise IllegalTransition(f"job {self.job_id}: {self.status} -> {status}")
+        return replace(self, status=status, minor_status=minor_status or self.minor_status)
+
+    def entering(self, phase: Phase) -> "Job":
+        """Return the job in another phase."""
+        return replace(self, phase=phase)

@@ -1,0 +1,55 @@
+"""How a job ends, decided in one place from what its task did and from a cause that was decided before."""
+
+import signal
+
+from agents.errors import Blame, FailJob, JobError
+from agents.jobs.job import JobStatus, Minor, Outcome
+from agents.jobs.payload import NOT_FOUND, RESCHEDULE_CODES
+from ce_backends.base import TaskState, TaskStatus
+
+_SIGNAL_BASE = 128  # a shell's exit code for a death by signal N is 128 + N (POSIX 2.8.2)
+
+
+KILLED = Outcome(JobStatus.KILLED, Minor.KILLED, "Killed on the owner's order", Blame.USER)
+
+
+def handed_back(cause: str) -> Outcome:
+    """Return the end of a job that shall run elsewhere, for a cause that is not its own."""
+    return Outcome(JobStatus.RESCHEDULED, cause, cause, Blame.SITE)
+
+
+def of_error(error: JobError) -> Outcome:
+    """Return the end of a job that did not start."""
+    status = JobStatus.FAILED if isinstance(error, FailJob) else JobStatus.RESCHEDULED
+    return Outcome(status, error.minor_status, error.detail or error.minor_status, error.blame)
+
+
+def decided(before: Outcome | None, task: TaskStatus) -> Outcome:
+    """Return the end of a job whose task has ended.
+
+    What was decided before the task was cancelled stands; but a payload that succeeded all the same is not run again.
+    """
+    own = of_task(task)
+    if before is None or (before.status is JobStatus.RESCHEDULED and own.status is JobStatus.DONE):
+        return own
+    return before
+
+
+def of_task(task: TaskStatus) -> Outcome:
+    """Return the end of a job whose task ended by itself."""
+    if task.state is not TaskState.DONE or task.exit_code is None:
+        return Outcome(JobStatus.FAILED, Minor.APPLICATION_LOST, task.reason or "No exit code was left", Blame.SITE)
+    if task.exit_code == 0:
+        return Outcome(JobStatus.DONE, Minor.APPLICATION_SUCCESS)
+    if task.exit_code in RESCHEDULE_CODES:
+        return Outcome(JobStatus.RESCHEDULED, Minor.GOING_TO_RESCHEDULE, f"Exit code {task.exit_code}", Blame.USER)
+    if task.exit_code == NOT_FOUND and task.reason.startswith(Minor.APPLICATION_NOT_FOUND):
+        return Outcome(JobStatus.FAILED, Minor.APPLICATION_NOT_FOUND, task.reason, Blame.USER)
+    return Outcome(JobStatus.FAILED, Minor.APPLICATION_ERRORS, _exit_words(task.exit_code), Blame.USER)
+
+
+def _exit_words(exit_code: int) -> str:
+    number = exit_code - _SIGNAL_BASE
+    if number in {member.value for member in signal.Signals}:
+        return f"Exit code {exit_code}: killed by {signal.Signals(number).name}"
+    return f"Exit code {exit_code}"

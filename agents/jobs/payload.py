@@ -1,0 +1,124 @@
+"""What runs for a job: the script of the payload and exactly the environment it sees."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+
+from agents.jobs.jdl import JobDescription
+from agents.jobs.job import Grant
+
+# What a payload may inherit from the pilot's node: where programs, CAs and the time zone are. Never a credential.
+_INHERITED = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TERM",
+    "X509_CERT_DIR",
+    "X509_VOMS_DIR",
+    "X509_VOMSES",
+    "VO_NAME",
+    "CVMFS_REPOSITORIES",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+# Libraries that start one thread per processor of the node unless they are told otherwise.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "GOMAXPROCS",
+    "JULIA_NUM_THREADS",
+    "TF_NUM_THREADS",
+    "ROOT_MAX_THREADS",
+    "PYTHON_CPU_COUNT",
+)
+NOT_FOUND = 127  # what a shell returns for a command it cannot find (POSIX 2.8.2)
+RESCHEDULE_CODES = (1502, 222)  # DIRAC's EWMSRESC, and what is left of it in eight bits
+
+_SCRIPT = """\
+{redirections}
+exe={executable}
+case $exe in
+  */*) ;;
+  *) found=$(command -v -- "$exe") && case $found in /*) exe=$found ;; *) exe=./$exe ;; esac || exe=./$exe ;;
+esac
+if [ ! -f "$exe" ]; then
+  printf 'Application not found: %s\\n' {executable} | tee -- "$GRIDPILOT_REASON_FILE" >&2
+  exit {not_found}
+fi
+[ -x "$exe" ] || chmod 775 -- "$exe"
+"$exe" {arguments}
+"""
+
+
+def script(description: JobDescription) -> str:
+    """Return the POSIX sh text that runs a job's executable in its work directory.
+
+    A name without a slash is looked up on the PATH, then in the work directory, as DIRAC does. The arguments are
+    words of a shell, as in DIRAC. A missing executable ends with 127 and says so.
+
+    Args:
+        description: of the job; its executable must be set.
+    """
+    return _SCRIPT.format(
+        redirections=_redirections(description.std_output, description.std_error),
+        executable=_expandable(description.executable or ""),
+        arguments=description.arguments,
+        not_found=NOT_FOUND,
+    )
+
+
+def _redirections(std_output: str | None, std_error: str | None) -> str:
+    """Send the payload's output where the JDL says; both to one file when it names the same twice."""
+    lines = []
+    for name in dict.fromkeys(name for name in (std_output, std_error) if name):
+        directory = os.path.dirname(name)  # noqa: PTH120 - a name inside the job's directory, not a path here
+        if directory:
+            lines.append(f"mkdir -p -- {shlex.quote(directory)}")
+    if std_output:
+        lines.append(f"exec >{shlex.quote(std_output)}")
+    if std_error:
+        lines.append("exec 2>&1" if std_error == std_output else f"exec 2>{shlex.quote(std_error)}")
+    return "\n".join(lines)
+
+
+def _expandable(executable: str) -> str:
+    """Quote for the shell, variables left to it: DIRAC expands $VARIABLES in Executable, and nothing else."""
+    escaped = executable.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`").replace("$(", "\\$(")
+    return f'"{escaped}"'
+
+
+def environment(description: JobDescription, grant: Grant, *, site: str, base: Mapping[str, str]) -> dict[str, str]:
+    """Return exactly what the payload sees.
+
+    The job's own ExecutionEnvironment may set anything but what tells it its grant.
+
+    Args:
+        description: of the job.
+        grant: what it holds; every variable that counts processors comes from it.
+        site: DIRAC's name of the site.
+        base: the agent's environment, of which only a short list passes.
+    """
+    processors = str(grant.processors)
+    variables = {name: base[name] for name in _INHERITED if name in base}
+    variables |= dict.fromkeys(_THREADS, processors)
+    variables |= dict(description.execution_environment)
+    variables |= {
+        "DIRAC_JOB_PROCESSORS": processors,
+        "DIRAC_PROCESSORS": processors,
+        "DIRAC_WHOLENODE": str(grant.whole_node),
+        "JOBID": str(description.job_id),
+        "DIRACJOBID": str(description.job_id),
+        "DIRACSITE": site,
+    }
+    return variables
+
+
+def outputs(description: JobDescription) -> Sequence[str]:
+    """Return what has to come back from the node: the output sandbox, the payload's own output for a last look."""
+    own = (name for name in (description.std_output, description.std_error) if name)
+    return tuple(dict.fromkeys((*description.output_sandbox, *own)))

@@ -1,0 +1,77 @@
+"""What the WMS is told about a job, in DIRAC's words and widths."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from agents.jobs.job import Job
+from agents.jobs.ledger import Report, ReportKind
+
+# Column widths of DIRAC's JobDB; a longer text is an SQL error there.
+_MINOR_STATUS_WIDTH, _APPLICATION_STATUS_WIDTH = 128, 255
+
+
+class Moments:
+    """UTC moments that never repeat and never go back, whatever happens to the wall clock.
+
+    `setJobStatusBulk` takes the moments as the keys of a dictionary, and the server orders by them.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
+        self._origin = wall() - timedelta(seconds=monotonic())
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def next(self) -> datetime:
+        """Return the present moment, at least a microsecond after the one before."""
+        now = self._origin + timedelta(seconds=self._monotonic())
+        self._last = max(now, self._last + timedelta(microseconds=1))
+        return self._last
+
+
+def written(moment: datetime) -> str:
+    """Return a moment as DIRAC writes it: UTC, microseconds, no zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+class Reports:
+    """Makes the reports of one agent; each status says who speaks, as DIRAC's own agent and wrapper do."""
+
+    def __init__(self, site: str, moments: Moments) -> None:
+        self._site = site
+        self._moments = moments
+
+    def by_agent(self, job: Job, *, application_status: str = "") -> Report:
+        """Return the job's present status, spoken by the agent."""
+        return self._status(job, f"JobAgent@{self._site}", application_status)
+
+    def by_wrapper(self, job: Job, *, application_status: str = "") -> Report:
+        """Return the job's present status, spoken as DIRAC's job wrapper would."""
+        return self._status(job, f"JobWrapper@{self._site}", application_status)
+
+    def parameters(self, job: Job, values: dict[str, object]) -> Report:
+        """Return job parameters; what is None or empty is left out."""
+        known = {name: str(value) for name, value in values.items() if value not in (None, "")}
+        return Report(job.job_id, ReportKind.PARAMETERS, written(self._moments.next()), known)
+
+    def reschedule(self, job: Job) -> Report:
+        """Return the order to put the job back into the queues, to follow its Rescheduled status."""
+        return Report(job.job_id, ReportKind.RESCHEDULE, written(self._moments.next()), {})
+
+    def _status(self, job: Job, source: str, application_status: str) -> Report:
+        words = {
+            "Status": str(job.status),
+            "MinorStatus": job.minor_status[:_MINOR_STATUS_WIDTH],
+            "ApplicationStatus": application_status[:_APPLICATION_STATUS_WIDTH],
+            "Source": source,
+        }
+        return Report(
+            job.job_id,
+            ReportKind.STATUS,
+            written(self._moments.next()),
+            {name: word for name, word in words.items() if word},
+        )

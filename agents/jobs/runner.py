@@ -1,0 +1,398 @@
+"""Moves jobs from their match to their confirmed end. All methods are called by the agent's one main thread."""
+
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agents.errors import Blame, FailJob, HandBack, JobError
+from agents.events import Delivered, Staged, Workers
+from agents.jobs import outcome, payload
+from agents.jobs.allocation import Slot
+from agents.jobs.jdl import JdlError, JobDescription, describe
+from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
+from agents.jobs.ledger import Ledger, Report
+from agents.jobs.report import Reports
+from agents.jobs.staging import Staging
+from agents.log import EventLog
+from agents.wms.reporter import Reporter
+from ce_backends.base import Accepted, ComputingElement, Rejected, TaskSpec, TaskState, TaskStatus
+from ce_backends.errors import CEUnavailable
+
+log = EventLog("jobs")
+
+
+@dataclass(slots=True)
+class Tally:
+    """How jobs ended here, for the agent's last word and its stop conditions."""
+
+    matched: int = 0
+    done: int = 0
+    failed: int = 0
+    handed_back: int = 0
+    host_failures_in_a_row: int = 0
+    application_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every job meets alike.
+
+    Attributes:
+        site: DIRAC's name of it.
+        work_dir: of the agent; each job has a directory below it.
+        environ: the agent's environment, of which payloads get a short list.
+        parameters: what is told about every job: pilot, CE, host.
+        keep_directories: leave job directories for somebody to look into.
+    """
+
+    site: str
+    work_dir: Path
+    environ: Mapping[str, str]
+    parameters: Mapping[str, object]
+    keep_directories: bool = False
+
+
+class JobRunner:
+    """The jobs in hand."""
+
+    def __init__(
+        self,
+        *,
+        surroundings: Surroundings,
+        slot: Slot,
+        ce: ComputingElement,
+        ledger: Ledger,
+        reports: Reports,
+        reporter: Reporter,
+        staging: Staging,
+        workers: Workers,
+    ) -> None:
+        self._around = surroundings
+        self._slot = slot
+        self._ce = ce
+        self._ledger = ledger
+        self._reports = reports
+        self._reporter = reporter
+        self._staging = staging
+        self._workers = workers
+        self._jobs: dict[int, Job] = {}
+        self._descriptions: dict[int, JobDescription] = {}
+        self.tally = Tally()
+
+    # ---- what the agent asks ----
+
+    @property
+    def in_hand(self) -> list[Job]:
+        """Jobs that are not closed."""
+        return list(self._jobs.values())
+
+    @property
+    def working(self) -> list[Job]:
+        """Jobs that hold processors or still have something to upload."""
+        return [job for job in self._jobs.values() if job.phase is not Phase.REPORTING]
+
+    @property
+    def running(self) -> list[Job]:
+        """Jobs whose task the CE has."""
+        return [job for job in self._jobs.values() if job.phase is Phase.RUNNING]
+
+    def stdout_name(self, job: Job) -> str:
+        """Return where a job's payload writes what it prints, empty when the JDL names no file."""
+        return self._descriptions[job.job_id].std_output or ""
+
+    # ---- from match to start ----
+
+    def accept(self, matched: MatchedJob) -> None:
+        """Take a job on: grant it its processors and begin to stage its inputs."""
+        if matched.job_id in self._jobs:
+            log.error("job.matched_twice", job_id=matched.job_id, blame=Blame.SERVER)
+            return
+        job = Job(matched=matched, stamp=uuid.uuid4().hex, attempt=self._ledger.attempts(matched.job_id) + 1)
+        self.tally.matched += 1
+        log.info("job.matched", job_id=job.job_id, owner=matched.owner, group=matched.group, attempt=job.attempt)
+        job = job.to(JobStatus.MATCHED, Minor.RECEIVED)
+        self._save(job, self._reports.by_agent(job))
+        try:
+            self._prepare(job)
+        except JobError as error:
+            self._end_early(self._jobs[job.job_id], error)
+
+    def _prepare(self, job: Job) -> None:
+        description = self._described(job)
+        if description.executable is None:
+            raise FailJob(Minor.APPLICATION_NOT_FOUND, "the JDL names no Executable", blame=Blame.USER)
+        grant = self._slot.take(description.request)
+        if grant is None:
+            wanted = "the whole node" if description.request.whole_node else description.request.min_processors
+            detail = f"wants {wanted}, {self._slot.free_processors} processors are free"
+            raise HandBack("Not enough processors for the job", detail, blame=Blame.SERVER)
+        job = replace(job, grant=grant, phase=Phase.STAGING).to(JobStatus.MATCHED, Minor.SUBMITTING)
+        said = [self._reports.by_agent(job)]
+        job = job.to(JobStatus.RUNNING, Minor.INITIALIZATION)
+        said.append(self._reports.by_wrapper(job))
+        if description.input_sandbox:
+            job = job.to(JobStatus.RUNNING, Minor.DOWNLOADING_INPUT)
+            said.append(self._reports.by_wrapper(job))
+        self._save(job, *said)
+        self._stage(job)
+
+    def _described(self, job: Job) -> JobDescription:
+        try:
+            description = describe(job.matched.jdl)
+        except JdlError as error:
+            raise FailJob(Minor.BAD_JDL, str(error), blame=Blame.USER) from error
+        if description.job_id != job.job_id:
+            detail = f"the Matcher says job {job.job_id}, its JDL says {description.job_id}"
+            raise HandBack(Minor.BAD_JDL, detail, blame=Blame.SERVER)
+        self._descriptions[job.job_id] = description
+        return description
+
+    def _stage(self, job: Job) -> None:
+        names = self._descriptions[job.job_id].input_sandbox
+        if names:
+            self._workers.start(self._staging.download, job, names, self._inputs(job))
+        else:
+            self._submit(job)
+
+    def staged(self, event: Staged) -> None:
+        """Go on with a job whose inputs are here; end it when they cannot be had."""
+        job = self._jobs.get(event.job_id)
+        if job is None or job.phase is not Phase.STAGING:
+            return
+        if job.end:
+            self._finish(self._released(job), job.end)
+        elif event.error:
+            self._end_early(job, event.error)
+        else:
+            self._submit(job)
+
+    def _submit(self, job: Job) -> None:
+        """Give the task to the CE. Its stamp makes it safe to do this twice."""
+        job = job.entering(Phase.SUBMITTING)
+        self._save(job)
+        try:
+            answer = self._ce.submit([self._task(job)])[job.stamp]
+        except CEUnavailable as error:
+            log.warning("submit.delayed", job_id=job.job_id, cause=error)
+            return
+        if isinstance(answer, Accepted):
+            self._started(job, answer.task_id)
+        elif isinstance(answer, Rejected):
+            self._end_early(job, HandBack("CE Submission Error", answer.reason, blame=Blame.SITE))
+        else:
+            log.warning("submit.uncertain", job_id=job.job_id, cause=answer.reason)
+
+    def _task(self, job: Job) -> TaskSpec:
+        description, grant = self._descriptions[job.job_id], job.grant
+        assert grant is not None, "a job is granted before it is submitted"
+        inputs = self._inputs(job)
+        return TaskSpec(
+            stamp=job.stamp,
+            script=payload.script(description),
+            inputs=sorted(inputs.iterdir()) if inputs.is_dir() else (),
+            outputs=payload.outputs(description),
+            environment=payload.environment(description, grant, site=self._around.site, base=self._around.environ),
+            processors=grant.processors,
+            processor_ids=grant.processor_ids if self._slot.is_pinned else (),
+            memory_mb=grant.memory_mb,
+        )
+
+    def _started(self, job: Job, task_id: str) -> None:
+        job = replace(job, task_id=task_id, phase=Phase.RUNNING, started_at=datetime.now(UTC))
+        job = job.to(JobStatus.RUNNING, Minor.APPLICATION)
+        self._save(job, self._reports.by_wrapper(job))
+        log.info("job.started", job_id=job.job_id, processors=job.grant.processors if job.grant else 0)
+
+    # ---- from end to close ----
+
+    def poll(self) -> None:
+        """Ask the CE about tasks, and go on with what has ended; submit again what had no answer."""
+        running = {job.task_id: job for job in self.running}
+        if running:
+            for task_id, task in self._ce.poll(running.keys()).items():
+                if task.state.is_final:
+                    self._ended(running[task_id], task)
+        for job in [job for job in self.in_hand if job.phase is Phase.SUBMITTING]:
+            self._resubmit(job)
+
+    def _resubmit(self, job: Job) -> None:
+        """Find out whether the CE has the task; give it again when it has not."""
+        found = self._ce.find([job.stamp])
+        if job.stamp in found:
+            self._started(job, found[job.stamp])
+            if job.end:
+                self._ce.cancel([found[job.stamp]])
+        elif job.end:
+            self._finish(self._released(job), job.end)
+        else:
+            self._submit(job)
+
+    def _ended(self, job: Job, task: TaskStatus) -> None:
+        """Take note of a task's end, free what it held, and deliver its outputs."""
+        end = outcome.decided(job.end, task)
+        job = self._released(job)
+        job = replace(job, exit_code=task.exit_code, wall_s=task.usage.wall_s, end=end, phase=Phase.DELIVERING)
+        said = []
+        if task.state is TaskState.DONE and end.status in (JobStatus.DONE, JobStatus.FAILED):
+            job = job.to(JobStatus.COMPLETING, end.minor_status)
+            said.append(self._reports.by_wrapper(job, application_status=end.application_status))
+        if end.status is JobStatus.DONE and self._descriptions[job.job_id].output_sandbox:
+            job = job.to(JobStatus.COMPLETING, Minor.UPLOADING_OUTPUT)
+            said.append(self._reports.by_wrapper(job))
+        self._reporter.forget_beats(job.job_id)
+        self._save(job, *said)
+        log.info("job.ended", job_id=job.job_id, exit_code=task.exit_code, end=end.status, reason=task.reason)
+        self._deliver(job, end)
+
+    def _deliver(self, job: Job, end: Outcome) -> None:
+        patterns = self._descriptions[job.job_id].output_sandbox
+        if patterns and end.status is not JobStatus.RESCHEDULED:
+            self._workers.start(self._staging.upload, job, patterns, self._outputs(job))
+        else:
+            self.delivered(Delivered(job.job_id))
+
+    def delivered(self, event: Delivered) -> None:
+        """Say the last word about a job whose outputs are delivered, or cannot be."""
+        job = self._jobs.get(event.job_id)
+        end = job.end if job else None
+        if job is None or end is None or job.phase is not Phase.DELIVERING:
+            return
+        said = []
+        if event.sandbox and end.status is JobStatus.DONE:
+            job = job.to(JobStatus.COMPLETING, Minor.OUTPUT_UPLOADED)
+            said.append(self._reports.by_wrapper(job))
+        facts = {"OutputSandboxMissingFiles": ", ".join(event.missing), "OutputSandboxError": event.error}
+        self._finish(job, end, *said, facts=facts)
+
+    def _end_early(self, job: Job, error: JobError) -> None:
+        """End a job that did not start."""
+        log.warning("job.not_started", job_id=job.job_id, blame=error.blame, cause=error)
+        if isinstance(error, HandBack) and error.blame is Blame.SITE:
+            self.tally.host_failures_in_a_row += 1
+        self._finish(self._released(job), outcome.of_error(error))
+
+    def _finish(self, job: Job, end: Outcome, *said: Report, facts: Mapping[str, object] | None = None) -> None:
+        """Queue the last reports of a job; it is closed when the WMS has taken them."""
+        minor_status = Minor.COMPLETE if end.status is JobStatus.DONE else end.minor_status
+        job = replace(job, end=end, phase=Phase.REPORTING).to(end.status, minor_status)
+        last = [self._reports.by_wrapper(job, application_status=end.application_status)]
+        if end.status is JobStatus.RESCHEDULED:
+            last.append(self._reports.reschedule(job))
+        self._count(end)
+        self._save(job, self._facts(job, facts or {}), *said, *last)
+
+    def _facts(self, job: Job, more: Mapping[str, object]) -> Report:
+        processors = job.grant.processors if job.grant else None
+        own = {"NumberOfProcessors": processors, "ExitCode": job.exit_code, "WallClockTime(s)": _rounded(job.wall_s)}
+        return self._reports.parameters(job, {**self._around.parameters, **own, **more})
+
+    def _count(self, end: Outcome) -> None:
+        if end.status is JobStatus.DONE:
+            self.tally.done += 1
+            self.tally.host_failures_in_a_row = 0
+        elif end.status is JobStatus.RESCHEDULED:
+            self.tally.handed_back += 1
+        else:
+            self.tally.failed += 1
+            self.tally.host_failures_in_a_row = 0
+
+    def _released(self, job: Job) -> Job:
+        """Free what a job holds; its grant stays written in it, for the accounts."""
+        if job.grant and job.phase in _HOLDING:
+            self._slot.give_back(job.grant)
+        return job
+
+    def reports_accepted(self, job_id: int) -> None:
+        """Close a job about which the WMS has heard everything."""
+        job = self._jobs.get(job_id)
+        if job is None or job.phase is not Phase.REPORTING or self._ledger.has_unsent(job_id):
+            return
+        if job.task_id:
+            self._ce.clean([job.task_id])
+        if not self._around.keep_directories:
+            shutil.rmtree(self._directory(job), ignore_errors=True)
+        self._ledger.save(job.entering(Phase.CLOSED))
+        del self._jobs[job_id]
+        self._descriptions.pop(job_id, None)
+
+    # ---- orders from outside ----
+
+    def kill(self, job_id: int) -> None:
+        """End a job because the WMS says so; no error when it has ended already."""
+        job = self._jobs.get(job_id)
+        if job and job.end is None:
+            self._stop(job, outcome.KILLED)
+
+    def hand_back_all(self, cause: str) -> None:
+        """Give every job that has not ended back to the WMS."""
+        for job in self.in_hand:
+            if job.end is None:
+                self._stop(job, outcome.handed_back(cause))
+
+    def hand_back_unstarted(self, matched: MatchedJob, cause: str) -> None:
+        """Give a job back that was matched while the agent was already ending."""
+        job = Job(matched=matched, stamp=uuid.uuid4().hex, attempt=self._ledger.attempts(matched.job_id) + 1)
+        self.tally.matched += 1
+        self._save(job)
+        self._finish(job, outcome.handed_back(cause))
+
+    def _stop(self, job: Job, end: Outcome) -> None:
+        """Decide the job's end, write it down, then make it so."""
+        job = replace(job, end=end)
+        self._save(job)
+        log.info("job.stopping", job_id=job.job_id, end=end.status, cause=end.minor_status)
+        if job.phase is Phase.RUNNING:
+            self._ce.cancel([job.task_id])
+
+    # ---- after a restart ----
+
+    def recover(self) -> None:
+        """Go on with the jobs that a former agent in this work directory had in hand."""
+        for job in self._ledger.open_jobs():
+            log.info("job.recovered", job_id=job.job_id, phase=job.phase)
+            self._jobs[job.job_id] = job
+            try:
+                self._descriptions[job.job_id] = describe(job.matched.jdl)
+            except JdlError as error:
+                self._end_early(job, FailJob(Minor.BAD_JDL, str(error), blame=Blame.USER))
+                continue
+            if job.grant and job.phase in _HOLDING:
+                self._slot.hold(job.grant)
+            self._go_on(job)
+
+    def _go_on(self, job: Job) -> None:
+        if job.phase is Phase.MATCHED:
+            self._end_early(job, HandBack("Agent restarted", "the job had not been started", blame=Blame.AGENT))
+        elif job.phase is Phase.STAGING:
+            self._stage(job)
+        elif job.phase is Phase.DELIVERING and job.end:
+            self._deliver(job, job.end)
+        elif job.phase is Phase.REPORTING:
+            self.reports_accepted(job.job_id)
+
+    # ---- places ----
+
+    def _directory(self, job: Job) -> Path:
+        return self._around.work_dir / "jobs" / f"{job.job_id}.{job.attempt}"
+
+    def _inputs(self, job: Job) -> Path:
+        return self._directory(job) / "inputs"
+
+    def _outputs(self, job: Job) -> Path:
+        return self._directory(job) / "fetched"
+
+    def _save(self, job: Job, *reports: Report) -> None:
+        self._jobs[job.job_id] = job
+        self._ledger.save(job, reports)
+        if reports:
+            self._reporter.wake()
+
+
+_HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 2)

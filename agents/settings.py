@@ -1,0 +1,307 @@
+"""The agent's settings: one typed table gives parsing, units, defaults, errors, `--explain` and the documentation."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from agents.cfg import Section, Value, read
+from agents.errors import ConfigurationError
+
+AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
+WRAPPER = "/Systems/WorkloadManagement/JobWrapper"
+CE_DEFAULTS = "/Resources/Computing/CEDefaults"
+LOCAL = "/LocalSite"
+
+# DIRAC's options that have no meaning here, and why: accepted in the agent's section, said once.
+WITHOUT_EFFECT: Mapping[str, str] = {
+    "SubmissionDelay": "nothing waits between jobs",
+    "DefaultLogLevel": "LogLevel is used",
+    "JobWrapperTemplate": "there is no wrapper process",
+    "ControlDirectory": "signals and the drain file stop the agent",
+    "WorkingDirectory": "--work-dir is used",
+    "Enabled": "an agent that is started is enabled",
+    "WatchdogTime": "every wait has its own deadline",
+}
+
+
+def _option(*paths: str, doc: str, default: object = MISSING, unit: str = "") -> Any:
+    """Describe a setting: DIRAC's option paths (the first that is set wins), meaning, default, unit."""
+    metadata = {"paths": paths, "doc": doc, "unit": unit}
+    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """What the agent was told, frozen at start."""
+
+    site: str = _option(f"{LOCAL}/Site", doc="Name of the site, as the WMS knows it.")
+    ce_name: str = _option(f"{LOCAL}/GridCE", default="", doc="Computing element through which the pilot came.")
+    queue: str = _option(f"{LOCAL}/CEQueue", f"{LOCAL}/Queue", default="", doc="Queue of that computing element.")
+    ce_type: str = _option(
+        f"{LOCAL}/LocalCE", default="InProcess", doc="Inner CE that runs the payloads: InProcess, Pool, or a plug-in's."
+    )
+    pilot_reference: str = _option(
+        f"{LOCAL}/PilotReference", default="Unknown", doc="The pilot's reference, as the submitter stored it."
+    )
+    pilot_benchmark_hs06: float = _option(
+        f"{LOCAL}/CPUNormalizationFactor",
+        default=10.0,
+        unit="HS06",
+        doc="Power of one processor; turns seconds into CPU work.",
+    )
+    cpu_time_left_hs06s: int = _option(
+        f"{LOCAL}/CPUTimeLeft",
+        f"{LOCAL}/CPUTime",
+        default=0,
+        unit="HS06 s",
+        doc="CPU work that the slot had left at the agent's first start; 0 when unknown.",
+    )
+    platform: str = _option(
+        f"{LOCAL}/Architecture", f"{LOCAL}/Platform", default="", doc="Platform offered to the Matcher."
+    )
+    release_version: str = _option(
+        f"{LOCAL}/ReleaseVersion", default="", doc="DIRAC release that the VO's pilots are configured to run."
+    )
+    release_project: str = _option(f"{LOCAL}/ReleaseProject", default="", doc="DIRAC extension of that release.")
+    processors: int = _option(
+        f"{CE_DEFAULTS}/NumberOfProcessors", default=0, doc="Processors of the slot; 0 to take what the node offers."
+    )
+    memory_mb: int = _option(
+        f"{CE_DEFAULTS}/MaxRAM", default=0, unit="MB", doc="Memory of the slot; 0 when unknown: no job asks for any."
+    )
+    tags: tuple[str, ...] = _option(f"{CE_DEFAULTS}/Tag", f"{LOCAL}/Tag", default=(), doc="Tags that the slot offers.")
+    required_tags: tuple[str, ...] = _option(
+        f"{CE_DEFAULTS}/RequiredTag", f"{LOCAL}/RequiredTag", default=(), doc="Tags that a job must have."
+    )
+    vo: str = _option(
+        f"{CE_DEFAULTS}/VirtualOrganization", "/DIRAC/VirtualOrganization", default="", doc="VO of the pilot."
+    )
+    setup: str = _option("/DIRAC/Setup", default="None", doc="DIRAC setup (7.3, 8); DIRAC 9 has none.")
+    configuration_servers: tuple[str, ...] = _option(
+        "/DIRAC/Configuration/Servers", default=(), doc="URLs of the Configuration service, tried in order."
+    )
+    polling_s: float = _option(
+        f"{AGENT}/PollingTime",
+        default=20.0,
+        unit="s",
+        doc="First wait after an empty match; doubles up to 16 times this, with jitter.",
+    )
+    stop_after_failed_matches: int = _option(
+        f"{AGENT}/StopAfterFailedMatches",
+        default=10,
+        doc="Empty matches in a row, with no job in hand, after which the agent ends.",
+    )
+    stop_on_application_failure: bool = _option(
+        f"{AGENT}/StopOnApplicationFailure", default=False, doc="Take no more jobs after a payload has failed."
+    )
+    stop_after_host_failures: int = _option(
+        f"{AGENT}/StopAfterHostFailures",
+        default=3,
+        doc="Jobs handed back in a row for the node's fault before it ends.",
+    )
+    filling: bool = _option(
+        f"{AGENT}/FillingModeFlag", default=True, doc="Take another job while time is left; False for one job."
+    )
+    max_matches: int = _option(
+        f"{AGENT}/MaxCycles", default=0, doc="Requests to the Matcher in the agent's life; 0 for no limit."
+    )
+    minimum_time_left_hs06s: int = _option(
+        f"{AGENT}/MinimumTimeLeft", default=5000, unit="HS06 s", doc="CPU work below which no job is asked for."
+    )
+    heartbeat_s: float = _option(
+        f"{AGENT}/HeartBeatPeriod", default=60.0, unit="s", doc="Between heartbeats of a running job."
+    )
+    drain_file: str = _option(
+        f"{AGENT}/DrainFile", default="/var/lib/dirac_drain", doc="While this file exists no job is asked for."
+    )
+    log_level: str = _option(f"{AGENT}/LogLevel", default="INFO", doc="DEBUG, INFO, WARNING or ERROR.")
+    peek_lines: int = _option(
+        f"{WRAPPER}/MaxJobPeekLines", default=20, doc="Last lines of a running payload's output sent with a heartbeat."
+    )
+    output_sandbox_limit_bytes: int = _option(
+        f"{WRAPPER}/OutputSandboxLimit", default=10 * 1024**2, unit="bytes", doc="Largest output sandbox, packed."
+    )
+    keep_directories: bool = _option(
+        f"{WRAPPER}/KeepDirectories",
+        default=False,
+        doc="Keep the job's directory after it was reported, to look into it.",
+    )
+    use_server_certificate: bool = _option(
+        "/DIRAC/Security/UseServerCertificate", default=False, doc="Identify with the host certificate, not a proxy."
+    )
+    certificate_file: str = _option("/DIRAC/Security/CertFile", default="", doc="Host certificate (PEM).")
+    key_file: str = _option("/DIRAC/Security/KeyFile", default="", doc="Its private key (PEM, mode 0600).")
+    proxy_file: str = _option("/DIRAC/Security/ProxyFile", default="", doc="Proxy of the pilot; else X509_USER_PROXY.")
+    ca_location: str = _option(
+        "/DIRAC/Security/CALocation", default="", doc="CA directory or bundle; else X509_CERT_DIR, /etc/grid-security."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One setting as `--explain` and the documentation show it."""
+
+    name: str
+    path: str
+    shown: str
+    origin: str
+    unit: str
+    doc: str
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("1", "y", "yes", "true", "on"):
+        return True
+    if word in ("0", "n", "no", "false", "off"):
+        return False
+    raise ValueError
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Split a list as DIRAC writes it: comma separated, spaces around, order kept, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _not_negative(number: float) -> float:
+    if number < 0 or number != number:  # noqa: PLR0124 - NaN is the number that differs from itself
+        raise ValueError
+    return number
+
+
+_READERS: Mapping[object, tuple[Callable[[str], object], str]] = {
+    str: (str, "a text"),
+    int: (lambda text: int(_not_negative(int(text))), "a whole number, 0 or more"),
+    float: (lambda text: _not_negative(float(text)), "a number, 0 or more"),
+    bool: (_boolean, "yes or no"),
+    tuple[str, ...]: (_words, "a list, comma separated"),
+}
+
+
+def load(cfg: Section) -> AgentSettings:
+    """Read the settings out of the merged configuration.
+
+    Raises:
+        ConfigurationError: an option of ours is missing, of the wrong type, or misspelt.
+    """
+    _check_names(cfg)
+    values: dict[str, Any] = {}
+    for declared in fields(AgentSettings):
+        found = _find(cfg, declared)
+        if found is not None:
+            values[declared.name] = _read(declared, *found)
+        elif declared.default is MISSING:
+            raise ConfigurationError(
+                f"{declared.metadata['paths'][0]} is not set; expected: {declared.metadata['doc']}"
+            )
+    return AgentSettings(**values)
+
+
+def _find(cfg: Section, declared: "Field[Any]") -> tuple[str, Value] | None:
+    for path in declared.metadata["paths"]:
+        value = cfg.value(path)
+        if value is not None and value.text:
+            return path, value
+    return None
+
+
+def _read(declared: "Field[Any]", path: str, value: Value) -> object:
+    reader, expected = _READERS[_TYPES[declared.name]]
+    try:
+        return reader(value.text)
+    except ValueError:
+        raise ConfigurationError(f"{value.origin}: {path} = {value.text}: expected {expected}") from None
+
+
+_TYPES = get_type_hints(AgentSettings)
+
+
+def _check_names(cfg: Section) -> None:
+    """Refuse an option in the agent's own section that is not one of ours."""
+    known = _known_names(AGENT)
+    for name, value in cfg.section(AGENT).options():
+        if name not in known and name not in WITHOUT_EFFECT:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise ConfigurationError(f"{value.origin}: unknown option {AGENT}/{name}; {hint}")
+
+
+def nearly_ours(cfg: Section) -> Iterator[str]:
+    """Yield a sentence for each option that is probably one of ours, misspelt.
+
+    /LocalSite, CEDefaults and JobWrapper are open: sites put options there for the Matcher, for payloads and for
+    DIRAC's own tools, so that an unknown name is no error.
+    """
+    for section in (LOCAL, CE_DEFAULTS, WRAPPER):
+        known = _known_names(section)
+        folded = {name.lower() for name in known}
+        for name, value in cfg.section(section).options():
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            if near and name.lower() not in folded and name not in _DIRAC_NAMES:
+                yield f"{value.origin}: {section}/{name} has no meaning here; did you mean {near[0]}?"
+
+
+# DIRAC's own names that lie near one of ours.
+_DIRAC_NAMES = frozenset(
+    {"MinRAM", "MaxRAM", "CPUTime", "Queue", "NumberOfGPUs", "LocalSE", "GridCEType", "CEQueueName"}
+)
+
+
+def _known_names(section: str) -> list[str]:
+    paths = [path for declared in fields(AgentSettings) for path in declared.metadata["paths"]]
+    return sorted(path.rpartition("/")[2] for path in paths if path.rpartition("/")[0] == section)
+
+
+def without_effect(cfg: Section) -> Iterator[tuple[str, str]]:
+    """Yield the agent's options that are set and have no meaning here, with the reason."""
+    for name, _ in cfg.section(AGENT).options():
+        if name in WITHOUT_EFFECT:
+            yield f"{AGENT}/{name}", WITHOUT_EFFECT[name]
+
+
+def explain(cfg: Section) -> list[Explained]:
+    """Return every setting with its value and where it came from."""
+    rows = []
+    for declared in fields(AgentSettings):
+        found = _find(cfg, declared)
+        path, value = found if found else (declared.metadata["paths"][0], Value(_default(declared), "default"))
+        rows.append(
+            Explained(
+                declared.name, path, value.text, value.origin, declared.metadata["unit"], declared.metadata["doc"]
+            )
+        )
+    return rows
+
+
+def _default(declared: "Field[Any]") -> str:
+    if declared.default is MISSING:
+        return "(required)"
+    return ", ".join(declared.default) if isinstance(declared.default, tuple) else str(declared.default)
+
+
+def ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
+    """Return the options of the inner CE, in DIRAC's order of precedence (later wins)."""
+    outer = settings.ce_type.partition("/")[0]
+    merged: dict[str, str] = {}
+    for path in (CE_DEFAULTS, f"/Resources/Computing/{outer}", f"{LOCAL}/{settings.ce_name or outer}"):
+        merged |= {name: value.text for name, value in cfg.section(path).options()}
+    return merged
+
+
+def read_files(paths: Sequence[Path], assignments: Sequence[str]) -> Section:
+    """Read CFG files in order, then `-o /path=value` assignments over them.
+
+    Raises:
+        ConfigurationError: a file or an assignment is malformed.
+    """
+    merged = Section()
+    for path in paths:
+        merged = merged.merge(read(path))
+    for assignment in assignments:
+        path_text, equals, text = assignment.partition("=")
+        if not equals or not path_text.startswith("/"):
+            raise ConfigurationError(f"-o {assignment}: expected /Section/option=value")
+        merged.set(path_text.strip(), text.strip(), "command line")
+    return merged

@@ -1,0 +1,84 @@
+"""The Configuration service: downloaded once, local files over it, read as one tree."""
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping
+
+from agents.cfg import Section, parse
+from agents.errors import BadAnswer, ServiceError, ServiceMissing
+from agents.log import EventLog
+from agents.wms.service import Service
+
+log = EventLog("configuration")
+
+_LARGEST_BYTES = 256 * 10**6
+
+
+def download(service: Service) -> Section:
+    """Return the configuration that the servers publish.
+
+    Raises:
+        ServiceMissing: none of them gives it.
+    """
+    try:
+        answer = service.call("getCompressedDataIfNewer", "0")
+        if not isinstance(answer, Mapping) or not isinstance(answer.get("data"), str | bytes):
+            raise BadAnswer(f"expected the configuration's data, got {str(answer)[:60]!r}")
+        tree = parse(_unpacked(answer["data"]), "Configuration service")
+    except ServiceError as error:
+        raise ServiceMissing(f"the Configuration service gives no configuration: {error}") from error
+    log.info("configuration.loaded", version=answer.get("newestVersion"))
+    return tree
+
+
+def _unpacked(packed: str | bytes) -> str:
+    """Return the CFG text of base64 of zlib of it."""
+    inflate = zlib.decompressobj()
+    try:
+        text = inflate.decompress(base64.b64decode(packed, validate=True), _LARGEST_BYTES)
+    except (binascii.Error, zlib.error) as error:
+        raise BadAnswer(f"the configuration cannot be unpacked: {error}") from error
+    if not inflate.eof:
+        raise BadAnswer(f"the configuration is cut short, or larger than {_LARGEST_BYTES // 10**6} MB")
+    return text.decode("utf-8", "replace")
+
+
+def without_setups(tree: Section) -> Section:
+    """Return a configuration of DIRAC 7.3 or 8 in the shape of DIRAC 9: no setup and instance levels."""
+    setup = tree.text("/DIRAC/Setup")
+    flat = tree
+    for system, instance in tree.section(f"/DIRAC/Setups/{setup}").options():
+        chosen = tree.section(f"/Systems/{system}/{instance.text}")
+        flat = flat.merge(_under(f"/Systems/{system}", chosen))
+    return flat.merge(_under("/Operations/Defaults", tree.section(f"/Operations/{setup}"))) if setup else flat
+
+
+def _under(path: str, section: Section) -> Section:
+    for name in reversed([name for name in path.split("/") if name]):
+        section = Section({name: section})
+    return section
+
+
+def service_urls(tree: Section, name: str) -> list[str]:
+    """Return the URLs of a service, failover ones last.
+
+    Args:
+        tree: the merged configuration.
+        name: System/Service, as `WorkloadManagement/Matcher`.
+
+    Raises:
+        ServiceMissing: the configuration publishes none.
+    """
+    system, _, service = name.partition("/")
+    published = [tree.text(f"/Systems/{system}/{kind}/{service}") for kind in ("URLs", "FailoverURLs")]
+    urls = [url.strip() for text in published for url in text.split(",") if url.strip()]
+    main_servers = [server.strip() for server in tree.text("/Operations/Defaults/MainServers").split(",")]
+    expanded = [url.replace("$MAINSERVERS$", server) for url in urls for server in _servers(url, main_servers)]
+    if not expanded:
+        raise ServiceMissing(f"the configuration publishes no URL of {name}; expected /Systems/{system}/URLs/{service}")
+    return expanded
+
+
+def _servers(url: str, main_servers: list[str]) -> list[str]:
+    return main_servers if "$MAINSERVERS$" in url else [""]

@@ -1,0 +1,170 @@
+"""HTTPS as DIRAC's Tornado services speak it: POST form `method`, `args`; S_OK and S_ERROR in JEncode."""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unreachable
+from agents.wms import jencode
+
+_SURELY_NOT_SENT = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeoutError|SSLError|ProxyError")
+_REASONS = re.compile(r"\[Errno -?\d+\] [^'\")\]]+|Remote end closed[^'\")]*|Connection aborted|\[SSL[^\]]*\][^'\")]*")
+_DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_NOT_NOW = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one exchange may take.
+
+    Attributes:
+        connect_s: for TCP and TLS.
+        read_s: of silence.
+        whole_s: for the whole exchange, a server that drips included.
+        body_mb: of the decoded answer.
+    """
+
+    connect_s: float = 10.0
+    read_s: float = 60.0
+    whole_s: float = 120.0
+    body_mb: int = 64
+
+
+def session(certificate: Path | tuple[Path, Path], ca: Path) -> requests.Session:
+    """Return a keep-alive session with this identity.
+
+    Args:
+        certificate: a proxy (leaf, key and chain in one file), or host certificate and key.
+        ca: a directory of hashed CA certificates, or a bundle.
+    """
+    made = requests.Session()
+    made.trust_env = False  # REQUESTS_CA_BUNDLE would silently replace our CAs
+    made.verify = str(ca)
+    made.cert = str(certificate) if isinstance(certificate, Path) else (str(certificate[0]), str(certificate[1]))
+    made.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=8, max_retries=0))
+    return made
+
+
+class HttpsTransport:
+    """Carries calls over one keep-alive session."""
+
+    def __init__(
+        self,
+        session: requests.Session,
+        *,
+        vo: str,
+        setup: str = "None",
+        extra: object = None,
+        limits: Limits = Limits(),
+    ) -> None:
+        self._session = session
+        self._fixed = {"clientVO": vo, "clientSetup": setup}
+        if extra is not None:
+            self._fixed["extraCredentials"] = jencode.encode(extra)
+        self._limits = limits
+
+    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
+        """Post one call; errors as in `Transport.exchange`."""
+        form = {"method": method, "args": jencode.encode(list(arguments)), **self._fixed}
+        if raw:
+            form["rawContent"] = "True"
+        deadline = time.monotonic() + self._limits.whole_s
+        try:
+            with self._session.post(
+                url,
+                data=form,
+                stream=True,
+                allow_redirects=False,
+                timeout=(self._limits.connect_s, self._limits.read_s),
+            ) as response:
+                body = self._body(response, deadline)
+        except requests.RequestException as error:
+            raise _lost(url, method, error) from error
+        return _answer(url, method, response, body)
+
+    def _body(self, response: requests.Response, deadline: float) -> bytes:
+        """Read the answer within its limits of size and time."""
+        chunks, size, limit = [], 0, self._limits.body_mb * 10**6
+        for chunk in response.iter_content(65536):
+            size += len(chunk)
+            if size > limit:
+                raise BadAnswer(f"{response.url}: the answer is larger than {self._limits.body_mb} MB")
+            if time.monotonic() > deadline:
+                raise NoAnswer(f"{response.url}: no complete answer in {self._limits.whole_s:.0f} s")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _lost(url: str, method: str, error: requests.RequestException) -> ServiceError:
+    """Tell whether the call may have been received."""
+    cause = _plain(error)
+    unsent = isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError)
+    if unsent or _SURELY_NOT_SENT.search(repr(error)):
+        return Unreachable(f"{url}: {cause}")
+    return NoAnswer(f"{url}: no answer to {method}: {cause}")
+
+
+def _plain(error: BaseException) -> str:
+    """Return the innermost reason of requests' nested exceptions."""
+    text = repr(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text or "CertificateError" in text or "doesn't match" in text:
+        return _tls_reason(text)
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.ReadTimeout):
+        return "silence until the read time-out"
+    found = re.findall(
+        r"\[Errno -?\d+\] [^'\")\]]+|Remote end closed[^'\")]*|Connection aborted|\[SSL[^\]]*\][^'\")]*", text
+    )
+    return found[-1].strip() if found else str(error)[:200]
+
+
+def _tls_reason(text: str) -> str:
+    if "no appropriate" in text or "subjectAltName" in text or "SAN" in text:
+        return "the host certificate has no subjectAltName; a name in the CN alone is not accepted (RFC 6125)"
+    found = re.search(r"certificate verify failed: ([^'\"()]+)|(hostname [^\"]*?doesn't match [^\"]*)", text)
+    reason = (found.group(1) or found.group(2)).strip() if found else "certificate verify failed"
+    return f"the server's certificate is not trusted: {reason}"
+
+
+def _answer(url: str, method: str, response: requests.Response, body: bytes) -> object:
+    """Turn an HTTP answer into a value or the error that says what to do next."""
+    status = response.status_code
+    if status == HTTPStatus.OK:
+        if "octet-stream" in response.headers.get("Content-Type", ""):
+            return body
+        return _decoded(url, method, body)
+    if status in _DENIED:
+        raise AccessDenied(f"{url}: no access to {method} with this credential (HTTP {status})")
+    if status in _NOT_NOW:
+        raise Unreachable(f"{url}: busy (HTTP {status})", retry_after_s=_retry_after_s(response))
+    if status == HTTPStatus.NOT_FOUND:
+        raise Unreachable(f"{url}: there is no such service (HTTP 404)")
+    if status == HTTPStatus.NOT_IMPLEMENTED:
+        raise AccessDenied(f"{url}: the service has no method {method} (HTTP 501)")
+    raise BadAnswer(f"{url}: HTTP {status} in answer to {method}")
+
+
+def _decoded(url: str, method: str, body: bytes) -> object:
+    try:
+        return jencode.decode(body)
+    except BadAnswer as error:
+        raise BadAnswer(f"{url}: {method}: {error}") from error
+
+
+def _retry_after_s(response: requests.Response) -> float | None:
+    """Return what Retry-After asks (RFC 9110 §10.2.3), in seconds or as a date; at most an hour."""
+    text = response.headers.get("Retry-After", "")
+    if text.isdigit():
+        return min(float(text), 3600.0)
+    try:
+        return min(max(0.0, parsedate_to_datetime(text).timestamp() - time.time()), 3600.0)
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,59 @@
+"""The Matcher: one offer out, at most one job back."""
+
+from collections.abc import Mapping
+
+from agents.errors import BadAnswer, PilotRefused, Refused
+from agents.jobs.job import MatchedJob
+from agents.log import EventLog
+from agents.wms.service import Service
+
+log = EventLog("matcher")
+
+_NO_MATCH, _WRONG_VERSION = 1510, 1511  # DErrno.EWMSNOMATCH, EWMSPLTVER
+_NEEDED = ("JDL", "JobID", "Owner", "Group")
+
+
+class Matcher:
+    """Asks for jobs. `requestJob` has no lease and no undo, so it is never sent twice for one answer."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def request_job(self, offer: Mapping[str, object]) -> MatchedJob | None:
+        """Return the job that fits the offer, None when there is none.
+
+        Raises:
+            PilotRefused: the WMS does not accept this pilot's release.
+            BadAnswer: the answer names no usable job; whatever was matched is in the message.
+            ServiceError: no answer could be had.
+        """
+        try:
+            answer = self._service.call("requestJob", dict(offer), repeatable=False)
+        except Refused as refusal:
+            if refusal.errno == _NO_MATCH:
+                return None
+            if refusal.errno == _WRONG_VERSION:
+                raise PilotRefused(str(refusal)) from refusal
+            raise
+        return _matched(answer)
+
+
+def _matched(answer: object) -> MatchedJob:
+    """Check the answer's types before anything is believed."""
+    if not isinstance(answer, Mapping):
+        raise BadAnswer(f"Matcher.requestJob: expected a job, got {type(answer).__name__}")
+    for key in _NEEDED:
+        if not answer.get(key):
+            raise BadAnswer(f"Matcher.requestJob: the match of job {answer.get('JobID')!r} has no {key}")
+    jdl, owner, group = answer["JDL"], answer["Owner"], answer["Group"]
+    if not (isinstance(jdl, str) and isinstance(owner, str) and isinstance(group, str)):
+        raise BadAnswer(f"Matcher.requestJob: JDL, Owner and Group of job {answer['JobID']!r} must be texts")
+    extra = {name: value for name, value in answer.items() if name not in _NEEDED}
+    return MatchedJob(job_id=_job_id(answer["JobID"]), jdl=jdl, owner=owner, group=group, extra=extra)
+
+
+def _job_id(value: object) -> int:
+    """Return a job number; some servers send it as a text."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).isdigit():
+        raise BadAnswer(f"Matcher.requestJob: JobID {value!r} is not a job number")
+    return int(value)

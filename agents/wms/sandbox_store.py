@@ -1,0 +1,33 @@
+"""SandboxStore: small files of a job, down before it runs and up after it."""
+
+import hashlib
+from collections.abc import Sequence
+
+from agents.errors import BadAnswer
+from agents.wms.service import Service
+
+
+class SandboxStore:
+    """Downloads and uploads packed sandboxes; what is in them is `agents.jobs.sandbox`'s business."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def download(self, reference: str) -> bytes:
+        """Return the packed files that `SB:<storage element>|<path>` names.
+
+        Raises:
+            Refused: the store does not give it.
+            ServiceError: no usable answer.
+        """
+        path = reference.removeprefix("SB:").rpartition("|")[2]
+        return self._service.download("streamToClient", path)
+
+    def upload_output(self, job_id: int, packed: bytes) -> str:
+        """Store a job's output sandbox; return its reference. The store checks the hash in its name."""
+        name = hashlib.md5(packed, usedforsecurity=False).hexdigest() + ".tar.bz2"
+        assigned: Sequence[object] = [name, {f"Job:{job_id}": "Output"}]
+        answer = self._service.call("streamFromClient", assigned, "", len(packed), packed)
+        if not isinstance(answer, str):
+            raise BadAnswer(f"SandboxStore: expected the sandbox's reference, got {answer!r}")
+        return answer

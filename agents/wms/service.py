@@ -1,0 +1,158 @@
+"""One call interface to every service, whatever its transport."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from agents.errors import BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
+from agents.log import EventLog
+
+log = EventLog("service")
+
+
+class Transport(Protocol):
+    """Carries one call to one URL."""
+
+    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
+        """Return the decoded answer, or the bytes of a raw one.
+
+        Raises:
+            Unreachable: the service surely did not receive the call.
+            NoAnswer: it may have.
+            BadAnswer: it answered outside the protocol.
+            AccessDenied: not with this credential.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how long a call is repeated: full jitter in a doubling window.
+
+    Attributes:
+        attempts: calls in all.
+        base_s: the first window.
+        cap_s: the longest window.
+        budget_s: no repetition begins after this time.
+    """
+
+    attempts: int = 5
+    base_s: float = 0.2
+    cap_s: float = 10.0
+    budget_s: float = 60.0
+
+    def delay_s(self, attempt: int, asked_s: float | None, jitter: Callable[[], float]) -> float:
+        """Return the wait before the next attempt; a server's own wish (Retry-After) is a lower bound."""
+        window = min(self.cap_s, self.base_s * (1 << attempt))
+        return max(asked_s or 0.0, jitter() * window)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time, sleep and chance, passed in so that tests decide them."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+
+class Service:
+    """A DIRAC service: its URLs, tried in order, and how often."""
+
+    def __init__(
+        self, name: str, urls: Sequence[str], transport: Transport, retry: Retry = Retry(), clock: Clock = Clock()
+    ) -> None:
+        self.name = name
+        self._urls = list(urls)
+        self._transport = transport
+        self._retry = retry
+        self._clock = clock
+
+    def call(self, method: str, *arguments: object, repeatable: bool = True) -> object:
+        """Return the `Value` of the service's answer.
+
+        Args:
+            method: DIRAC's name of it, without `export_`.
+            arguments: positional; there are no others on the wire.
+            repeatable: False for what must not happen twice (requestJob): then it is repeated only
+                when it surely was not received.
+
+        Raises:
+            Refused: the service said no.
+            ServiceError: it could not be asked, or not understood, within the retry budget.
+        """
+        answer = self._repeat(method, arguments, repeatable=repeatable, raw=False)
+        return _value(answer, f"{self.name}.{method}")
+
+    def download(self, method: str, *arguments: object) -> bytes:
+        """Return a raw answer's bytes.
+
+        Raises:
+            Refused: the answer is an S_ERROR (DIRAC sends it as a 200 with JSON in it).
+            ServiceError: as `call`.
+        """
+        answer = self._repeat(method, arguments, repeatable=True, raw=True)
+        if isinstance(answer, bytes):
+            return answer
+        _value(answer, f"{self.name}.{method}")
+        raise BadAnswer(f"{self.name}.{method}: expected the content of a file, got {type(answer).__name__}")
+
+    def _repeat(self, method: str, arguments: Sequence[object], *, repeatable: bool, raw: bool) -> object:
+        started = self._clock.monotonic()
+        for attempt in range(self._retry.attempts):
+            url = self._urls[attempt % len(self._urls)]
+            try:
+                answer = self._transport.exchange(url, method, arguments, raw=raw)
+            except (Unreachable, NoAnswer, BadAnswer) as error:
+                if not (repeatable or isinstance(error, Unreachable)):
+                    raise
+                self._wait(error, attempt, started)
+            else:
+                self._prefer(url)
+                return answer
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _wait(self, error: ServiceError, attempt: int, started: float) -> None:
+        """Sleep before the next attempt, or raise when there is none."""
+        asked_s = error.retry_after_s if isinstance(error, Unreachable) else None
+        delay_s = self._retry.delay_s(attempt, asked_s, self._clock.jitter)
+        spent_s = self._clock.monotonic() - started
+        if attempt + 1 >= self._retry.attempts or spent_s + delay_s > self._retry.budget_s:
+            raise error
+        log.debug("service.retry", service=self.name, attempt=attempt + 1, delay_s=delay_s, cause=error)
+        self._clock.sleep(delay_s)
+
+    def _prefer(self, url: str) -> None:
+        """Ask first, next time, the URL that answered."""
+        if self._urls[0] != url:
+            self._urls.remove(url)
+            self._urls.insert(0, url)
+
+
+def _value(answer: object, call: str) -> object:
+    """Return the Value of an S_OK answer."""
+    if not isinstance(answer, Mapping) or "OK" not in answer:
+        raise BadAnswer(f"{call}: expected S_OK or S_ERROR, got {str(answer)[:80]!r}")
+    if answer["OK"]:
+        return answer.get("Value")
+    errno = answer.get("Errno")
+    raise Refused(
+        f"{call}: {answer.get('Message') or 'refused without a message'}", errno=errno if isinstance(errno, int) else 0
+    )
+
+
+class ByScheme:
+    """Chooses the transport by the URL's scheme, as DIRAC's own client does."""
+
+    def __init__(self, transports: Mapping[str, Transport]) -> None:
+        self._transports = transports
+
+    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
+        """Carry the call over the transport that the URL names."""
+        scheme = urlsplit(url).scheme
+        if scheme not in self._transports:
+            known = ", ".join(sorted(self._transports))
+            raise Unreachable(f"{url}: no transport for {scheme!r}; known: {known}")
+        return self._transports[scheme].exchange(url, method, arguments, raw=raw)

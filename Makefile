@@ -1,0 +1,50 @@
+# gridpilot: what can be done here. `make help` lists it.
+SHELL       := /bin/sh
+PYTHON      ?= python3
+VENV        := .venv
+BIN         := $(VENV)/bin
+READY       := $(VENV)/.ready
+CODE        := pilot agents ce_backends tests docs bench
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format types unit contract end-to-end docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make the project's own Python environment in .venv
+
+$(READY): pyproject.toml constraints.txt tools/set_up.sh
+	@PYTHON="$(PYTHON)" sh tools/set_up.sh $(VENV)
+	@touch $@
+
+demo: $(READY) ## run the demo jobs on this machine and check their results
+	@$(BIN)/python -m agents.local_wms.demo
+
+test: $(READY) lint types unit contract end-to-end ## everything that needs no root and no batch system
+
+lint: $(READY) ## style and layout of the code
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+format: $(READY) ## lay the code out
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+unit: $(READY) ## fast tests
+	$(BIN)/python -m pytest tests/unit -q
+
+contract: $(READY) ## the wire format, against the embedded WMS
+	$(BIN)/python -m pytest tests/contract -q
+
+end-to-end: $(READY) ## from the pilot to Done, over HTTPS
+	$(BIN)/python -m pytest tests/end_to_end -q
+
+docs: $(READY) ## write docs/configuration.md from the settings tables
+	$(BIN)/python -m docs.configuration_page
+
+clean: ## forget the environment and what the demo left
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,56 @@
+"""Where the stack lives and what it is called: env.sh decides paths and ports, this module the names."""
+
+import os
+from pathlib import Path
+
+VO = "labvo"
+SITE = "LAB.Local.ch"
+CE = "lab-ce.localhost"
+QUEUE = "labqueue"
+SANDBOX_SE = "LabSandboxSE"
+DIRAC_VERSION = "9.1.22"
+DN_PREFIX = "/C=CH/O=gridpilot tests/CN="
+# certificate -> common name
+COMMON_NAMES = {
+    "host": "localhost",
+    "pilothost": "pilothost.localhost",
+    "user": "Lab User",
+    "user2": "Lab User Two",
+    "admin": "Lab Admin",
+    "pilot": "Lab Pilot",
+    "stranger": "Lab Stranger",  # a valid certificate that the Registry does not know
+}
+HOST_CERTIFICATES = ("host", "pilothost")
+# proxy -> (certificate, DIRAC group)
+PROXIES = {
+    "user": ("user", f"{VO}_user"),
+    "user2": ("user2", f"{VO}_user"),
+    "admin": ("admin", f"{VO}_admin"),
+    "pilot": ("pilot", f"{VO}_pilot"),
+    "stranger": ("stranger", f"{VO}_user"),
+}
+
+
+def home() -> Path:
+    """The folder of everything that is not source code."""
+    return Path(os.environ["STACK_HOME"])
+
+
+def port(name: str) -> int:
+    """The loopback port that env.sh gave to a server, by the end of its variable's name."""
+    return int(os.environ[f"STACK_PORT_{name}"])
+
+
+def distinguished_name(certificate: str) -> str:
+    """The subject of one of our certificates, in DIRAC's spelling."""
+    return DN_PREFIX + COMMON_NAMES[certificate]
+
+
+def configuration_url() -> str:
+    """The master Configuration server."""
+    return f"https://localhost:{port('CONFIGURATION')}/Configuration/Server"
+
+
+def dips_url(system_and_service: str, port_name: str) -> str:
+    """The URL of a DISET service."""
+    return f"dips://localhost:{port(port_name)}/{system_and_service}"

@@ -1,0 +1,209 @@
+"""The node script under every shell there is."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ce_backends.base import TaskSpec
+from ce_backends.errors import CEError
+from ce_backends.node_script import COOKIE, JOIN_FAILED_EXIT_CODE, environment_of, quote, render
+from ce_backends.staging import lay_out
+from ce_backends.task_dir import TaskDir
+
+STAMP = "0123456789abcdef" * 2
+DEADLINE_S = 20
+SHELLS = [
+    [found, *applet]
+    for name, applet in (("dash", []), ("bash", []), ("bash", ["--posix"]), ("busybox", ["sh"]))
+    if (found := shutil.which(name))
+]
+every_shell = pytest.mark.parametrize("shell", SHELLS, ids=lambda argv: " ".join(Path(word).name for word in argv))
+
+
+def laid_out(parent: Path, script: str, **fields: object) -> tuple[TaskSpec, TaskDir]:
+    spec = TaskSpec(stamp=STAMP, script=script, **fields)  # type: ignore[arg-type]
+    directory = TaskDir(parent / STAMP)
+    lay_out(spec, directory, (), reset_oom_score=False)
+    return spec, directory
+
+
+def start(shell: list[str], directory: TaskDir, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([*shell, str(directory.path / "node_script")], env=dict(environment))
+
+
+def run(shell: list[str], parent: Path, script: str, **fields: object) -> TaskDir:
+    """Run as the pool does: the environment is given by the starter."""
+    spec, directory = laid_out(parent, script, **fields)
+    environment = {"PATH": os.environ["PATH"], **environment_of(spec, directory.path)}
+    assert start(shell, directory, environment).wait(DEADLINE_S) == 0
+    return directory
+
+
+def until_exists(path: Path) -> None:
+    give_up_at = time.monotonic() + DEADLINE_S
+    while not path.exists():
+        assert time.monotonic() < give_up_at, f"{path} was not made"
+        time.sleep(0.01)
+
+
+@every_shell
+def test_streams_and_exit_code_are_in_their_files(shell: list[str], tmp_path: Path) -> None:
+    directory = run(shell, tmp_path, "echo out; echo err >&2; exit 42\n")
+
+    assert (directory.path / "stdout").read_text() == "out\n"
+    assert (directory.path / "stderr").read_text() == "err\n"
+    assert directory.exit_code() == 42
+
+
+@every_shell
+def test_cpu_and_wall_times_are_known(shell: list[str], tmp_path: Path) -> None:
+    directory = run(shell, tmp_path, "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done\n")
+
+    assert (directory.cpu_s() or 0) > 0
+    assert (directory.wall_s() or 0) > 0
+
+
+@every_shell
+def test_second_start_runs_nothing(shell: list[str], tmp_path: Path) -> None:
+    directory = run(shell, tmp_path, f"echo ran >> {quote(str(tmp_path))}/ledger\n")
+
+    again = start(shell, directory, {COOKIE: STAMP}).wait(DEADLINE_S)
+
+    assert again == 0
+    assert (tmp_path / "ledger").read_text() == "ran\n"
+
+
+@every_shell
+def test_many_starts_at_once_run_one(shell: list[str], tmp_path: Path) -> None:
+    _, directory = laid_out(tmp_path, f"echo ran >> {quote(str(tmp_path))}/ledger\n")
+
+    started = [start(shell, directory, {COOKIE: STAMP, "PATH": "/usr/bin:/bin"}) for _ in range(8)]
+
+    assert [process.wait(DEADLINE_S) for process in started] == [0] * 8
+    assert (tmp_path / "ledger").read_text() == "ran\n"
+
+
+@every_shell
+def test_script_outlives_its_signals_and_tells_the_result(shell: list[str], tmp_path: Path) -> None:
+    spec, directory = laid_out(tmp_path, ": > ready; until [ -e go ]; do sleep 0.02; done; exit 9\n")
+    process = start(shell, directory, {"PATH": "/usr/bin:/bin", **environment_of(spec, directory.path)})
+    until_exists(directory.work / "ready")
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        process.send_signal(number)
+    (directory.work / "go").touch()
+
+    assert process.wait(DEADLINE_S) == 0
+    assert directory.exit_code() == 9
+
+
+@every_shell
+def test_payload_ignores_and_catches_no_signal(shell: list[str], tmp_path: Path) -> None:
+    directory = run(shell, tmp_path, "grep -E 'SigIgn|SigBlk' /proc/self/status\n")
+
+    masks = [line.split()[1] for line in (directory.path / "stdout").read_text().splitlines()]
+
+    assert masks == ["0" * 16, "0" * 16]
+
+
+@every_shell
+def test_killed_payload_has_the_exit_code_of_its_signal(shell: list[str], tmp_path: Path) -> None:
+    assert run(shell, tmp_path, "kill -9 $$\n").exit_code() == 128 + signal.SIGKILL
+
+
+@every_shell
+def test_syntax_error_in_the_payload_is_its_own_failure(shell: list[str], tmp_path: Path) -> None:
+    directory = run(shell, tmp_path, "if then fi (\n")
+
+    assert directory.exit_code() not in (None, 0)
+    assert (directory.path / "stderr").read_text()
+
+
+@every_shell
+def test_environment_value_may_hold_every_byte_but_nul(shell: list[str], tmp_path: Path) -> None:
+    value = bytes(range(1, 256)).decode("utf-8", "surrogateescape")
+
+    directory = run(shell, tmp_path, "cat /proc/$$/environ\n", environment={"ALL": value})
+
+    assert b"ALL=" + bytes(range(1, 256)) in (directory.path / "stdout").read_bytes().split(b"\0")
+
+
+@every_shell
+def test_started_by_a_batch_system_it_clears_the_environment_first(shell: list[str], tmp_path: Path) -> None:
+    value = bytes(range(1, 256)).decode("utf-8", "surrogateescape")
+    _, directory = laid_out(tmp_path, "cat /proc/$$/environ\n", environment={"ALL": value})
+
+    start(shell, directory, {"PATH": "/usr/bin:/bin", "SLURM_CPUS_ON_NODE": "64"}).wait(DEADLINE_S)
+
+    seen = (directory.path / "stdout").read_bytes()
+    assert b"ALL=" + bytes(range(1, 256)) in seen.split(b"\0")
+    assert b"PATH=/usr/bin:/bin" in seen.split(b"\0")
+    assert b"SLURM" not in seen
+
+
+@every_shell
+@pytest.mark.parametrize("name", ["with space", "it's", "two\nlines", "Ω☃", "$(so)", "-n"])
+def test_task_directory_may_have_any_name(shell: list[str], tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+
+    directory = run(shell, tmp_path / name, "pwd -P > here; exit 3\n")
+
+    assert directory.exit_code() == 3
+    assert (directory.work / "here").exists()
+
+
+@every_shell
+def test_payload_that_cannot_be_contained_does_not_run(shell: list[str], tmp_path: Path) -> None:
+    spec, directory = laid_out(tmp_path, ": > ran\n")
+    (directory.path / "node_script").write_bytes(render(spec, directory.path, joins=[tmp_path / "no/cgroup.procs"]))
+
+    start(shell, directory, {COOKIE: STAMP}).wait(DEADLINE_S)
+
+    assert directory.exit_code() == JOIN_FAILED_EXIT_CODE
+    assert directory.reason() == "the payload could not join its control group"
+    assert not (directory.work / "ran").exists()
+
+
+@every_shell
+def test_files_are_made_with_umask_022(shell: list[str], tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        directory = run(shell, tmp_path, "umask\n")
+    finally:
+        os.umask(before)
+
+    assert int((directory.path / "stdout").read_text(), 8) == 0o022
+
+
+@pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "Ä", "A\n", "BASH_FUNC_x%%"])
+def test_variable_name_that_no_shell_knows_is_refused_with_its_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(CEError, match="environment variable") as refused:
+        render(TaskSpec(stamp=STAMP, script=":\n", environment={name: "1"}), tmp_path)
+
+    assert repr(name) in str(refused.value)
+
+
+def test_variable_value_with_nul_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(CEError, match="environment variable A: its value holds a NUL"):
+        render(TaskSpec(stamp=STAMP, script=":\n", environment={"A": "1\0002"}), tmp_path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40))
+def test_quoted_text_is_one_word_with_the_same_text(text: str) -> None:
+    done = subprocess.run(["/bin/sh", "-c", f"printf %s {quote(text)}"], capture_output=True, check=True)
+
+    assert done.stdout.decode() == text
+
+
+def test_quoting_a_nul_is_refused() -> None:
+    with pytest.raises(CEError, match="NUL"):
+        quote("a\0b")

@@ -1,0 +1,172 @@
+"""The commands as people use them, on one server for all tests."""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.local_wms.__main__ import main
+from agents.local_wms.client import Client, connect, unpack
+from agents.local_wms.home import Endpoint, LocalWmsError
+from agents.local_wms.testing import REPOSITORY, running
+
+DEADLINE_S = 30
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("wms")
+    with running(home):
+        yield home
+
+
+@pytest.fixture
+def client(home: Path) -> Iterator[Client]:
+    endpoint = Endpoint(**json.loads((home / "endpoint.json").read_text()))
+    with connect(endpoint) as client:
+        yield client
+
+
+def run(home: Path, command: str, *arguments: object) -> int:
+    return main([command, "--home", str(home), *map(str, arguments)])
+
+
+def submitted(home: Path, folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> int:
+    jdl = folder / "job.jdl"
+    jdl.write_text(text)
+    assert run(home, "submit", jdl) == 0
+    return int(capsys.readouterr().out.split()[-1])
+
+
+def test_submit_packs_the_input_files_that_lie_beside_the_jdl(
+    home: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.sh").write_text("echo hello\n")
+
+    job_id = submitted(home, tmp_path, 'Executable = "run.sh"; InputSandbox = {"run.sh", "LFN:/x"};', capsys)
+
+    assigned = client.call("SandboxStore", "getSandboxesAssignedToEntity", f"Job:{job_id}")
+    jdl = client.call("JobMonitoring", "getJobJDL", job_id, False)
+    assert f'InputSandbox = {{"{assigned["Input"][0]}", "LFN:/x"}};' in jdl
+
+
+def test_submit_makes_every_job_of_a_sweep_wait(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job_id = submitted(home, tmp_path, 'Executable = "x"; JobName = "n%n"; Parameters = 3;', capsys)
+
+    assert run(home, "status", "--json", job_id) == 0
+
+    row = json.loads(capsys.readouterr().out)[0]
+    assert (row["name"], row["status"], row["why waiting"]) == ("n2", "Waiting", "no pilot has asked for work yet")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('Executable = "x"; InputSandbox = {"missing.sh"};', "missing.sh, which does not exist"),
+        ('Executable = "x', "JDL line 1"),
+        (
+            'Executable = "x"; CPUTime = "long"',
+            "JobManager.submitJob: Invalid job description ( 1501 : JDL attribute CPUTime",
+        ),
+    ],
+)
+def test_submit_refuses_with_one_sentence(
+    home: Path, tmp_path: Path, text: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "job.jdl").write_text(text)
+
+    assert run(home, "submit", tmp_path / "job.jdl") == 1
+
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_status_is_a_table_and_names_jobs_that_do_not_exist(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = submitted(home, tmp_path, 'Executable = "x"; JobName = "mine";', capsys)
+
+    assert run(home, "status", job_id, 9999) == 1
+
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[1].split()[:3] == [str(job_id), "mine", "Waiting"]
+    assert "no such job: 9999" in shown.err
+
+
+def test_kill_ends_a_waiting_job(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job_id = submitted(home, tmp_path, 'Executable = "x";', capsys)
+
+    assert run(home, "kill", job_id) == 0
+
+    run(home, "status", job_id, "--json")
+    assert json.loads(capsys.readouterr().out.partition("\n")[2])[0]["status"] == "Killed"
+
+
+def test_output_brings_back_what_was_uploaded(
+    home: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "std.out").write_text("hello")
+    job_id = submitted(home, tmp_path, 'Executable = "x"; InputSandbox = "std.out";', capsys)
+    sandbox = client.call("SandboxStore", "getSandboxesAssignedToEntity", f"Job:{job_id}")["Input"][0]
+    client.call("SandboxStore", "assignSandboxesToEntities", {f"Job:{job_id}": [(sandbox, "Output")]})
+
+    assert run(home, "output", job_id, "--into", tmp_path / "back") == 0
+
+    assert (tmp_path / "back" / "std.out").read_text() == "hello"
+
+
+def test_output_of_a_job_without_any_is_one_sentence(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = submitted(home, tmp_path, 'Executable = "x";', capsys)
+
+    assert run(home, "output", job_id) == 1
+
+    assert f"job {job_id} has no output sandbox" in capsys.readouterr().err
+
+
+def test_a_second_server_in_the_same_home_stops_with_a_sentence(home: Path) -> None:
+    argv = [sys.executable, "-m", "agents.local_wms", "serve", "--home", str(home)]
+
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+    assert (done.returncode, done.stderr) == (1, f"local WMS: a local WMS runs in {home} already\n")
+
+
+def test_without_a_server_the_commands_say_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "status") == 1
+
+    assert "python -m agents.local_wms serve" in capsys.readouterr().err
+
+
+def test_a_server_that_has_ended_leaves_no_endpoint(tmp_path: Path) -> None:
+    with running(tmp_path):
+        assert (tmp_path / "endpoint.json").exists()
+
+    assert not (tmp_path / "endpoint.json").exists()
+    assert "start a pilot: X509_USER_PROXY=" in (tmp_path / "serve.out").read_text()
+
+
+def test_jobs_are_still_there_after_a_restart(tmp_path: Path) -> None:
+    with running(tmp_path) as endpoint, connect(endpoint) as client:
+        job_id = client.call("JobManager", "submitJob", 'Executable = "x"')
+
+    with running(tmp_path) as endpoint, connect(endpoint) as client:
+        assert client.call("JobMonitoring", "getJobsStatus", job_id) == {str(job_id): {"Status": "Waiting"}}
+
+
+def test_a_sandbox_that_would_leave_its_directory_is_refused(tmp_path: Path) -> None:
+    evil = io.BytesIO()
+    with tarfile.open(fileobj=evil, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("../outside"))
+
+    with pytest.raises(LocalWmsError, match="could not be unpacked"):
+        unpack(evil.getvalue(), tmp_path / "inside")
+
+    assert not (tmp_path / "outside").exists()

@@ -1,0 +1,113 @@
+import re
+
+import pytest
+
+from agents.local_wms.jdl import Expression, JdlError, parse, show, texts, whole_number
+from agents.local_wms.parametric import expand
+
+
+def test_a_string_keeps_semicolons_braces_and_escapes() -> None:
+    job = parse(r'Arguments = "a; b {c} = \"d\" \\ // e\n";')
+
+    assert job.get("arguments") == 'a; b {c} = "d" \\ // e\n'
+
+
+def test_comments_and_outer_brackets_are_no_part_of_a_job() -> None:
+    job = parse('# first\n[ // second\n Executable = "x"; /* third; */ CPUTime = 300 ]\n')
+
+    assert list(job) == [("Executable", "x"), ("CPUTime", 300)]
+
+
+def test_all_kinds_of_values_are_told_apart() -> None:
+    job = parse(
+        'a = 1; b = -2.5; c = TRUE; d = {"x", 2}; e = [f = "g"]; h = other.Site == "x; y" && b isnt 3; i = LOCAL.Demo.ch'
+    )
+
+    assert [value for _, value in job if not isinstance(value, type(job))] == [
+        1,
+        -2.5,
+        True,
+        ["x", 2],
+        Expression('other.Site == "x; y" && b isnt 3'),
+        Expression("a.b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('Executable = "x" Arguments = "y";', "JDL line 1: an operator or a separator was expected, not 'Arguments'"),
+        ('Executable "x";', "JDL line 1: '=' was expected"),
+        ('a = "x";\n\nb = "never closed;', "JDL line 3: the closing of a string, list or record was expected"),
+        ("a = ;", "JDL line 1: a value was expected, not ';'"),
+        ('a = {"x" "y"};', "an operator or a separator was expected"),
+        ("a = {1, 2", "was expected, not the end of the text"),
+        ("[a = 1] b = 2", "the end of the text was expected, not 'b'"),
+        ("3 = 4;", "an attribute name was expected"),
+        ("", "at least one attribute"),
+        ("a = " + "{" * 60 + "}" * 60, "more than 50 deep"),
+    ],
+)
+def test_text_that_is_no_jdl_is_refused_with_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(JdlError, match=re.escape(sentence)):
+        parse(text)
+
+
+def test_a_printed_job_has_sorted_attributes_and_lists_of_one_as_plain_strings() -> None:
+    job = parse('b = {"only"}; a = {"x", "y"}; c = [ d = "e" ];')
+
+    assert show(job) == '[\n  a = {"x", "y"};\n  b = "only";\n  c = [\n    d = "e";\n  ];\n]'
+
+
+def test_what_is_printed_reads_back_as_the_same() -> None:
+    job = parse(r'a = "tab\t \"quote\" back\\slash"; b = x > 3 ; c = {1, true, 2.5}; d = ""')
+
+    assert list(parse(show(job))) == list(job)
+
+
+def test_a_list_written_as_one_text_is_split_at_commas() -> None:
+    assert texts("a, b") == ["a", "b"]
+
+
+@pytest.mark.parametrize("written", ["2", '"2"', "2.0"])
+def test_a_whole_number_may_be_written_in_three_ways(written: str) -> None:
+    assert whole_number(parse(f"n = {written}"), "n", 1) == 2
+
+
+@pytest.mark.parametrize("written", ['"two"', "2.5", "true", "{1, 2}"])
+def test_what_is_no_whole_number_is_refused_with_name_and_value(written: str) -> None:
+    with pytest.raises(JdlError, match=r"JDL attribute n is .*: a whole number was expected"):
+        whole_number(parse(f"n = {written}"), "n", 1)
+
+
+def test_a_job_without_parameters_stays_one_job() -> None:
+    assert expand(parse('Executable = "x"')) is None
+
+
+def test_counted_parameters_start_and_step() -> None:
+    made = expand(parse('Arguments = "%n of %s"; Parameters = 3; ParameterStart = 10; ParameterStep = 5'))
+
+    assert made is not None
+    assert [parse(text).get("Arguments") for text in made] == ["0 of 10", "1 of 15", "2 of 20"]
+
+
+def test_named_lists_of_parameters_go_side_by_side() -> None:
+    made = expand(parse('Arguments = "%(A)s-%(B)s"; Parameters.A = {"x", "y"}; Parameters.B = {"1", "2"}'))
+
+    assert made is not None
+    assert [parse(text).get("Arguments") for text in made] == ["x-1", "y-2"]
+    assert "Parameters.A" not in parse(made[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Parameters = 0", "asks for 0 jobs"),
+        ("Parameters = 100000", "asks for 100000 jobs"),
+        ("Parameters.A = {1, 2}; Parameters.B = {1}", "different lengths"),
+        ('Parameters = 2; ParameterStep = "x"', "ParameterStep is 'x': a number was expected"),
+    ],
+)
+def test_impossible_parameters_are_refused(text: str, sentence: str) -> None:
+    with pytest.raises(JdlError, match=sentence):
+        expand(parse(text))

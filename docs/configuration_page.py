@@ -1,0 +1,75 @@
+"""Writes `docs/configuration.md` out of the settings tables of pilot, agent and CE types: `make docs`."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import MISSING
+from pathlib import Path
+
+from agents.cfg import Section
+from agents.settings import WITHOUT_EFFECT, explain
+from ce_backends.registry import backend, ce_types
+from pilot import settings as pilot_settings
+
+PAGE = Path(__file__).with_name("configuration.md")
+BEGINNING = """\
+# Configuration
+
+Written by `make docs` from the settings tables in the code; do not edit.
+
+The formats are DIRAC's: command line and `pilot.json` for the pilot, CFG files and the Configuration service for the
+agent. `--explain` prints each setting with its value and where it came from.
+"""
+
+
+def page() -> str:
+    """Return the page's text."""
+    return "\n".join([BEGINNING, *_pilot(), *_agent(), *_ce_types()])
+
+
+def _pilot() -> Iterator[str]:
+    yield "## The pilot: `python -m pilot`\n"
+    yield "| option | default | meaning |\n|---|---|---|"
+    defaults = pilot_settings.defaults()
+    for name, row in pilot_settings.table().items():
+        spelling = ", ".join(f"`{each}`" for each in row.names) or "(`pilot.json` only)"
+        yield f"| {spelling} | {_shown(defaults[name])} | {_escaped(row.meaning)} |"
+    yield "\nAccepted because site directors send them, without effect: "
+    yield ", ".join(f"`{spellings[-1]}`" for spellings, _ in pilot_settings.WITHOUT_EFFECT) + ".\n"
+
+
+def _shown(default: object) -> str:
+    if default is MISSING or default in ("", (), None):
+        return ""
+    return ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def _agent() -> Iterator[str]:
+    yield "## The agent: `python -m agents`\n"
+    yield "| option | default | unit | meaning |\n|---|---|---|---|"
+    for row in explain(Section()):
+        yield f"| `{row.path}` | {_escaped(row.shown)} | {row.unit} | {_escaped(row.doc)} |"
+    yield "\nDIRAC's options of the agent that are accepted without effect: "
+    yield ", ".join(f"`{name}` ({reason})" for name, reason in WITHOUT_EFFECT.items()) + ".\n"
+
+
+def _ce_types() -> Iterator[str]:
+    for name in ce_types():
+        yield f"## CE type {name}\n"
+        yield "| option | default | unit | meaning |\n|---|---|---|---|"
+        for option in backend(name).OPTIONS:
+            yield f"| `{option.name}` | {_shown(option.default)} | {option.unit} | {_escaped(option.doc)} |"
+        yield ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> int:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What the documents say is what the code does."""
+
+import ast
+import re
+from pathlib import Path
+
+from docs import configuration_page
+
+ROOT = Path(__file__).parents[2]
+FORBIDDEN = {"pilot": {"agents", "ce_backends"}, "agents": {"pilot"}, "ce_backends": {"agents", "pilot"}}
+
+
+def test_configuration_page_is_what_make_docs_writes() -> None:
+    written = configuration_page.PAGE.read_text(encoding="utf-8")
+
+    assert written == configuration_page.page(), "run `make docs`"
+
+
+def test_packages_import_one_way_only() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for package, forbidden in FORBIDDEN.items()
+        for path in (ROOT / package).rglob("*.py")
+        for name in imported(path)
+        if name.split(".")[0] in forbidden
+    ]
+
+    assert wrong == []
+
+
+def test_production_code_does_not_import_the_local_wms() -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "agents").rglob("*.py")
+        if "local_wms" not in path.parts and any(name.startswith("agents.local_wms") for name in imported(path))
+    ]
+
+    assert wrong == []
+
+
+def test_only_the_credentials_import_m2crypto() -> None:
+    users = {
+        path.relative_to(ROOT).parts[:2]
+        for path in (ROOT / "agents").rglob("*.py")
+        if any(name.startswith("M2Crypto") for name in imported(path))
+    }
+
+    assert users == {("agents", "credentials")}
+
+
+def imported(path: Path) -> set[str]:
+    """Return the modules that a file imports, by their full names."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def test_files_that_the_documents_name_exist() -> None:
+    missing = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+
+    assert missing == []

@@ -25,7 +25,7 @@ from pilot import (
     worker_node,
 )
 from pilot import settings as table
-from pilot.errors import ENDED, INTERNAL, CredentialError, NodeUnfit, PilotError, Stopped, UsageError
+from pilot.errors import ENDED, INTERNAL, CredentialError, NodeUnfit, PilotError, Stopped
 from pilot.knowledge import Pilot
 from pilot.log import Log, utc_now
 from pilot.supervision import PASSED_ON
@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PilotError as error:
         print(f"pilot: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read `--help` or `--explain` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ENDED
     except Exception as error:  # noqa: BLE001 - the outermost door: nobody gets a traceback on the screen
         return _unexpected(error, _log_file(arguments))
 
@@ -56,11 +59,10 @@ def _unexpected(error: Exception, log_file: Path) -> int:
 
 
 def _log_file(argv: Sequence[str]) -> Path:
-    try:
-        given = {each.setting: each.value for each in cli.parse(argv).given}
-    except UsageError:
-        given = {}
-    folder = Path(str(given.get("work_dir", "")))
+    """Return where the log is, without the parsing that may be what has failed."""
+    words = [word for argument in argv for word in str(argument).split("=", 1)]
+    given = words[words.index("--work-dir") + 1 :] if "--work-dir" in words else []
+    folder = Path(given[0]) if given else Path()
     return (folder if folder.is_dir() else Path()) / LOG_FILE
 
 
@@ -136,12 +138,13 @@ def _open_log(settings: table.Settings, work_dir: Path) -> tuple[Log, remote_log
 
 
 def _to_stdout(line: str) -> None:
-    sys.stdout.write(line)
-    sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):  # a closed pipe or a full disk must not end the pilot
+        sys.stdout.write(line)
+        sys.stdout.flush()
 
 
 def _to_file(path: Path, line: str) -> None:
-    with path.open("a", encoding="utf-8") as log:
+    with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as log:
         log.write(line)
 
 
@@ -200,7 +203,8 @@ def _verdict(pilot: Pilot, exit_code: int) -> tuple[str, str]:
     reason = report.reason or f"the agent ended with exit code {end.exit_code if end else 0}"
     if exit_code == ENDED:
         return "Done", report.reason or "Report from JobAgent"
-    return ("Done" if report.matched else "Failed"), reason
+    worked = report.matched or report.done or report.failed
+    return ("Done" if worked else "Failed"), reason
 
 
 def _last_words(pilot: Pilot, status: str, reason: str, exit_code: int) -> None:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pilot import cfg, configuration, credential, launch, offer, remote_log, services, supervision
-from pilot.batch_slot import BatchSlot
 from pilot.errors import NodeUnfit, ServiceRefused, ServiceUnreachable, UsageError
 from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
 from pilot.log import Log, utc_now
@@ -102,10 +101,7 @@ def register_pilot(pilot: Pilot) -> Pilot:
         return pilot
     deadline = time.monotonic() + REGISTER_S
     try:
-        if not _is_registered(pilot.services, urls, slot, deadline):
-            stamps = {slot.reference: slot.stamp}
-            arguments = ([slot.reference], pilot.vo, slot.flavour, stamps)
-            services.call_any(pilot.services, urls, "addPilotReferences", *arguments, timeout_s=_left_s(deadline))
+        _add_unless_known(pilot, pilot.services, urls, deadline)
         details = (settings.ce, "Report from pilot", settings.site, settings.queue)
         configuration.set_status(pilot.services, urls, slot.reference, "Running", *details, timeout_s=_left_s(deadline))
     except (ServiceRefused, ServiceUnreachable) as error:
@@ -115,14 +111,22 @@ def register_pilot(pilot: Pilot) -> Pilot:
     return pilot
 
 
-def _is_registered(caller: services.Services, urls: Sequence[str], slot: BatchSlot, deadline: float) -> bool:
+def _add_unless_known(pilot: Pilot, caller: services.Services, urls: Sequence[str], deadline: float) -> None:
+    """Add the pilot that no submitter has added. DIRAC lets only operators ask and add; then a submitter surely did."""
+    slot = pilot.slot
     try:
         services.call_any(caller, urls, "getPilotInfo", slot.reference, timeout_s=_left_s(deadline))
     except ServiceRefused as error:
         if error.errno != NO_SUCH_PILOT:
-            raise
-        return False
-    return True
+            pilot.log.debug("pilot.may_not_ask", why=error)
+            return
+    else:
+        return
+    arguments = ([slot.reference], pilot.vo, slot.flavour, {slot.reference: slot.stamp})
+    try:
+        services.call_any(caller, urls, "addPilotReferences", *arguments, timeout_s=_left_s(deadline))
+    except ServiceRefused as error:
+        pilot.log.warning("pilot.not_added", why=error)
 
 
 def _left_s(deadline: float) -> float:

@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ def agent_command(settings: Settings, cfg_file: Path, work_dir: Path) -> list[st
         NodeUnfit: no Python here can run the agent, or `agents` is not ours.
     """
     if settings.program:
-        return settings.program.split()
+        return shlex.split(settings.program)
     check_packages(code_folder())
     # -P: a folder called `agents` in the current directory must not come first
     arguments = ["-P", "-m", "agents", "--cfg", str(cfg_file), "--work-dir", str(work_dir)]

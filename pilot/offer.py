@@ -7,12 +7,10 @@ from collections.abc import Callable
 
 from pilot import cfg
 from pilot.errors import UsageError
-from pilot.knowledge import CE_DEFAULTS, LOCAL, Pilot
+from pilot.knowledge import LOCAL, Pilot
 from pilot.worker_node import Fact
 
 ASSUMED_POWER_HS06 = 10.0  # a processor of about 2015; sites set CPUNormalizationFactor
-POOL_CYCLES = 5000  # DIRAC's own: a pool ends when the slot does, not after so many jobs
-POOL_POLLING_S = 20.0
 
 
 def processors(pilot: Pilot) -> Fact:
@@ -77,9 +75,9 @@ def time_left(pilot: Pilot, now: Callable[[], float] = time.time) -> Fact | None
 
 
 def agent_options(pilot: Pilot) -> dict[str, object]:
-    """Return the agent's options; a Pool gets DIRAC's values for it where nothing else was asked for."""
+    """Return the agent's options."""
     settings = pilot.settings
-    options: dict[str, object] = {
+    return {
         "MaxCycles": settings.max_cycles,
         "PollingTime": settings.polling_s,
         "StopOnApplicationFailure": settings.stop_on_application_failure,
@@ -87,16 +85,3 @@ def agent_options(pilot: Pilot) -> dict[str, object]:
         "FillingModeFlag": True,
         "LogLevel": "DEBUG" if settings.debug else settings.log_level,
     }
-    return {**options, **_of_a_pool(pilot)} if inner_ce(pilot).startswith("Pool") else options
-
-
-def _of_a_pool(pilot: Pilot) -> dict[str, object]:
-    settings = pilot.settings
-    cores = int(pilot.options.get(f"{CE_DEFAULTS}/NumberOfProcessors", "1"))
-    options = {
-        "max_cycles": ("MaxCycles", POOL_CYCLES),
-        "polling_s": ("PollingTime", min(POOL_POLLING_S, settings.polling_s)),
-        "stop_on_application_failure": ("StopOnApplicationFailure", False),
-        "stop_after_failed_matches": ("StopAfterFailedMatches", max(cores, settings.stop_after_failed_matches)),
-    }
-    return dict(option for setting, option in options.items() if not pilot.loaded.is_given(setting))

@@ -131,10 +131,13 @@ class Option:
 
 def option(*spellings: str, read: Callable[[object], Any] = text, default: Any = "", meaning: str) -> Any:
     """Declare a setting with its row of the table."""
-    row = Option(
-        spellings, read, meaning, flag=default is False and len(spellings) > 0, repeats=read in (names, assignments)
-    )
+    row = Option(spellings, read, meaning, repeats=read in (names, assignments))
     return field(default=default, metadata={"option": row})
+
+
+def flag(*spellings: str, meaning: str) -> Any:
+    """Declare a setting that is off unless its option is there; the option takes no value."""
+    return field(default=False, metadata={"option": Option(spellings, yes_no, meaning, flag=True)})
 
 
 @dataclass(frozen=True)
@@ -167,12 +170,14 @@ class Settings:
     required_tags: tuple[str, ...] = option(
         "--requiredTag", read=names, default=(), meaning="tags that a job must ask for, comma list"
     )
-    max_cycles: int = option("-M", "--MaxCycles", read=count, default=10, meaning="matching cycles of the agent")
+    max_cycles: int = option(
+        "-M", "--MaxCycles", read=count, default=0, meaning="requests of the agent to the Matcher; 0: no limit"
+    )
     polling_s: float = option(
         "--PollingTime", read=seconds, default=20.0, meaning="seconds between matching cycles without a job"
     )
     stop_on_application_failure: bool = option(
-        "--StopOnApplicationFailure", read=yes_no, default=True, meaning="end the agent when a payload fails"
+        "--StopOnApplicationFailure", read=yes_no, default=False, meaning="end the agent when a payload fails"
     )
     stop_after_failed_matches: int = option(
         "--StopAfterFailedMatches", read=count, default=10, meaning="end the agent after more empty matches than this"
@@ -184,9 +189,7 @@ class Settings:
     )
     reference: str = option("-R", "--reference", meaning="pilot reference, where the batch system's is wrong")
     stamp: str = option("--pilotUUID", meaning="pilot stamp, when DIRAC_PILOT_STAMP is not set")
-    use_host_certificate: bool = option(
-        "-c", "--cert", read=yes_no, default=False, meaning="use the host certificate, not a proxy"
-    )
+    use_host_certificate: bool = flag("-c", "--cert", meaning="use the host certificate, not a proxy")
     host_certificate_folder: str = option(
         "-K", "--certLocation", default=HOST_CERTIFICATES, meaning="folder of hostcert.pem and hostkey.pem"
     )
@@ -202,19 +205,15 @@ class Settings:
     environment: tuple[tuple[str, str], ...] = option(
         "--userEnvVariables", read=variables, default=(), meaning="environment for the agent, NAME:::value,..."
     )
-    keep_python_path: bool = option(
-        "-k", "--keepPP", read=yes_no, default=False, meaning="leave the node's PYTHONPATH to the agent"
-    )
+    keep_python_path: bool = flag("-k", "--keepPP", meaning="leave the node's PYTHONPATH to the agent")
     python_environment: str = option(
         "--preinstalledEnv", meaning="Python environment (folder with bin/python) for the agent, if ours will not do"
     )
     program: str = option("-x", "--execute", meaning="run this program in place of the agent")
     commands: tuple[str, ...] = option("-X", "--commands", read=names, default=(), meaning="run only these commands")
-    remote_logging: bool = option(
-        "-z", "--pilotLogging", read=yes_no, default=False, meaning="send the pilot's log to the logger URL"
-    )
+    remote_logging: bool = flag("-z", "--pilotLogging", meaning="send the pilot's log to the logger URL")
     logger_url: str = option("-g", "--loggerURL", meaning="the PilotLogging service")
-    debug: bool = option("-d", "--debug", read=yes_no, default=False, meaning="log more")
+    debug: bool = flag("-d", "--debug", meaning="log more")
     log_level: str = option(read=level, default="INFO", meaning="PilotLogLevel of pilot.json")
     logger_lines: int = option(read=count, default=1000, meaning="RemoteLoggerBufsize of pilot.json, lines")
     logger_interval_s: float = option(read=seconds, default=0.0, meaning="RemoteLoggerTimerInterval of pilot.json")

@@ -9,7 +9,12 @@ NEW_SCHEMA = {
     "DefaultSetup": "Prod",
     "ConfigurationServers": ["https://cs1/Configuration/Server", "https://cs2/Configuration/Server"],
     "CEs": {
-        "ce01": {"Site": "LCG.A.ch", "GridCEType": "HTCondorCE", "LocalCEType": "InProcess", "q": {"LocalCEType": "Pool"}}
+        "ce01": {
+            "Site": "LCG.A.ch",
+            "GridCEType": "HTCondorCE",
+            "LocalCEType": "InProcess",
+            "q": {"LocalCEType": "Pool"},
+        }
     },
     "Defaults": {"Pilot": {"Version": ["9.1.1", "9.1.0"], "RemoteLogging": "False", "Project": "P0"}},
     "Prod": {"Pilot": {"Version": "9.1.2"}},
@@ -36,11 +41,16 @@ def load(argv, content=None, vo="vo", path="pilot.json"):
 
 
 def test_every_option_that_dirac_pilot_knows_is_accepted():
-    with_value = "-a -e -g -l -n -o -m -r -s -t -u -x -y -C -D -E -F -G -K -M -N -O -P -Q -R -S -T -V -W -X -Z".split()
+    with_value = [f"-{letter}" for letter in "aeglnomrstuxyCDEFGKMNOPQRSTVWXZ"]
     numeric = {"-m", "-D", "-M", "-P", "-T"}
     argv = [word for name in with_value for word in (name, "1" if name in numeric else "/a=b")]
     argv += ["-c", "-d", "-k", "-z", "--wnVO=x", "--requiredTag=x", "--modules=x", "--userEnvVariables=A:::b"]
-    argv += ["--pipInstallOptions=x", "--PollingTime=5", "--StopOnApplicationFailure=False", "--StopAfterFailedMatches=3"]
+    argv += [
+        "--pipInstallOptions=x",
+        "--PollingTime=5",
+        "--StopOnApplicationFailure=False",
+        "--StopAfterFailedMatches=3",
+    ]
     argv += ["--pilotUUID=x", "--preinstalledEnv=x", "--preinstalledEnvPrefix=x", "--architectureScript=x"]
     argv += ["--CVMFS_locations=/cvmfs/x"]
 
@@ -92,7 +102,13 @@ def test_in_the_new_schema_the_most_specific_section_wins():
 
 @pytest.mark.parametrize(
     ("dropped", "release"),
-    [([], "9.1.5"), (["vo/Pilot"], "9.1.4"), (["vo/Pilot", "vo/Prod"], "9.1.3"), (["vo"], "9.1.2"), (["vo", "Prod"], "9.1.1")],
+    [
+        ([], "9.1.5"),
+        (["vo/Pilot"], "9.1.4"),
+        (["vo/Pilot", "vo/Prod"], "9.1.3"),
+        (["vo"], "9.1.2"),
+        (["vo", "Prod"], "9.1.1"),
+    ],
 )
 def test_the_order_of_the_new_schema(dropped, release):
     content = json.loads(json.dumps(NEW_SCHEMA))

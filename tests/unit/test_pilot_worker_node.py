@@ -3,8 +3,6 @@ import pytest
 from pilot import worker_node
 
 
-
-
 def write(root, files):
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """`python -m agents`: the JobAgent. `build` is the only place where its objects meet."""
 
 import argparse
+import ctypes
 import fcntl
 import json
 import os
@@ -16,8 +17,11 @@ from typing import IO
 from agents import __version__
 from agents.cfg import Section
 from agents.credentials.identity import establish
-from agents.errors import AgentError, ConfigurationError, ExitCode, NodeUnfit
+from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies
+from agents.errors import AgentError, ConfigurationError, ExitCode, NodeUnfit, ServiceMissing
 from agents.events import Events, HeartbeatDue, KillOrdered, LookAround, ReportsAccepted, SignalReceived, Workers
+from agents.explain import explain as explain_job
+from agents.explain import status
 from agents.job_agent import Ending, JobAgent, Parts
 from agents.jobs.allocation import Slot
 from agents.jobs.heartbeat import Heartbeats
@@ -33,12 +37,14 @@ from agents.slot.offer import site_requirements
 from agents.slot.resources import find_slot
 from agents.slot.time_left import TimeLeft, known_ends
 from agents.wms import configuration
-from agents.wms.https import HttpsTransport, session
 from agents.wms.job_state import JobState
 from agents.wms.matcher import Matcher
+from agents.wms.proxy_manager import ProxyManager
+from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
 from agents.wms.reporter import Reporter
 from agents.wms.sandbox_store import SandboxStore
-from agents.wms.service import ByScheme, Retry, Service, Transport
+from agents.wms.service import Retry, Service
+from agents.wms.transports import Voices
 from ce_backends.base import ComputingElement, Notifies
 from ce_backends.errors import CEError
 from ce_backends.registry import backend, create
@@ -46,16 +52,30 @@ from ce_backends.registry import backend, create
 log = EventLog("agent")
 
 _LOOK_AROUND_S = 5.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match loop have their own patience
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line of the agent."""
-    made = argparse.ArgumentParser(prog="python -m agents", description="Match DIRAC jobs and run them in this slot.")
+    made = argparse.ArgumentParser(
+        prog="python -m agents",
+        description="Match DIRAC jobs and run them in this slot; or tell what became of them.",
+    )
+    made.add_argument(
+        "command",
+        nargs="?",
+        choices=("run", "status", "explain"),
+        default="run",
+        help="run: the agent (default); status: the jobs of a work directory; explain: one job of it",
+    )
+    made.add_argument("job", nargs="?", type=int, help="which job to explain")
     made.add_argument("--cfg", action="append", default=[], type=Path, help="CFG file; may be given again, later wins")
     made.add_argument("-o", "--option", action="append", default=[], metavar="/PATH=VALUE", help="one option over them")
     made.add_argument("--work-dir", type=Path, default=Path(), help="where the ledger and the jobs live")
+    made.add_argument("--end-with", type=int, default=0, metavar="PID", help="end when this process, our parent, does")
     made.add_argument("--explain", action="store_true", help="print each setting with its value and origin, and end")
+    made.add_argument("--json", action="store_true", help="status and explain: for programs")
     return made
 
 
@@ -63,13 +83,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the agent; errors become one sentence and an exit code here only."""
     arguments = parser().parse_args(argv)
     try:
-        local = read_files(arguments.cfg, arguments.option)
-        if arguments.explain:
-            return _explain(local)
-        return _run(local, arguments.work_dir.resolve())
+        return _obeyed(arguments)
     except (AgentError, CEError) as error:
         print(f"agent: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, AgentError) else ExitCode.CONFIGURATION
+
+
+def _obeyed(arguments: argparse.Namespace) -> int:
+    work_dir = arguments.work_dir.resolve()
+    if arguments.command == "status":
+        print(status(work_dir, as_json=arguments.json))
+        return ExitCode.ENDED
+    if arguments.command == "explain":
+        if arguments.job is None:
+            raise ConfigurationError("explain: which job? expected its number")
+        print(explain_job(work_dir, arguments.job, as_json=arguments.json))
+        return ExitCode.ENDED
+    _end_with(arguments.end_with)
+    local = read_files(arguments.cfg, arguments.option)
+    return _explain(local) if arguments.explain else _run(local, work_dir)
+
+
+def _end_with(pid: int) -> None:
+    """Have the kernel send us SIGTERM when our pilot dies, killed perhaps: jobs are then handed back, not lost."""
+    if pid:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != pid:  # it died before we asked
+            raise ConfigurationError(f"--end-with {pid}: that is not our parent process, or it has ended already")
 
 
 def _explain(cfg: Section) -> int:
@@ -87,12 +127,13 @@ def _run(local: Section, work_dir: Path) -> int:
         log.warning("option.without_effect", option=path, reason=reason)
     for sentence in nearly_ours(local):
         log.warning("option.misspelt", note=sentence)
-    transport = _transport(settings, os.environ)
+    pilot = establish(settings, os.environ)
+    voices = Voices(pilot, vo=settings.vo or pilot.vo or "unknown", setup=settings.setup)
     if settings.configuration_servers:
-        service = Service("Configuration/Server", settings.configuration_servers, transport)
+        service = Service("Configuration/Server", settings.configuration_servers, voices.of(None))
         local = configuration.without_setups(configuration.download(service).merge(local))
         settings = load(local)
-    ending = _work(local, settings, work_dir, transport)
+    ending = _work(local, settings, work_dir, voices)
     _leave_word(work_dir, ending)
     lock.close()
     return ending.exit_code
@@ -117,18 +158,7 @@ def _lock(work_dir: Path) -> IO[str]:
     return lock
 
 
-def _transport(settings: AgentSettings, environ: Mapping[str, str]) -> Transport:
-    identity = establish(settings, environ)
-    https = HttpsTransport(
-        session(identity.certificate, identity.ca),
-        vo=settings.vo or "unknown",
-        setup=settings.setup,
-        extra=identity.extra_credentials,
-    )
-    return ByScheme({"https": https})
-
-
-def _work(cfg: Section, settings: AgentSettings, work_dir: Path, transport: Transport) -> Ending:
+def _work(cfg: Section, settings: AgentSettings, work_dir: Path, voices: Voices) -> Ending:
     """Run the agent's parts, and take them apart again whatever happens."""
     events = Events()
     ledger = Ledger(work_dir / "ledger.sqlite")
@@ -137,7 +167,7 @@ def _work(cfg: Section, settings: AgentSettings, work_dir: Path, transport: Tran
     slot = find_slot(settings)
     ce = create(settings.ce_type, _inner_options(cfg, settings, slot), work_dir / "tasks")
     try:
-        agent = build(cfg, settings, work_dir, _Wiring(transport, events, ledger, workers, slot, ce))
+        agent = build(cfg, settings, work_dir, _Wiring(voices, events, ledger, workers, slot, ce))
         schedule.every(settings.heartbeat_s, HeartbeatDue())
         schedule.every(_LOOK_AROUND_S, LookAround())
         _listen(events)
@@ -154,7 +184,7 @@ def _work(cfg: Section, settings: AgentSettings, work_dir: Path, transport: Tran
 class _Wiring:
     """What `build` gets, because somebody else has to close it."""
 
-    transport: Transport
+    voices: Voices
     events: Events
     ledger: Ledger
     workers: Workers
@@ -165,8 +195,12 @@ class _Wiring:
 def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring) -> JobAgent:
     """Wire the agent."""
 
-    def service(name: str, retry: Retry = Retry()) -> Service:
-        return Service(name, configuration.service_urls(cfg, f"WorkloadManagement/{name}"), given.transport, retry)
+    def service(name: str, retry: Retry = Retry(), credential: Path | None = None) -> Service:
+        urls = configuration.service_urls(cfg, f"WorkloadManagement/{name}")
+        return Service(name, urls, given.voices.of(credential), retry)
+
+    def sandbox_store(credential: Path | None) -> SandboxStore:
+        return SandboxStore(service("SandboxStore", credential=credential))
 
     reporter = Reporter(
         given.ledger,
@@ -181,7 +215,12 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring)
         ledger=given.ledger,
         reports=Reports(settings.site, Moments()),
         reporter=reporter,
-        staging=Staging(SandboxStore(service("SandboxStore")), given.ce, settings.output_sandbox_limit_bytes),
+        staging=Staging(
+            _payload_credentials(cfg, given.voices, work_dir / "proxies"),
+            sandbox_store,
+            given.ce,
+            settings.output_sandbox_limit_bytes,
+        ),
         workers=given.workers,
     )
     if isinstance(given.ce, Notifies):
@@ -201,6 +240,22 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring)
             heartbeat=Heartbeats(runner, reporter, given.ce, settings.peek_lines).send,
         )
     )
+
+
+def _payload_credentials(cfg: Section, voices: Voices, directory: Path) -> PayloadCredentials:
+    """Return where payloads get their credential: from the ProxyManager when the pilot serves many owners."""
+    registry, pilot = Registry(cfg), voices.pilot
+    group = pilot.group or registry.default_group(pilot.dn)
+    rights = registry.host_properties(pilot.dn) if pilot.is_host else registry.group_properties(group)
+    if isinstance(pilot.certificate, Path) and rights and GENERIC_PILOT not in rights:
+        return FixedProxy(pilot.certificate)
+    try:
+        urls = configuration.service_urls(cfg, "Framework/ProxyManager")
+    except ServiceMissing as error:
+        log.warning("payload_proxies.none", cause=error)
+        return FixedProxy(None)
+    manager = ProxyManager(Service("ProxyManager", urls, voices.of(None)))
+    return PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights)
 
 
 def _obey(events: Events, job_id: int, commands: Mapping[str, str]) -> None:

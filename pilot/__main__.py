@@ -37,9 +37,11 @@ REASON_LIMIT = 255  # the column's width in DIRAC's database
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a pilot and return its exit code; see `pilot.errors`."""
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         with _signals_raise():
+            if arguments[:1] in (["status"], ["explain"]):
+                return launch.ask_agent(arguments, os.environ)
             return bootstrap(arguments, os.environ)
     except PilotError as error:
         print(f"pilot: {error}", file=sys.stderr)

@@ -87,6 +87,8 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def usage() -> str:
     """Return the text of `--help`."""
     lines = ["usage: python -m pilot [options]", "", "Finds out what this slot has and runs the job agent in it.", ""]
+    lines += ["python -m pilot status [--work-dir DIR] [--json]: the jobs of a work directory"]
+    lines += ["python -m pilot explain JOB [--work-dir DIR] [--json]: what became of one of them", ""]
     for setting, row in table().items():
         if row.names:
             default = defaults()[setting]

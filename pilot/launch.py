@@ -44,7 +44,7 @@ def agent_command(settings: Settings, cfg_file: Path, work_dir: Path) -> list[st
     check_packages(code_folder())
     # -P: a folder called `agents` in the current directory must not come first
     arguments = ["-P", "-m", "agents", "--cfg", str(cfg_file), "--work-dir", str(work_dir)]
-    return [interpreter(settings.python_environment), *arguments]
+    return [interpreter(settings.python_environment), *arguments, "--end-with", str(os.getpid())]
 
 
 def code_folder() -> Path:
@@ -130,6 +130,17 @@ def agent_environment(environ: Mapping[str, str], settings: Settings, extra: Map
     kept = [before] if settings.keep_python_path and before else []
     environment["PYTHONPATH"] = os.pathsep.join([str(code_folder()), *kept])
     return environment
+
+
+def ask_agent(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run `status` or `explain` of the agent's ledger, on this terminal; return the exit code.
+
+    Raises:
+        NodeUnfit: no Python here can run it.
+    """
+    check_packages(code_folder())
+    command = [interpreter(""), "-P", "-m", "agents", *arguments]
+    return subprocess.run(command, env=agent_environment(environ, Settings(), {}), check=False).returncode
 
 
 def become_subreaper() -> bool:

@@ -5,17 +5,19 @@ either both or neither. WAL with synchronous=NORMAL: nothing is lost when the pr
 failure the last steps may be, and the WMS gives those jobs away again.
 """
 
+import contextlib
 import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from agents.errors import Blame, NodeUnfit
+from agents.errors import Blame, ConfigurationError, NodeUnfit
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.log import EventLog
 
@@ -27,9 +29,23 @@ CREATE TABLE IF NOT EXISTS job (
 CREATE INDEX IF NOT EXISTS job_open ON job (phase) WHERE phase <> 'closed';
 CREATE TABLE IF NOT EXISTS report (
     number INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, kind TEXT NOT NULL, moment TEXT NOT NULL,
-    body TEXT NOT NULL);
+    body TEXT NOT NULL, is_accepted INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS report_unsent ON report (number) WHERE is_accepted = 0;
+CREATE INDEX IF NOT EXISTS report_job ON report (job_id);
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+# An update in place keeps the row's number, and with it the order of arrival; REPLACE would not.
+_SAVE = """
+INSERT INTO job VALUES (?, ?, ?, ?)
+ON CONFLICT (job_id, attempt) DO UPDATE SET phase = excluded.phase, body = excluded.body
+"""
+_KEPT_JOBS = 1000  # closed jobs that can still be explained
+_OLD = "SELECT job_id FROM job WHERE phase = 'closed' AND rowid <= (SELECT MAX(rowid) FROM job) - ?"
+
+
+# What says that the file is no ledger, or none any more. Anything else (locked, disk full, I/O error) says nothing
+# about its content, which must then stay where the next agent finds it.
+_UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR)
 
 
 class ReportKind(StrEnum):
@@ -60,75 +76,102 @@ class Report:
 
 
 class Ledger:
-    """Jobs in hand and reports not yet accepted. Safe to use from several threads."""
+    """Jobs in hand and reports not yet accepted. Safe to use from several threads.
 
-    def __init__(self, path: Path) -> None:
+    Every method raises NodeUnfit when the file cannot be read or written any more (disk full, I/O error).
+
+    Args:
+        path: of the file; made when missing, put aside when it is no ledger.
+        busy_s: how long to wait for another program that has locked it.
+    """
+
+    def __init__(self, path: Path, busy_s: float = 10.0) -> None:
+        self._path = path
         self._lock = threading.Lock()
-        self._db = _open(path)
+        self._db = _open(path, busy_s)
 
     def save(self, job: Job, reports: Sequence[Report] = ()) -> None:
         """Write a job's present state and what the WMS has to be told of it, in one transaction."""
         rows = [(r.job_id, r.kind, r.moment, json.dumps(dict(r.body))) for r in reports]
-        with self._lock, self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?)", (job.job_id, job.attempt, job.phase, _to_json(job))
-            )
-            self._db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
+        with self._writing() as db:
+            db.execute(_SAVE, (job.job_id, job.attempt, job.phase, _to_json(job)))
+            db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
+            if job.phase is Phase.CLOSED:
+                db.execute(f"DELETE FROM report WHERE job_id IN ({_OLD})", (_KEPT_JOBS,))  # noqa: S608 - our own text
+                db.execute(f"DELETE FROM job WHERE job_id IN ({_OLD})", (_KEPT_JOBS,))  # noqa: S608 - our own text
 
     def open_jobs(self) -> list[Job]:
-        """Return the jobs that are not closed, oldest first."""
-        with self._lock:
-            rows = self._db.execute("SELECT body FROM job WHERE phase <> 'closed' ORDER BY rowid").fetchall()
-        return [_from_json(body) for (body,) in rows]
+        """Return the jobs that are not closed, oldest first; one that another version wrote differently is left out."""
+        with self._reading() as db:
+            rows = db.execute("SELECT job_id, body FROM job WHERE phase <> 'closed' ORDER BY rowid").fetchall()
+        return [job for job_id, body in rows if (job := _readable(job_id, body))]
 
     def attempts(self, job_id: int) -> int:
         """Return how often this job was matched here before."""
-        with self._lock:
-            row = self._db.execute("SELECT COALESCE(MAX(attempt), 0) FROM job WHERE job_id = ?", (job_id,)).fetchone()
+        with self._reading() as db:
+            row = db.execute("SELECT COALESCE(MAX(attempt), 0) FROM job WHERE job_id = ?", (job_id,)).fetchone()
         return int(row[0])
 
     def unsent(self, limit: int = 500) -> list[Report]:
         """Return reports that the WMS has not accepted, in order."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT job_id, kind, moment, body, number FROM report ORDER BY number LIMIT ?", (limit,)
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT job_id, kind, moment, body, number FROM report WHERE is_accepted = 0 ORDER BY number LIMIT ?",
+                (limit,),
             ).fetchall()
         return [Report(j, ReportKind(kind), moment, json.loads(body), number) for j, kind, moment, body, number in rows]
 
     def sent(self, reports: Iterable[Report]) -> None:
-        """Forget reports that the WMS has accepted, or refused for good."""
-        with self._lock, self._db:
-            self._db.executemany("DELETE FROM report WHERE number = ?", [(r.number,) for r in reports])
+        """Take note that the WMS has accepted these reports, or refused them for good."""
+        with self._writing() as db:
+            db.executemany("UPDATE report SET is_accepted = 1 WHERE number = ?", [(r.number,) for r in reports])
 
     def has_unsent(self, job_id: int) -> bool:
         """Tell whether the WMS still has to hear something about this job."""
-        with self._lock:
-            return self._db.execute("SELECT 1 FROM report WHERE job_id = ? LIMIT 1", (job_id,)).fetchone() is not None
+        with self._reading() as db:
+            row = db.execute("SELECT 1 FROM report WHERE job_id = ? AND is_accepted = 0 LIMIT 1", (job_id,)).fetchone()
+        return row is not None
 
     def fact(self, name: str, value: str) -> str:
         """Return a fact as it was first written; write it when it is new."""
-        with self._lock, self._db:
-            self._db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (name, value))
-            return str(self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()[0])
+        with self._writing() as db:
+            db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (name, value))
+            return str(db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
 
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                yield self._db
+        except sqlite3.Error as error:
+            raise NodeUnfit(f"{self._path}: the ledger cannot be read or written: {error}") from error
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Open the ledger; one that cannot be read is put aside, for it must never stop the agent."""
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Read and write in one transaction: all of it, or nothing."""
+        with self._reading() as db, db:
+            yield db
+
+
+def _open(path: Path, busy_s: float) -> sqlite3.Connection:
+    """Open the ledger; a file that is none is put aside, for it must never stop the agent."""
     try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        aside = path.with_name(f"{path.name}.unreadable-{time.time_ns()}")
-        log.error("ledger.quarantined", file=path, as_=aside.name, cause=error)
-        _put_aside(path, aside)
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        raise NodeUnfit(f"{path}: the ledger cannot be written: {error}") from error
+        try:
+            return _connect(path, busy_s)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _UNREADABLE or not path.exists():
+                raise
+            aside = path.with_name(f"{path.name}.unreadable-{time.time_ns()}")
+            log.error("ledger.quarantined", file=path, as_=aside.name, cause=error)
+            _put_aside(path, aside)
+            return _connect(path, busy_s)
+    except (sqlite3.Error, OSError) as error:
+        raise NodeUnfit(f"{path}: the ledger cannot be opened: {error}") from error
 
 
 def _put_aside(path: Path, aside: Path) -> None:
@@ -138,17 +181,76 @@ def _put_aside(path: Path, aside: Path) -> None:
             part.rename(aside.with_name(aside.name + suffix))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10, check_same_thread=False)
+def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=busy_s, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.executescript(_SCHEMA)
-        db.execute("SELECT COUNT(*) FROM job, report").fetchone()
+        _check(db)
     except sqlite3.DatabaseError:
         db.close()
         raise
     return db
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Read every page once, so that damage is found now and not in the middle of a job."""
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        damage = sqlite3.DatabaseError(verdict)
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage
+    db.execute("SELECT job_id, attempt, phase, body FROM job LIMIT 1").fetchone()
+    db.execute("SELECT number, job_id, kind, moment, body, is_accepted FROM report LIMIT 1").fetchone()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the ledger knows of one attempt of a job.
+
+    Attributes:
+        job: as it stands.
+        reports: what the WMS was or is to be told, in order.
+        unsent: how many of them the WMS has not accepted.
+    """
+
+    job: Job
+    reports: tuple[Report, ...]
+    unsent: int
+
+
+def stories(path: Path, job_id: int | None = None) -> list[Story]:
+    """Read jobs and reports of a ledger, also while an agent writes it or after it died.
+
+    Raises:
+        ConfigurationError: there is no ledger, or it cannot be read.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: there is no ledger; expected the work directory of an agent")
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+            jobs = db.execute("SELECT job_id, body FROM job WHERE ?1 IS NULL OR job_id = ?1 ORDER BY rowid", (job_id,))
+            found = [job for number, body in jobs.fetchall() if (job := _readable(number, body))]
+            return [_story(db, job) for job in found]
+    except sqlite3.Error as error:
+        raise ConfigurationError(f"{path}: the ledger cannot be read: {error}") from error
+
+
+def _story(db: sqlite3.Connection, job: Job) -> Story:
+    rows = db.execute(
+        "SELECT kind, moment, body, number, is_accepted FROM report WHERE job_id = ? ORDER BY number", (job.job_id,)
+    ).fetchall()
+    reports = tuple(Report(job.job_id, ReportKind(row[0]), row[1], json.loads(row[2]), row[3]) for row in rows)
+    return Story(job, reports, sum(1 for row in rows if not row[4]))
+
+
+def _readable(job_id: int, body: str) -> Job | None:
+    try:
+        return _from_json(body)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        log.error("ledger.job_unreadable", job_id=job_id, cause=repr(error))
+        return None
 
 
 def _to_json(job: Job) -> str:

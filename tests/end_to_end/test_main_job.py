@@ -260,3 +260,29 @@ def test_pilot_is_registered_and_done_in_the_end(endpoint: Endpoint, tmp_path: P
     operator = connect(dataclasses.replace(endpoint, user_proxy=endpoint.admin_proxy))
     found = operator.call("PilotManager", "getPilotInfo", "pilot-of-this-test")
     assert found["pilot-of-this-test"]["Status"] == "Done"
+
+
+def test_what_became_of_a_job_is_told_after_the_agent_has_ended(
+    endpoint: Endpoint, client: Client, tmp_path: Path
+) -> None:
+    job_id = submit(client, tmp_path, """Executable = "/bin/sh"; Arguments = "-c 'exit 3'";""")
+    with Pilot(endpoint, tmp_path) as pilot:
+        pilot.ended()
+    ask = [sys.executable, "-m", "pilot", "explain", str(job_id), "--work-dir", str(pilot.work_dir)]
+
+    told = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
+
+    assert "Failed, Application Finished With Errors, exit code 3: Exit code 3; user has to act (closed)" in told
+    assert "it got: 1 processors" in told
+
+
+def test_sigkill_of_the_pilot_hands_the_running_job_back(endpoint: Endpoint, client: Client, tmp_path: Path) -> None:
+    job_id = submit(client, tmp_path, SLEEPS)
+
+    with Pilot(endpoint, tmp_path) as pilot:
+        until(lambda: status(client, job_id)["MinorStatus"] == "Application", "the payload runs", pilot)
+        pilot.process.kill()
+        until(lambda: status(client, job_id)["Status"] in ("Received", "Waiting"), "the job is back", pilot)
+        until((pilot.work_dir / "agent_end.json").exists, "the agent has ended", pilot)
+
+    assert "Rescheduled" in [row[0] for row in client.call("JobMonitoring", "getJobLoggingInfo", job_id)]

@@ -184,7 +184,8 @@ def test_a_kill_that_we_did_not_ask_for_is_an_internal_error_and_one_that_we_did
 def test_the_agent_is_started_by_our_python_without_the_current_directory_first(tmp_path):
     command = launch.agent_command(Settings(), tmp_path / "pilot.cfg", tmp_path)
 
-    assert command[1:] == ["-P", "-m", "agents", "--cfg", str(tmp_path / "pilot.cfg"), "--work-dir", str(tmp_path)]
+    places = ["--cfg", str(tmp_path / "pilot.cfg"), "--work-dir", str(tmp_path)]
+    assert command[1:] == ["-P", "-m", "agents", *places, "--end-with", str(os.getpid())]
 
 
 def test_the_agent_finds_our_packages_first_and_not_the_nodes():

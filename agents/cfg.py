@@ -1,5 +1,6 @@
 """DIRAC's CFG text: nested sections of `option = value` lines. Every value keeps where it came from."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,15 +62,19 @@ class Section:
         """Set one option, making the sections on its way.
 
         Raises:
-            ConfigurationError: an option stands where a section is needed.
+            ConfigurationError: the path names no option, or one of its sections is an option, or the reverse.
         """
-        *sections, option = _names(path)
+        *sections, option = _names(path) or [""]
+        if not option:
+            raise ConfigurationError(f"{origin}: {path!r} names no option; expected /Section/option")
         node = self
         for name in sections:
             inner = node.content.setdefault(name, Section())
             if not isinstance(inner, Section):
                 raise ConfigurationError(f"{origin}: {path}: {name} is an option, not a section")
             node = inner
+        if isinstance(node.content.get(option), Section):
+            raise ConfigurationError(f"{origin}: {path} is a section, not an option")
         node.content[option] = Value(text, origin)
 
     def merge(self, over: "Section") -> "Section":
@@ -119,17 +124,14 @@ def parse(text: str, origin: str) -> Section:
 
 
 def _parts(line: str) -> Iterator[str]:
-    """Split a line into a section name, braces, or one assignment."""
-    if not line or line.startswith("#"):
+    """Split a line into section names, braces, and one assignment at its end; braces in a value belong to it."""
+    if line.startswith("#"):
         return
-    if line in "{}":
-        yield line
-    elif "=" not in line and line.endswith("{"):
-        if line[:-1].strip():
-            yield line[:-1].strip()
-        yield "{"
-    else:
-        yield line
+    head, equals, value = line.partition("=")
+    *before, last = re.split(r"([{}])", head)
+    yield from (part.strip() for part in before if part.strip())
+    if equals or last.strip():
+        yield (last + equals + value).strip()
 
 
 def _open(parent: Section, name: str, where: str) -> Section:
@@ -155,6 +157,8 @@ def _assign(section: Section, line: str, where: str) -> None:
     if not name:
         raise ConfigurationError(f"{where}: expected 'option = value', got {line!r}")
     before = section.content.get(name)
+    if isinstance(before, Section):
+        raise ConfigurationError(f"{where}: option {name} has the name of a section")
     if appends and isinstance(before, Value):
         text = f"{before.text}, {text}"
     section.content[name] = Value(text, where)

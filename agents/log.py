@@ -47,7 +47,8 @@ def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = str(value)
-    return repr(text) if not text or any(c.isspace() or c == "=" for c in text) else text
+    is_plain = text.isprintable() and not any(c in " =" for c in text)  # no line ends, no terminal's escapes
+    return text if text and is_plain else repr(text)
 
 
 def configure(level: str, file: Path | None = None) -> None:
@@ -56,6 +57,7 @@ def configure(level: str, file: Path | None = None) -> None:
     targets: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if file is not None:
         targets.append(logging.FileHandler(file, encoding="utf-8"))
+    logging.raiseExceptions = False  # a closed pipe or a full disk must not fill stderr, nor end the agent
     root = logging.getLogger("gridpilot")
     root.setLevel(level)
     root.propagate = False

@@ -1,8 +1,10 @@
 """The agent's settings: one typed table gives parsing, units, defaults, errors, `--explain` and the documentation."""
 
 import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -23,6 +25,25 @@ WITHOUT_EFFECT: Mapping[str, str] = {
     "WorkingDirectory": "--work-dir is used",
     "Enabled": "an agent that is started is enabled",
     "WatchdogTime": "every wait has its own deadline",
+}
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+# DIRAC's further words for its log levels (FrameworkSystem/private/standardLogging/LogLevels.py)
+_DIRAC_LEVELS: Mapping[str, LogLevel] = {
+    "VERBOSE": LogLevel.DEBUG,
+    "NOTICE": LogLevel.INFO,
+    "WARN": LogLevel.WARNING,
+    "FATAL": LogLevel.ERROR,
+    "ALWAYS": LogLevel.ERROR,
 }
 
 
@@ -116,7 +137,9 @@ class AgentSettings:
     drain_file: str = _option(
         f"{AGENT}/DrainFile", default="/var/lib/dirac_drain", doc="While this file exists no job is asked for."
     )
-    log_level: str = _option(f"{AGENT}/LogLevel", default="INFO", doc="DEBUG, INFO, WARNING or ERROR.")
+    log_level: LogLevel = _option(  # noqa: RUF009 - a field like the others; ruff does not know that enums are constant
+        f"{AGENT}/LogLevel", default=LogLevel.INFO, doc="DEBUG, INFO, WARNING or ERROR, or DIRAC's other words."
+    )
     peek_lines: int = _option(
         f"{WRAPPER}/MaxJobPeekLines", default=20, doc="Last lines of a running payload's output sent with a heartbeat."
     )
@@ -166,9 +189,14 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _not_negative(number: float) -> float:
-    if number < 0 or number != number:  # noqa: PLR0124 - NaN is the number that differs from itself
+    if number < 0 or not math.isfinite(number):
         raise ValueError
     return number
+
+
+def _level(text: str) -> LogLevel:
+    word = text.strip().upper()
+    return _DIRAC_LEVELS.get(word) or LogLevel(word)
 
 
 _READERS: Mapping[object, tuple[Callable[[str], object], str]] = {
@@ -176,6 +204,7 @@ _READERS: Mapping[object, tuple[Callable[[str], object], str]] = {
     int: (lambda text: int(_not_negative(int(text))), "a whole number, 0 or more"),
     float: (lambda text: _not_negative(float(text)), "a number, 0 or more"),
     bool: (_boolean, "yes or no"),
+    LogLevel: (_level, f"one of {', '.join([*LogLevel, *_DIRAC_LEVELS])}"),
     tuple[str, ...]: (_words, "a list, comma separated"),
 }
 

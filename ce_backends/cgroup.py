@@ -58,7 +58,7 @@ def hierarchies(mountinfo: str, membership: str) -> list[Hierarchy]:
         root, mount = before.split(" ")[3:5]
         for controllers, path in ours.items():
             own = _below_mount(path, root, mount)
-            if own is None or not own.is_dir():
+            if own is None or not os.access(own, os.X_OK):
                 continue
             if kind == "cgroup2" and controllers == {""}:
                 found.append(Hierarchy(2, _words(own / "cgroup.subtree_control"), own))

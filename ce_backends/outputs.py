@@ -20,18 +20,22 @@ def open_inside(path: Path, root: Path) -> Iterator[BinaryIO]:
     """Open a regular file that really lies below `root`, whatever links lead there.
 
     Raises:
-        Outside: it does not, or it is no regular file.
-        OSError: it cannot be opened.
+        Outside: it does not, is no regular file, or cannot be read.
     """
     _require_inside(os.path.realpath(path), path, root)  # Path.resolve raises on a loop of links
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor has no path
-        _require_inside(
-            str(Path(f"/proc/self/fd/{fd}").readlink()), path, root
-        )  # what was opened, not what is there now
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Outside(f"{path.name} cannot be read: {error.strerror}") from error
+    try:
+        opened = str(Path(f"/proc/self/fd/{fd}").readlink())  # what is there now may be something else again
+        _require_inside(opened, path, root)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise Outside(f"{path.name} is not a regular file")
-        yield file
+        with open(fd, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(fd)
 
 
 def _require_inside(real: str, path: Path, root: Path) -> None:
@@ -45,7 +49,7 @@ def tail(path: Path, root: Path, max_bytes: int) -> bytes:
         with open_inside(path, root) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - max_bytes))
             return file.read(max_bytes)
-    except (OSError, Outside):
+    except Outside:
         return b""
 
 
@@ -54,17 +58,22 @@ def copy_outputs(work: Path, patterns: Sequence[str], into: Path) -> list[str]:
 
     Returns:
         A sentence for each thing that was skipped.
+
+    Raises:
+        OSError: a copy cannot be written.
     """
     skipped: list[str] = []
     for path in _unique(match for pattern in patterns for match in sorted(work.glob(pattern))):
+        try:
+            _require_inside(os.path.realpath(path), path, work)
+        except Outside as problem:
+            skipped.append(f"output {path.relative_to(work)} was skipped: {problem}")
+            continue
         for file in _files(path):
-            target = into / file.relative_to(work)
             try:
-                _copy(file, work, target)
+                _copy(file, work, into / file.relative_to(work))
             except Outside as problem:
                 skipped.append(f"output {file.relative_to(work)} was skipped: {problem}")
-            except OSError as error:
-                skipped.append(f"output {file.relative_to(work)} was skipped: {error.strerror}")
     return skipped
 
 
@@ -73,19 +82,24 @@ def _unique(paths: Iterable[Path]) -> list[Path]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Return a file, or all files and links below a directory; a link to a directory is not gone into."""
-    if path.is_symlink() or not path.is_dir():
+    """Return a file, or all files, links and empty directories below a directory; links are not gone into."""
+    if not _is_directory(path):
         yield path
         return
     for directory, names, files in os.walk(path):
-        yield from (Path(directory) / name for name in files)
-        yield from (Path(directory) / name for name in names if (Path(directory) / name).is_symlink())
+        here = Path(directory)
+        yield from (here / name for name in (*files, *names) if not _is_directory(here / name))
         if not names and not files:
-            yield Path(directory)
+            yield here
+
+
+def _is_directory(path: Path) -> bool:
+    """Tell whether it is one itself, not a link to one."""
+    return not path.is_symlink() and path.is_dir()
 
 
 def _copy(file: Path, root: Path, target: Path) -> None:
-    if file.is_dir() and not file.is_symlink():
+    if _is_directory(file):
         target.mkdir(parents=True, exist_ok=True)
         return
     with open_inside(file, root) as source:

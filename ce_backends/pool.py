@@ -140,20 +140,25 @@ class Pool:
         """See ComputingElement. What of the outputs could not be brought is named at the end of `stderr`.
 
         Raises:
-            CEError: the task is not known, or has not ended.
+            CEError: the task is not known, has not ended, or its copy cannot be written.
         """
         self._open()
         status = self._final.get(task_id)
         if status is None:
             state = "has not ended" if task_id in self._held else "is not known"
             raise CEError(f"task {task_id} {state}: only an ended task can be fetched")
-        directory = self._directory(task_id)
+        try:
+            self._copy_out(self._directory(task_id), status.exit_code, into)
+        except OSError as error:
+            raise CEError(f"task {task_id} cannot be fetched into {into}: {error.strerror}") from error
+
+    def _copy_out(self, directory: TaskDir, exit_code: int | None, into: Path) -> None:
         record = directory.record()
         into.mkdir(parents=True, exist_ok=True)
         skipped = copy_outputs(directory.path, OF_THE_TASK, into)
         skipped += copy_outputs(directory.work, record.outputs if record else (), into / "outputs")
-        if status.exit_code is not None:
-            (into / "exit_code").write_text(f"{status.exit_code}\n", encoding="ascii")
+        if exit_code is not None:
+            (into / "exit_code").write_text(f"{exit_code}\n", encoding="ascii")
         if skipped:
             with (into / "stderr").open("a", encoding="utf-8", errors="backslashreplace") as stderr:
                 stderr.writelines(f"gridpilot: {sentence}\n" for sentence in skipped)
@@ -211,7 +216,8 @@ class Pool:
                 continue
             record = directory.record()
             if record is None or directory.claim():  # it never began, and now it never will
-                self._remove(directory)
+                with suppress(CEError):  # what cannot be removed is in nobody's way
+                    self._remove(directory)
             elif (status := directory.end()) is not None:
                 self._final[name] = status
             else:

@@ -15,8 +15,11 @@ def remove_tree(path: Path) -> None:
     Raises:
         OSError: something could not be removed (an immutable file, a mount).
     """
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+        return
     try:
-        _make_ours(path)
+        path.chmod(stat.S_IRWXU)
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return
@@ -66,8 +69,3 @@ def _fresh_names(top: int) -> Iterator[str]:
         number += 1
         if (name := f".removing-{number}") not in taken:
             yield name
-
-
-def _make_ours(path: Path) -> None:
-    if not path.is_symlink():
-        path.chmod(stat.S_IRWXU)

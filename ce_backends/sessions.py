@@ -2,9 +2,9 @@
 
 A process belongs to a task when it descends from the task's wrapper, is in its session, or was started with its cookie.
 As sub-reaper this process inherits every orphan of its tasks, so even one that left the session and cleared its
-environment is still our child. Such an orphan is held against the tasks that were running when it started, and ended
-with the last of them. Therefore, at this level, the owner of a pool starts no other children in sessions of their own
-while tasks run. After a restart of the owner only session and cookie tell.
+environment is still our child. Such an orphan is held against all tasks that run and began before we had that child,
+and ended with the last of them. Therefore, at this level, the owner of a pool starts no other children in sessions of
+their own while tasks run. After a restart of the owner only session and cookie tell.
 """
 
 import ctypes
@@ -21,6 +21,14 @@ from ce_backends.process_tree import Process, Stat, all_stats, children, send, s
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h, Linux 3.4
 
 
+def own_children() -> list[Stat]:
+    """Return this process's children, zombies too; where the kernel does not list them, from all processes."""
+    pids = children()
+    if pids is None:
+        return [stat for stat in all_stats() if stat.parent == os.getpid()]
+    return [stat for pid in pids if (stat := stat_of(pid)) is not None and stat.parent == os.getpid()]
+
+
 def become_subreaper() -> None:
     """Let orphans of our descendants become our children; where the kernel refuses, session and cookie remain."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -28,50 +36,48 @@ def become_subreaper() -> None:
 
 @dataclass(slots=True)
 class Sessions:
-    """Makes cells without control groups. Limits nothing."""
+    """Makes cells without control groups. Limits nothing.
 
-    wrappers: dict[str, Process] = field(default_factory=dict)  # stamp of a task that is not over -> its wrapper
+    Attributes:
+        wrappers: of each task that is not over.
+        before: the children we had when each of those tasks was prepared: not begun by it.
+    """
+
+    wrappers: dict[str, Process] = field(default_factory=dict)
+    before: dict[str, frozenset[Process]] = field(default_factory=dict)
 
     def prepare(self, stamp: str, memory_mb: int) -> "SessionCell":  # noqa: ARG002 - nothing here can limit memory
         """See Containment."""
-        become_subreaper()
-        return SessionCell(stamp, self)
+        return self.adopt(stamp, ())
 
     def adopt(self, stamp: str, joins: Sequence[Path]) -> "SessionCell":  # noqa: ARG002 - a session has no files
         """See Containment."""
         become_subreaper()
-        return SessionCell(stamp, self, adopted=True)
+        self.before[stamp] = frozenset(stat.process for stat in own_children())
+        return SessionCell(stamp, self)
 
     def sweep(self, live: Collection[str]) -> None:
         """See Containment. Nothing stays behind that is not a process of a task."""
 
-    def orphans(self) -> list[Stat] | None:
-        """Return the children that our tasks left to us, reaping the dead; None where the kernel lists no children."""
-        pids = children()
-        if pids is None:
-            return None
-        stats = [stat for pid in pids if (stat := stat_of(pid)) and self._may_be_an_orphan(stat)]
-        for stat in stats:
+    def forget(self, stamp: str) -> None:
+        """Drop a task that is over."""
+        self.wrappers.pop(stamp, None)
+        self.before.pop(stamp, None)
+
+    def suspects(self, orphan: Stat) -> set[str]:
+        """Return the tasks that can have begun this child of ours, none if it is no orphan."""
+        if orphan.session == os.getsid(0) or orphan.process in list(self.wrappers.values()):
+            return set()
+        tasks = list(self.before.items())  # a copy: another thread may prepare a task meanwhile
+        return {stamp for stamp, before in tasks if orphan.process not in before}
+
+    def orphans(self) -> list[Stat]:
+        """Return the children that our tasks left to us, reaping the dead ones."""
+        found = [stat for stat in own_children() if self.suspects(stat)]
+        for stat in found:
             if stat.is_zombie:
                 _reap(stat.process.pid)
-        return [stat for stat in stats if not stat.is_zombie]
-
-    def _may_be_an_orphan(self, stat: Stat) -> bool:
-        since = min((wrapper.start_ticks for wrapper in self.wrappers.values()), default=None)
-        return (
-            since is not None
-            and stat.process.start_ticks >= since
-            and stat.parent == os.getpid()
-            and stat.session != os.getsid(0)
-            and stat.process not in self.wrappers.values()
-        )
-
-    def is_last_suspect(self, stamp: str, orphan: Stat) -> bool:
-        """Tell whether no other task was running when this orphan started: then this one began it."""
-        suspects = {
-            name for name, wrapper in self.wrappers.items() if wrapper.start_ticks <= orphan.process.start_ticks
-        }
-        return suspects == {stamp}
+        return [stat for stat in found if not stat.is_zombie]
 
 
 @dataclass(slots=True)
@@ -81,7 +87,7 @@ class SessionCell:
     stamp: str
     owner: Sessions
     wrapper: Process | None = None
-    adopted: bool = False
+    began_here: bool = False  # its wrapper is our child, so all that it leaves is
 
     @property
     def joins(self) -> Sequence[Path]:
@@ -90,6 +96,8 @@ class SessionCell:
 
     def begin(self, wrapper: Process) -> None:
         """See Cell. Only a living wrapper counts: the number of a dead one's session may be anybody's."""
+        stat = stat_of(wrapper.pid)
+        self.began_here = stat is not None and stat.parent == os.getpid()
         self.wrapper = wrapper
         self.owner.wrappers[self.stamp] = wrapper
 
@@ -114,33 +122,28 @@ class SessionCell:
         return Consumption()
 
     def remove(self) -> bool:
-        """See Cell. Asked when the wrapper has ended: what survived it is our child or a child of one."""
-        orphans = None if self.adopted else self.owner.orphans()
-        if (orphans is None or orphans) and self._stats():
+        """See Cell. Asked when the wrapper has ended: what survived one of ours is our child or below one."""
+        is_ours = self.wrapper is not None and self.began_here
+        if (self.owner.orphans() or not is_ours) and self._stats():
             return False
-        self.owner.wrappers.pop(self.stamp, None)
+        self.owner.forget(self.stamp)
         return True
 
     def _stats(self) -> list[Stat]:
+        """Return all members that are alive, from one look at all processes."""
         since = self.wrapper.start_ticks if self.wrapper else 0
+        orphans = {stat.process for stat in self.owner.orphans()}
         everybody = [stat for stat in all_stats() if stat.process.start_ticks >= since and not stat.is_zombie]
-        orphans = {stat.process for stat in self.owner.orphans() or ()}
-        roots = {
-            stat.process.pid
-            for stat in everybody
-            if stat.process != self.wrapper and self._belongs(stat, is_orphan=stat.process in orphans)
-        }
-        if self.wrapper:
-            roots.add(self.wrapper.pid)
+        roots = {stat.process.pid for stat in everybody if self._belongs(stat, is_orphan=stat.process in orphans)}
         return [stat for stat in _with_descendants(roots, everybody) if stat.process != self.wrapper]
 
     def _belongs(self, stat: Stat, *, is_orphan: bool) -> bool:
-        if self.wrapper and stat.session == self.wrapper.pid:
+        if self.wrapper and (stat.process == self.wrapper or stat.session == self.wrapper.pid):
             return True
         cookies = [name for name in variables(stat.process.pid) if name.startswith(f"{COOKIE}=".encode())]
         if cookies:
             return f"{COOKIE}={self.stamp}".encode() in cookies
-        return is_orphan and self.owner.is_last_suspect(self.stamp, stat)
+        return is_orphan and self.owner.suspects(stat) == {self.stamp}
 
 
 def _with_descendants(roots: set[int], everybody: Iterable[Stat]) -> list[Stat]:

@@ -1,4 +1,8 @@
-"""A task's directory: the only place where a pool keeps anything, so that a new object finds all of it."""
+"""A task's directory: the only place where a pool keeps anything, so that a new object finds all of it.
+
+The payload can write here too. Whatever it does to these files harms its own task only: what cannot be read is not
+there, and nothing here waits for a pipe or follows a link.
+"""
 
 import json
 import os
@@ -12,7 +16,8 @@ from ce_backends.process_tree import Process, parse_stat
 
 MAX_BYTES = 1 << 20
 MAX_REASON = 1000  # characters
-_CPU_TIME = re.compile(r"(\d+)m([\d.]+)s")
+_CPU_TIME = re.compile(r"(\d{1,9})m(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
+_EXIT_CODE = re.compile(r"\d{1,3}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,7 @@ class TaskDir:
     @property
     def has_started(self) -> bool:
         """True once the run that counts has begun: no other will."""
-        return (self.path / "started").exists()
+        return os.access(self.path / "started", os.F_OK)
 
     @property
     def has_pid(self) -> bool:
@@ -81,32 +86,50 @@ class TaskDir:
     def record(self) -> TaskRecord | None:
         """Return what was kept; None if it was not finished, and then the task was never started."""
         text = self._line("task")
-        return None if text is None else TaskRecord(**json.loads(text))
+        if text is None:
+            return None
+        try:
+            return TaskRecord(**json.loads(text))
+        except (ValueError, TypeError):  # overwritten by the payload: its limits are lost, the task is not
+            return TaskRecord(processors=1, outputs=(), memory_mb=0, wall_s=0, joins=())
 
     def write_end(self, status: TaskStatus) -> None:
-        """Keep the final status."""
-        (self.path / "ended").write_text(json.dumps(asdict(status)) + "\n", encoding="utf-8")
+        """Keep the final status.
+
+        Raises:
+            OSError: it cannot be kept.
+        """
+        path = self.path / "ended"
+        path.unlink(missing_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, (json.dumps(asdict(status)) + "\n").encode())
+        finally:
+            os.close(fd)
 
     def end(self) -> TaskStatus | None:
         """Return the final status, None while there is none."""
         text = self._line("ended")
         if text is None:
             return None
-        fields = json.loads(text)
-        return TaskStatus(**{**fields, "state": TaskState(fields["state"]), "usage": Usage(**fields["usage"])})
+        try:
+            fields = json.loads(text)
+            return TaskStatus(**{**fields, "state": TaskState(fields["state"]), "usage": Usage(**fields["usage"])})
+        except (ValueError, TypeError, KeyError):
+            return None
 
     def wrapper(self, boot_id: str) -> Process | None:
         """Return the process that runs the node script, as it wrote down itself; None on another boot."""
-        line = self._line("pid")
-        if line is None:
+        try:
+            _, written_on, stat = (self._line("pid") or "").split(" ", 2)
+            return parse_stat(stat).process if written_on == boot_id else None
+        except (ValueError, IndexError):
             return None
-        _, written_on, stat = line.split(" ", 2)
-        return parse_stat(stat).process if written_on == boot_id else None
 
     def exit_code(self) -> int | None:
         """Return what the payload returned, None until it is completely written."""
         line = self._line("exit_code")
-        return int(line) if line is not None and line.isdigit() else None
+        return int(line) if line is not None and _EXIT_CODE.fullmatch(line) else None
 
     def reason(self) -> str:
         """Return the line the payload left in its reason file, empty if none."""

@@ -28,6 +28,17 @@ def elements(content: bytes) -> Iterator[tuple[int, bytes]]:
         position += length
 
 
+def first(content: bytes) -> tuple[int, bytes]:
+    """Return the first element (tag, content).
+
+    Raises:
+        ValueError: there is none.
+    """
+    for element in elements(content):
+        return element
+    raise ValueError("there is no element")
+
+
 def extension(certificate: bytes, oid: bytes) -> bytes | None:
     """Return the content of a certificate's extension (RFC 5280 §4.1), None when it has none.
 
@@ -35,11 +46,11 @@ def extension(certificate: bytes, oid: bytes) -> bytes | None:
         certificate: in DER.
         oid: the object identifier's content bytes.
     """
-    _, outer = next(elements(certificate))
-    _, to_be_signed = next(elements(outer))
+    _, outer = first(certificate)
+    _, to_be_signed = first(outer)
     for tag, content in elements(to_be_signed):
         if tag == _EXTENSIONS:
-            _, listed = next(elements(content))
+            _, listed = first(content)
             return _value_of(listed, oid)
     return None
 
@@ -58,7 +69,7 @@ def text(content: bytes) -> str:
     Raises:
         ValueError: it is no string.
     """
-    tag, characters = next(elements(content))
+    tag, characters = first(content)
     if tag not in _TEXTS:
         raise ValueError(f"tag {tag:#x} is no string")
     return characters.decode(_TEXTS[tag])

@@ -1,6 +1,5 @@
 """Who the agent is towards the services, and whom it trusts: settled before the first request."""
 
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,12 +22,23 @@ class Identity:
     Attributes:
         certificate: a proxy file, or host certificate and key.
         ca: directory of hashed CA certificates, or a bundle.
+        dn: distinguished name of the user or host.
+        group: DIRAC group in the proxy, empty when it names none.
+        vo: virtual organisation in the proxy's VOMS attributes, empty without any.
         extra_credentials: what DIRAC wants beside a host certificate.
     """
 
     certificate: Path | tuple[Path, Path]
     ca: Path
+    dn: str = ""
+    group: str = ""
+    vo: str = ""
     extra_credentials: str | None = None
+
+    @property
+    def is_host(self) -> bool:
+        """True for a host certificate."""
+        return isinstance(self.certificate, tuple)
 
 
 def establish(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
@@ -37,12 +47,26 @@ def establish(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
     Raises:
         CredentialError: one sentence naming the file and what is wrong with it.
     """
-    ca = _ca(settings, environ)
+    ca, now = _ca(settings, environ), datetime.now(UTC)
     if settings.use_server_certificate:
-        return Identity(certificate=_host_certificate(settings), ca=ca, extra_credentials="hosts")
-    loaded = proxy.load(proxy.locate(environ, settings.proxy_file), datetime.now(UTC))
+        return _host(settings, environ, ca, now)
+    loaded = proxy.load(proxy.locate(environ, settings.proxy_file), now)
     log.info("proxy.loaded", identity=loaded.identity, group=loaded.group or "(none)", not_after=loaded.not_after)
-    return Identity(certificate=loaded.path, ca=ca)
+    return Identity(certificate=loaded.path, ca=ca, dn=loaded.identity, group=loaded.group, vo=loaded.vo)
+
+
+def _host(settings: AgentSettings, environ: Mapping[str, str], ca: Path, now: datetime) -> Identity:
+    certificate = settings.certificate_file or environ.get("DIRAC_X509_HOST_CERT", "")
+    key = settings.key_file or environ.get("DIRAC_X509_HOST_KEY", "")
+    if not certificate or not key:
+        raise CredentialError(
+            "UseServerCertificate is set without a certificate; expected CertFile and KeyFile in /DIRAC/Security"
+        )
+    loaded = proxy.load_host(Path(certificate), Path(key), now)
+    log.info("host_certificate.loaded", identity=loaded.identity, not_after=loaded.not_after)
+    return Identity(
+        certificate=(Path(certificate), Path(key)), ca=ca, dn=loaded.identity, group="hosts", extra_credentials="hosts"
+    )
 
 
 def _ca(settings: AgentSettings, environ: Mapping[str, str]) -> Path:
@@ -58,15 +82,3 @@ def _ca(settings: AgentSettings, environ: Mapping[str, str]) -> Path:
     if not any(place.glob("*.[0-9]")):
         raise CredentialError(f"{place}: no hashed CA certificate (<hash>.0) in it; run 'openssl rehash {place}'")
     return place
-
-
-def _host_certificate(settings: AgentSettings) -> tuple[Path, Path]:
-    certificate, key = Path(settings.certificate_file), Path(settings.key_file)
-    for path in (certificate, key):
-        if not path.is_file():
-            raise CredentialError(
-                f"{path}: no such file; expected the host certificate in CertFile, its key in KeyFile"
-            )
-    if key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise CredentialError(f"{key}: others can read the host's key; expected mode 0600 or 0400")
-    return certificate, key

@@ -25,16 +25,16 @@ class Slot:
     """The processors and memory of this slot, and which of them are free."""
 
     def __init__(self, processor_ids: Iterable[int], memory_mb: int = 0, *, is_pinned: bool = True) -> None:
-        self._free_ids = sorted(processor_ids)
+        self._ids = frozenset(processor_ids)
+        self._held: set[Grant] = set()
         self.is_pinned = is_pinned
-        self.processors = len(self._free_ids)
+        self.processors = len(self._ids)
         self.memory_mb = memory_mb
-        self._free_memory_mb = memory_mb
 
     @property
     def free_processors(self) -> int:
         """How many processors no job holds."""
-        return len(self._free_ids)
+        return len(self._free_ids())
 
     @property
     def is_all_free(self) -> bool:
@@ -44,15 +44,15 @@ class Slot:
     @property
     def free_memory_mb(self) -> int:
         """How much memory no job has asked for; 0 when the slot's memory is unknown."""
-        return self._free_memory_mb
+        return max(0, self.memory_mb - sum(grant.memory_mb for grant in self._held))
 
     def take(self, request: Request) -> Grant | None:
         """Grant what a job asks for, None when it does not fit now."""
         processors = granted_processors(request, free=self.free_processors, total=self.processors)
-        if not processors or (self.memory_mb and request.memory_mb > self._free_memory_mb):
+        if not processors or (self.memory_mb and request.memory_mb > self.free_memory_mb):
             return None
         grant = Grant(
-            processor_ids=tuple(self._free_ids[:processors]),
+            processor_ids=tuple(self._free_ids()[:processors]),
             memory_mb=request.memory_mb,
             whole_node=request.whole_node,
         )
@@ -61,11 +61,11 @@ class Slot:
 
     def hold(self, grant: Grant) -> None:
         """Mark what a job found again after a restart still holds."""
-        held = set(grant.processor_ids)
-        self._free_ids = [number for number in self._free_ids if number not in held]
-        self._free_memory_mb -= grant.memory_mb
+        self._held.add(grant)
 
     def give_back(self, grant: Grant) -> None:
-        """Free what an ended job held."""
-        self._free_ids = sorted({*self._free_ids, *grant.processor_ids})
-        self._free_memory_mb += grant.memory_mb
+        """Free what an ended job held; nothing happens the second time."""
+        self._held.discard(grant)
+
+    def _free_ids(self) -> list[int]:
+        return sorted(self._ids.difference(*(grant.processor_ids for grant in self._held)))

@@ -10,6 +10,7 @@ from agents.jobs.runner import JobRunner
 from agents.wms.job_state import Heartbeat
 from agents.wms.reporter import Reporter
 from ce_backends.base import ComputingElement, Peeks
+from ce_backends.errors import CEError
 
 _PEEK_BYTES = 16_384
 
@@ -51,7 +52,11 @@ class Heartbeats:
         name = self._runner.stdout_name(job)
         if not name or not isinstance(self._ce, Peeks) or not self._peek_lines:
             return ""
-        lines = self._ce.peek(job.task_id, name, _PEEK_BYTES).decode("utf-8", "replace").splitlines()
+        try:
+            seen = self._ce.peek(job.task_id, name, _PEEK_BYTES)
+        except CEError:  # a sign of life without a look is one all the same
+            return ""
+        lines = seen.decode("utf-8", "replace").splitlines()
         if not lines:
             return ""
         last = lines[-self._peek_lines :]

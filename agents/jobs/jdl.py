@@ -13,9 +13,9 @@ __all__ = ["JdlError", "JobDescription", "Request", "describe"]
 
 NO_JOB_TYPE = "Unknown"  # DIRAC's word when the JDL has no JobType
 _TRUE_WORDS = ("1", "yes", "true", "y")
-_STORED = re.compile(r"(?:SB|LFN):", re.IGNORECASE)  # in a sandbox store or a storage element, not a file's name
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE_NUMBER = re.compile(r"([-+]?[0-9]{1,18})(?:\.0+)?")
+_BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")  # DIRAC stores and reads `JobType = User` without quotes
 _EXACT_FLOAT = 2.0**53  # above it neighbouring whole numbers are one float
 _SHOWN_CHARACTERS = 80
 
@@ -50,7 +50,8 @@ class JobDescription:
     Attributes:
         executable: None when the JDL names none.
         arguments: one string as the shell will see it.
-        input_sandbox: plain names, `SB:<storage>|<path>` and `LFN:<path>`.
+        input_sandbox: `SB:<storage>|<path>` and `LFN:<path>`; and the submitter's own names of files, which DIRAC's
+            client leaves beside the reference of the sandbox that it packed them into: they mean nothing here.
         input_data: carried, not interpreted; so is output_data.
         execution_environment: variables for the payload, values unquoted.
         cpu_time_s: CPU time the job asks for; None when not said.
@@ -95,7 +96,7 @@ def describe(jdl_text: str) -> JobDescription:
         arguments=" ".join(_texts(record, "Arguments")),
         std_output=_file(record, "StdOutput"),
         std_error=_file(record, "StdError"),
-        input_sandbox=_inputs(record),
+        input_sandbox=_texts(record, "InputSandbox"),
         output_sandbox=tuple(_below(name, "OutputSandbox") for name in _texts(record, "OutputSandbox")),
         input_data=_texts(record, "InputData"),
         output_data=_texts(record, "OutputData"),
@@ -163,11 +164,6 @@ def _variable(pair: str) -> tuple[str, str]:
     return variable.strip(), value
 
 
-def _inputs(record: Record) -> tuple[str, ...]:
-    names = _texts(record, "InputSandbox")
-    return tuple(name if _STORED.match(name) else _below(name, "InputSandbox") for name in names)
-
-
 def _file(record: Record, name: str) -> str | None:
     path = _text(record, name)
     return _below(path, name) if path else None
@@ -224,7 +220,13 @@ def _texts(record: Record, name: str) -> tuple[str, ...]:
     return tuple(text for text in (_as_text(item, name) for item in items) if text)
 
 
+def _without_bare_word(value: Value) -> Value:
+    is_word = isinstance(value, Expression) and _BARE_WORD.fullmatch(value.text)
+    return value.text if is_word else value  # type: ignore[union-attr] # is_word tells
+
+
 def _as_text(value: Value, name: str) -> str:
+    value = _without_bare_word(value)
     if not isinstance(value, (str, int, float)):
         _refuse(name, value, "text in double quotes")
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -232,7 +234,7 @@ def _as_text(value: Value, name: str) -> str:
 
 def _plain(record: Record, name: str) -> Value | None:
     """Return the attribute's value; None when it is absent or undefined."""
-    value = record.get(name)
+    value = _without_bare_word(record.get(name, Special.UNDEFINED))
     if isinstance(value, Expression):
         _refuse(name, value, "a value that needs no evaluation; text stands in double quotes")
     return None if value is Special.UNDEFINED else value

@@ -1,6 +1,7 @@
 """What runs for a job: the script of the payload and exactly the environment it sees."""
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -39,19 +40,29 @@ _THREADS = (
 NOT_FOUND = 127  # what a shell returns for a command it cannot find (POSIX 2.8.2)
 RESCHEDULE_CODES = (1502, 222)  # DIRAC's EWMSRESC, and what is left of it in eight bits
 
+# The PATH is searched by hand: `command -v` answers for the shell's own echo, true, printf ... with a name, not a file.
 _SCRIPT = """\
+[ -z "${{GRIDPILOT_CREDENTIAL-}}" ] || export X509_USER_PROXY="$GRIDPILOT_CREDENTIAL"
 {redirections}
-exe={executable}
-case $exe in
+gridpilot_exe={executable}
+case $gridpilot_exe in
   */*) ;;
-  *) found=$(command -v -- "$exe") && case $found in /*) exe=$found ;; *) exe=./$exe ;; esac || exe=./$exe ;;
+  *) gridpilot_exe=$(
+    set -f
+    IFS=:
+    for directory in $PATH; do
+      file=${{directory:-.}}/$gridpilot_exe
+      [ -f "$file" ] && [ -x "$file" ] && printf '%s\\n' "$file" && exit
+    done
+    printf './%s\\n' "$gridpilot_exe"
+  ) ;;
 esac
-if [ ! -f "$exe" ]; then
+if [ ! -f "$gridpilot_exe" ]; then
   printf 'Application not found: %s\\n' {executable} | tee -- "$GRIDPILOT_REASON_FILE" >&2
   exit {not_found}
 fi
-[ -x "$exe" ] || chmod 775 -- "$exe"
-"$exe" {arguments}
+[ -x "$gridpilot_exe" ] || chmod 775 -- "$gridpilot_exe"
+"$gridpilot_exe" {arguments}
 """
 
 
@@ -121,4 +132,9 @@ def environment(description: JobDescription, grant: Grant, *, site: str, base: M
 def outputs(description: JobDescription) -> Sequence[str]:
     """Return what has to come back from the node: the output sandbox, the payload's own output for a last look."""
     own = (name for name in (description.std_output, description.std_error) if name)
-    return tuple(dict.fromkeys((*description.output_sandbox, *own)))
+    return tuple(dict.fromkeys(plain_pattern(pattern) for pattern in (*description.output_sandbox, *own)))
+
+
+def plain_pattern(pattern: str) -> str:
+    """Return a pattern without `**`, which says the same as `*` to DIRAC's glob and is an error to pathlib's."""
+    return re.sub(r"\*{2,}", "*", pattern)

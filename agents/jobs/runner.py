@@ -152,7 +152,7 @@ class JobRunner:
 
     def _stage(self, job: Job) -> None:
         names = self._descriptions[job.job_id].input_sandbox
-        if names:
+        if names or not self._staging.has_credential(job):
             self._workers.start(self._staging.download, job, names, self._inputs(job))
         else:
             self._submit(job)
@@ -198,6 +198,7 @@ class JobRunner:
             processors=grant.processors,
             processor_ids=grant.processor_ids if self._slot.is_pinned else (),
             memory_mb=grant.memory_mb,
+            credential=self._staging.credential(job),
         )
 
     def _started(self, job: Job, task_id: str) -> None:

@@ -1,55 +1,108 @@
 """Packing and unpacking sandboxes, so that no archive can write or read outside its directory."""
 
 import bz2
+import errno
 import io
+import lzma
 import shutil
 import tarfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.errors import Blame, FailJob
+from agents.errors import AgentError, Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
+from agents.jobs.payload import plain_pattern
 
 _UNPACKED_LIMIT_BYTES = 4 * 10**9
 _DISK_RESERVE_BYTES = 10 * 10**6  # DIRAC's Watchdog MinDiskSpace
+_OF_THE_ARCHIVE = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ, None)
+
+
+class TooLarge(AgentError):
+    """The packed files exceed their limit."""
 
 
 def unpack(packed: bytes, into: Path) -> None:
     """Unpack an input sandbox.
 
     Raises:
-        FailJob: it is no tar archive, a member leads outside, or the disk is too small.
+        FailJob: it is no tar archive, it is larger than any may be, or a member leads outside.
+        HandBack: this node cannot hold it.
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:*") as archive:
             _check_size(archive, into)
             archive.extractall(into, filter="data")
     except tarfile.FilterError as error:
-        raise _refusal(f"a member of the archive is not allowed: {error}", Blame.USER) from error
-    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
-        raise _refusal(f"the archive cannot be read: {error}", Blame.USER) from error
+        raise _refusal(f"a member of the archive is not allowed: {error}") from error
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+        raise _refusal(f"the archive cannot be read: {error}") from error
     except OSError as error:
-        raise _refusal(f"the archive cannot be unpacked: {error}", Blame.SITE) from error
+        raise _unpack_error(error) from error
+
+
+def _unpack_error(error: OSError) -> JobError:
+    if error.errno in _OF_THE_ARCHIVE:  # None: bz2's word for damaged data
+        return _refusal(f"the archive cannot be unpacked: {error}")
+    return _no_room(f"the archive cannot be unpacked: {error}")
 
 
 def _check_size(archive: tarfile.TarFile, into: Path) -> None:
-    """Refuse an archive that would fill the disk, before anything is written."""
-    size = sum(member.size for member in archive.getmembers())
+    """Refuse an archive that would fill the disk, before anything is written; a bomb at its first large member."""
+    size = 0
+    for member in archive:
+        size += member.size
+        if size > _UNPACKED_LIMIT_BYTES:
+            raise _refusal(f"it unpacks to more than {_UNPACKED_LIMIT_BYTES // 10**6} MB")
     free = shutil.disk_usage(into).free - _DISK_RESERVE_BYTES
-    if size > min(free, _UNPACKED_LIMIT_BYTES):
-        raise _refusal(f"it unpacks to {size} bytes, {max(0, free)} are free", Blame.SITE)
+    if size > free:
+        raise _no_room(f"it unpacks to {size} bytes, {max(0, free)} are free")
 
 
-def _refusal(detail: str, blame: Blame) -> FailJob:
-    return FailJob(Minor.FAILED_DOWNLOADING_INPUT, f"input sandbox: {detail}", blame=blame)
+def _refusal(detail: str) -> FailJob:
+    return FailJob(Minor.FAILED_DOWNLOADING_INPUT, f"input sandbox: {detail}", blame=Blame.USER)
 
 
-def pack(directory: Path, patterns: Sequence[str]) -> tuple[bytes, list[str]]:
+def _no_room(detail: str) -> HandBack:
+    return HandBack(Minor.FAILED_DOWNLOADING_INPUT, f"input sandbox: {detail}", blame=Blame.SITE)
+
+
+class _Packed:
+    """Compresses what a tar archive writes, and keeps no more of it than the limit."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._compressor = bz2.BZ2Compressor(6)
+        self._packed = bytearray()
+        self._written_bytes = 0
+
+    def write(self, content: bytes) -> int:
+        self._keep(self._compressor.compress(content))
+        self._written_bytes += len(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return self._written_bytes
+
+    def finish(self) -> bytes:
+        self._keep(self._compressor.flush())
+        return bytes(self._packed)
+
+    def _keep(self, packed: bytes) -> None:
+        self._packed += packed
+        if len(self._packed) > self._limit_bytes:
+            raise TooLarge(f"the output sandbox is too large: packed it has more than {self._limit_bytes} bytes")
+
+
+def pack(directory: Path, patterns: Sequence[str], limit_bytes: int) -> tuple[bytes, list[str]]:
     """Pack the declared outputs that exist, flat as DIRAC does: base names only.
 
     Returns:
         The bz2 tar, empty when nothing matched; and the patterns that matched nothing.
+
+    Raises:
+        TooLarge: packed they exceed the limit; memory never holds more than that.
     """
     chosen: dict[str, Path] = {}
     missing = []
@@ -60,14 +113,14 @@ def pack(directory: Path, patterns: Sequence[str]) -> tuple[bytes, list[str]]:
         chosen |= {path.name: path for path in found}
     if not chosen:
         return b"", missing
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
+    packed = _Packed(limit_bytes)
+    with tarfile.open(fileobj=packed, mode="w") as archive:  # type: ignore[call-overload] # it writes and tells
         for name, path in sorted(chosen.items()):
             archive.add(path, arcname=name)
-    return bz2.compress(buffer.getvalue(), 6), missing
+    return packed.finish(), missing
 
 
 def _matches(directory: Path, pattern: str) -> list[Path]:
     """Return the files and directories that a pattern names; symbolic links are not followed out."""
     root = directory.resolve()
-    return sorted(path for path in directory.glob(pattern) if path.resolve().is_relative_to(root))
+    return sorted(path for path in directory.glob(plain_pattern(pattern)) if path.resolve().is_relative_to(root))

@@ -1,9 +1,10 @@
 """The two pieces of a job's work that wait for the network: inputs down, outputs up. They run in worker threads."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agents.credentials.payload_proxies import PayloadCredentials
 from agents.errors import Blame, FailJob, HandBack, JobError, Refused, ServiceError
 from agents.events import Delivered, Staged
 from agents.jobs import sandbox
@@ -19,31 +20,51 @@ log = EventLog("staging")
 class Staging:
     """Brings inputs to the node and outputs to the WMS. Every error ends in the job's event, never in another's."""
 
-    def __init__(self, store: SandboxStore, ce: ComputingElement, limit_bytes: int) -> None:
-        self._store = store
+    def __init__(
+        self,
+        credentials: PayloadCredentials,
+        store_for: Callable[[Path | None], SandboxStore],
+        ce: ComputingElement,
+        limit_bytes: int,
+    ) -> None:
+        self._credentials = credentials
+        self._store_for = store_for
         self._ce = ce
         self._limit_bytes = limit_bytes
 
+    def has_credential(self, job: Job) -> bool:
+        """Tell whether the payload's credential is here, so that nothing has to be asked for."""
+        return self._credentials.is_ready(job.matched)
+
+    def credential(self, job: Job) -> Path | None:
+        """Return the payload's credential, None where payloads have none."""
+        return self._credentials.file(job.matched)
+
     def download(self, job: Job, names: Sequence[str], into: Path) -> Staged:
-        """Put a job's input sandbox into a directory, which is emptied first."""
+        """Get the owner's credential, and put the input sandbox into a directory, which is emptied first."""
         try:
+            self._credentials.obtain(job.matched)
             shutil.rmtree(into, ignore_errors=True)
             into.mkdir(parents=True)
-            for name in names:
-                self._download_one(name, into)
+            for name in filter(_is_stored, names):
+                self._download_one(self._store(job), name, into)
         except JobError as error:
             return Staged(job.job_id, error)
         except OSError as error:
             return Staged(job.job_id, HandBack(Minor.FAILED_DOWNLOADING_INPUT, str(error), blame=Blame.SITE))
         return Staged(job.job_id)
 
-    def _download_one(self, name: str, into: Path) -> None:
+    def _store(self, job: Job) -> SandboxStore:
+        """Return the store as the job's owner meets it: it takes an output sandbox from nobody else."""
+        return self._store_for(self.credential(job))
+
+    def _download_one(self, store: SandboxStore, name: str, into: Path) -> None:
         if not name.startswith("SB:"):
             raise FailJob(
                 Minor.FAILED_DOWNLOADING_INPUT, f"{name}: only SB: references can be downloaded", blame=Blame.USER
             )
         try:
-            packed = self._store.download(name)
+            packed = store.download(name)
         except Refused as error:
             raise FailJob(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.USER) from error
         except ServiceError as error:
@@ -54,12 +75,15 @@ class Staging:
         """Fetch an ended task's files and upload the output sandbox."""
         try:
             self._ce.fetch(job.task_id, into)
-            packed, missing = sandbox.pack(into / "outputs", patterns)
-            if len(packed) > self._limit_bytes:
-                size = f"{len(packed)} bytes, {self._limit_bytes} are allowed"
-                return Delivered(job.job_id, missing=tuple(missing), error=f"the output sandbox is too large: {size}")
-            reference = self._store.upload_output(job.job_id, packed) if packed else ""
-        except (CEError, ServiceError, OSError) as error:
+            self._credentials.obtain(job.matched)
+            packed, missing = sandbox.pack(into / "outputs", patterns, self._limit_bytes)
+            reference = self._store(job).upload_output(job.job_id, packed) if packed else ""
+        except (CEError, ServiceError, JobError, sandbox.TooLarge, OSError) as error:
             log.error("outputs.lost", job_id=job.job_id, cause=error)
             return Delivered(job.job_id, error=str(error))
         return Delivered(job.job_id, sandbox=reference, missing=tuple(missing))
+
+
+def _is_stored(name: str) -> bool:
+    """Tell a reference from the submitter's own name of a file that was packed into a sandbox."""
+    return name.upper().startswith(("SB:", "LFN:"))

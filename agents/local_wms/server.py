@@ -44,7 +44,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class ServiceHandler(RequestHandler):
+class CallReceiver(RequestHandler):
     """One POST is one call; what goes wrong has the HTTP code that DIRAC's own server gives."""
 
     def initialize(self, methods: Mapping[str, Method], doorman: Doorman) -> None:
@@ -60,7 +60,7 @@ class ServiceHandler(RequestHandler):
         caller = self._caller()
         if caller is None or not method.permits(caller):
             raise HTTPError(401)
-        # what a handler raises, a wrong number of arguments and bad JSON alike, is Tornado's 500
+        # what a method raises, a wrong number of arguments and bad JSON alike, is Tornado's 500
         arguments = jencode.decode(self.get_body_argument("args", "[]"))
         if not isinstance(arguments, list):
             raise HTTPError(500)
@@ -88,7 +88,7 @@ class ServiceHandler(RequestHandler):
         self.write(jencode.encode(answer))
 
 
-class PageHandler(RequestHandler):
+class JobsPage(RequestHandler):
     """The page for people."""
 
     def initialize(self, jobs: Jobs) -> None:
@@ -162,16 +162,17 @@ def build(home: Home, port: int) -> Server:
 def _application(services: list[Service], jobs: Jobs) -> Application:
     doorman = Doorman(utc_now)
     calls = [
-        (path_of(service.name), ServiceHandler, {"methods": service.methods(), "doorman": doorman})
+        (path_of(service.name), CallReceiver, {"methods": service.methods(), "doorman": doorman})
         for service in services
     ]
-    return Application([("/", PageHandler, {"jobs": jobs}), *calls], compress_response=True, log_function=_log_problem)
+    return Application([("/", JobsPage, {"jobs": jobs}), *calls], compress_response=True, log_function=_log_problem)
 
 
-def _log_problem(handler: RequestHandler) -> None:
-    if handler.get_status() >= 400:
-        method = handler.get_body_argument("method", "")
-        LOG.warning("%s %s %s: %d", handler.request.method, handler.request.path, method, handler.get_status())
+def _log_problem(answered: RequestHandler) -> None:
+    request, code = answered.request, answered.get_status()
+    if code >= 400:
+        method = answered.get_body_argument("method", "")
+        LOG.warning("%s %s %s: %d", request.method, request.path, method, code)
 
 
 def tls_context(host_pem: Path, ca_dir: Path) -> ssl.SSLContext:

@@ -1,5 +1,6 @@
 """How long the slot will still be there: the earliest end that any source names; unknown is not zero."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ def known_ends(environ: Mapping[str, str], started_epoch_s: float, budget_s: flo
     ends = []
     if budget_s > 0:
         ends.append(SlotEnd("CPUTimeLeft", started_epoch_s + budget_s))
-    if environ.get("SLURM_JOB_END_TIME", "").isdigit():  # Slurm 23.02 and later
+    if environ.get("SLURM_JOB_END_TIME", "").isdecimal():  # Slurm 23.02 and later
         ends.append(SlotEnd("SLURM_JOB_END_TIME", float(environ["SLURM_JOB_END_TIME"])))
     for variable, name in (("MACHINEFEATURES", "shutdowntime"), ("JOBFEATURES", "shutdowntime_job")):
         found = _feature(environ.get(variable, ""), name)
@@ -42,9 +43,10 @@ def _feature(directory: str, name: str) -> float | None:
     if not directory or "://" in directory:
         return None
     try:
-        return float(Path(directory, name).read_text(encoding="ascii").strip())
+        epoch_s = float(Path(directory, name).read_text(encoding="ascii").strip())
     except (OSError, ValueError):
         return None
+    return epoch_s if math.isfinite(epoch_s) else None
 
 
 class TimeLeft:

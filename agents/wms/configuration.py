@@ -50,7 +50,7 @@ def without_setups(tree: Section) -> Section:
     flat = tree
     for system, instance in tree.section(f"/DIRAC/Setups/{setup}").options():
         chosen = tree.section(f"/Systems/{system}/{instance.text}")
-        flat = flat.merge(_under(f"/Systems/{system}", chosen))
+        flat = _under(f"/Systems/{system}", chosen).merge(flat)  # what a local file says without a setup wins
     return flat.merge(_under("/Operations/Defaults", tree.section(f"/Operations/{setup}"))) if setup else flat
 
 
@@ -73,10 +73,11 @@ def service_urls(tree: Section, name: str) -> list[str]:
     system, _, service = name.partition("/")
     published = [tree.text(f"/Systems/{system}/{kind}/{service}") for kind in ("URLs", "FailoverURLs")]
     urls = [url.strip() for text in published for url in text.split(",") if url.strip()]
-    main_servers = [server.strip() for server in tree.text("/Operations/Defaults/MainServers").split(",")]
+    main_servers = [name.strip() for name in tree.text("/Operations/Defaults/MainServers").split(",") if name.strip()]
     expanded = [url.replace("$MAINSERVERS$", server) for url in urls for server in _servers(url, main_servers)]
     if not expanded:
-        raise ServiceMissing(f"the configuration publishes no URL of {name}; expected /Systems/{system}/URLs/{service}")
+        expected = "/Operations/Defaults/MainServers" if urls else f"/Systems/{system}/URLs/{service}"
+        raise ServiceMissing(f"the configuration publishes no URL of {name}; expected {expected}")
     return expanded
 
 

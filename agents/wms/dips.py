@@ -1,6 +1,6 @@
 """DISET as DIRAC's dips services speak it: TLS, then four length-prefixed JSON frames; one call for each connection.
 
-Seen on the wire of DIRAC 9.1.22: proposal, its acceptance, arguments, answer; either side may send a keep-alive between.
+Seen on the wire of DIRAC 9.1.22: proposal, its acceptance, arguments, answer. A keep-alive may come between any two.
 """
 
 import contextlib
@@ -39,18 +39,18 @@ def tls(certificate: Path | tuple[Path, Path], ca: Path) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     try:
         context.load_cert_chain(chain, key)
-        context.load_verify_locations(**{"cafile" if ca.is_file() else "capath": ca})
+        context.load_verify_locations(**{"cafile" if ca.is_file() else "capath": str(ca)})
     except (ssl.SSLError, OSError) as error:
         raise CredentialError(f"{chain} with the CAs of {ca}: TLS cannot use them: {error}") from error
     return context
 
 
 class DipsTransport:
-    """Carries calls over one connection each."""
+    """Carries calls over one connection each, secured anew so that a proxy that was renewed is used at once."""
 
     def __init__(
         self,
-        context: ssl.SSLContext,
+        secure: Callable[[], ssl.SSLContext],
         *,
         vo: str,
         setup: str = "None",
@@ -58,7 +58,7 @@ class DipsTransport:
         limits: Limits = Limits(),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._context = context
+        self._secure = secure
         self._setup = setup
         self._vo = vo
         self._extra = extra or ""
@@ -85,7 +85,7 @@ class DipsTransport:
             raise Unreachable(f"{url}: {_plain(error)}") from error
         with plain:
             try:
-                secured = self._context.wrap_socket(plain, server_hostname=place.hostname)
+                secured = self._secure().wrap_socket(plain, server_hostname=place.hostname)
             except OSError as error:
                 raise _rejected(url, error) from error
             with secured:

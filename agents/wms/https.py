@@ -9,15 +9,34 @@ from http import HTTPStatus
 from pathlib import Path
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unreachable
 from agents.wms import jencode
 
-_SURELY_NOT_SENT = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeoutError|SSLError|ProxyError")
-_REASONS = re.compile(r"\[Errno -?\d+\] [^'\")\]]+|Remote end closed[^'\")]*|Connection aborted|\[SSL[^\]]*\][^'\")]*")
+_SURELY_NOT_SENT = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeoutError")
+# TLS failures before the request was read: trust, handshake, an alert (with TLS 1.3 the server's word on our own
+# certificate comes only after the request was written). Any other TLS error may follow a call that was received.
+_TLS_REFUSED = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED|CertificateError|doesn't match|ALERT|HANDSHAKE|WRONG_VERSION_NUMBER"
+    r"|UNSUPPORTED_PROTOCOL|NO_CERTIFICATE_OR_CRL_FOUND|KEY_VALUES_MISMATCH|PEM lib|NO_START_LINE|HTTP_REQUEST"
+    r"|RECORD_LAYER_FAILURE"
+)
+_REASONS = re.compile(
+    r"\[Errno -?\d+\] [^'\")\]]+|Remote end closed[^'\")]*|Connection aborted|IncompleteRead|\[SSL[^\]]*\][^'\")(]*"
+)
+_NEVER_SENT = (
+    requests.ConnectTimeout,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _NOT_NOW = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+_CHUNK_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +46,7 @@ class Limits:
     Attributes:
         connect_s: for TCP and TLS.
         read_s: of silence.
-        whole_s: for the whole exchange, a server that drips included.
+        whole_s: for the whole exchange; a server that drips its answer is given up at most `read_s` later.
         body_mb: of the decoded answer.
     """
 
@@ -85,14 +104,16 @@ class HttpsTransport:
                 timeout=(self._limits.connect_s, self._limits.read_s),
             ) as response:
                 body = self._body(response, deadline)
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _lost(url, method, error) from error
+        except OSError as error:  # requests did not even begin: a certificate or CA file is gone
+            raise Unreachable(f"{url}: {error}") from error
         return _answer(url, method, response, body)
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         """Read the answer within its limits of size and time."""
         chunks, size, limit = [], 0, self._limits.body_mb * 10**6
-        for chunk in response.iter_content(65536):
+        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):  # read() would wait for a whole chunk
             size += len(chunk)
             if size > limit:
                 raise BadAnswer(f"{response.url}: the answer is larger than {self._limits.body_mb} MB")
@@ -102,11 +123,11 @@ class HttpsTransport:
         return b"".join(chunks)
 
 
-def _lost(url: str, method: str, error: requests.RequestException) -> ServiceError:
+def _lost(url: str, method: str, error: Exception) -> ServiceError:
     """Tell whether the call may have been received."""
-    cause = _plain(error)
-    unsent = isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError)
-    if unsent or _SURELY_NOT_SENT.search(repr(error)):
+    cause, text = _plain(error), repr(error)
+    is_refused_tls = isinstance(error, requests.exceptions.SSLError) and _TLS_REFUSED.search(text)
+    if isinstance(error, _NEVER_SENT) or is_refused_tls or _SURELY_NOT_SENT.search(text):
         return Unreachable(f"{url}: {cause}")
     return NoAnswer(f"{url}: no answer to {method}: {cause}")
 
@@ -118,11 +139,9 @@ def _plain(error: BaseException) -> str:
         return _tls_reason(text)
     if isinstance(error, requests.ConnectTimeout):
         return "no connection in time"
-    if isinstance(error, requests.ReadTimeout):
+    if isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
         return "silence until the read time-out"
-    found = re.findall(
-        r"\[Errno -?\d+\] [^'\")\]]+|Remote end closed[^'\")]*|Connection aborted|\[SSL[^\]]*\][^'\")]*", text
-    )
+    found = _REASONS.findall(text)
     return found[-1].strip() if found else str(error)[:200]
 
 
@@ -162,7 +181,7 @@ def _decoded(url: str, method: str, body: bytes) -> object:
 def _retry_after_s(response: requests.Response) -> float | None:
     """Return what Retry-After asks (RFC 9110 §10.2.3), in seconds or as a date; at most an hour."""
     text = response.headers.get("Retry-After", "")
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return min(float(text), 3600.0)
     try:
         return min(max(0.0, parsedate_to_datetime(text).timestamp() - time.time()), 3600.0)

@@ -54,6 +54,6 @@ def _matched(answer: object) -> MatchedJob:
 
 def _job_id(value: object) -> int:
     """Return a job number; some servers send it as a text."""
-    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).isdigit():
+    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).isdecimal():
         raise BadAnswer(f"Matcher.requestJob: JobID {value!r} is not a job number")
     return int(value)

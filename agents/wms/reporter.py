@@ -4,10 +4,9 @@ One thread does all of it, heartbeats included, so that a heartbeat can never ov
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 
-from agents.errors import AccessDenied, Refused, ServiceError
+from agents.errors import AccessDenied, BadAnswer, NodeUnfit, Refused, ServiceError
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.log import EventLog
 from agents.wms.job_state import Heartbeat, JobState
@@ -34,7 +33,8 @@ class Reporter:
         self._accepted = accepted
         self._commanded = commanded
         self._clock = clock
-        self._beats: deque[Heartbeat] = deque()
+        self._beats: dict[int, Heartbeat] = {}
+        self._beats_lock = threading.Lock()
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._stopped = threading.Event()
@@ -51,18 +51,24 @@ class Reporter:
 
     def beat(self, beat: Heartbeat) -> None:
         """Send a heartbeat after what is already waiting; a newer one of the same job replaces it."""
-        self._beats = deque(other for other in self._beats if other.job_id != beat.job_id)
-        self._beats.append(beat)
+        with self._beats_lock:
+            self._beats[beat.job_id] = beat
         self.wake()
 
     def forget_beats(self, job_id: int) -> None:
         """Send no heartbeat of this job any more: it would set an ended job Running."""
-        self._beats = deque(beat for beat in self._beats if beat.job_id != job_id)
+        with self._beats_lock:
+            self._beats.pop(job_id, None)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is accepted; False when it is not in this time."""
-        self.wake()
-        return self._idle.wait(timeout_s) and not self._ledger.unsent(1)
+        deadline = self._clock.monotonic() + timeout_s
+        while True:
+            self.wake()
+            if not self._idle.wait(max(0.0, deadline - self._clock.monotonic())):
+                return False
+            if not self._ledger.unsent(1):  # else it was idle just before the last report came
+                return True
 
     def stop(self) -> None:
         """End the thread; what was not sent stays in the ledger."""
@@ -74,7 +80,7 @@ class Reporter:
         pause_s = _FIRST_PAUSE_S
         while not self._stopped.is_set():
             self._wake.clear()
-            if self._send_all():
+            if self._try():
                 pause_s = _FIRST_PAUSE_S
                 self._idle.set()
                 self._wake.wait()
@@ -82,28 +88,47 @@ class Reporter:
                 self._wait_out(pause_s * (0.5 + self._clock.jitter() / 2))
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
 
+    def _try(self) -> bool:
+        try:
+            return self._send_all()
+        except NodeUnfit as error:  # the ledger fails; the main thread will meet it too, and end the agent
+            log.error("reporter.no_ledger", cause=error)
+            return False
+
     def _wait_out(self, pause_s: float) -> None:
         """Sleep through a failure; only the end of the agent cuts it short."""
         self._stopped.wait(pause_s)
 
     def _send_all(self) -> bool:
-        """Send everything there is; False when the WMS could not be reached and it must be tried again."""
+        """Send everything there is; False when some of it must be tried again."""
         while reports := self._ledger.unsent():
-            for job_id, batch in _by_job(reports).items():
-                if not self._send_job(job_id, batch):
-                    return False
+            try:
+                taken = [self._send_job(job_id, batch) for job_id, batch in _by_job(reports).items()]
+            except ServiceError:  # the WMS is away: no use to ask it about the other jobs
+                return False
+            if not all(taken):
+                return False
         return self._send_beats()
 
     def _send_job(self, job_id: int, batch: list[Report]) -> bool:
+        """Send one job's reports in order; False when the service stumbles over them, which stops no other job's.
+
+        Raises:
+            ServiceError: the service could not be asked at all.
+        """
+        is_taken = True
         for kind in (ReportKind.PARAMETERS, ReportKind.STATUS, ReportKind.RESCHEDULE):
             chosen = [report for report in batch if report.kind is kind]
             if chosen and not self._deliver(job_id, kind, chosen):
-                return False
-        self._accepted(job_id)
-        return True
+                is_taken = False
+                if kind is ReportKind.STATUS:  # which an order to reschedule must follow; parameters hold up nothing
+                    break
+        if is_taken:
+            self._accepted(job_id)
+        return is_taken
 
     def _deliver(self, job_id: int, kind: ReportKind, reports: list[Report]) -> bool:
-        """Make one call; False when it must be repeated later."""
+        """Make one call; False when the service answered it with nonsense (HTTP 500)."""
         try:
             self._call(job_id, kind, reports)
         except Refused as refusal:
@@ -111,6 +136,8 @@ class Reporter:
         except ServiceError as error:
             level = log.error if isinstance(error, AccessDenied) else log.warning
             level("report.delayed", job_id=job_id, kind=kind, cause=error)
+            if not isinstance(error, BadAnswer):
+                raise
             return False
         self._ledger.sent(reports)
         return True
@@ -124,8 +151,7 @@ class Reporter:
             self._job_state.reschedule(job_id)
 
     def _send_beats(self) -> bool:
-        while self._beats:
-            beat = self._beats.popleft()
+        while beat := self._next_beat():
             try:
                 commands = self._job_state.heartbeat(beat)
             except ServiceError as error:  # the next one comes in a minute
@@ -134,6 +160,10 @@ class Reporter:
             if commands:
                 self._commanded(beat.job_id, commands)
         return True
+
+    def _next_beat(self) -> Heartbeat | None:
+        with self._beats_lock:
+            return self._beats.pop(next(iter(self._beats))) if self._beats else None
 
 
 def _by_job(reports: list[Report]) -> dict[int, list[Report]]:

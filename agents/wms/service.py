@@ -65,7 +65,7 @@ class Service:
         self, name: str, urls: Sequence[str], transport: Transport, retry: Retry = Retry(), clock: Clock = Clock()
     ) -> None:
         self.name = name
-        self._urls = list(urls)
+        self._urls = tuple(urls)
         self._transport = transport
         self._retry = retry
         self._clock = clock
@@ -101,24 +101,36 @@ class Service:
 
     def _repeat(self, method: str, arguments: Sequence[object], *, repeatable: bool, raw: bool) -> object:
         started = self._clock.monotonic()
+        urls = self._urls  # other threads may change the order meanwhile
+        not_before: dict[str, float] = {}
         for attempt in range(self._retry.attempts):
-            url = self._urls[attempt % len(self._urls)]
+            url = urls[attempt % len(urls)]
             try:
                 answer = self._transport.exchange(url, method, arguments, raw=raw)
             except (Unreachable, NoAnswer, BadAnswer) as error:
                 if not (repeatable or isinstance(error, Unreachable)):
                     raise
-                self._wait(error, attempt, started)
+                if isinstance(error, Unreachable) and error.retry_after_s:
+                    not_before[url] = self._clock.monotonic() + error.retry_after_s
+                self._wait(error, attempt, started, not_before.get(urls[(attempt + 1) % len(urls)]))
             else:
                 self._prefer(url)
                 return answer
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _wait(self, error: ServiceError, attempt: int, started: float) -> None:
-        """Sleep before the next attempt, or raise when there is none."""
-        asked_s = error.retry_after_s if isinstance(error, Unreachable) else None
+    def _wait(self, error: ServiceError, attempt: int, started: float, not_before: float | None) -> None:
+        """Sleep before the next attempt, or raise when there is none.
+
+        Args:
+            error: what the last attempt gave.
+            attempt: its number, from 0.
+            started: monotonic time of the first one.
+            not_before: monotonic time before which the next server does not want to be asked.
+        """
+        now = self._clock.monotonic()
+        asked_s = None if not_before is None else not_before - now
         delay_s = self._retry.delay_s(attempt, asked_s, self._clock.jitter)
-        spent_s = self._clock.monotonic() - started
+        spent_s = now - started
         if attempt + 1 >= self._retry.attempts or spent_s + delay_s > self._retry.budget_s:
             raise error
         log.debug("service.retry", service=self.name, attempt=attempt + 1, delay_s=delay_s, cause=error)
@@ -127,8 +139,7 @@ class Service:
     def _prefer(self, url: str) -> None:
         """Ask first, next time, the URL that answered."""
         if self._urls[0] != url:
-            self._urls.remove(url)
-            self._urls.insert(0, url)
+            self._urls = (url, *(other for other in self._urls if other != url))
 
 
 def _value(answer: object, call: str) -> object:

@@ -257,7 +257,13 @@ def test_an_empty_output_name_counts_as_none() -> None:
     assert (job.std_output, job.std_error, job.executable) == (None, None, None)
 
 
-@pytest.mark.parametrize("attribute", ["StdOutput", "StdError", "InputSandbox", "OutputSandbox"])
+def test_the_submitters_own_paths_beside_a_sandbox_are_no_mistake() -> None:
+    job = described('InputSandbox = {"/home/user/run.sh", "../x", "SB:SE|/SandBox/x.tar"};')
+
+    assert job.input_sandbox == ("/home/user/run.sh", "../x", "SB:SE|/SandBox/x.tar")
+
+
+@pytest.mark.parametrize("attribute", ["StdOutput", "StdError", "OutputSandbox"])
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "..", ".", "//x"])
 def test_a_name_that_leads_out_of_the_job_directory_is_refused(attribute: str, path: str) -> None:
     sentence = refusal(f'{attribute} = "{path}";')
@@ -290,8 +296,8 @@ def test_a_storage_prefix_is_no_way_out_for_an_output() -> None:
         ("JobName = error;", "JDL attribute JobName is error, expected text in double quotes"),
         ('Executable = {"a"};', "JDL attribute Executable is a list, expected text in double quotes"),
         (
-            'InputSandbox = {"a", b};',
-            "JDL attribute InputSandbox is the expression 'b', expected text in double quotes",
+            'InputSandbox = {"a", b + c};',
+            "JDL attribute InputSandbox is the expression 'b + c', expected text in double quotes",
         ),
         (
             'ExecutionEnvironment = "A=%ff";',
@@ -308,10 +314,29 @@ def test_a_value_without_sense_is_refused_in_one_sentence(attributes: str, sente
 
 
 def test_an_expression_where_text_belongs_is_refused() -> None:
-    sentence = refusal("JobType = User;")
+    sentence = refusal("JobType = User + 1;")
 
     expected = "expected a value that needs no evaluation; text stands in double quotes"
-    assert sentence == f"JDL attribute JobType is the expression 'User', {expected}"
+    assert sentence == f"JDL attribute JobType is the expression 'User + 1', {expected}"
+
+
+@pytest.mark.parametrize("word", ["User", "user_1", "MC.sim", "a-b", "_x"])
+def test_a_bare_word_where_text_belongs_is_that_text(word: str) -> None:
+    assert described(f"JobType = {word};").job_type == word
+
+
+def test_bare_words_in_a_list_are_texts() -> None:
+    assert described("OutputSandbox = { std.out, std.err };").output_sandbox == ("std.out", "std.err")
+
+
+def test_a_bare_yes_asks_for_the_whole_node() -> None:
+    assert requested("WholeNode = yes;").whole_node is True
+
+
+def test_a_bare_word_where_a_number_belongs_is_refused() -> None:
+    sentence = refusal("CPUTime = long;")
+
+    assert sentence == "JDL attribute CPUTime is 'long', expected a whole number of at least 0"
 
 
 @pytest.mark.parametrize("pair", ["A", "=1", "A B=1", "A.B=1", "1A=1", "$(x)=1"])

@@ -1,6 +1,8 @@
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agents.local_wms.jdl import Expression, JdlError, parse, show, texts, whole_number
 from agents.local_wms.parametric import expand
@@ -19,16 +21,14 @@ def test_comments_and_outer_brackets_are_no_part_of_a_job() -> None:
 
 
 def test_all_kinds_of_values_are_told_apart() -> None:
-    job = parse(
-        'a = 1; b = -2.5; c = TRUE; d = {"x", 2}; e = [f = "g"]; h = other.Site == "x; y" && b isnt 3; i = LOCAL.Demo.ch'
-    )
+    job = parse('a = 1; b = -2.5; c = TRUE; d = {"x", 2}; e = [f = 3]; h = x.Site == "x; y" && b isnt 3; i = a.b')
 
     assert [value for _, value in job if not isinstance(value, type(job))] == [
         1,
         -2.5,
         True,
         ["x", 2],
-        Expression('other.Site == "x; y" && b isnt 3'),
+        Expression('x.Site == "x; y" && b isnt 3'),
         Expression("a.b"),
     ]
 
@@ -51,6 +51,16 @@ def test_all_kinds_of_values_are_told_apart() -> None:
 def test_text_that_is_no_jdl_is_refused_with_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(JdlError, match=re.escape(sentence)):
         parse(text)
+
+
+@given(st.text(alphabet='ab="\\\\{}[];,/*#. 1-%(\n', max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
+    try:
+        job = parse(text)
+    except JdlError:
+        return
+    assert show(parse(show(job))) == show(job)
 
 
 def test_a_printed_job_has_sorted_attributes_and_lists_of_one_as_plain_strings() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends.base import TaskState, TaskStatus
+from ce_backends.base import TaskSpec, TaskState, TaskStatus
 from ce_backends.containment import Level
 from ce_backends.node_script import quote
 from ce_backends.pool import Pool
@@ -129,16 +129,15 @@ def test_task_found_again_can_be_cancelled(
 
 
 def test_final_status_and_its_reason_outlive_the_pool(tmp_path: Path, next_pool: Callable[[Level], Pool]) -> None:
-    from ce_backends.base import TaskSpec
-
     first = next_pool(Level.V2)
-    first.submit([TaskSpec(stamp=STAMP, script="sleep 100\n", wall_s=1)])
+    first.submit([TaskSpec(stamp=STAMP, script="sleep 100\n")])
+    first.cancel([STAMP])
     before = ended(first)
 
     after = next_pool(Level.V2).poll([STAMP])[STAMP]
 
     assert after == before
-    assert after.reason == "wall limit of 1 s exceeded"
+    assert after.reason == "cancelled"
 
 
 def started_task(work_dir: Path, pid_line: str) -> Path:
@@ -191,6 +190,17 @@ def test_half_written_exit_code_is_none(tmp_path: Path, next_pool: Callable[[Lev
     (directory / "exit_code").write_text("1")
 
     assert ended(next_pool(Level.V2)).exit_code is None
+
+
+@pytest.mark.parametrize("name", ["task", "pid", "exit_code", "ended", "times"])
+@pytest.mark.parametrize("text", ["junk\n", "{}\n", "[]\n", "²\n", "1 2 3 4\n", "9" * 5000 + "\n"])
+def test_file_overwritten_by_the_payload_stops_no_pool(
+    tmp_path: Path, name: str, text: str, next_pool: Callable[[Level], Pool]
+) -> None:
+    directory = started_task(tmp_path / "pool", f"1 another-boot {Path('/proc/1/stat').read_text().strip()}\n")
+    (directory / name).write_text(text)
+
+    assert ended(next_pool(Level.V2)).state.is_final
 
 
 def test_task_that_was_laid_out_but_never_began_is_forgotten(

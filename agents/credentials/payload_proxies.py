@@ -1,0 +1,159 @@
+"""The credentials that payloads run with: their owners' own, never the pilot's."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from agents.credentials import proxy
+from agents.errors import Blame, CredentialError, HandBack, Refused, ServiceError
+from agents.jobs.job import MatchedJob
+from agents.log import EventLog
+from agents.wms.proxy_manager import ProxyManager
+from agents.wms.registry import Registry
+
+log = EventLog("credentials")
+
+_PAYLOAD_S = 5 * 86400  # what DIRAC's JobAgent asks for
+_RENEW_AFTER = 2 / 3  # of the life of a proxy
+
+
+class PayloadCredentials(Protocol):
+    """Where the proxy of a job's owner is. Called by the agent's main thread, but for `obtain` and `renew`."""
+
+    def is_ready(self, matched: MatchedJob) -> bool:
+        """Tell whether `file` has it without asking a service."""
+
+    def obtain(self, matched: MatchedJob) -> None:
+        """Get it from the services; runs in a worker.
+
+        Raises:
+            HandBack: it cannot be had; the job may run where it can.
+        """
+
+    def file(self, matched: MatchedJob) -> Path | None:
+        """Return the file, None when payloads run without a credential here."""
+
+    def renew(self) -> Sequence[Path]:
+        """Replace what has lived two thirds of its life; return the files that are new. Runs in a worker."""
+
+
+class FixedProxy:
+    """One proxy for all payloads: the pilot's own, where it runs the jobs of its owner only; or none."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def is_ready(self, matched: MatchedJob) -> bool:  # noqa: ARG002 - the same for every job
+        """Tell that nothing has to be asked for."""
+        return True
+
+    def obtain(self, matched: MatchedJob) -> None:
+        """Do nothing."""
+
+    def file(self, matched: MatchedJob) -> Path | None:  # noqa: ARG002 - the same for every job
+        """Return the one proxy."""
+        return self._path
+
+    def renew(self) -> Sequence[Path]:
+        """Return nothing: whoever gave the proxy renews it."""
+        return ()
+
+
+class PayloadProxies:
+    """Proxies delegated by the ProxyManager, one for each owner and group, mode 0600, replaced atomically."""
+
+    def __init__(
+        self,
+        directory: Path,
+        manager: ProxyManager,
+        registry: Registry,
+        *,
+        limit: bool,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._directory = directory
+        self._manager = manager
+        self._registry = registry
+        self._limit = limit
+        self._now = now
+        self._lock = threading.Lock()
+        self._held: dict[tuple[str, str], proxy.Proxy] = {}
+
+    def is_ready(self, matched: MatchedJob) -> bool:
+        """Tell whether a proxy is here that is not due for renewal."""
+        held = self._held.get(_whose(matched))
+        return held is not None and not self._is_due(held)
+
+    def obtain(self, matched: MatchedJob) -> None:
+        """Get a proxy unless a fresh one is here.
+
+        Raises:
+            HandBack: it cannot be had.
+        """
+        with self._lock:
+            if self.is_ready(matched):
+                return
+            try:
+                self._delegate(matched.owner, matched.group)
+            except Refused as error:
+                raise HandBack("Failed to setup proxy", str(error), blame=Blame.USER) from error
+            except (ServiceError, CredentialError, OSError) as error:
+                raise HandBack("Failed to setup proxy", str(error), blame=Blame.SERVER) from error
+
+    def file(self, matched: MatchedJob) -> Path | None:
+        """Return where the owner's proxy is, or will be."""
+        return self._path(*_whose(matched))
+
+    def renew(self) -> Sequence[Path]:
+        """Replace what is due; one that cannot be renewed now is tried again the next time."""
+        renewed = []
+        with self._lock:
+            for (owner, group), held in list(self._held.items()):
+                if self._is_due(held):
+                    renewed += self._renewed(owner, group, held)
+        return renewed
+
+    def _renewed(self, owner: str, group: str, held: proxy.Proxy) -> list[Path]:
+        try:
+            return [self._delegate(owner, group).path]
+        except (ServiceError, CredentialError, HandBack, OSError) as error:
+            log.warning("payload_proxy.not_renewed", owner=owner, group=group, not_after=held.not_after, cause=error)
+            return []
+
+    def _is_due(self, held: proxy.Proxy) -> bool:
+        return self._now() >= held.not_before + (held.not_after - held.not_before) * _RENEW_AFTER
+
+    def _delegate(self, owner: str, group: str) -> proxy.Proxy:
+        asked = proxy.request()
+        answer = self._manager.delegate(
+            self._registry.owner_dn(owner), group, asked.pem, _PAYLOAD_S, self._registry.voms_attribute(group)
+        )
+        path = self._path(owner, group)
+        text = proxy.assemble(answer, asked, limit=self._limit)
+        held = proxy.check(text, path, self._now())
+        _replace(path, text)
+        self._held[owner, group] = held
+        log.info("payload_proxy.obtained", owner=owner, group=group, not_after=held.not_after, limited=held.is_limited)
+        return held
+
+    def _path(self, owner: str, group: str) -> Path:
+        name = hashlib.sha256(f"{owner}\0{group}".encode()).hexdigest()[:16]  # an owner's name may hold any character
+        return self._directory / f"{name}.pem"
+
+
+def _whose(matched: MatchedJob) -> tuple[str, str]:
+    return matched.owner, matched.group
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a proxy so that nobody else can read it and nobody ever sees a part of it."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    aside = path.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+    aside.replace(path)

@@ -1,0 +1,54 @@
+"""The Registry section of the Configuration: who users, groups and hosts are, and what they may do."""
+
+from agents.cfg import Section
+from agents.errors import Blame, HandBack
+
+GENERIC_PILOT, FULL_DELEGATION = "GenericPilot", "FullDelegation"
+
+
+class Registry:
+    """Reads `/Registry` of the merged configuration."""
+
+    def __init__(self, cfg: Section) -> None:
+        self._cfg = cfg
+
+    def owner_dn(self, owner: str) -> str:
+        """Return a user's distinguished name, the first when there are several.
+
+        Raises:
+            HandBack: the Registry does not know the user.
+        """
+        names = _words(self._cfg.text(f"/Registry/Users/{owner}/DN"), separator=", ")
+        if not names:
+            detail = f"the Configuration has no /Registry/Users/{owner}/DN"
+            raise HandBack("Failed to setup proxy", detail, blame=Blame.SERVER)
+        return names[0]
+
+    def voms_attribute(self, group: str) -> str:
+        """Return the VOMS role of a group, empty when its proxies carry none."""
+        default = self._cfg.text("/Registry/DefaultVOMSAttribute")
+        return self._cfg.text(f"/Registry/Groups/{group}/VOMSRole", default)
+
+    def group_properties(self, group: str) -> frozenset[str]:
+        """Return what the members of a group may do."""
+        return frozenset(_words(self._cfg.text(f"/Registry/Groups/{group}/Properties")))
+
+    def host_properties(self, dn: str) -> frozenset[str]:
+        """Return what the host with this certificate may do."""
+        for _, host in self._cfg.section("/Registry/Hosts").sections():
+            if dn in _words(host.text("DN"), separator=", "):
+                return frozenset(_words(host.text("Properties")))
+        return frozenset()
+
+    def default_group(self, dn: str) -> str:
+        """Return the group of a user whose proxy names none, empty when there is no default."""
+        default = self._cfg.text("/Registry/DefaultGroup")
+        for _, user in self._cfg.section("/Registry/Users").sections():
+            if dn in _words(user.text("DN"), separator=", "):
+                return next(iter(_words(user.text("DefaultGroup", default))), "")
+        return ""
+
+
+def _words(text: str, separator: str = ",") -> list[str]:
+    """Split a list; a DN may hold commas, but none with a blank behind it."""
+    return [word.strip() for word in text.split(separator) if word.strip()]

@@ -1,0 +1,119 @@
+"""Scenarios 1 to 5: the agent, the pilot or a wrapper dies by SIGKILL."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests.faults import invariants
+from tests.faults.box import command_line, parent_of, read_proc, send
+from tests.faults.payloads import SHORT, sleeps
+from tests.faults.scene import AGENT, Options, Scene
+
+RESTART_S = 1.0  # the pilot's pause before it starts a crashed agent again
+SEED = 20260801
+
+
+def agent_of(scene: Scene) -> int:
+    """Return the pid of the agent that a pilot runs."""
+    (pid,) = [pid for pid in scene.box.pids() if " -m agents " in command_line(pid)]
+    return pid
+
+
+def wrapper_of(scene: Scene, job_id: int) -> int:
+    """Return the process that runs the node script of a job: the ancestor of the payload whose parent is the agent."""
+    payload = next(line.pid for line in scene.books.lines() if line.job_id == job_id)
+    while b"node_script" not in read_proc(parent_of(payload), "cmdline"):
+        payload = parent_of(payload)
+        assert payload > 1, "the payload has no node script above it"
+    return parent_of(payload)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(1, "SIGKILL of the agent while a job runs; the pilot starts it again")
+def test_running_job_is_adopted_and_reported_once_and_soon(scene: Scene) -> None:
+    job_id = scene.submit(sleeps(3))
+    pilot = scene.pilot()
+    scene.until(lambda: scene.has_begun(job_id), "the payload runs")
+    os.kill(agent_of(scene), signal.SIGKILL)
+    scene.until(lambda: job_id in scene.books.ends(), "the payload ends")
+    ended_at = time.monotonic()
+
+    scene.until(lambda: scene.status(job_id)["Status"] == "Done", "the end is told", RESTART_S + 5)
+
+    assert time.monotonic() - ended_at < RESTART_S + 5
+    assert pilot.ended() == 0
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(3, "SIGKILL of pilot, agent and wrapper at one moment; the payload survives")
+def test_survivors_of_a_dead_pilot_are_ended_and_their_job_is_given_back(scene: Scene) -> None:
+    job_id = scene.submit(sleeps(600))
+    pilot = scene.pilot()
+    scene.until(lambda: scene.is_running(job_id), "the payload runs")
+    for pid in (pilot.pid, agent_of(scene), wrapper_of(scene, job_id)):
+        send(pid, signal.SIGKILL)
+    pilot.killed()
+
+    scene.agent(Options(more={f"{AGENT}/MaxCycles": "1", f"{AGENT}/StopAfterFailedMatches": "0"}))
+    scene.until(lambda: "Rescheduled" in invariants.reported_ends(scene, job_id), "the job is given back", 20)
+
+    scene.client.call("JobManager", "killJob", job_id)
+    scene.processes[-1].signal(signal.SIGTERM)
+    scene.processes[-1].ended()
+    invariants.check(scene)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(4, "SIGKILL of one job's wrapper while another job runs")
+def test_only_the_job_of_a_killed_wrapper_is_affected(scene: Scene) -> None:
+    hit, other = scene.submit(sleeps(600)), scene.submit(sleeps(3))
+    agent = scene.agent()
+    scene.until(lambda: scene.is_running(hit) and scene.is_running(other), "both payloads run")
+
+    send(wrapper_of(scene, hit), signal.SIGKILL)
+
+    scene.until(lambda: invariants.reported_ends(scene, hit), "the loss is told", 10)
+    if scene.statuses()[hit] not in ("Failed", "Rescheduled"):  # it waits again: nobody shall run it here
+        scene.client.call("JobManager", "killJob", hit)
+    third = scene.submit(SHORT)
+    scene.until(lambda: scene.statuses()[third] == "Done", "the slot is used again")
+    agent.ended()
+    assert scene.statuses()[other] == "Done"
+    invariants.check(scene)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(5, "SIGKILL of the agent every 0.5 to 3 s while 20 short jobs run (quick form)")
+def test_few_jobs_survive_a_loop_of_kills_exactly_once(scene: Scene) -> None:
+    kill_loop(scene, jobs=20, body=sleeps(0.5))
+
+
+@pytest.mark.scenario(5, "SIGKILL of the agent every 0.5 to 3 s while 200 short jobs run")
+def test_two_hundred_jobs_survive_a_loop_of_kills_exactly_once(scene: Scene) -> None:
+    kill_loop(scene, jobs=200, body=sleeps(0.3))
+
+
+def kill_loop(scene: Scene, *, jobs: int, body: str) -> None:
+    """Kill the agent again and again, at moments that a seed decides; then count both ways."""
+    chance, deadline = random.Random(SEED), time.monotonic() + 240
+    submitted = scene.submit_many(body, count=jobs)
+    kills = 0
+    agent = scene.agent()
+    while not agent.is_over:
+        assert time.monotonic() < deadline, f"{len(scene.books.ends())} of {jobs} after {kills} kills"
+        until = time.monotonic() + chance.uniform(0.5, 3.0)
+        while time.monotonic() < until and not agent.is_over:
+            time.sleep(0.02)
+        if not agent.is_over:
+            agent.killed()
+            kills += 1
+            agent = scene.agent()
+    assert agent.ended() == 0, agent.written()
+    assert kills >= 2
+    assert scene.books.begins() == dict.fromkeys(submitted, 1)
+    assert scene.books.ends() == dict.fromkeys(submitted, [0])
+    assert set(scene.statuses().values()) == {"Done"}
+    invariants.check(scene)

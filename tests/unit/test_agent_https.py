@@ -1,0 +1,476 @@
+"""HTTPS against a real server that misbehaves in every way seen in the field: the class of error and its sentence."""
+
+import gzip
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+
+from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unreachable
+from agents.local_wms.authority import Authority, Holder, open_authority, write_private
+from agents.wms.https import HttpsTransport, Limits, session
+
+DEADLINE_S = 10.0
+HOST_NAMES = ("localhost", "127.0.0.1")
+Act = Callable[[socket.socket], None]
+
+
+def http(status: str, body: bytes = b"", *headers: str) -> Act:
+    """Answer with this, and keep the connection."""
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers])
+    return lambda connection: connection.sendall(head.encode("latin-1") + b"\r\n\r\n" + body)
+
+
+OK = http("200 OK", b'{"OK": true, "Value": 7}', "Content-Type: application/json")
+
+
+@dataclass
+class Server:
+    """Answers each request with one act; TLS from the given context, plain when there is none."""
+
+    act: Act
+    context: ssl.SSLContext | None
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    connections: int = 0
+    forms: list[dict[str, list[str]]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.listener.getsockname()[1]}/WorkloadManagement/TornadoMatcher"
+
+    def run(self) -> None:
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            plain.settimeout(DEADLINE_S)
+            with suppress(OSError), plain:
+                self._serve(self.context.wrap_socket(plain, server_side=True) if self.context else plain)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
+            while line := stream.readline():
+                length = 0
+                while line.strip():
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                    line = stream.readline()
+                self.forms.append(parse_qs(stream.read(length).decode(), keep_blank_values=True))
+                self.act(connection)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return open_authority(tmp_path_factory.mktemp("ca"), lambda: datetime.now(UTC))
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return open_authority(tmp_path_factory.mktemp("other"), lambda: datetime.now(UTC), "Another CA")
+
+
+@pytest.fixture(scope="module")
+def host(authority: Authority) -> Holder:
+    return authority.issue("localhost", host_names=HOST_NAMES)
+
+
+@pytest.fixture(scope="module")
+def proxy(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("proxy") / "proxy.pem"
+    write_private(path, authority.delegate(authority.issue("Pilot"), "lab_pilot").pem())
+    return path
+
+
+@contextmanager
+def serving(act: Act, holder: Holder | None, trusted: Authority | None = None) -> Iterator[Server]:
+    """Run a server until the block ends; with `trusted` it requires a client certificate of that CA."""
+    server = Server(act, _context(holder, trusted) if holder else None)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        with suppress(OSError):
+            server.listener.shutdown(socket.SHUT_RDWR)
+        server.listener.close()
+        thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+
+
+def _context(holder: Holder, trusted: Authority | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_written(holder))
+    if trusted:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(trusted.folder / "ca.pem")
+    return context
+
+
+def _written(holder: Holder) -> Path:
+    path = _written_in / f"{holder.certificate.serial_number}.pem"
+    write_private(path, holder.pem())
+    return path
+
+
+_written_in = Path()
+
+
+@pytest.fixture(autouse=True)
+def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "_written_in", tmp_path)
+
+
+@contextmanager
+def client(certificate: Path, ca: Path, limits: Limits = Limits()) -> Iterator[HttpsTransport]:
+    made = session(certificate, ca)
+    with made:
+        yield HttpsTransport(made, vo="lab", limits=limits)
+
+
+def asked(server: Server, proxy: Path, ca: Authority, limits: Limits = Limits(), *, raw: bool = False) -> object:
+    with client(proxy, ca.certificates, limits) as transport:
+        return transport.exchange(server.url, "requestJob", [{"Site": "X"}], raw=raw)
+
+
+def failed(server: Server, proxy: Path, ca: Authority, limits: Limits = Limits()) -> ServiceError:
+    """Return the error of one call, without the URL that begins its sentence."""
+    with pytest.raises(ServiceError) as caught:
+        asked(server, proxy, ca, limits)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def sentence(error: ServiceError, server: Server) -> str:
+    return str(error).removeprefix(f"{server.url}: ")
+
+
+def test_a_call_is_one_form_and_its_answer_is_decoded(authority: Authority, host: Holder, proxy: Path) -> None:
+    with serving(OK, host) as server:
+        assert asked(server, proxy, authority) == {"OK": True, "Value": 7}
+
+    assert server.forms == [
+        {"method": ["requestJob"], "args": ['[{"Site":"X"}]'], "clientVO": ["lab"], "clientSetup": ["None"]}
+    ]
+
+
+def test_a_host_certificate_says_what_it_stands_for(authority: Authority, host: Holder, proxy: Path) -> None:
+    with serving(OK, host) as server, session(proxy, authority.certificates) as made:
+        HttpsTransport(made, vo="lab", extra="hosts").exchange(server.url, "m", [], raw=False)
+
+    assert server.forms[0]["extraCredentials"] == ['"hosts"']
+
+
+def test_a_raw_answer_is_its_bytes(authority: Authority, host: Holder, proxy: Path) -> None:
+    act = http("200 OK", b"\x00{", "Content-Type: application/octet-stream")
+    with serving(act, host) as server:
+        assert asked(server, proxy, authority, raw=True) == b"\x00{"
+
+    assert server.forms[0]["rawContent"] == ["True"]
+
+
+def test_a_refusal_in_place_of_a_raw_answer_is_decoded(authority: Authority, host: Holder, proxy: Path) -> None:
+    act = http("200 OK", b'{"OK": false}', "Content-Type: application/json")
+    with serving(act, host) as server:
+        assert asked(server, proxy, authority, raw=True) == {"OK": False}
+
+
+def test_a_connection_is_kept_for_the_next_call(authority: Authority, host: Holder, proxy: Path) -> None:
+    with serving(OK, host) as server, client(proxy, authority.certificates) as transport:
+        for _ in range(3):
+            transport.exchange(server.url, "m", [], raw=False)
+
+        assert server.connections == 1
+
+
+def test_a_zipped_answer_is_unzipped(authority: Authority, host: Holder, proxy: Path) -> None:
+    packed = gzip.compress(b'{"OK": true, "Value": "zipped"}')
+    with serving(http("200 OK", packed, "Content-Encoding: gzip"), host) as server:
+        assert asked(server, proxy, authority) == {"OK": True, "Value": "zipped"}
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "expected"),
+    [
+        (
+            http("200 OK", b"<html>Please sign in</html>", "Content-Type: text/html"),
+            BadAnswer,
+            "requestJob: the answer is not JSON (Expecting value: line 1 column 1 (char 0)): "
+            "'<html>Please sign in</html>'",
+        ),
+        (
+            http("200 OK", b'{"OK": true, "Val'),
+            BadAnswer,
+            "requestJob: the answer is not JSON (Unterminated string starting at: line 1 column 14 (char 13)): "
+            """'{"OK": true, "Val'""",
+        ),
+        (http("401 Unauthorized"), AccessDenied, "no access to requestJob with this credential (HTTP 401)"),
+        (http("403 Forbidden"), AccessDenied, "no access to requestJob with this credential (HTTP 403)"),
+        (http("404 Not Found", b"<html>"), Unreachable, "there is no such service (HTTP 404)"),
+        (http("405 Method Not Allowed"), BadAnswer, "HTTP 405 in answer to requestJob"),
+        (http("500 Internal Server Error", b"<html>"), BadAnswer, "HTTP 500 in answer to requestJob"),
+        (http("501 Not Implemented"), AccessDenied, "the service has no method requestJob (HTTP 501)"),
+        (http("502 Bad Gateway"), BadAnswer, "HTTP 502 in answer to requestJob"),
+        (http("503 Service Unavailable"), Unreachable, "busy (HTTP 503)"),
+        (
+            http("302 Found", b"", "Location: https://captive.example/"),
+            BadAnswer,
+            "HTTP 302 in answer to requestJob",
+        ),
+        (
+            http("200 OK", b"no gzip at all", "Content-Encoding: gzip"),
+            NoAnswer,
+            "no answer to requestJob: ",
+        ),
+    ],
+)
+def test_an_http_answer_outside_the_protocol_is_told_apart(
+    authority: Authority, host: Holder, proxy: Path, act: Act, kind: type[ServiceError], expected: str
+) -> None:
+    with serving(act, host) as server:
+        error = failed(server, proxy, authority)
+
+    assert type(error) is kind
+    assert sentence(error, server).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7", 7.0), ("86400", 3600.0), ("soon", None), ("-5", None), ("\u00b2", None), ("", None)],
+)
+def test_retry_after_is_read_in_seconds_up_to_an_hour(
+    authority: Authority, host: Holder, proxy: Path, text: str, seconds: float | None
+) -> None:
+    with serving(http("429 Too Many Requests", b"", f"Retry-After: {text}"), host) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, Unreachable)
+    assert error.retry_after_s == seconds
+
+
+@pytest.mark.parametrize(("from_now", "least", "most"), [(timedelta(minutes=10), 1, 600), (timedelta(hours=-1), 0, 0)])
+def test_retry_after_is_read_as_a_date(
+    authority: Authority, host: Holder, proxy: Path, from_now: timedelta, least: float, most: float
+) -> None:
+    when = format_datetime(datetime.now(UTC) + from_now, usegmt=True)
+    with serving(http("429 Too Many Requests", b"", f"Retry-After: {when}"), host) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, Unreachable)
+    assert error.retry_after_s is not None
+    assert least <= error.retry_after_s <= most
+
+
+def test_silence_is_no_answer(authority: Authority, host: Holder, proxy: Path) -> None:
+    def silent(connection: socket.socket) -> None:
+        connection.recv(1)
+
+    with serving(silent, host) as server:
+        error = failed(server, proxy, authority, Limits(read_s=0.1))
+
+    assert isinstance(error, NoAnswer)
+    assert sentence(error, server) == "no answer to requestJob: silence until the read time-out"
+
+
+def test_an_answer_that_drips_is_given_up_as_a_whole(authority: Authority, host: Holder, proxy: Path) -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n")
+        for byte in b'{"OK": true, "Value": 7}':
+            connection.sendall(bytes([byte]))
+            threading.Event().wait(0.03)
+
+    with serving(drip, host) as server:
+        error = failed(server, proxy, authority, Limits(whole_s=0.1))
+
+    assert isinstance(error, NoAnswer)
+    assert sentence(error, server) == "no complete answer in 0.1 s"
+
+
+def test_an_endless_answer_is_given_up_at_its_limit(authority: Authority, host: Holder, proxy: Path) -> None:
+    def endless(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        for _ in range(1600):
+            connection.sendall(bytes(62500))
+
+    with serving(endless, host) as server:
+        error = failed(server, proxy, authority, Limits(body_mb=1))
+
+    assert isinstance(error, BadAnswer)
+    assert sentence(error, server) == "the answer is larger than 1 MB"
+
+
+def test_a_zip_bomb_is_given_up_at_its_limit(authority: Authority, host: Holder, proxy: Path) -> None:
+    bomb = gzip.compress(bytes(20_000_000), 1)
+    with serving(http("200 OK", bomb, "Content-Encoding: gzip"), host) as server:
+        error = failed(server, proxy, authority, Limits(body_mb=1))
+
+    assert isinstance(error, BadAnswer)
+    assert sentence(error, server) == "the answer is larger than 1 MB"
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{", b"nonsense\r\n\r\n"])
+def test_a_connection_that_breaks_after_the_request_is_no_answer(
+    authority: Authority, host: Holder, proxy: Path, sent: bytes
+) -> None:
+    def broken(connection: socket.socket) -> None:
+        connection.sendall(sent)
+        raise ConnectionAbortedError
+
+    with serving(broken, host) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, NoAnswer)
+    assert sentence(error, server).startswith("no answer to requestJob: ")
+
+
+def test_tls_that_breaks_after_the_request_is_no_answer(authority: Authority, host: Holder, proxy: Path) -> None:
+    def garbled(connection: socket.socket) -> None:
+        with socket.socket(fileno=connection.detach()) as plain:  # below TLS: a record that cannot be decrypted
+            plain.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+            plain.settimeout(DEADLINE_S)
+            while plain.recv(4096):
+                pass
+
+    with serving(garbled, host) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, NoAnswer)
+
+
+def test_a_refused_connection_is_unreachable(authority: Authority, host: Holder, proxy: Path) -> None:
+    with serving(OK, host) as server:
+        url = server.url
+    with client(proxy, authority.certificates) as transport, pytest.raises(Unreachable) as caught:
+        transport.exchange(url, "m", [], raw=False)
+
+    assert str(caught.value) == f"{url}: [Errno 111] Connection refused"
+
+
+def test_a_host_that_does_not_exist_is_unreachable(authority: Authority, proxy: Path) -> None:
+    with client(proxy, authority.certificates) as transport, pytest.raises(Unreachable) as caught:
+        transport.exchange("https://nowhere.invalid/X", "m", [], raw=False)
+
+    assert str(caught.value).startswith("https://nowhere.invalid/X: [Errno -")
+
+
+def test_a_malformed_url_is_unreachable(authority: Authority, proxy: Path) -> None:
+    with client(proxy, authority.certificates) as transport, pytest.raises(Unreachable):
+        transport.exchange("https://:8443/X", "m", [], raw=False)
+
+
+def test_a_server_without_tls_is_unreachable(authority: Authority, proxy: Path) -> None:
+    with serving(http("400 Bad Request"), None) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, Unreachable)
+
+
+def test_a_server_of_another_ca_is_not_trusted(
+    authority: Authority, stranger: Authority, host: Holder, proxy: Path
+) -> None:
+    with serving(OK, host) as server:
+        error = failed(server, proxy, stranger)
+
+    assert isinstance(error, Unreachable)
+    assert sentence(error, server).startswith("the server's certificate is not trusted: ")
+    assert server.forms == []
+
+
+def test_a_server_with_anothers_name_is_not_trusted(authority: Authority, proxy: Path) -> None:
+    other = authority.issue("elsewhere", host_names=("elsewhere.example",))
+    with serving(OK, other) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, Unreachable)
+    expected = "the server's certificate is not trusted: IP address mismatch, certificate is not valid for '127.0.0.1'"
+    assert sentence(error, server) == expected
+
+
+def test_a_server_whose_certificate_has_no_san_is_not_trusted_and_the_sentence_says_so(
+    authority: Authority, proxy: Path
+) -> None:
+    own = authority.issue("127.0.0.1", host_names=("127.0.0.1",))
+    builder = authority._builder(own.certificate.subject, authority._ca, own.key, timedelta(days=1))
+    bare = Holder(builder.sign(authority._ca.key, hashes.SHA256()), own.key)
+    with serving(OK, bare) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, Unreachable)
+    assert "the host certificate has no subjectAltName" in sentence(error, server)
+
+
+def test_a_server_whose_certificate_has_expired_is_not_trusted(authority: Authority, proxy: Path) -> None:
+    old = authority.issue("localhost", host_names=HOST_NAMES, life=timedelta(days=-1))
+    with serving(OK, old) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, Unreachable)
+    assert sentence(error, server) == "the server's certificate is not trusted: certificate has expired"
+
+
+def test_a_server_that_does_not_take_our_certificate_did_not_get_the_call(
+    authority: Authority, stranger: Authority, host: Holder, tmp_path: Path
+) -> None:
+    foreign = tmp_path / "foreign.pem"
+    write_private(foreign, stranger.issue("Pilot").pem())
+    with serving(OK, host, trusted=authority) as server:
+        error = failed(server, foreign, authority)
+
+    assert isinstance(error, Unreachable)
+    assert server.forms == []
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_environment_does_not_replace_our_cas(
+    authority: Authority, stranger: Authority, host: Holder, proxy: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, str(stranger.folder / "ca.pem"))
+    with serving(OK, host) as server:
+        assert asked(server, proxy, authority) == {"OK": True, "Value": 7}
+
+
+def test_the_environment_does_not_add_to_our_cas(
+    authority: Authority, stranger: Authority, host: Holder, proxy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.folder / "ca.pem"))
+    with serving(OK, host) as server:
+        assert isinstance(failed(server, proxy, stranger), Unreachable)
+
+
+def test_the_environment_sends_no_call_through_a_web_proxy(
+    authority: Authority, host: Holder, proxy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with serving(OK, host) as server:
+        assert asked(server, proxy, authority) == {"OK": True, "Value": 7}
+
+
+def test_a_proxy_file_that_has_gone_is_unreachable_with_its_name(
+    authority: Authority, host: Holder, tmp_path: Path
+) -> None:
+    with serving(OK, host) as server:
+        error = failed(server, tmp_path / "gone.pem", authority)
+
+    assert isinstance(error, Unreachable)
+    assert "gone.pem" in sentence(error, server)
+
+
+def test_a_ca_bundle_without_certificates_is_unreachable(
+    authority: Authority, host: Holder, proxy: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bundle.pem").write_text("nothing")
+    with serving(OK, host) as server, client(proxy, tmp_path / "bundle.pem") as transport:
+        with pytest.raises(Unreachable):
+            transport.exchange(server.url, "m", [], raw=False)
+
+        assert server.forms == []

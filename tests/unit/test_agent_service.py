@@ -1,0 +1,246 @@
+"""Calls to a service: what is repeated, how long, at which URL."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
+from agents.wms.service import ByScheme, Clock, Retry, Service
+
+A, B, C = "https://a/X", "https://b/X", "https://c/X"
+Answer = object | ServiceError
+
+
+def ok(value: object = None) -> dict[str, object]:
+    return {"OK": True, "Value": value}
+
+
+@dataclass
+class Wire:
+    """Answers in turn, whatever is asked; keeps what was asked where."""
+
+    answers: list[Answer]
+    asked: list[str] = field(default_factory=list)
+    calls: list[tuple[str, list[object], bool]] = field(default_factory=list)
+
+    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
+        self.asked.append(url)
+        self.calls.append((method, list(arguments), raw))
+        answer = self.answers.pop(0)
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
+
+
+@dataclass
+class Time:
+    """A clock that only sleeping moves."""
+
+    now: float = 0.0
+    jitter: float = 1.0
+    slept: list[float] = field(default_factory=list)
+    meanwhile: Callable[[], object] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        self.meanwhile()
+
+    def clock(self) -> Clock:
+        return Clock(monotonic=lambda: self.now, sleep=self.sleep, jitter=lambda: self.jitter)
+
+
+def service(wire: Wire, time: Time, urls: Sequence[str] = (A,), retry: Retry = Retry()) -> Service:
+    return Service("Matcher", urls, wire, retry, time.clock())
+
+
+def test_the_value_of_an_answer_is_returned() -> None:
+    wire = Wire([ok(7)])
+
+    assert service(wire, Time()).call("m", 1, "x") == 7
+    assert wire.calls == [("m", [1, "x"], False)]
+
+
+@pytest.mark.parametrize("error", [Unreachable("x"), NoAnswer("x"), BadAnswer("x")])
+def test_a_repeatable_call_is_repeated_after_any_passing_failure(error: ServiceError) -> None:
+    wire = Wire([error, ok(7)])
+
+    assert service(wire, Time()).call("m") == 7
+
+
+def test_a_call_that_must_not_happen_twice_is_repeated_when_it_was_surely_not_received() -> None:
+    wire = Wire([Unreachable("x"), ok(7)])
+
+    assert service(wire, Time()).call("requestJob", repeatable=False) == 7
+
+
+@pytest.mark.parametrize("error", [NoAnswer("x"), BadAnswer("x")])
+def test_a_call_that_must_not_happen_twice_is_not_repeated_when_it_may_have_been_received(error: ServiceError) -> None:
+    wire = Wire([error, ok(7)])
+
+    with pytest.raises(type(error)):
+        service(wire, Time()).call("requestJob", repeatable=False)
+
+    assert len(wire.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [AccessDenied("x"), {"OK": False, "Message": "no", "Errno": 3}])
+def test_a_clear_no_is_not_asked_again(answer: Answer) -> None:
+    wire = Wire([answer, ok()])
+
+    with pytest.raises((AccessDenied, Refused)):
+        service(wire, Time()).call("m")
+
+    assert len(wire.asked) == 1
+
+
+def test_the_last_error_is_raised_when_the_attempts_are_used_up() -> None:
+    wire = Wire([NoAnswer("first"), NoAnswer("last")])
+
+    with pytest.raises(NoAnswer, match="last"):
+        service(wire, Time(), retry=Retry(attempts=2)).call("m")
+
+
+def test_waits_double_and_are_capped() -> None:
+    time = Time()
+
+    with pytest.raises(NoAnswer):
+        service(Wire([NoAnswer("x")] * 5), time, retry=Retry(base_s=1.0, cap_s=3.0)).call("m")
+
+    assert time.slept == [1.0, 2.0, 3.0, 3.0]
+
+
+def test_jitter_spreads_a_wait_over_its_whole_window() -> None:
+    time = Time(jitter=0.25)
+
+    service(Wire([NoAnswer("x"), ok()]), time, retry=Retry(base_s=1.0)).call("m")
+
+    assert time.slept == [0.25]
+
+
+def test_no_attempt_begins_after_the_budget() -> None:
+    wire, time = Wire([NoAnswer("x")] * 9), Time()
+
+    with pytest.raises(NoAnswer):
+        service(wire, time, retry=Retry(attempts=9, base_s=1.0, cap_s=1.0, budget_s=2.5)).call("m")
+
+    assert len(wire.asked) == 3
+
+
+def test_a_server_that_asks_for_patience_gets_it() -> None:
+    time = Time()
+
+    service(Wire([Unreachable("busy", retry_after_s=30.0), ok()]), time).call("m")
+
+    assert time.slept == [30.0]
+
+
+def test_a_server_that_asks_for_more_than_the_budget_ends_the_call_at_once() -> None:
+    time = Time()
+
+    with pytest.raises(Unreachable):
+        service(Wire([Unreachable("busy", retry_after_s=3600.0)]), time).call("m")
+
+    assert time.slept == []
+
+
+def test_the_patience_that_one_server_asks_for_does_not_hold_up_another() -> None:
+    wire, time = Wire([Unreachable("busy", retry_after_s=3600.0), ok(7)]), Time()
+
+    assert service(wire, time, [A, B], Retry(base_s=0.2)).call("m") == 7
+    assert (wire.asked, time.slept) == ([A, B], [0.2])
+
+
+def test_a_busy_server_is_not_asked_again_before_its_time_when_the_other_fails_too() -> None:
+    wire, time = Wire([Unreachable("busy", retry_after_s=30.0), NoAnswer("x"), ok()]), Time()
+
+    service(wire, time, [A, B], Retry(base_s=1.0)).call("m")
+
+    assert wire.asked == [A, B, A]
+    assert time.now == 30.0
+
+
+def test_urls_are_tried_in_turn_and_the_one_that_answered_is_asked_first_next_time() -> None:
+    wire = Wire([Unreachable("x"), Unreachable("x"), ok(), ok(), Unreachable("x"), ok()])
+    asking = service(wire, Time(), [A, B, C])
+
+    for _ in range(3):
+        asking.call("m")
+
+    assert wire.asked == [A, B, C, C, C, A]
+
+
+def test_a_call_keeps_its_order_of_urls_while_another_changes_it() -> None:
+    wire, time = Wire([Unreachable("x"), Unreachable("x"), ok("other's"), ok("ours")]), Time()
+    asking = service(wire, time, [A, B, C])
+
+    def other() -> None:
+        time.meanwhile = lambda: None
+        asking.call("m")
+
+    time.meanwhile = other
+
+    assert asking.call("m") == "ours"
+    assert wire.asked == [A, A, B, B]
+
+
+@pytest.mark.parametrize("answer", [None, [], "text", 7, {}, {"Value": 1}, b"bytes"])
+def test_an_answer_that_is_neither_ok_nor_error_is_a_bad_answer(answer: object) -> None:
+    with pytest.raises(BadAnswer, match="Matcher.m: expected S_OK or S_ERROR, got "):
+        service(Wire([answer] * 5), Time()).call("m")
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence", "errno"),
+    [
+        ({"OK": False, "Message": "No match found", "Errno": 1510}, "Matcher.m: No match found", 1510),
+        ({"OK": False}, "Matcher.m: refused without a message", 0),
+        ({"OK": False, "Message": "x", "Errno": "1510"}, "Matcher.m: x", 0),
+        ({"OK": 0, "Message": ["a"]}, "Matcher.m: ['a']", 0),
+    ],
+)
+def test_an_s_error_is_refused_with_its_message_and_number(answer: object, sentence: str, errno: int) -> None:
+    with pytest.raises(Refused) as caught:
+        service(Wire([answer]), Time()).call("m")
+
+    assert (str(caught.value), caught.value.errno) == (sentence, errno)
+
+
+def test_a_download_is_the_raw_bytes() -> None:
+    wire = Wire([b"\x00packed"])
+
+    assert service(wire, Time()).download("streamToClient", "/x") == b"\x00packed"
+    assert wire.calls == [("streamToClient", ["/x"], True)]
+
+
+def test_an_s_error_in_place_of_a_file_is_refused_and_never_taken_for_the_file() -> None:
+    with pytest.raises(Refused, match="No such file"):
+        service(Wire([{"OK": False, "Message": "No such file"}]), Time()).download("streamToClient", "/x")
+
+
+def test_an_s_ok_in_place_of_a_file_is_a_bad_answer() -> None:
+    with pytest.raises(BadAnswer, match="expected the content of a file, got dict"):
+        service(Wire([ok("x")]), Time()).download("streamToClient", "/x")
+
+
+def test_a_url_without_a_transport_is_unreachable_with_what_is_known() -> None:
+    with pytest.raises(Unreachable, match="gopher://h/X: no transport for 'gopher'; known: https"):
+        ByScheme({"https": Wire([])}).exchange("gopher://h/X", "m", [], raw=False)
+
+
+@given(
+    attempt=st.integers(0, 60),
+    asked_s=st.none() | st.floats(0, 3600),
+    jitter=st.floats(0, 1, exclude_max=True),
+)
+@examples(max_examples=100, deadline=None, database=None)
+def test_a_wait_is_never_shorter_than_asked_nor_longer_than_the_cap(
+    attempt: int, asked_s: float | None, jitter: float
+) -> None:
+    delay_s = Retry(cap_s=10.0).delay_s(attempt, asked_s, lambda: jitter)
+
+    assert (asked_s or 0.0) <= delay_s <= max(10.0, asked_s or 0.0)

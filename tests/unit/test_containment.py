@@ -1,0 +1,269 @@
+"""Every level of containment, on real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ce_backends.base import Accepted, TaskState
+from ce_backends.cgroup import Group, hierarchies
+from ce_backends.containment import Level
+from ce_backends.containment_probe import probe
+from ce_backends.node_script import quote
+from ce_backends.pool import Pool
+from ce_backends.process_tree import is_alive, stat_of
+from ce_backends.subject import task
+
+DEADLINE_S = 20
+NOBODY = 65534
+ROOT = Path(__file__).parents[2]
+
+
+def key() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+AVAILABLE = [level for level in Level if probe(key(), best=level).level is level]
+every_level = pytest.mark.parametrize("level", AVAILABLE, ids=lambda level: level.name)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < give_up_at, "not within the deadline"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def pool(tmp_path: Path, level: Level) -> Iterator[Pool]:
+    made = Pool(tmp_path / "pool", processors=4, grace_s=0.2, best_containment=level)
+    yield made
+    running = [path.name for path in (tmp_path / "pool").iterdir() if made.find([path.name])]
+    made.cancel(running)
+    until(lambda: made.slots().running == 0)
+    made.close()
+
+
+def begin(pool: Pool, script: str) -> str:
+    spec = task(script)
+    assert isinstance(pool.submit([spec])[spec.stamp], Accepted)
+    return spec.stamp
+
+
+def final(pool: Pool, task_id: str) -> TaskState:
+    until(lambda: pool.poll([task_id])[task_id].state.is_final)
+    return pool.poll([task_id])[task_id].state
+
+
+def runs(pid: int) -> bool:
+    stat = stat_of(pid)
+    return stat is not None and not stat.is_zombie
+
+
+def left_behind(pid_file: Path, *, wash: str) -> str:
+    """Return a script that ends at once and leaves a process in its own session; its pid goes to a file."""
+    body = f"echo $$ > {quote(str(pid_file))}; exec sleep 1000"
+    leave = f"({wash} setsid /bin/sh -c {quote(body)} > /dev/null 2>&1 &)\n"
+    return f"{leave}until [ -s {quote(str(pid_file))} ]; do sleep 0.01; done\n"
+
+
+@every_level
+@pytest.mark.parametrize("wash", ["", "env -i"], ids=["with cookie", "environment cleared"])
+def test_daemon_is_gone_when_its_task_is_final(pool: Pool, tmp_path: Path, wash: str) -> None:
+    state = final(pool, begin(pool, left_behind(tmp_path / "pid", wash=wash)))
+
+    assert state is TaskState.DONE
+    assert not runs(int((tmp_path / "pid").read_text()))
+
+
+@every_level
+def test_process_that_ignores_and_stops_is_gone_after_cancel(pool: Pool, tmp_path: Path) -> None:
+    pid_file = quote(str(tmp_path / "pid"))
+    task_id = begin(pool, f"trap '' TERM INT HUP QUIT; echo $$ > {pid_file}; kill -STOP $$; sleep 1000\n")
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+
+    pool.cancel([task_id])
+
+    assert final(pool, task_id) is TaskState.ABORTED
+    assert not runs(int((tmp_path / "pid").read_text()))
+
+
+@every_level
+def test_end_of_one_task_leaves_the_others_alone(pool: Pool, tmp_path: Path) -> None:
+    other = begin(pool, left_behind(tmp_path / "pid", wash="") + "until [ -e go ]; do sleep 0.02; done; exit 3\n")
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+
+    final(pool, begin(pool, ":\n"))
+    survived = runs(int((tmp_path / "pid").read_text()))
+    (tmp_path / "pool" / other / "work/go").touch()
+    final(pool, other)
+
+    assert survived
+    assert pool.poll([other])[other].exit_code == 3
+    assert not runs(int((tmp_path / "pid").read_text()))
+
+
+@every_level
+def test_canary_that_started_before_and_in_its_own_session_survives(pool: Pool, tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as canary:
+        final(pool, begin(pool, left_behind(tmp_path / "pid", wash="env -i")))
+        running = begin(pool, "sleep 1000\n")
+        pool.cancel([running])
+        final(pool, running)
+        died = canary.poll()
+        canary.kill()
+
+    assert died is None
+
+
+@pytest.mark.parametrize("level", [Level.SESSION])
+def test_nameless_daemon_ends_with_the_last_task_that_can_have_begun_it(pool: Pool, tmp_path: Path) -> None:
+    other = begin(pool, ": > up; until [ -e go ]; do sleep 0.02; done\n")
+    until((tmp_path / "pool" / other / "work/up").exists)
+    final(pool, begin(pool, left_behind(tmp_path / "pid", wash="env -i")))
+
+    (tmp_path / "pool" / other / "work/go").touch()
+    final(pool, other)
+
+    assert not runs(int((tmp_path / "pid").read_text()))
+
+
+@every_level
+def test_probe_leaves_no_control_group(level: Level) -> None:
+    name = key()
+
+    probe(name, best=level)
+
+    assert not groups_named(name)
+
+
+def groups_named(part: str) -> list[Path]:
+    return [Path(directory) for directory, _, _ in os.walk("/sys/fs/cgroup") if part in Path(directory).name]
+
+
+def test_probe_says_why_nothing_better_was_had() -> None:
+    found = probe(key())
+
+    better = list(Level)[: list(Level).index(found.level)]
+    assert all(f"{level}: " in found.why_not_better for level in better)
+
+
+@every_level
+def test_groups_of_tasks_that_are_gone_are_swept(level: Level) -> None:
+    name = key()
+    containment = probe(name, best=level).containment
+    containment.prepare("0" * 32, 0)
+    containment.prepare("1" * 32, 0)
+
+    containment.sweep({"1" * 32})
+
+    assert {path.name[-1] for path in groups_named(name)} <= {"1"}
+    containment.sweep(set())
+    assert not groups_named(name)
+
+
+@pytest.mark.parametrize("level", [level for level in AVAILABLE if level is not Level.SESSION])
+def test_kill_reaches_groups_that_the_payload_made_itself(level: Level) -> None:
+    cell = probe(key(), best=level).containment.prepare("0" * 32, 0)
+    inner = cell.joins[0].parent / "inner"
+    inner.mkdir()
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        (inner / "cgroup.procs").write_text(str(process.pid))
+        refused = cell.remove()
+        cell.kill()
+        ended_by = process.wait(DEADLINE_S)
+    until(cell.remove)
+
+    assert not refused
+    assert ended_by == -signal.SIGKILL
+
+
+def test_version_2_without_kill_file_is_frozen_and_killed_one_by_one(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        (tmp_path / "cgroup.procs").write_text(f"{process.pid}\n")
+        (tmp_path / "cgroup.freeze").write_text("0")
+        Group(tmp_path).kill()
+        ended_by = process.wait(DEADLINE_S)
+
+    assert ended_by == -signal.SIGKILL
+
+
+MOUNTINFO = """\
+30 23 0:26 / {0}/v2 rw,nosuid - cgroup2 cgroup2 rw,nsdelegate
+31 23 0:27 /docker/abc {0}/memory rw - cgroup cgroup rw,memory
+32 23 0:28 / {0}/cpu rw - cgroup cgroup rw,cpu,cpuacct
+33 23 0:29 / {0}/freezer rw - cgroup cgroup rw,freezer
+34 23 0:30 / /proc rw - proc proc rw
+"""
+MEMBERSHIP = (
+    "5:memory:/docker/abc/job\n4:cpu,cpuacct:/batch\n3:freezer:/../../elsewhere\n1:name=systemd:/x\n0::/user/job\n"
+)
+
+
+def test_own_groups_are_found_behind_bind_mounts_and_namespaces(tmp_path: Path) -> None:
+    for directory in ("v2/user/job", "memory/job", "cpu/batch", "freezer"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "v2/user/job/cgroup.subtree_control").write_text("memory pids\n")
+
+    found = hierarchies(MOUNTINFO.format(tmp_path), MEMBERSHIP)
+
+    assert [(h.version, h.controllers, h.own.relative_to(tmp_path)) for h in found] == [
+        (2, {"memory", "pids"}, Path("v2/user/job")),
+        (1, {"memory"}, Path("memory/job")),
+        (1, {"cpu", "cpuacct"}, Path("cpu/batch")),
+    ]
+
+
+UNPRIVILEGED = """
+import encodings.ascii  # now: the folder of the interpreter may be closed to nobody
+import os, sys, time
+from pathlib import Path
+from ce_backends.pool import Pool
+from ce_backends.subject import task
+
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+pool = Pool(Path(sys.argv[1]) / "pool", processors=1, grace_s=0.2)
+print(pool.containment.level.name, pool.containment.why_not_better)
+spec = task(Path(sys.argv[1], "script").read_text())
+pool.submit([spec])
+while not pool.poll([spec.stamp])[spec.stamp].state.is_final:
+    time.sleep(0.01)
+print(pool.poll([spec.stamp])[spec.stamp].exit_code)
+pool.clean([spec.stamp])
+print(os.listdir(Path(sys.argv[1]) / "pool"))
+pool.close()
+"""
+
+
+def test_unprivileged_user_is_contained_and_told_how() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as scratch:
+        Path(scratch).chmod(0o777)
+        daemon = left_behind(Path(scratch, "pid"), wash="env -i")
+        Path(scratch, "script").write_text(f"{daemon}mkdir -p a/b; : > a/b/c; chmod 0 a/b a; exit 6\n")
+        argv = [sys.executable, "-c", UNPRIVILEGED, scratch]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        pid = int(Path(scratch, "pid").read_text())
+
+    first, *rest = done.stdout.splitlines()
+    assert (rest, done.stderr) == (["6", "[]"], "")
+    assert first.split()[0] in Level.__members__
+    assert "SESSION" not in first or "cgroup v1: " in first
+    assert not runs(pid)
+
+
+def test_process_is_not_confused_with_a_later_one_of_its_pid() -> None:
+    stat = stat_of(os.getpid())
+    assert stat is not None
+
+    earlier = type(stat.process)(stat.process.pid, stat.process.start_ticks - 1)
+
+    assert is_alive(stat.process)
+    assert not is_alive(earlier)

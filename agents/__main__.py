@@ -174,6 +174,7 @@ def _work(cfg: Section, settings: AgentSettings, work_dir: Path, voices: Voices)
         schedule.start()
         return agent.run()
     finally:
+        _listen_no_more()
         schedule.stop()
         workers.close()
         ce.close()
@@ -301,15 +302,24 @@ def _time_left(settings: AgentSettings, ledger: Ledger) -> TimeLeft:
     return found
 
 
+_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+
+
 def _listen(events: Events) -> None:
-    """Turn signals into events. The second urgent one kills what is left at once: see `docs/walk.md`."""
+    """Turn signals into events."""
 
     def heard(number: int, _frame: object) -> None:
         urgent = number in (signal.SIGTERM, signal.SIGINT)
         events.put(SignalReceived(signal.Signals(number).name, is_urgent=urgent))
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+    for number in _HEARD:
         signal.signal(number, heard)
+
+
+def _listen_no_more() -> None:
+    """Ignore signals from now on: all is done, and the exit code shall say so."""
+    for number in _HEARD:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave_word(work_dir: Path, ending: Ending) -> None:

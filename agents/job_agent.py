@@ -25,6 +25,9 @@ log = EventLog("agent")
 
 _LONGEST_SLEEP_S = 60.0  # without any event, look around all the same
 _FLUSH_S = 120.0  # for the last reports to be accepted
+_FLUSH_NOW_S = 20.0  # the same when the slot goes away
+_LAST_ANSWER_S = 10.0  # for the Matcher's answer when the slot goes away
+_ENDING_SLEEP_S = 1.0
 _WINDOW_GROWTH = 4  # the wait after empty matches grows up to 2^4 times PollingTime
 
 
@@ -45,6 +48,7 @@ class _Asking:
     requests: int = 0
     empty_in_a_row: int = 0
     not_before: float = 0.0  # monotonic
+    patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,19 +91,22 @@ class JobAgent:
             event = self._parts.events.next(self._sleep_s())
             self._handle(event)
             self._ask()
-        is_told = self._parts.reporter.flush(_FLUSH_S)
+        is_told = self._parts.reporter.flush(_FLUSH_NOW_S if self._is_ending_now else _FLUSH_S)
         self._close_reported()
         log.info("agent.ended", reason=self._stop_reason, all_reports_accepted=is_told)
         return Ending(self._stop_reason, self._exit_code, runner.tally)
 
     def _is_over(self) -> bool:
-        return bool(self._stop_reason) and not self._parts.runner.working and not self._asking.is_waiting
+        awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
+        return bool(self._stop_reason) and not self._parts.runner.working and not awaits_a_job
 
     def _close_reported(self) -> None:
         for job in self._parts.runner.in_hand:
             self._parts.runner.reports_accepted(job.job_id)
 
     def _sleep_s(self) -> float:
+        if self._is_ending_now:
+            return _ENDING_SLEEP_S
         if self._stop_reason or self._asking.is_waiting:
             return _LONGEST_SLEEP_S
         return min(_LONGEST_SLEEP_S, max(0.0, self._asking.not_before - time.monotonic()) or _LONGEST_SLEEP_S)
@@ -155,12 +162,15 @@ class JobAgent:
             self._stop_reason = reason
 
     def _signalled(self, event: happened.SignalReceived) -> None:
-        """Drain; when the slot goes away hand back what runs."""
+        """Drain; when the slot goes away hand back what runs, the second time without any more grace."""
         reason = Stop.SIGNAL.format(signal=event.name)
         self._stop(reason)
         if event.is_urgent:
-            self._is_ending_now = True
+            self._asking.patience_ends = min(self._asking.patience_ends, time.monotonic() + _LAST_ANSWER_S)
             self._parts.runner.hand_back_all(reason)
+            if self._is_ending_now:  # the second time means: now
+                self._parts.runner.kill_now()
+            self._is_ending_now = True
 
     # ---- asking for work ----
 

@@ -167,3 +167,11 @@ class Peeks(Protocol):
 
     def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
         """Return the last bytes of a file in the task's work directory; empty if there is none yet."""
+
+
+@runtime_checkable
+class Kills(Protocol):
+    """A backend that can end tasks without the grace that `cancel` gives."""
+
+    def kill(self, task_ids: Collection[str]) -> None:
+        """End these tasks and everything they started at once; no error if they are gone already."""

@@ -66,15 +66,15 @@ class Watcher:
         if task.next_look_s != FAR:
             self._bell.ring()
 
-    def end(self, stamp: str, cause: Cause) -> None:
-        """Begin to end a task: SIGTERM to all of it, after the grace SIGKILL. Returns at once."""
+    def end(self, stamp: str, cause: Cause, *, at_once: bool = False) -> None:
+        """Begin to end a task: SIGTERM to all of it, after the grace (or at once) SIGKILL. Returns at once."""
         with self._lock:
             task = self._tasks.get(stamp)
-            if task is None or task.cause is not None:
+            if task is None or (task.cause is not None and not at_once):
                 return
-            task.cause = cause
+            task.cause = task.cause or cause
             task.next_look_s = self._clock()
-            task.kill_from_s = task.next_look_s + self._grace_s
+            task.kill_from_s = task.next_look_s + (0.0 if at_once else self._grace_s)
         self._bell.ring()
 
     def close(self) -> None:

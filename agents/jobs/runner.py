@@ -18,7 +18,7 @@ from agents.jobs.report import Reports
 from agents.jobs.staging import Staging
 from agents.log import EventLog
 from agents.wms.reporter import Reporter
-from ce_backends.base import Accepted, ComputingElement, Rejected, TaskSpec, TaskState, TaskStatus
+from ce_backends.base import Accepted, ComputingElement, Kills, Rejected, TaskSpec, TaskState, TaskStatus
 from ce_backends.errors import CEUnavailable
 
 log = EventLog("jobs")
@@ -332,6 +332,11 @@ class JobRunner:
         for job in self.in_hand:
             if job.end is None:
                 self._stop(job, outcome.handed_back(cause))
+
+    def kill_now(self) -> None:
+        """Give the payloads that are being ended no more time."""
+        if isinstance(self._ce, Kills):
+            self._ce.kill([job.task_id for job in self.running if job.end])
 
     def hand_back_unstarted(self, matched: MatchedJob, cause: str) -> None:
         """Give a job back that was matched while the agent was already ending."""

@@ -118,7 +118,7 @@ class HttpsTransport:
             if size > limit:
                 raise BadAnswer(f"{response.url}: the answer is larger than {self._limits.body_mb} MB")
             if time.monotonic() > deadline:
-                raise NoAnswer(f"{response.url}: no complete answer in {self._limits.whole_s:.0f} s")
+                raise NoAnswer(f"{response.url}: no complete answer in {self._limits.whole_s:g} s")
             chunks.append(chunk)
         return b"".join(chunks)
 

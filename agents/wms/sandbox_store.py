@@ -21,7 +21,8 @@ class SandboxStore:
             ServiceError: no usable answer.
         """
         path = reference.removeprefix("SB:").rpartition("|")[2]
-        return self._service.download("streamToClient", path)
+        # the store takes what follows its own name, and answers 500 when that is missing (9.1.22)
+        return self._service.download("streamToClient", self._service.path + path)
 
     def upload_output(self, job_id: int, packed: bytes) -> str:
         """Store a job's output sandbox; return its reference. The store checks the hash in its name."""

@@ -70,6 +70,11 @@ class Service:
         self._retry = retry
         self._clock = clock
 
+    @property
+    def path(self) -> str:
+        """The path in its URLs, `/WorkloadManagement/TornadoSandboxStore`: the service's own name at the server."""
+        return urlsplit(self._urls[0]).path
+
     def call(self, method: str, *arguments: object, repeatable: bool = True) -> object:
         """Return the `Value` of the service's answer.
 

@@ -286,3 +286,21 @@ def test_sigkill_of_the_pilot_hands_the_running_job_back(endpoint: Endpoint, cli
         until((pilot.work_dir / "agent_end.json").exists, "the agent has ended", pilot)
 
     assert "Rescheduled" in [row[0] for row in client.call("JobMonitoring", "getJobLoggingInfo", job_id)]
+
+
+def test_second_sigterm_ends_a_payload_that_does_not_want_to(
+    endpoint: Endpoint, client: Client, tmp_path: Path
+) -> None:
+    stubborn = """Executable = "/bin/sh"; Arguments = "-c 'trap : TERM; while :; do sleep 1; done'";"""
+    job_id = submit(client, tmp_path, stubborn)
+    grace = "/Resources/Computing/Pool/KillGraceTime=1000"
+
+    with Pilot(endpoint, tmp_path, "-y", "Pool", "-o", grace) as pilot:
+        until(lambda: status(client, job_id)["MinorStatus"] == "Application", "the payload runs", pilot)
+        pilot.process.send_signal(signal.SIGTERM)
+        until(lambda: "job.stopping" in pilot.written(), "the agent has heard it", pilot)
+        pilot.process.send_signal(signal.SIGTERM)
+        code = pilot.ended()
+
+    assert code == 0, pilot.written()
+    assert "Rescheduled" in [row[0] for row in client.call("JobMonitoring", "getJobLoggingInfo", job_id)]

@@ -19,7 +19,7 @@ from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unrea
 from agents.local_wms.authority import Authority, Holder, open_authority, write_private
 from agents.wms.https import HttpsTransport, Limits, session
 
-DEADLINE_S = 10.0
+DEADLINE_S = 5.0
 HOST_NAMES = ("localhost", "127.0.0.1")
 Act = Callable[[socket.socket], None]
 
@@ -43,9 +43,8 @@ class Server:
     connections: int = 0
     forms: list[dict[str, list[str]]] = field(default_factory=list)
 
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self.listener.getsockname()[1]}/WorkloadManagement/TornadoMatcher"
+    def __post_init__(self) -> None:
+        self.url = f"https://127.0.0.1:{self.listener.getsockname()[1]}/WorkloadManagement/TornadoMatcher"
 
     def run(self) -> None:
         while True:

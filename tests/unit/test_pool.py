@@ -227,6 +227,17 @@ def test_memory_limit_ends_the_task_with_limit_and_peak(make_pool: MakePool) -> 
     assert 20 < (status.usage.memory_peak_mb or 0) < 60
 
 
+def test_kill_gives_a_task_that_is_being_cancelled_no_more_grace(make_pool: MakePool) -> None:
+    pool = make_pool(grace_s=1000)
+    task_id = begin(pool, task("trap '' TERM; echo ready; while :; do sleep 1; done\n"))
+    until(lambda: pool.peek(task_id, "stdout", 100) == b"ready\n")
+    pool.cancel([task_id])
+
+    pool.kill([task_id])
+
+    assert ended(pool, task_id).state is TaskState.ABORTED
+
+
 def test_processes_started_while_being_cancelled_are_ended_too(make_pool: MakePool) -> None:
     pool = make_pool()
     forker = "trap '' TERM; : > ready; while :; do setsid sleep 1000 & sleep 0.01; done\n"

@@ -239,6 +239,7 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring)
             workers=given.workers,
             events=given.events,
             heartbeat=Heartbeats(runner, reporter, given.ce, settings.peek_lines).send,
+            has_disk_space=given.ledger.has_space,
         )
     )
 

@@ -66,6 +66,7 @@ class Parts:
     workers: Workers
     events: Events
     heartbeat: Callable[[], None]
+    has_disk_space: Callable[[], bool]
     clock: Clock = field(default_factory=Clock)
 
 
@@ -187,7 +188,7 @@ class JobAgent:
     def _has_room(self) -> bool:
         if self._settings.ce_type == "InProcess" and self._parts.runner.working:
             return False
-        return can_offer(self._settings, self._parts.slot)
+        return can_offer(self._settings, self._parts.slot) and self._parts.has_disk_space()
 
     def _check_before_asking(self) -> None:
         settings, asking = self._settings, self._asking

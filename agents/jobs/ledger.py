@@ -10,15 +10,16 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 from agents.errors import Blame, ConfigurationError, NodeUnfit
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
+from agents.jobs.reserve import DiskReserve
 from agents.log import EventLog
 
 log = EventLog("ledger")
@@ -89,16 +90,25 @@ class Ledger:
         self._path = path
         self._lock = threading.Lock()
         self._db = _open(path, busy_s)
+        self._reserve = DiskReserve(path.with_suffix(".reserve"))
+        self._reserve.hold()
+
+    def has_space(self) -> bool:
+        """Tell whether there is room on the disk for whatever a new job may bring; else take none on."""
+        return self._reserve.hold()
 
     def save(self, job: Job, reports: Sequence[Report] = ()) -> None:
         """Write a job's present state and what the WMS has to be told of it, in one transaction."""
         rows = [(r.job_id, r.kind, r.moment, json.dumps(dict(r.body))) for r in reports]
-        with self._writing() as db:
+
+        def change(db: sqlite3.Connection) -> None:
             db.execute(_SAVE, (job.job_id, job.attempt, job.phase, _to_json(job)))
             db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
             if job.phase is Phase.CLOSED:
                 db.execute(f"DELETE FROM report WHERE job_id IN ({_OLD})", (_KEPT_JOBS,))  # noqa: S608 - our own text
                 db.execute(f"DELETE FROM job WHERE job_id IN ({_OLD})", (_KEPT_JOBS,))  # noqa: S608 - our own text
+
+        self._write(change)
 
     def open_jobs(self) -> list[Job]:
         """Return the jobs that are not closed, oldest first; one that another version wrote differently is left out."""
@@ -123,8 +133,8 @@ class Ledger:
 
     def sent(self, reports: Iterable[Report]) -> None:
         """Take note that the WMS has accepted these reports, or refused them for good."""
-        with self._writing() as db:
-            db.executemany("UPDATE report SET is_accepted = 1 WHERE number = ?", [(r.number,) for r in reports])
+        numbers = [(report.number,) for report in reports]
+        self._write(lambda db: db.executemany("UPDATE report SET is_accepted = 1 WHERE number = ?", numbers))
 
     def has_unsent(self, job_id: int) -> bool:
         """Tell whether the WMS still has to hear something about this job."""
@@ -134,8 +144,8 @@ class Ledger:
 
     def fact(self, name: str, value: str) -> str:
         """Return a fact as it was first written; write it when it is new."""
-        with self._writing() as db:
-            db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (name, value))
+        self._write(lambda db: db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (name, value)))
+        with self._reading() as db:
             return str(db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()[0])
 
     def close(self) -> None:
@@ -151,11 +161,17 @@ class Ledger:
         except sqlite3.Error as error:
             raise NodeUnfit(f"{self._path}: the ledger cannot be read or written: {error}") from error
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Read and write in one transaction: all of it, or nothing."""
-        with self._reading() as db, db:
-            yield db
+    def _write(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Make a change in one transaction, all of it or nothing; on a full disk with the space kept for that."""
+        try:
+            with self._lock, self._db:
+                change(self._db)
+        except sqlite3.Error as error:
+            if not self._reserve.release():
+                raise NodeUnfit(f"{self._path}: the ledger cannot be written: {error}") from error
+            log.error("ledger.reserve_released", cause=error)
+            with self._reading() as db, db:
+                change(db)
 
 
 def _open(path: Path, busy_s: float) -> sqlite3.Connection:
@@ -186,6 +202,7 @@ def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint=200")  # pages: on a full disk the reserve must do for many changes
         db.executescript(_SCHEMA)
         _check(db)
     except sqlite3.DatabaseError:
@@ -253,14 +270,15 @@ def _readable(job_id: int, body: str) -> Job | None:
         return None
 
 
-def _to_json(job: Job) -> str:
-    return json.dumps(asdict(job), default=_plain)
-
-
-def _plain(value: object) -> str:
+def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, Job | MatchedJob | Grant | Outcome):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
     raise TypeError(f"{type(value).__name__} does not belong in the ledger")
+
+
+_to_json = json.JSONEncoder(default=_plain).encode  # not asdict, whose deep copy costs more than the write
 
 
 def _from_json(text: str) -> Job:

@@ -11,7 +11,8 @@ from agents import events as happened
 from agents.errors import AccessDenied, BadAnswer, ExitCode, NoAnswer, PilotRefused, Refused, ServiceError, StopAgent
 from agents.events import Events, Workers
 from agents.jobs.allocation import Slot
-from agents.jobs.runner import JobRunner, Tally
+from agents.jobs.runner import JobRunner
+from agents.jobs.tally import Tally
 from agents.log import EventLog
 from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile, Stop

@@ -16,24 +16,13 @@ from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger, Report
 from agents.jobs.report import Reports
 from agents.jobs.staging import Staging
+from agents.jobs.tally import Tally
 from agents.log import EventLog
 from agents.wms.reporter import Reporter
 from ce_backends.base import Accepted, ComputingElement, Kills, Rejected, TaskSpec, TaskState, TaskStatus
 from ce_backends.errors import CEUnavailable
 
 log = EventLog("jobs")
-
-
-@dataclass(slots=True)
-class Tally:
-    """How jobs ended here, for the agent's last word and its stop conditions."""
-
-    matched: int = 0
-    done: int = 0
-    failed: int = 0
-    handed_back: int = 0
-    host_failures_in_a_row: int = 0
-    application_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +34,7 @@ class Surroundings:
         work_dir: of the agent; each job has a directory below it.
         environ: the agent's environment, of which payloads get a short list.
         parameters: what is told about every job: pilot, CE, host.
+        power_hs06: of one processor.
         keep_directories: leave job directories for somebody to look into.
     """
 
@@ -52,6 +42,7 @@ class Surroundings:
     work_dir: Path
     environ: Mapping[str, str]
     parameters: Mapping[str, object]
+    power_hs06: float = 10.0
     keep_directories: bool = False
 
 
@@ -235,7 +226,14 @@ class JobRunner:
         """Take note of a task's end, free what it held, and deliver its outputs."""
         end = outcome.decided(job.end, task)
         job = self._released(job)
-        job = replace(job, exit_code=task.exit_code, wall_s=task.usage.wall_s, end=end, phase=Phase.DELIVERING)
+        job = replace(
+            job,
+            exit_code=task.exit_code,
+            wall_s=task.usage.wall_s,
+            cpu_s=task.usage.cpu_s,
+            end=end,
+            phase=Phase.DELIVERING,
+        )
         said = []
         if task.state is TaskState.DONE and end.status in (JobStatus.DONE, JobStatus.FAILED):
             job = job.to(JobStatus.COMPLETING, end.minor_status)
@@ -282,23 +280,15 @@ class JobRunner:
         last = [self._reports.by_wrapper(job, application_status=end.application_status)]
         if end.status is JobStatus.RESCHEDULED:
             last.append(self._reports.reschedule(job))
-        self._count(end)
+        self.tally.ended(end)
+        if job.started_at:  # what never ran has used nothing
+            last.append(self._reports.account(job, self._descriptions[job.job_id], self._around.power_hs06))
         self._save(job, self._facts(job, facts or {}), *said, *last)
 
     def _facts(self, job: Job, more: Mapping[str, object]) -> Report:
         processors = job.grant.processors if job.grant else None
         own = {"NumberOfProcessors": processors, "ExitCode": job.exit_code, "WallClockTime(s)": _rounded(job.wall_s)}
         return self._reports.parameters(job, {**self._around.parameters, **own, **more})
-
-    def _count(self, end: Outcome) -> None:
-        if end.status is JobStatus.DONE:
-            self.tally.done += 1
-            self.tally.host_failures_in_a_row = 0
-        elif end.status is JobStatus.RESCHEDULED:
-            self.tally.handed_back += 1
-        else:
-            self.tally.failed += 1
-            self.tally.host_failures_in_a_row = 0
 
     def _released(self, job: Job) -> Job:
         """Free what a job holds; its grant stays written in it, for the accounts."""

@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -18,8 +18,20 @@ from agents import __version__
 from agents.cfg import Section
 from agents.credentials.identity import establish
 from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies
-from agents.errors import AgentError, ConfigurationError, ExitCode, NodeUnfit, ServiceMissing
-from agents.events import Events, HeartbeatDue, KillOrdered, LookAround, ReportsAccepted, SignalReceived, Workers
+from agents.errors import AgentError, ConfigurationError, ExitCode, NodeUnfit, ServiceError, ServiceMissing
+from agents.events import (
+    ChoresDone,
+    ChoresDue,
+    Events,
+    HeartbeatDue,
+    JobLost,
+    KillOrdered,
+    LookAround,
+    ReportsAccepted,
+    SignalReceived,
+    SlotEndsDue,
+    Workers,
+)
 from agents.explain import explain as explain_job
 from agents.explain import status
 from agents.job_agent import Ending, JobAgent, Parts
@@ -27,16 +39,23 @@ from agents.jobs.allocation import Slot
 from agents.jobs.heartbeat import Heartbeats
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
-from agents.jobs.runner import JobRunner, Surroundings
+from agents.jobs.runner import JobRunner
 from agents.jobs.staging import Staging
+from agents.jobs.surroundings import Surroundings
 from agents.log import EventLog, configure
 from agents.schedule import Schedule
 from agents.settings import AgentSettings, ce_options, explain, load, nearly_ours, read_files, without_effect
+from agents.slot.ask import Commands
+from agents.slot.build import build_watch
 from agents.slot.drain import DrainFile
+from agents.slot.gpus import Gpu, find_gpus
 from agents.slot.offer import site_requirements
 from agents.slot.resources import find_slot
-from agents.slot.time_left import TimeLeft, known_ends
+from agents.slot.watch import Watch
 from agents.wms import configuration
+from agents.wms.accounting import Accounting
+from agents.wms.doubts import Doubts
+from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.job_state import JobState
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
@@ -52,6 +71,8 @@ from ce_backends.registry import backend, create
 log = EventLog("agent")
 
 _LOOK_AROUND_S = 5.0
+_SLOT_ENDS_S = 180.0  # a batch system may lengthen or shorten a job
+_CHORES_S = 300.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match loop have their own patience
 
@@ -164,18 +185,23 @@ def _work(cfg: Section, settings: AgentSettings, work_dir: Path, voices: Voices)
     ledger = Ledger(work_dir / "ledger.sqlite")
     workers = Workers(events)
     schedule = Schedule(events)
-    slot = find_slot(settings)
+    gpus = find_gpus(Path("/"), os.environ, Commands(os.environ))
+    slot = find_slot(settings, gpus=gpus)
+    watch = build_watch(cfg, settings, ledger, os.environ, work_dir=work_dir, processors=slot.processors)
     ce = create(settings.ce_type, _inner_options(cfg, settings, slot), work_dir / "tasks")
     try:
-        agent = build(cfg, settings, work_dir, _Wiring(voices, events, ledger, workers, slot, ce))
+        agent = build(cfg, settings, work_dir, _Wiring(voices, events, ledger, workers, slot, gpus, watch, ce))
         schedule.every(settings.heartbeat_s, HeartbeatDue())
         schedule.every(_LOOK_AROUND_S, LookAround())
+        schedule.every(_CHORES_S, ChoresDue())
+        schedule.every(_SLOT_ENDS_S, SlotEndsDue())
         _listen(events)
         schedule.start()
         return agent.run()
     finally:
         _listen_no_more()
         schedule.stop()
+        watch.close()
         workers.close()
         ce.close()
         ledger.close()
@@ -190,6 +216,8 @@ class _Wiring:
     ledger: Ledger
     workers: Workers
     slot: Slot
+    gpus: Sequence[Gpu]
+    watch: Watch
     ce: ComputingElement
 
 
@@ -203,21 +231,31 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring)
     def sandbox_store(credential: Path | None) -> SandboxStore:
         return SandboxStore(service("SandboxStore", credential=credential))
 
+    monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
+    clock = given.voices.clock
     reporter = Reporter(
         given.ledger,
         JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE)),
         accepted=lambda job_id: given.events.put(ReportsAccepted(job_id)),
-        commanded=lambda job_id, commands: _obey(given.events, job_id, commands),
+        commanded=lambda job_id, commands: _obey(given.events, monitoring, job_id, commands),
+        doubts=Doubts(
+            monitoring,
+            given.ledger,
+            lost=lambda job_id: given.events.put(JobLost(job_id)),
+            now=lambda: datetime.now(UTC) + clock.ahead(),
+        ),
     )
+    credentials = _payload_credentials(cfg, given.voices, work_dir / "proxies")
+    accounting = _accounting(cfg, given)
     runner = JobRunner(
-        surroundings=_surroundings(cfg, settings, work_dir),
+        surroundings=_surroundings(cfg, settings, work_dir, given),
         slot=given.slot,
         ce=given.ce,
         ledger=given.ledger,
-        reports=Reports(settings.site, Moments()),
+        reports=Reports(settings.site, Moments(servers_ahead=clock.ahead)),
         reporter=reporter,
         staging=Staging(
-            _payload_credentials(cfg, given.voices, work_dir / "proxies"),
+            credentials,
             sandbox_store,
             given.ce,
             settings.output_sandbox_limit_bytes,
@@ -231,7 +269,7 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring)
             settings=settings,
             requirements=site_requirements(cfg),
             slot=given.slot,
-            time_left=_time_left(settings, given.ledger),
+            watch=given.watch,
             drain_file=DrainFile(Path(settings.drain_file)),
             matcher=Matcher(service("Matcher", _ONCE)),
             runner=runner,
@@ -240,6 +278,7 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring)
             events=given.events,
             heartbeat=Heartbeats(runner, reporter, given.ce, settings.peek_lines).send,
             has_disk_space=given.ledger.has_space,
+            chores=lambda: _chores(accounting, credentials),
         )
     )
 
@@ -260,16 +299,39 @@ def _payload_credentials(cfg: Section, voices: Voices, directory: Path) -> Paylo
     return PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights)
 
 
-def _obey(events: Events, job_id: int, commands: Mapping[str, str]) -> None:
+def _accounting(cfg: Section, given: _Wiring) -> Accounting:
+    try:
+        urls = configuration.service_urls(cfg, "Accounting/DataStore")
+    except ServiceMissing as error:
+        log.info("accounting.none", cause=error)
+        return Accounting(given.ledger, None)
+    return Accounting(given.ledger, Service("DataStore", urls, given.voices.of(None), _ONCE))
+
+
+def _chores(accounting: Accounting, credentials: PayloadCredentials) -> ChoresDone:
+    accounting.send()
+    return ChoresDone(tuple(credentials.renew()))
+
+
+def _obey(events: Events, monitoring: JobMonitoring, job_id: int, commands: Mapping[str, str]) -> None:
     """Pass on what the WMS orders in its answer to a heartbeat."""
     for command in commands:
         if command == "Kill":
-            events.put(KillOrdered(job_id))
+            events.put(KillOrdered(job_id, is_fresh=_is_fresh(monitoring, job_id)))
         else:
             log.warning("command.unknown", job_id=job_id, command=command)
 
 
-def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path) -> Surroundings:
+def _is_fresh(monitoring: JobMonitoring, job_id: int) -> bool:
+    """Tell whether an order to kill is meant for our attempt; it is obeyed when that cannot be found out."""
+    try:
+        return monitoring.is_marked_for_termination(job_id)
+    except ServiceError as error:
+        log.warning("kill.unverified", job_id=job_id, cause=error)
+        return True
+
+
+def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: _Wiring) -> Surroundings:
     return Surroundings(
         site=settings.site,
         work_dir=work_dir,
@@ -283,7 +345,11 @@ def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path) -> Surr
             "PilotAgent": f"gridpilot {__version__}",
             "HostName": socket.gethostname(),
         },
+        power_hs06=settings.pilot_benchmark_hs06,
         keep_directories=settings.keep_directories,
+        cfg=cfg,
+        gpus=given.gpus,
+        brake=given.watch.brake,
     )
 
 
@@ -292,15 +358,6 @@ def _inner_options(cfg: Section, settings: AgentSettings, slot: Slot) -> dict[st
     known = {option.name for option in backend(settings.ce_type).OPTIONS}
     chosen = {name: text for name, text in ce_options(cfg, settings).items() if name in known}
     return chosen | {"NumberOfProcessors": str(slot.processors)} if "NumberOfProcessors" in known else chosen
-
-
-def _time_left(settings: AgentSettings, ledger: Ledger) -> TimeLeft:
-    """Count from the agent's first start in this slot, so that a restart gives no time back."""
-    started = float(ledger.fact("first_start_epoch_s", repr(time.time())))
-    budget_s = settings.cpu_time_left_hs06s / max(settings.pilot_benchmark_hs06, 0.1)
-    found = TimeLeft(known_ends(os.environ, started, budget_s))
-    log.info("time_left.found", source=found.source, seconds=int(found.seconds()))
-    return found
 
 
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)

@@ -125,13 +125,13 @@ def parse(text: str, origin: str) -> Section:
 
 def _parts(line: str) -> Iterator[str]:
     """Split a line into section names, braces, and one assignment at its end; braces in a value belong to it."""
-    if line.startswith("#"):
-        return
     head, equals, value = line.partition("=")
     *before, last = re.split(r"([{}])", head)
-    yield from (part.strip() for part in before if part.strip())
-    if equals or last.strip():
-        yield (last + equals + value).strip()
+    for part in (*before, last + equals + value):
+        if part.strip().startswith("#"):
+            return
+        if part.strip():
+            yield part.strip()
 
 
 def _open(parent: Section, name: str, where: str) -> Section:
@@ -153,7 +153,7 @@ def _assign(section: Section, line: str, where: str) -> None:
     name, _, text = line.partition("=")
     name, text = name.strip(), text.strip()
     appends = name.endswith("+")
-    name = name.rstrip("+").strip()
+    name = name.rstrip("+ \t")
     if not name:
         raise ConfigurationError(f"{where}: expected 'option = value', got {line!r}")
     before = section.content.get(name)

@@ -2,13 +2,15 @@
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from agents.errors import JobError, ServiceError, StopAgent
 from agents.jobs.job import MatchedJob
+from agents.slot.ends.source import SlotEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,38 @@ class ReportsAccepted:
 
 @dataclass(frozen=True, slots=True)
 class KillOrdered:
-    """The WMS wants a job killed."""
+    """The WMS wants a job killed.
+
+    Attributes:
+        job_id: which.
+        is_fresh: False when the order may have been meant for an earlier attempt at the job.
+    """
 
     job_id: int
+    is_fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class JobLost:
+    """The WMS holds a job for ended or gave it to somebody else: nothing more is to be said of it."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChoresDue:
+    """It is time for what has to be done now and then: accounts, credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoresDone:
+    """That was done.
+
+    Attributes:
+        renewed: credential files that are new.
+    """
+
+    renewed: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +102,25 @@ class HeartbeatDue:
 @dataclass(frozen=True, slots=True)
 class LookAround:
     """It is time to look at the drain file and at the time left."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotEndsDue:
+    """It is time to ask again when the slot ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotEndsFound:
+    """The sources that answered, and when the slot ends as each of them says."""
+
+    told: Mapping[str, Sequence[SlotEnd]]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerMeasured:
+    """The power of one processor is known, in HS06; None when it could not be measured."""
+
+    hs06: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +144,15 @@ Event = (
     | Delivered
     | ReportsAccepted
     | KillOrdered
+    | JobLost
+    | ChoresDue
+    | ChoresDone
     | TaskChanged
     | HeartbeatDue
     | LookAround
+    | SlotEndsDue
+    | SlotEndsFound
+    | PowerMeasured
     | SignalReceived
     | Crashed
 )

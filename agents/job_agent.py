@@ -4,11 +4,21 @@ One thread owns all job state; it sleeps until something happens. See `docs/walk
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from agents import events as happened
-from agents.errors import AccessDenied, BadAnswer, ExitCode, NoAnswer, PilotRefused, Refused, ServiceError, StopAgent
+from agents.errors import (
+    AccessDenied,
+    BadAnswer,
+    ExitCode,
+    NoAnswer,
+    NodeUnfit,
+    PilotRefused,
+    Refused,
+    ServiceError,
+    StopAgent,
+)
 from agents.events import Events, Workers
 from agents.jobs.allocation import Slot
 from agents.jobs.runner import JobRunner
@@ -16,8 +26,8 @@ from agents.jobs.tally import Tally
 from agents.log import EventLog
 from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile, Stop
-from agents.slot.offer import can_offer, offer
-from agents.slot.time_left import TimeLeft
+from agents.slot.offer import can_offer, offers
+from agents.slot.watch import Watch
 from agents.wms.matcher import Matcher
 from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
@@ -29,6 +39,7 @@ _FLUSH_S = 120.0  # for the last reports to be accepted
 _FLUSH_NOW_S = 20.0  # the same when the slot goes away
 _LAST_ANSWER_S = 10.0  # for the Matcher's answer when the slot goes away
 _ENDING_SLEEP_S = 1.0
+_UNFIT_ROUNDS = 3  # looks at a node that is not fit, longer apart each time, before it is given up
 _WINDOW_GROWTH = 4  # the wait after empty matches grows up to 2^4 times PollingTime
 
 
@@ -48,6 +59,8 @@ class _Asking:
     is_waiting: bool = False
     requests: int = 0
     empty_in_a_row: int = 0
+    unfit_in_a_row: int = 0
+    awaits_batch_system: bool = False  # only its commands can tell how much time is left
     not_before: float = 0.0  # monotonic
     patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
 
@@ -59,7 +72,7 @@ class Parts:
     settings: AgentSettings
     requirements: Mapping[str, object]
     slot: Slot
-    time_left: TimeLeft
+    watch: Watch
     drain_file: DrainFile
     matcher: Matcher
     runner: JobRunner
@@ -68,6 +81,7 @@ class Parts:
     events: Events
     heartbeat: Callable[[], None]
     has_disk_space: Callable[[], bool]
+    chores: Callable[[], happened.Event]
     clock: Clock = field(default_factory=Clock)
 
 
@@ -88,15 +102,24 @@ class JobAgent:
         runner.recover()
         self._parts.reporter.start()
         runner.poll()
+        self._begin_watch()
         self._ask()
         while not self._is_over():
             event = self._parts.events.next(self._sleep_s())
             self._handle(event)
             self._ask()
         is_told = self._parts.reporter.flush(_FLUSH_NOW_S if self._is_ending_now else _FLUSH_S)
+        self._parts.chores()
         self._close_reported()
         log.info("agent.ended", reason=self._stop_reason, all_reports_accepted=is_told)
         return Ending(self._stop_reason, self._exit_code, runner.tally)
+
+    def _begin_watch(self) -> None:
+        watch, workers = self._parts.watch, self._parts.workers
+        self._asking.awaits_batch_system = watch.waits_for_batch_system
+        workers.start(watch.ask_ends)
+        if watch.benchmark:
+            workers.start(watch.measure_power)
 
     def _is_over(self) -> bool:
         awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
@@ -127,16 +150,41 @@ class JobAgent:
                 runner.delivered(event)
             case happened.ReportsAccepted(job_id):
                 runner.reports_accepted(job_id)
-            case happened.KillOrdered(job_id):
-                runner.kill(job_id)
-            case happened.HeartbeatDue():
-                self._parts.heartbeat()
+            case happened.KillOrdered() | happened.JobLost():
+                self._ordered(event)
+            case happened.HeartbeatDue() | happened.ChoresDue() | happened.ChoresDone():
+                self._on_time(event)
             case happened.SignalReceived():
                 self._signalled(event)
             case happened.Crashed(error):
                 raise error
             case happened.TaskChanged() | happened.LookAround() | None:
                 self._look_around()
+
+    def _ordered(self, event: happened.KillOrdered | happened.JobLost) -> None:
+        """Do what the WMS wants."""
+        match event:
+            case happened.KillOrdered(job_id, is_fresh):
+                self._parts.runner.kill(job_id, is_fresh=is_fresh)
+            case happened.JobLost(job_id):
+                self._parts.runner.lost(job_id)
+
+    def _on_time(self, event: happened.HeartbeatDue | happened.ChoresDue | happened.ChoresDone) -> None:
+        """Do what comes again and again."""
+        match event:
+            case happened.SlotEndsDue():
+                self._parts.workers.start(self._parts.watch.ask_ends)
+            case happened.SlotEndsFound(told):
+                self._parts.watch.time_left.update(told)
+                self._asking.awaits_batch_system = False
+            case happened.PowerMeasured(hs06):
+                self._settings = replace(self._settings, pilot_benchmark_hs06=hs06) if hs06 else self._settings
+            case happened.HeartbeatDue():
+                self._parts.heartbeat()
+            case happened.ChoresDue():
+                self._parts.workers.start(self._parts.chores)
+            case happened.ChoresDone(renewed):
+                self._parts.runner.renewed(renewed)
 
     def _look_around(self) -> None:
         """See what tasks do; a slot that became free is offered at once."""
@@ -146,6 +194,7 @@ class JobAgent:
         if len(runner.running) < before:
             self._asking.not_before = 0.0
         self._check_stop_conditions()
+        self._check_deadline()
 
     def _check_stop_conditions(self) -> None:
         settings, tally = self._settings, self._parts.runner.tally
@@ -156,6 +205,19 @@ class JobAgent:
         elif tally.host_failures_in_a_row >= max(1, settings.stop_after_host_failures):
             self._stop(Stop.HOST_FAILURES.format(limit=tally.host_failures_in_a_row))
             self._exit_code = ExitCode.NODE_UNFIT
+        elif self._parts.watch.brake.is_worn:
+            self._stop(Stop.BLACK_HOLE.format(reason=self._parts.watch.brake.reason))
+            self._exit_code = ExitCode.NODE_UNFIT
+
+    def _check_deadline(self) -> None:
+        """Hand back what runs when only the margin for bringing results away is left of the slot."""
+        time_left = self._parts.watch.time_left
+        if self._is_ending_now or not time_left.is_known or time_left.usable_s() > 0:
+            return
+        reason = Stop.SLOT_ENDS.format(source=time_left.source)
+        self._stop(reason)
+        self._parts.runner.hand_back_all(reason)
+        self._is_ending_now = True
 
     def _stop(self, reason: str) -> None:
         """Take no more jobs; the first reason stays."""
@@ -180,7 +242,7 @@ class JobAgent:
         """Offer what is free, unless there is a reason not to. At most one request is under way."""
         if self._stop_reason or self._asking.is_waiting or not self._has_room():
             return
-        if time.monotonic() < self._asking.not_before:
+        if self._asking.awaits_batch_system or time.monotonic() < self._asking.not_before:
             return
         self._check_before_asking()
         if not self._stop_reason:
@@ -189,12 +251,14 @@ class JobAgent:
     def _has_room(self) -> bool:
         if self._settings.ce_type == "InProcess" and self._parts.runner.working:
             return False
+        if not self._parts.watch.brake.lets_try(len(self._parts.runner.working)):
+            return False
         return can_offer(self._settings, self._parts.slot) and self._parts.has_disk_space()
 
     def _check_before_asking(self) -> None:
         settings, asking = self._settings, self._asking
         self._check_stop_conditions()
-        work_left = self._parts.time_left.work_hs06s(settings.pilot_benchmark_hs06)
+        work_left = self._parts.watch.time_left.work_hs06s(settings.pilot_benchmark_hs06)
         if work_left <= settings.minimum_time_left_hs06s:
             self._stop(Stop.TIME_OVER)
         elif self._parts.runner.tally.matched and not settings.filling:
@@ -205,8 +269,8 @@ class JobAgent:
             self._stop(Stop.NOTHING_TO_DO.format(limit=settings.stop_after_failed_matches))
 
     def _request(self) -> None:
-        work_left = self._parts.time_left.work_hs06s(self._settings.pilot_benchmark_hs06)
-        description = offer(
+        work_left = self._parts.watch.time_left.work_hs06s(self._settings.pilot_benchmark_hs06)
+        descriptions = offers(
             self._settings,
             self._parts.slot,
             work_left_hs06s=work_left,
@@ -215,13 +279,16 @@ class JobAgent:
         )
         self._asking.is_waiting = True
         self._asking.requests += 1
-        self._parts.workers.start(self._match, description)
+        self._parts.workers.start(self._match, descriptions)
 
-    def _match(self, description: Mapping[str, object]) -> happened.MatchAnswered:
-        """Ask the Matcher; runs in a worker."""
+    def _match(self, descriptions: Sequence[Mapping[str, object]]) -> happened.MatchAnswered:
+        """Ask the Matcher with one offer after another until it gives a job; runs in a worker."""
+        if troubles := self._parts.watch.troubles():
+            return happened.MatchAnswered(error=NodeUnfit("; ".join(troubles)))
         started = time.monotonic()
+        answers = map(self._parts.matcher.request_job, descriptions)
         try:
-            matched = self._parts.matcher.request_job(description)
+            matched = next((answer for answer in answers if answer), None)
         except (ServiceError, StopAgent) as error:
             return happened.MatchAnswered(error=error)
         log.debug("matcher.answered", job_id=matched.job_id if matched else None, seconds=time.monotonic() - started)
@@ -232,7 +299,7 @@ class JobAgent:
         if event.matched is None:
             self._not_matched(event.error)
             return
-        self._asking.empty_in_a_row = 0
+        self._asking.empty_in_a_row = self._asking.unfit_in_a_row = 0
         self._asking.not_before = 0.0
         if self._is_ending_now:
             self._parts.runner.hand_back_unstarted(event.matched, self._stop_reason)
@@ -241,10 +308,14 @@ class JobAgent:
 
     def _not_matched(self, error: ServiceError | StopAgent | None) -> None:
         """Wait before the next request, longer each time; or end when the WMS will never give a job."""
+        if not isinstance(error, NodeUnfit):
+            self._asking.unfit_in_a_row = 0
         match error:
             case PilotRefused() | AccessDenied():
                 self._stop(Stop.REFUSED.format(cause=error))
                 self._exit_code = ExitCode.PILOT_REFUSED
+            case NodeUnfit():
+                self._found_unfit(error)
             case NoAnswer() | BadAnswer():
                 log.error("match.uncertain", cause=error, note="a job may have been matched; the WMS takes it back")
             case Refused():
@@ -256,3 +327,11 @@ class JobAgent:
         self._asking.empty_in_a_row += 1
         window_s = self._settings.polling_s * (1 << min(_WINDOW_GROWTH, self._asking.empty_in_a_row - 1))
         self._asking.not_before = time.monotonic() + window_s * (0.5 + self._parts.clock.jitter() / 2)
+
+    def _found_unfit(self, error: NodeUnfit) -> None:
+        """Look again later, for what runs may be the cause; give the node up when it is idle and stays unfit."""
+        log.error("node.unfit", cause=error)
+        self._asking.unfit_in_a_row += 1
+        if self._asking.unfit_in_a_row >= _UNFIT_ROUNDS and not self._parts.runner.working:
+            self._stop(Stop.UNFIT.format(cause=error))
+            self._exit_code = ExitCode.NODE_UNFIT

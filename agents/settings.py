@@ -37,6 +37,14 @@ class LogLevel(StrEnum):
     ERROR = "ERROR"
 
 
+class Strategy(StrEnum):
+    """How a slot of several processors is filled (DIRAC's MultiProcessorStrategy, and strict)."""
+
+    NO = "no"
+    YES = "yes"
+    STRICT = "strict"
+
+
 # DIRAC's further words for its log levels (FrameworkSystem/private/standardLogging/LogLevels.py)
 _DIRAC_LEVELS: Mapping[str, LogLevel] = {
     "VERBOSE": LogLevel.DEBUG,
@@ -96,6 +104,15 @@ class AgentSettings:
     required_tags: tuple[str, ...] = _option(
         f"{CE_DEFAULTS}/RequiredTag", f"{LOCAL}/RequiredTag", default=(), doc="Tags that a job must have."
     )
+    multi_processor_strategy: Strategy = _option(  # noqa: RUF009 - as for log_level
+        f"{CE_DEFAULTS}/MultiProcessorStrategy",
+        default=Strategy.NO,
+        doc="yes: ask for jobs of many processors first, then for any. strict: leave processors idle rather than give "
+        "them to jobs of one.",
+    )
+    gpus: int = _option(
+        f"{CE_DEFAULTS}/NumberOfGPUs", default=0, doc="GPUs to use at most; 0 to take all that the slot was given."
+    )
     vo: str = _option(
         f"{CE_DEFAULTS}/VirtualOrganization", "/DIRAC/VirtualOrganization", default="", doc="VO of the pilot."
     )
@@ -130,6 +147,28 @@ class AgentSettings:
     )
     minimum_time_left_hs06s: int = _option(
         f"{AGENT}/MinimumTimeLeft", default=5000, unit="HS06 s", doc="CPU work below which no job is asked for."
+    )
+    stop_margin_s: float = _option(
+        f"{WRAPPER}/StopMargin",
+        default=300.0,
+        unit="s",
+        doc="Kept free at the end of the slot, to bring results away; neither offered nor given to payloads.",
+    )
+    least_disk_mb: int = _option(
+        f"{WRAPPER}/MinDiskSpace", default=10, unit="MB", doc="Free disk below which no job is asked for."
+    )
+    measures_power: bool = _option(
+        f"{AGENT}/MeasurePower",
+        default=True,
+        doc="Run the DB12 benchmark beside the first jobs where the site gives no CPUNormalizationFactor.",
+    )
+    fast_failures: int = _option(
+        f"{AGENT}/FastFailures",
+        default=5,
+        doc="Payloads failing at once in a row before the agent pauses, and tries single jobs only; 0 for never.",
+    )
+    fast_failure_s: float = _option(
+        f"{AGENT}/FastFailureTime", default=10.0, unit="s", doc="A payload that fails within this time failed at once."
     )
     heartbeat_s: float = _option(
         f"{AGENT}/HeartBeatPeriod", default=60.0, unit="s", doc="Between heartbeats of a running job."
@@ -199,12 +238,18 @@ def _level(text: str) -> LogLevel:
     return _DIRAC_LEVELS.get(word) or LogLevel(word)
 
 
+def _strategy(text: str) -> Strategy:
+    word = text.strip().lower()
+    return Strategy.STRICT if word == Strategy.STRICT else Strategy.YES if _boolean(word) else Strategy.NO
+
+
 _READERS: Mapping[object, tuple[Callable[[str], object], str]] = {
     str: (str, "a text"),
     int: (lambda text: int(_not_negative(int(text))), "a whole number, 0 or more"),
     float: (lambda text: _not_negative(float(text)), "a number, 0 or more"),
     bool: (_boolean, "yes or no"),
     LogLevel: (_level, f"one of {', '.join([*LogLevel, *_DIRAC_LEVELS])}"),
+    Strategy: (_strategy, "yes, no or strict"),
     tuple[str, ...]: (_words, "a list, comma separated"),
 }
 

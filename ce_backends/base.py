@@ -58,6 +58,13 @@ class TaskSpec:
     credential: Path | None = None
 
 
+class Limit(StrEnum):
+    """A limit of a task that ended it."""
+
+    MEMORY = "memory"
+    WALL = "wall"
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The CE has the task and will run it."""
@@ -101,6 +108,7 @@ class TaskStatus:
         reason: one sentence when there is more to say (hold reason, limit hit, signal).
         exit_code: what the script's last command returned, as the script itself wrote it down; None if unknown.
         usage: known once the task has ended.
+        limit: which limit of the task ended it; None for a task that Failed for another reason, a lost node perhaps.
     """
 
     state: TaskState
@@ -108,6 +116,7 @@ class TaskStatus:
     reason: str = ""
     exit_code: int | None = None
     usage: Usage = field(default_factory=Usage)
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,3 +184,15 @@ class Kills(Protocol):
 
     def kill(self, task_ids: Collection[str]) -> None:
         """End these tasks and everything they started at once; no error if they are gone already."""
+
+
+@runtime_checkable
+class RenewsCredentials(Protocol):
+    """A backend that can give a running task a newer credential, for a job that outlives its first one."""
+
+    def renew_credential(self, task_id: str, credential: Path) -> None:
+        """Replace the task's credential in one step, so that the payload always finds a whole one.
+
+        Raises:
+            CEError: it could not be replaced; the task still has its old one.
+        """

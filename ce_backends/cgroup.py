@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends.process_tree import send
+from ce_backends.small_files import read_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Group:
     def read(self, name: str) -> str:
         """Return a control file's text, empty when there is no such file."""
         try:
-            return (self.path / name).read_text("ascii").strip()
+            return read_small(f"{self.path}/{name}").decode("ascii").strip()
         except OSError:
             return ""
 
@@ -103,7 +104,7 @@ class Group:
     def write(self, name: str, text: str) -> bool:
         """Write a control file; tell whether the kernel took it."""
         try:
-            fd = os.open(self.path / name, os.O_WRONLY | os.O_CLOEXEC)
+            fd = os.open(f"{self.path}/{name}", os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
             return False
         try:

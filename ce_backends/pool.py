@@ -24,8 +24,9 @@ from ce_backends.options import Option, OptionValue
 from ce_backends.outputs import copy_outputs, tail
 from ce_backends.process_tree import boot_id, is_alive
 from ce_backends.removal import remove_tree
+from ce_backends.small_files import read_small
 from ce_backends.spawn import spawn
-from ce_backends.staging import lay_out
+from ce_backends.staging import lay_out, renew_credential
 from ce_backends.task_dir import TaskDir, TaskRecord, pattern_problem, stamp_problem
 from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
@@ -141,6 +142,11 @@ class Pool:
         self._open()
         for task_id in task_ids:
             self._watcher.end(task_id, Cause.CANCELLED, at_once=True)
+
+    def renew_credential(self, task_id: str, credential: Path) -> None:
+        """See RenewsCredentials."""
+        if self.find([task_id]):
+            renew_credential(credential, self._directory(task_id).path / "credential")
 
     def fetch(self, task_id: str, into: Path) -> None:
         """See ComputingElement. What of the outputs could not be brought is named at the end of `stderr`.
@@ -332,7 +338,7 @@ def _bad_pattern(spec: TaskSpec) -> str:
 def _is_protected() -> bool:
     """Tell whether we are kept from the OOM killer more than others: a payload must not inherit that."""
     try:
-        return int(Path("/proc/self/oom_score_adj").read_text("ascii")) < 0
+        return int(read_small("/proc/self/oom_score_adj")) < 0
     except OSError:
         return False
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ce_backends.small_files import read_small
+
 PROC = Path("/proc")
 
 
@@ -53,7 +55,7 @@ def parse_stat(line: str) -> Stat:
 def stat_of(pid: int) -> Stat | None:
     """Return what the kernel says of this pid now, None when there is no such process."""
     try:
-        line = (PROC / str(pid) / "stat").read_bytes()
+        line = read_small(f"{PROC}/{pid}/stat")
     except OSError:  # ENOENT before, ESRCH while reading; EACCES under hidepid
         return None
     return parse_stat(line.decode("ascii", "replace"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
 from ce_backends.node_script import render
+from ce_backends.small_files import write_small
 from ce_backends.task_dir import TaskDir, TaskRecord
 
 
@@ -24,8 +25,8 @@ def lay_out(spec: TaskSpec, directory: TaskDir, joins: Sequence[Path], *, reset_
         _bring_in(source, directory.work)
     if spec.credential is not None:
         _bring_credential(spec.credential, directory.path / "credential")
-    (directory.path / "payload").write_bytes(spec.script.encode("utf-8", "surrogateescape"))
-    (directory.path / "node_script").write_bytes(script)
+    write_small(f"{directory.path}/payload", spec.script.encode("utf-8", "surrogateescape"))
+    write_small(f"{directory.path}/node_script", script)
     record = TaskRecord.of(spec, joins)
     directory.write_record(record)
     return record
@@ -48,6 +49,21 @@ def _bring_credential(source: Path, target: Path) -> None:
         target.write_bytes(source.read_bytes())
     except OSError as error:
         raise CEError(f"credential {source} cannot be copied: {_short(error)}") from error
+
+
+def renew_credential(source: Path, target: Path) -> None:
+    """Put a newer credential in the place of an older one, in one step.
+
+    Raises:
+        CEError: it cannot be copied.
+    """
+    aside = target.with_name(target.name + ".new")
+    try:
+        aside.unlink(missing_ok=True)
+        _bring_credential(source, aside)
+        aside.replace(target)
+    except OSError as error:
+        raise CEError(f"credential {source} cannot be put into {target}: {_short(error)}") from error
 
 
 def _short(error: Exception) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ce_backends.base import TaskSpec, TaskState, TaskStatus, Usage
+from ce_backends.base import Limit, TaskSpec, TaskState, TaskStatus, Usage
 from ce_backends.process_tree import Process, parse_stat
+from ce_backends.small_files import write_small
 
 MAX_BYTES = 1 << 20
 MAX_REASON = 1000  # characters
@@ -81,7 +82,7 @@ class TaskDir:
 
     def write_record(self, record: TaskRecord) -> None:
         """Keep the record; everything the task needs is in place before."""
-        (self.path / "task").write_text(json.dumps(asdict(record)) + "\n", encoding="utf-8")
+        write_small(f"{self.path}/task", (json.dumps(asdict(record)) + "\n").encode())
 
     def record(self) -> TaskRecord | None:
         """Return what was kept; None if it was not finished, and then the task was never started."""
@@ -114,7 +115,9 @@ class TaskDir:
             return None
         try:
             fields = json.loads(text)
-            return TaskStatus(**{**fields, "state": TaskState(fields["state"]), "usage": Usage(**fields["usage"])})
+            limit = Limit(fields["limit"]) if fields["limit"] else None
+            usage = Usage(**fields["usage"])
+            return TaskStatus(**{**fields, "state": TaskState(fields["state"]), "usage": usage, "limit": limit})
         except (ValueError, TypeError, KeyError):
             return None
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from ce_backends.base import TaskState, TaskStatus, Usage
+from ce_backends.base import Limit, TaskState, TaskStatus, Usage
 from ce_backends.containment import Cell, Consumption
 from ce_backends.process_tree import Process
 from ce_backends.task_dir import TaskDir, TaskRecord
@@ -64,26 +64,28 @@ def final_status(task: WatchedTask) -> TaskStatus:
     spent = task.consumption or Consumption()
     cpu_s = task.directory.cpu_s() if spent.cpu_s is None else spent.cpu_s
     exit_code = task.directory.exit_code()
-    state, reason = _verdict(task, spent, exit_code)
+    state, reason, limit = _verdict(task, spent, exit_code)
     return TaskStatus(
         state=state,
         reason=reason,
         exit_code=exit_code,
         usage=Usage(wall_s=_wall_s(task), cpu_s=cpu_s, memory_peak_mb=spent.memory_peak_mb),
+        limit=limit,
     )
 
 
-def _verdict(task: WatchedTask, spent: Consumption, exit_code: int | None) -> tuple[TaskState, str]:
+def _verdict(task: WatchedTask, spent: Consumption, exit_code: int | None) -> tuple[TaskState, str, Limit | None]:
     ended_by_itself = exit_code == 0 and not task.terminated  # just before we began to end it
     if task.cause is Cause.CANCELLED and not ended_by_itself:
-        return TaskState.ABORTED, "cancelled"
+        return TaskState.ABORTED, "cancelled", None
     if task.cause is Cause.WALL_LIMIT and not ended_by_itself:
-        return TaskState.FAILED, f"wall limit of {task.record.wall_s} s exceeded"
+        return TaskState.FAILED, f"wall limit of {task.record.wall_s} s exceeded", Limit.WALL
     if spent.out_of_memory and exit_code != 0:
-        return TaskState.FAILED, _out_of_memory(task.record.memory_mb, spent)
+        its_own = Limit.MEMORY if task.record.memory_mb else None
+        return TaskState.FAILED, _out_of_memory(task.record.memory_mb, spent), its_own
     if exit_code is None:
-        return TaskState.FAILED, VANISHED
-    return TaskState.DONE, task.directory.reason()
+        return TaskState.FAILED, VANISHED, None
+    return TaskState.DONE, task.directory.reason(), None
 
 
 def _out_of_memory(limit_mb: int, spent: Consumption) -> str:

@@ -34,7 +34,7 @@ class Heartbeats:
 
     def send(self) -> None:
         """Queue a heartbeat of every job whose payload runs; never of one that has ended."""
-        for job in self._runner.running:
+        for job in (job for job in self._runner.running if job.end is None):
             self._reporter.beat(self._of(job))
 
     def _of(self, job: Job) -> Heartbeat:

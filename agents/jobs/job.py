@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from agents.errors import AgentError, Blame
@@ -66,7 +66,6 @@ class Minor(StrEnum):
     APPLICATION_NOT_FOUND = "Application not found"
     APPLICATION_SUCCESS = "Application Finished Successfully"
     APPLICATION_ERRORS = "Application Finished With Errors"
-    APPLICATION_LOST = "Application thread did not complete"
     UPLOADING_OUTPUT = "Uploading Output Sandbox"
     OUTPUT_UPLOADED = "Output Sandbox Uploaded"
     COMPLETE = "Execution Complete"
@@ -74,6 +73,8 @@ class Minor(StrEnum):
     KILLED = "Received Kill signal"
     GOING_TO_RESCHEDULE = "Going to reschedule job"
     WALL_CLOCK = "Job has exceeded maximum wall clock time"
+    MEMORY = "Job has exceeded its memory limit"  # ours: DIRAC only warns
+    PAYLOAD_LOST = "Payload lost on the node"  # ours: DIRAC fails such a job as stalled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +104,13 @@ class Grant:
         processor_ids: as the kernel numbers them.
         memory_mb: 0 when the job asked for none.
         whole_node: the job asked for the node and has it.
+        gpu_ids: devices that it alone may use.
     """
 
     processor_ids: tuple[int, ...]
     memory_mb: int = 0
     whole_node: bool = False
+    gpu_ids: tuple[str, ...] = ()
 
     @property
     def processors(self) -> int:
@@ -148,6 +151,7 @@ class Job:
         exit_code: of the payload; None when unknown.
         started_at: when the task was submitted.
         wall_s: of the payload.
+        cpu_s: of the payload.
         end: how it ends; known before a task is cancelled, else when its task has ended.
     """
 
@@ -162,12 +166,17 @@ class Job:
     exit_code: int | None = None
     started_at: datetime | None = None
     wall_s: float | None = None
+    cpu_s: float | None = None
     end: Outcome | None = None
 
     @property
     def job_id(self) -> int:
         """DIRAC's number of the job."""
         return self.matched.job_id
+
+    def has_run_for(self, time: timedelta) -> bool:
+        """Tell whether the task was submitted at least so long ago."""
+        return self.started_at is not None and datetime.now(UTC) - self.started_at >= time
 
     def to(self, status: JobStatus, minor_status: str = "") -> "Job":
         """Return the job in its next status; staying in one only changes the minor status.

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from agents.errors import Blame, ConfigurationError, NodeUnfit
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
@@ -55,6 +56,7 @@ class ReportKind(StrEnum):
     STATUS = "status"
     PARAMETERS = "parameters"
     RESCHEDULE = "reschedule"
+    ACCOUNT = "account"  # for the accounting, which nobody waits for
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Ledger:
     def __init__(self, path: Path, busy_s: float = 10.0) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._disowned: set[int] = set()
         self._db = _open(path, busy_s)
         self._reserve = DiskReserve(path.with_suffix(".reserve"))
         self._reserve.hold()
@@ -99,7 +102,8 @@ class Ledger:
 
     def save(self, job: Job, reports: Sequence[Report] = ()) -> None:
         """Write a job's present state and what the WMS has to be told of it, in one transaction."""
-        rows = [(r.job_id, r.kind, r.moment, json.dumps(dict(r.body))) for r in reports]
+        said = [] if job.job_id in self._disowned else reports
+        rows = [(r.job_id, r.kind, r.moment, json.dumps(dict(r.body))) for r in said]
 
         def change(db: sqlite3.Connection) -> None:
             db.execute(_SAVE, (job.job_id, job.attempt, job.phase, _to_json(job)))
@@ -117,18 +121,24 @@ class Ledger:
         return [job for job_id, body in rows if (job := _readable(job_id, body))]
 
     def attempts(self, job_id: int) -> int:
-        """Return how often this job was matched here before."""
+        """Return how often this job was matched here before; from the next attempt on it is ours again."""
+        self._disowned.discard(job_id)
         with self._reading() as db:
             row = db.execute("SELECT COALESCE(MAX(attempt), 0) FROM job WHERE job_id = ?", (job_id,)).fetchone()
         return int(row[0])
 
     def unsent(self, limit: int = 500) -> list[Report]:
-        """Return reports that the WMS has not accepted, in order."""
+        """Return reports that the WMS has not accepted, in order; accounts are not among them."""
+        return self._unsent("kind <> 'account'", limit)
+
+    def unsent_accounts(self, limit: int) -> list[Report]:
+        """Return accounts that were not accepted, oldest first."""
+        return self._unsent("kind = 'account'", limit)
+
+    def _unsent(self, which: str, limit: int) -> list[Report]:
+        query = f"SELECT job_id, kind, moment, body, number FROM report WHERE is_accepted = 0 AND {which}"  # noqa: S608 - our own text
         with self._reading() as db:
-            rows = db.execute(
-                "SELECT job_id, kind, moment, body, number FROM report WHERE is_accepted = 0 ORDER BY number LIMIT ?",
-                (limit,),
-            ).fetchall()
+            rows = db.execute(f"{query} ORDER BY number LIMIT ?", (limit,)).fetchall()
         return [Report(j, ReportKind(kind), moment, json.loads(body), number) for j, kind, moment, body, number in rows]
 
     def sent(self, reports: Iterable[Report]) -> None:
@@ -136,11 +146,17 @@ class Ledger:
         numbers = [(report.number,) for report in reports]
         self._write(lambda db: db.executemany("UPDATE report SET is_accepted = 1 WHERE number = ?", numbers))
 
+    def disown(self, job_id: int) -> None:
+        """Drop what was to be said of a job that was taken away, now and until another attempt at it begins."""
+        self._disowned.add(job_id)
+        change = "UPDATE report SET is_accepted = 1 WHERE job_id = ? AND kind <> 'account'"
+        self._write(lambda db: db.execute(change, (job_id,)))
+
     def has_unsent(self, job_id: int) -> bool:
-        """Tell whether the WMS still has to hear something about this job."""
+        """Tell whether the WMS still has to hear something about this job, its account aside."""
+        query = "SELECT 1 FROM report WHERE job_id = ? AND is_accepted = 0 AND kind <> 'account' LIMIT 1"
         with self._reading() as db:
-            row = db.execute("SELECT 1 FROM report WHERE job_id = ? AND is_accepted = 0 LIMIT 1", (job_id,)).fetchone()
-        return row is not None
+            return db.execute(query, (job_id,)).fetchone() is not None
 
     def fact(self, name: str, value: str) -> str:
         """Return a fact as it was first written; write it when it is new."""
@@ -290,11 +306,16 @@ def _from_json(text: str) -> Job:
             "matched": MatchedJob(**row["matched"]),
             "phase": Phase(row["phase"]),
             "status": JobStatus(row["status"]),
-            "grant": Grant(**{**grant, "processor_ids": tuple(grant["processor_ids"])}) if grant else None,
+            "grant": _grant(grant) if grant else None,
             "started_at": datetime.fromisoformat(started) if started else None,
             "end": _outcome(end) if end else None,
         }
     )
+
+
+def _grant(row: dict[str, Any]) -> Grant:
+    lists: dict[str, Any] = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+    return Grant(**{**row, **lists})
 
 
 def _outcome(row: dict[str, str | None]) -> Outcome:

@@ -5,8 +5,9 @@ import signal
 from agents.errors import Blame, FailJob, JobError
 from agents.jobs.job import JobStatus, Minor, Outcome
 from agents.jobs.payload import NOT_FOUND, RESCHEDULE_CODES
-from ce_backends.base import TaskState, TaskStatus
+from ce_backends.base import Limit, TaskState, TaskStatus
 
+_LIMITS = {Limit.MEMORY: Minor.MEMORY, Limit.WALL: Minor.WALL_CLOCK}
 _SIGNAL_BASE = 128  # a shell's exit code for a death by signal N is 128 + N (POSIX 2.8.2)
 
 
@@ -37,8 +38,11 @@ def decided(before: Outcome | None, task: TaskStatus) -> Outcome:
 
 def of_task(task: TaskStatus) -> Outcome:
     """Return the end of a job whose task ended by itself."""
+    if task.limit:
+        return Outcome(JobStatus.FAILED, _LIMITS[task.limit], task.reason, Blame.USER)
     if task.state is not TaskState.DONE or task.exit_code is None:
-        return Outcome(JobStatus.FAILED, Minor.APPLICATION_LOST, task.reason or "No exit code was left", Blame.SITE)
+        why = task.reason or "no exit code was left"
+        return Outcome(JobStatus.RESCHEDULED, Minor.PAYLOAD_LOST, why, Blame.SITE)
     if task.exit_code == 0:
         return Outcome(JobStatus.DONE, Minor.APPLICATION_SUCCESS)
     if task.exit_code in RESCHEDULE_CODES:

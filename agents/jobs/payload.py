@@ -43,6 +43,7 @@ RESCHEDULE_CODES = (1502, 222)  # DIRAC's EWMSRESC, and what is left of it in ei
 # The PATH is searched by hand: `command -v` answers for the shell's own echo, true, printf ... with a name, not a file.
 _SCRIPT = """\
 [ -z "${{GRIDPILOT_CREDENTIAL-}}" ] || export X509_USER_PROXY="$GRIDPILOT_CREDENTIAL"
+[ -n "${{DIRACSYSCONFIG-}}" ] || [ ! -f pilot.cfg ] || export DIRACSYSCONFIG="$PWD/pilot.cfg"
 {redirections}
 gridpilot_exe={executable}
 case $gridpilot_exe in

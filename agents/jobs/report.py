@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job
 from agents.jobs.ledger import Report, ReportKind
 
@@ -21,14 +22,16 @@ class Moments:
         self,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
+        servers_ahead: Callable[[], timedelta] = timedelta,
     ) -> None:
         self._monotonic = monotonic
+        self._servers_ahead = servers_ahead
         self._origin = wall() - timedelta(seconds=monotonic())
         self._last = datetime.min.replace(tzinfo=UTC)
 
     def next(self) -> datetime:
-        """Return the present moment, at least a microsecond after the one before."""
-        now = self._origin + timedelta(seconds=self._monotonic())
+        """Return the present moment by the servers' clock, at least a microsecond after the one before."""
+        now = self._origin + timedelta(seconds=self._monotonic()) + self._servers_ahead()
         self._last = max(now, self._last + timedelta(microseconds=1))
         return self._last
 
@@ -61,6 +64,30 @@ class Reports:
     def reschedule(self, job: Job) -> Report:
         """Return the order to put the job back into the queues, to follow its Rescheduled status."""
         return Report(job.job_id, ReportKind.RESCHEDULE, written(self._moments.next()), {})
+
+    def account(self, job: Job, description: JobDescription, power_hs06: float) -> Report:
+        """Return the accounting record of an attempt, in DIRAC's names; its moment is the attempt's end.
+
+        Args:
+            job: ended; what it held and used is in it.
+            description: gives its type and group.
+            power_hs06: of one processor.
+        """
+        now, processors = written(self._moments.next()), job.grant.processors if job.grant else 1
+        record = {
+            "start": written(job.started_at) if job.started_at else now,
+            "User": job.matched.owner,
+            "UserGroup": job.matched.group,
+            "JobGroup": description.job_group or "unknown",
+            "JobType": description.job_type,
+            "Site": self._site,
+            "FinalMajorStatus": str(job.status),
+            "FinalMinorStatus": job.minor_status,
+            "CPUTime": str(job.cpu_s or 0.0),
+            "NormCPUTime": str((job.cpu_s or 0.0) * power_hs06),
+            "ExecTime": str((job.wall_s or 0.0) * processors),
+        }
+        return Report(job.job_id, ReportKind.ACCOUNT, now, record)
 
     def _status(self, job: Job, source: str, application_status: str) -> Report:
         words = {

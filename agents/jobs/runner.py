@@ -2,48 +2,38 @@
 
 import shutil
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agents.errors import Blame, FailJob, HandBack, JobError
 from agents.events import Delivered, Staged, Workers
-from agents.jobs import outcome, payload
+from agents.jobs import outcome
 from agents.jobs.allocation import Slot
 from agents.jobs.jdl import JdlError, JobDescription, describe
 from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger, Report
 from agents.jobs.report import Reports
 from agents.jobs.staging import Staging
+from agents.jobs.surroundings import Surroundings
 from agents.jobs.tally import Tally
+from agents.jobs.task import task_of
 from agents.log import EventLog
 from agents.wms.reporter import Reporter
-from ce_backends.base import Accepted, ComputingElement, Kills, Rejected, TaskSpec, TaskState, TaskStatus
+from ce_backends.base import (
+    Accepted,
+    ComputingElement,
+    Kills,
+    Rejected,
+    RenewsCredentials,
+    TaskSpec,
+    TaskState,
+    TaskStatus,
+)
 from ce_backends.errors import CEUnavailable
 
 log = EventLog("jobs")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What every job meets alike.
-
-    Attributes:
-        site: DIRAC's name of it.
-        work_dir: of the agent; each job has a directory below it.
-        environ: the agent's environment, of which payloads get a short list.
-        parameters: what is told about every job: pilot, CE, host.
-        power_hs06: of one processor.
-        keep_directories: leave job directories for somebody to look into.
-    """
-
-    site: str
-    work_dir: Path
-    environ: Mapping[str, str]
-    parameters: Mapping[str, object]
-    power_hs06: float = 10.0
-    keep_directories: bool = False
 
 
 class JobRunner:
@@ -98,7 +88,10 @@ class JobRunner:
 
     def accept(self, matched: MatchedJob) -> None:
         """Take a job on: grant it its processors and begin to stage its inputs."""
-        if matched.job_id in self._jobs:
+        former = self._jobs.get(matched.job_id)
+        if former and former.phase is Phase.REPORTING:  # handed back, and here again before its last word was confirmed
+            self._close(former)
+        elif former:
             log.error("job.matched_twice", job_id=matched.job_id, blame=Blame.SERVER)
             return
         job = Job(matched=matched, stamp=uuid.uuid4().hex, attempt=self._ledger.attempts(matched.job_id) + 1)
@@ -144,7 +137,7 @@ class JobRunner:
     def _stage(self, job: Job) -> None:
         names = self._descriptions[job.job_id].input_sandbox
         if names or not self._staging.has_credential(job):
-            self._workers.start(self._staging.download, job, names, self._inputs(job))
+            self._workers.start(self._staging.download, job, names, self._around.inputs(job))
         else:
             self._submit(job)
 
@@ -177,19 +170,12 @@ class JobRunner:
             log.warning("submit.uncertain", job_id=job.job_id, cause=answer.reason)
 
     def _task(self, job: Job) -> TaskSpec:
-        description, grant = self._descriptions[job.job_id], job.grant
-        assert grant is not None, "a job is granted before it is submitted"
-        inputs = self._inputs(job)
-        return TaskSpec(
-            stamp=job.stamp,
-            script=payload.script(description),
-            inputs=sorted(inputs.iterdir()) if inputs.is_dir() else (),
-            outputs=payload.outputs(description),
-            environment=payload.environment(description, grant, site=self._around.site, base=self._around.environ),
-            processors=grant.processors,
-            processor_ids=grant.processor_ids if self._slot.is_pinned else (),
-            memory_mb=grant.memory_mb,
+        return task_of(
+            job,
+            self._descriptions[job.job_id],
+            self._around,
             credential=self._staging.credential(job),
+            is_pinned=self._slot.is_pinned,
         )
 
     def _started(self, job: Job, task_id: str) -> None:
@@ -241,6 +227,9 @@ class JobRunner:
         if end.status is JobStatus.DONE and self._descriptions[job.job_id].output_sandbox:
             job = job.to(JobStatus.COMPLETING, Minor.UPLOADING_OUTPUT)
             said.append(self._reports.by_wrapper(job))
+        if end.status in (JobStatus.DONE, JobStatus.FAILED):
+            is_failure = end.status is JobStatus.FAILED
+            self._around.brake.ended(job.matched.owner, task.usage.wall_s, is_failure=is_failure)
         self._reporter.forget_beats(job.job_id)
         self._save(job, *said)
         log.info("job.ended", job_id=job.job_id, exit_code=task.exit_code, end=end.status, reason=task.reason)
@@ -249,7 +238,7 @@ class JobRunner:
     def _deliver(self, job: Job, end: Outcome) -> None:
         patterns = self._descriptions[job.job_id].output_sandbox
         if patterns and end.status is not JobStatus.RESCHEDULED:
-            self._workers.start(self._staging.upload, job, patterns, self._outputs(job))
+            self._workers.start(self._staging.upload, job, patterns, self._around.outputs(job))
         else:
             self.delivered(Delivered(job.job_id))
 
@@ -299,23 +288,39 @@ class JobRunner:
     def reports_accepted(self, job_id: int) -> None:
         """Close a job about which the WMS has heard everything."""
         job = self._jobs.get(job_id)
-        if job is None or job.phase is not Phase.REPORTING or self._ledger.has_unsent(job_id):
-            return
+        if job and job.phase is Phase.REPORTING and not self._ledger.has_unsent(job_id):
+            self._close(job)
+
+    def _close(self, job: Job) -> None:
+        """Remove what is left of a job here."""
         if job.task_id:
             self._ce.clean([job.task_id])
         if not self._around.keep_directories:
-            shutil.rmtree(self._directory(job), ignore_errors=True)
+            shutil.rmtree(self._around.directory(job), ignore_errors=True)
         self._ledger.save(job.entering(Phase.CLOSED))
-        del self._jobs[job_id]
-        self._descriptions.pop(job_id, None)
+        del self._jobs[job.job_id]
+        self._descriptions.pop(job.job_id, None)
 
     # ---- orders from outside ----
 
-    def kill(self, job_id: int) -> None:
-        """End a job because the WMS says so; no error when it has ended already."""
+    def kill(self, job_id: int, *, is_fresh: bool = True) -> None:
+        """End a job because the WMS says so, unless it has ended, or began after an order that is not fresh."""
+        job = self._jobs.get(job_id)
+        if job and job.end is None and (is_fresh or job.has_run_for(_FIRST_BEATS)):
+            self._stop(job, outcome.KILLED)
+
+    def lost(self, job_id: int) -> None:
+        """End a job that is not ours any more; the ledger tells nobody."""
         job = self._jobs.get(job_id)
         if job and job.end is None:
-            self._stop(job, outcome.KILLED)
+            self._stop(job, outcome.handed_back("Taken away by the WMS"))
+
+    def renewed(self, credentials: Sequence[Path]) -> None:
+        """Pass new credentials on to the tasks that run with them."""
+        if isinstance(self._ce, RenewsCredentials):
+            for job in self.running:
+                if (file := self._staging.credential(job)) in credentials and file:
+                    self._ce.renew_credential(job.task_id, file)
 
     def hand_back_all(self, cause: str) -> None:
         """Give every job that has not ended back to the WMS."""
@@ -347,38 +352,31 @@ class JobRunner:
 
     def recover(self) -> None:
         """Go on with the jobs that a former agent in this work directory had in hand."""
-        for job in self._ledger.open_jobs():
+        found = self._ledger.open_jobs()
+        for job in found:
             log.info("job.recovered", job_id=job.job_id, phase=job.phase)
             self._jobs[job.job_id] = job
-            try:
-                self._descriptions[job.job_id] = describe(job.matched.jdl)
-            except JdlError as error:
-                self._end_early(job, FailJob(Minor.BAD_JDL, str(error), blame=Blame.USER))
-                continue
             if job.grant and job.phase in _HOLDING:
                 self._slot.hold(job.grant)
-            self._go_on(job)
+        for job in found:
+            try:
+                self._go_on(job)
+            except JobError as error:
+                self._end_early(self._jobs[job.job_id], error)
 
     def _go_on(self, job: Job) -> None:
-        if job.phase is Phase.MATCHED:
-            self._end_early(job, HandBack("Agent restarted", "the job had not been started", blame=Blame.AGENT))
-        elif job.phase is Phase.STAGING:
-            self._stage(job)
-        elif job.phase is Phase.DELIVERING and job.end:
-            self._deliver(job, job.end)
-        elif job.phase is Phase.REPORTING:
+        if job.phase is Phase.REPORTING:
             self.reports_accepted(job.job_id)
-
-    # ---- places ----
-
-    def _directory(self, job: Job) -> Path:
-        return self._around.work_dir / "jobs" / f"{job.job_id}.{job.attempt}"
-
-    def _inputs(self, job: Job) -> Path:
-        return self._directory(job) / "inputs"
-
-    def _outputs(self, job: Job) -> Path:
-        return self._directory(job) / "fetched"
+        elif job.phase is Phase.MATCHED:
+            self._prepare(job)
+        else:
+            self._described(job)
+            if job.phase is Phase.STAGING:
+                self._stage(job)
+            elif job.phase is Phase.RUNNING and job.end:
+                self._ce.cancel([job.task_id])
+            elif job.phase is Phase.DELIVERING and job.end:
+                self._deliver(job, job.end)
 
     def _save(self, job: Job, *reports: Report) -> None:
         self._jobs[job.job_id] = job
@@ -387,6 +385,7 @@ class JobRunner:
             self._reporter.wake()
 
 
+_FIRST_BEATS = timedelta(minutes=2.5)  # an order to kill comes with the next heartbeat, a minute later
 _HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)
 
 

@@ -53,11 +53,25 @@ def _check_size(archive: tarfile.TarFile, into: Path) -> None:
     size = 0
     for member in archive:
         size += member.size
-        if size > _UNPACKED_LIMIT_BYTES:
-            raise _refusal(f"it unpacks to more than {_UNPACKED_LIMIT_BYTES // 10**6} MB")
+        _check_limit(size)
+    _check_end(archive)
     free = shutil.disk_usage(into).free - _DISK_RESERVE_BYTES
     if size > free:
         raise _no_room(f"it unpacks to {size} bytes, {max(0, free)} are free")
+
+
+def _check_limit(size: int) -> None:
+    if size > _UNPACKED_LIMIT_BYTES:
+        raise _refusal(f"it unpacks to more than {_UNPACKED_LIMIT_BYTES // 10**6} MB")
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Read on to where the compression's check sum stands: tarfile stops before it, whatever the members hold."""
+    stream, size = archive.fileobj, 0
+    assert stream is not None, "the archive is open"
+    while rest := stream.read(tarfile.RECORDSIZE):
+        size += len(rest)
+        _check_limit(size)
 
 
 def _refusal(detail: str) -> FailJob:

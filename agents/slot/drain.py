@@ -16,6 +16,9 @@ class Stop(StrEnum):
     MATCHES_USED_UP = "The limit of {limit} requests to the Matcher is reached"
     APPLICATION_FAILED = "A payload failed and StopOnApplicationFailure is set"
     HOST_FAILURES = "{limit} jobs in a row were handed back for the node's fault"
+    SLOT_ENDS = "The slot ends, says {source}"
+    UNFIT = "The node is not fit for jobs: {cause}"
+    BLACK_HOLE = "The node looks like a black hole: {reason}"
     REFUSED = "The WMS refused this pilot: {cause}"
 
 

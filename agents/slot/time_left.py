@@ -1,72 +1,95 @@
 """How long the slot will still be there: the earliest end that any source names; unknown is not zero."""
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+
+from agents.log import EventLog
+from agents.slot.ends.source import SlotEnd
+
+log = EventLog("slot")
 
 # Without any source a job may still be asked for; one day is what most queues give.
 UNKNOWN_S = 86_400.0
+_WORTH_TELLING_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class SlotEnd:
-    """An end of the slot as one source names it; seconds since the epoch."""
-
-    source: str
-    epoch_s: float
+def boottime_s() -> float:
+    """Return seconds since the boot, those in which the machine was suspended included (Linux)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def known_ends(environ: Mapping[str, str], started_epoch_s: float, budget_s: float) -> list[SlotEnd]:
-    """Return the ends that the node tells of.
+class SteadyClock:
+    """Seconds since the epoch that neither jump nor stand still: read once, then counted since the boot.
 
-    Args:
-        environ: of the batch job.
-        started_epoch_s: when the agent first started in this slot.
-        budget_s: wall time that the pilot counted as left then; 0 when unknown.
+    A limit of wall time goes on while a machine is suspended, and does not care who sets its clock.
     """
-    ends = []
-    if budget_s > 0:
-        ends.append(SlotEnd("CPUTimeLeft", started_epoch_s + budget_s))
-    if environ.get("SLURM_JOB_END_TIME", "").isdecimal():  # Slurm 23.02 and later
-        ends.append(SlotEnd("SLURM_JOB_END_TIME", float(environ["SLURM_JOB_END_TIME"])))
-    for variable, name in (("MACHINEFEATURES", "shutdowntime"), ("JOBFEATURES", "shutdowntime_job")):
-        found = _feature(environ.get(variable, ""), name)
-        if found is not None:
-            ends.append(SlotEnd(f"{variable}/{name}", found))
-    return ends
 
+    def __init__(self, epoch: Callable[[], float] = time.time, boottime: Callable[[], float] = boottime_s) -> None:
+        self._epoch = epoch
+        self._boottime = boottime
+        self._offset_s = epoch() - boottime()
+        self._jumped_s = 0.0
 
-def _feature(directory: str, name: str) -> float | None:
-    """Read one machine/job feature (HSF-TN-2016-02); the specification allows a URL, which we do not follow."""
-    if not directory or "://" in directory:
-        return None
-    try:
-        epoch_s = float(Path(directory, name).read_text(encoding="ascii").strip())
-    except (OSError, ValueError):
-        return None
-    return epoch_s if math.isfinite(epoch_s) else None
+    def __call__(self) -> float:
+        """Return the seconds since the epoch."""
+        return self._offset_s + self._boottime()
+
+    def new_jump_s(self) -> float:
+        """Return how far the machine's clock was set forward since this was last asked."""
+        before_s, self._jumped_s = self._jumped_s, self._epoch() - self()
+        return self._jumped_s - before_s
 
 
 class TimeLeft:
-    """Counts down to the earliest known end, on a clock that does not jump."""
+    """Counts down to the earliest end that is known now.
+
+    Args:
+        now: seconds since the epoch; the ends are on the same clock.
+        started_s: when the agent first started in this slot.
+        margin_s: kept free at the end, to bring results away (DIRAC's StopMargin).
+        budget_s: wall time that the queue gave from `started_s` on; 0 when unknown.
+    """
 
     def __init__(
-        self,
-        ends: list[SlotEnd],
-        epoch: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, now: Callable[[], float], *, started_s: float, margin_s: float = 0.0, budget_s: float = 0.0
     ) -> None:
-        self.source = min(ends, key=lambda end: end.epoch_s).source if ends else "unknown"
-        earliest = min((end.epoch_s for end in ends), default=epoch() + UNKNOWN_S)
-        self._monotonic = monotonic
-        self._end = monotonic() + earliest - epoch()
+        self._now = now
+        self._assumed = SlotEnd("assumed, nobody says", started_s + UNKNOWN_S)
+        self._margin_s = margin_s
+        self._queue = [SlotEnd("CPUTimeLeft", started_s + budget_s)] if budget_s > 0 else []
+        self._told: dict[str, Sequence[SlotEnd]] = {}
+
+    @property
+    def end(self) -> SlotEnd:
+        """The earliest end, and who names it."""
+        known = [*self._queue, *(end for ends in self._told.values() for end in ends)]
+        return min(known, key=lambda end: end.epoch_s, default=self._assumed)
+
+    @property
+    def is_known(self) -> bool:
+        """True when somebody names an end; an assumed one is for asking, not for ending what runs."""
+        return self.end is not self._assumed
+
+    @property
+    def source(self) -> str:
+        """Who names the earliest end."""
+        return self.end.source
+
+    def update(self, told: Mapping[str, Sequence[SlotEnd]]) -> None:
+        """Take in what sources say now; what the others said before still holds."""
+        before = self.end
+        self._told.update(told)
+        if self.end.source != before.source or abs(self.end.epoch_s - before.epoch_s) > _WORTH_TELLING_S:
+            log.info("time_left.changed", source=self.source, seconds=int(self.seconds()), before=before.source)
 
     def seconds(self) -> float:
         """Return the wall time left, never below 0."""
-        return max(0.0, self._end - self._monotonic())
+        return max(0.0, self.end.epoch_s - self._now())
+
+    def usable_s(self) -> float:
+        """Return the wall time that a payload may still use: what is left without the margin."""
+        return max(0.0, self.seconds() - self._margin_s)
 
     def work_hs06s(self, benchmark_hs06: float) -> int:
         """Return the CPU work that one processor can still do, as the Matcher counts it."""
-        return int(self.seconds() * benchmark_hs06)
+        return int(self.usable_s() * benchmark_hs06)

@@ -1,7 +1,6 @@
 """The Configuration service: downloaded once, local files over it, read as one tree."""
 
 import base64
-import binascii
 import zlib
 from collections.abc import Mapping
 
@@ -37,7 +36,7 @@ def _unpacked(packed: str | bytes) -> str:
     inflate = zlib.decompressobj()
     try:
         text = inflate.decompress(base64.b64decode(packed, validate=True), _LARGEST_BYTES)
-    except (binascii.Error, zlib.error) as error:
+    except (ValueError, zlib.error) as error:
         raise BadAnswer(f"the configuration cannot be unpacked: {error}") from error
     if not inflate.eof:
         raise BadAnswer(f"the configuration is cut short, or larger than {_LARGEST_BYTES // 10**6} MB")

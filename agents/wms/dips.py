@@ -101,7 +101,8 @@ class DipsTransport:
         who = [service, self._setup, self._vo]
         proposal = _ok([who, ["RPC", method], self._extra, f"gridpilot {__version__}"])
         try:
-            frames.send(proposal, limit_bytes=_PROPOSAL_BYTES)
+            with contextlib.suppress(OSError):  # what the server has against us is read next (TLS 1.3)
+                frames.send(proposal, limit_bytes=_PROPOSAL_BYTES)
             answer = frames.receive()
         except (OSError, BadAnswer) as error:
             raise _rejected(url, error) from error

@@ -1,6 +1,7 @@
 """HTTPS as DIRAC's Tornado services speak it: POST form `method`, `args`; S_OK and S_ERROR in JEncode."""
 
 import re
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _SURELY_NOT_SENT = re.compile(r"NewConnectionError|NameResolutionError|ConnectTi
 # TLS failures before the request was read: trust, handshake, an alert (with TLS 1.3 the server's word on our own
 # certificate comes only after the request was written). Any other TLS error may follow a call that was received.
 _TLS_REFUSED = re.compile(
-    r"CERTIFICATE_VERIFY_FAILED|CertificateError|doesn't match|ALERT|HANDSHAKE|WRONG_VERSION_NUMBER"
+    r"CERTIFICATE_VERIFY_FAILED|ALERT|HANDSHAKE|WRONG_VERSION_NUMBER"
     r"|UNSUPPORTED_PROTOCOL|NO_CERTIFICATE_OR_CRL_FOUND|KEY_VALUES_MISMATCH|PEM lib|NO_START_LINE|HTTP_REQUEST"
     r"|RECORD_LAYER_FAILURE"
 )
@@ -134,23 +135,25 @@ def _lost(url: str, method: str, error: Exception) -> ServiceError:
 
 def _plain(error: BaseException) -> str:
     """Return the innermost reason of requests' nested exceptions."""
-    text = repr(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text or "CertificateError" in text or "doesn't match" in text:
-        return _tls_reason(text)
+    if untrusted := _untrusted(error):
+        return untrusted
     if isinstance(error, requests.ConnectTimeout):
         return "no connection in time"
     if isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
         return "silence until the read time-out"
-    found = _REASONS.findall(text)
+    found = _REASONS.findall(repr(error))
     return found[-1].strip() if found else str(error)[:200]
 
 
-def _tls_reason(text: str) -> str:
-    if "no appropriate" in text or "subjectAltName" in text or "SAN" in text:
-        return "the host certificate has no subjectAltName; a name in the CN alone is not accepted (RFC 6125)"
-    found = re.search(r"certificate verify failed: ([^'\"()]+)|(hostname [^\"]*?doesn't match [^\"]*)", text)
-    reason = (found.group(1) or found.group(2)).strip() if found else "certificate verify failed"
-    return f"the server's certificate is not trusted: {reason}"
+def _untrusted(error: BaseException | None) -> str:
+    """Return OpenSSL's word on a certificate that it refused, empty when it did not."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return ""
+    san = "; that name must stand in its subjectAltName, the CN does not count (RFC 6125)"
+    word = error.verify_message.rstrip(".")
+    return f"the server's certificate is not trusted: {word}{san if 'mismatch' in word else ''}"
 
 
 def _answer(url: str, method: str, response: requests.Response, body: bytes) -> object:

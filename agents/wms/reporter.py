@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from agents.errors import AccessDenied, BadAnswer, NodeUnfit, Refused, ServiceError
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.log import EventLog
+from agents.wms.doubts import Doubts
 from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.service import Clock
 
@@ -27,7 +28,11 @@ class Reporter:
         accepted: Callable[[int], None],
         commanded: Callable[[int, Mapping[str, str]], None],
         clock: Clock = Clock(),
+        doubts: Doubts | None = None,
+        gather_s: float = 0.5,
     ) -> None:
+        self._doubts = doubts
+        self._gather_s = gather_s
         self._ledger = ledger
         self._job_state = job_state
         self._accepted = accepted
@@ -84,6 +89,7 @@ class Reporter:
                 pause_s = _FIRST_PAUSE_S
                 self._idle.set()
                 self._wake.wait()
+                self._wait_out(self._gather_s)  # the words of a short job go in one call
             else:
                 self._wait_out(pause_s * (0.5 + self._clock.jitter() / 2))
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
@@ -101,13 +107,15 @@ class Reporter:
 
     def _send_all(self) -> bool:
         """Send everything there is; False when some of it must be tried again."""
-        while reports := self._ledger.unsent():
-            try:
+        try:
+            for job_id in self._doubts.settle() if self._doubts else ():
+                self.forget_beats(job_id)
+            while reports := self._ledger.unsent():
                 taken = [self._send_job(job_id, batch) for job_id, batch in _by_job(reports).items()]
-            except ServiceError:  # the WMS is away: no use to ask it about the other jobs
-                return False
-            if not all(taken):
-                return False
+                if not all(taken):
+                    return False
+        except ServiceError:  # the WMS is away: no use to ask it about the other jobs
+            return False
         return self._send_beats()
 
     def _send_job(self, job_id: int, batch: list[Report]) -> bool:
@@ -156,6 +164,8 @@ class Reporter:
                 commands = self._job_state.heartbeat(beat)
             except ServiceError as error:  # the next one comes in a minute
                 log.warning("heartbeat.lost", job_id=beat.job_id, cause=error)
+                if self._doubts:
+                    self._doubts.about(beat.job_id)
                 continue
             if commands:
                 self._commanded(beat.job_id, commands)

@@ -6,13 +6,16 @@ from pathlib import Path
 from agents.credentials.identity import Identity
 from agents.wms.dips import DipsTransport, tls
 from agents.wms.https import HttpsTransport, session
+from agents.wms.server_clock import ServerClock
 from agents.wms.service import ByScheme, Transport
 
 
-def speaking_as(identity: Identity, *, vo: str, setup: str) -> Transport:
+def speaking_as(identity: Identity, clock: ServerClock, *, vo: str, setup: str) -> Transport:
     """Return what carries this identity's calls, by the scheme of the URL that the configuration publishes."""
     extra = identity.extra_credentials
-    https = HttpsTransport(session(identity.certificate, identity.ca), vo=vo, setup=setup, extra=extra)
+    kept_alive = session(identity.certificate, identity.ca)
+    kept_alive.hooks["response"].append(clock.heard)
+    https = HttpsTransport(kept_alive, vo=vo, setup=setup, extra=extra)
     dips = DipsTransport(functools.partial(tls, identity.certificate, identity.ca), vo=vo, setup=setup, extra=extra)
     return ByScheme({"https": https, "dips": dips})
 
@@ -22,6 +25,7 @@ class Voices:
 
     def __init__(self, pilot: Identity, *, vo: str, setup: str) -> None:
         self.pilot = pilot
+        self.clock = ServerClock()
         self._vo = vo
         self._setup = setup
         self._known: dict[Path | None, Transport] = {}
@@ -30,5 +34,5 @@ class Voices:
         """Return the transport that shows this proxy, the pilot's own credential for None."""
         if credential not in self._known:
             identity = self.pilot if credential is None else Identity(certificate=credential, ca=self.pilot.ca)
-            self._known[credential] = speaking_as(identity, vo=self._vo, setup=self._setup)
+            self._known[credential] = speaking_as(identity, self.clock, vo=self._vo, setup=self._setup)
         return self._known[credential]

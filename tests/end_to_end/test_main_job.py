@@ -304,3 +304,20 @@ def test_second_sigterm_ends_a_payload_that_does_not_want_to(
 
     assert code == 0, pilot.written()
     assert "Rescheduled" in [row[0] for row in client.call("JobMonitoring", "getJobLoggingInfo", job_id)]
+
+
+def test_job_whose_input_sandbox_is_gone_fails_and_harms_no_other(
+    endpoint: Endpoint, client: Client, tmp_path: Path
+) -> None:
+    jdl = 'Executable = "run.sh"; InputSandbox = {"run.sh"}; StdOutput = "std.out";'
+    lost = submit(client, tmp_path, jdl, run_sh="#!/bin/sh\necho lost\n")
+    for sandbox in (Path(endpoint.ca_dir).parents[1] / "sandboxes").rglob("*.tar.bz2"):
+        sandbox.unlink()
+    other = submit(client, tmp_path, jdl, run_sh="#!/bin/sh\necho other\n")
+
+    with Pilot(endpoint, tmp_path, "-y", "Pool") as pilot:
+        assert pilot.ended() == 0, pilot.written()
+
+    failed = status(client, lost)
+    assert (failed["Status"], failed["MinorStatus"]) == ("Failed", "Failed Downloading InputSandbox")
+    assert status(client, other)["Status"] == "Done"

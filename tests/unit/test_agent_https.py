@@ -2,15 +2,12 @@
 
 import gzip
 import socket
-import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -18,55 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unreachable
 from agents.local_wms.authority import Authority, Holder, open_authority, write_private
 from agents.wms.https import HttpsTransport, Limits, session
+from tests.unit.https_server import DEADLINE_S, OK, Act, Server, http, serving
 
-DEADLINE_S = 5.0
 HOST_NAMES = ("localhost", "127.0.0.1")
-Act = Callable[[socket.socket], None]
-
-
-def http(status: str, body: bytes = b"", *headers: str) -> Act:
-    """Answer with this, and keep the connection."""
-    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers])
-    return lambda connection: connection.sendall(head.encode("latin-1") + b"\r\n\r\n" + body)
-
-
-OK = http("200 OK", b'{"OK": true, "Value": 7}', "Content-Type: application/json")
-
-
-@dataclass
-class Server:
-    """Answers each request with one act; TLS from the given context, plain when there is none."""
-
-    act: Act
-    context: ssl.SSLContext | None
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
-    connections: int = 0
-    forms: list[dict[str, list[str]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.url = f"https://127.0.0.1:{self.listener.getsockname()[1]}/WorkloadManagement/TornadoMatcher"
-
-    def run(self) -> None:
-        while True:
-            try:
-                plain, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            plain.settimeout(DEADLINE_S)
-            with suppress(OSError), plain:
-                self._serve(self.context.wrap_socket(plain, server_side=True) if self.context else plain)
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream:
-            while line := stream.readline():
-                length = 0
-                while line.strip():
-                    name, _, value = line.partition(b":")
-                    length = int(value) if name.lower() == b"content-length" else length
-                    line = stream.readline()
-                self.forms.append(parse_qs(stream.read(length).decode(), keep_blank_values=True))
-                self.act(connection)
 
 
 @pytest.fixture(scope="module")
@@ -89,45 +40,6 @@ def proxy(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Pat
     path = tmp_path_factory.mktemp("proxy") / "proxy.pem"
     write_private(path, authority.delegate(authority.issue("Pilot"), "lab_pilot").pem())
     return path
-
-
-@contextmanager
-def serving(act: Act, holder: Holder | None, trusted: Authority | None = None) -> Iterator[Server]:
-    """Run a server until the block ends; with `trusted` it requires a client certificate of that CA."""
-    server = Server(act, _context(holder, trusted) if holder else None)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server
-    finally:
-        with suppress(OSError):
-            server.listener.shutdown(socket.SHUT_RDWR)
-        server.listener.close()
-        thread.join(DEADLINE_S)
-    assert not thread.is_alive()
-
-
-def _context(holder: Holder, trusted: Authority | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_written(holder))
-    if trusted:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(trusted.folder / "ca.pem")
-    return context
-
-
-def _written(holder: Holder) -> Path:
-    path = _written_in / f"{holder.certificate.serial_number}.pem"
-    write_private(path, holder.pem())
-    return path
-
-
-_written_in = Path()
-
-
-@pytest.fixture(autouse=True)
-def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "_written_in", tmp_path)
 
 
 @contextmanager
@@ -204,14 +116,12 @@ def test_a_zipped_answer_is_unzipped(authority: Authority, host: Holder, proxy: 
         (
             http("200 OK", b"<html>Please sign in</html>", "Content-Type: text/html"),
             BadAnswer,
-            "requestJob: the answer is not JSON (Expecting value: line 1 column 1 (char 0)): "
-            "'<html>Please sign in</html>'",
+            "requestJob: the answer is not JSON (Expecting value: line 1 column 1 (char 0)): '<html>Please sign",
         ),
         (
             http("200 OK", b'{"OK": true, "Val'),
             BadAnswer,
-            "requestJob: the answer is not JSON (Unterminated string starting at: line 1 column 14 (char 13)): "
-            """'{"OK": true, "Val'""",
+            "requestJob: the answer is not JSON (Unterminated string starting at: line 1 column 14 (char 13)): '{",
         ),
         (http("401 Unauthorized"), AccessDenied, "no access to requestJob with this credential (HTTP 401)"),
         (http("403 Forbidden"), AccessDenied, "no access to requestJob with this credential (HTTP 403)"),
@@ -391,8 +301,10 @@ def test_a_server_with_anothers_name_is_not_trusted(authority: Authority, proxy:
         error = failed(server, proxy, authority)
 
     assert isinstance(error, Unreachable)
-    expected = "the server's certificate is not trusted: IP address mismatch, certificate is not valid for '127.0.0.1'"
-    assert sentence(error, server) == expected
+    assert sentence(error, server) == (
+        "the server's certificate is not trusted: IP address mismatch, certificate is not valid for '127.0.0.1'; "
+        "that name must stand in its subjectAltName, the CN does not count (RFC 6125)"
+    )
 
 
 def test_a_server_whose_certificate_has_no_san_is_not_trusted_and_the_sentence_says_so(
@@ -405,7 +317,7 @@ def test_a_server_whose_certificate_has_no_san_is_not_trusted_and_the_sentence_s
         error = failed(server, proxy, authority)
 
     assert isinstance(error, Unreachable)
-    assert "the host certificate has no subjectAltName" in sentence(error, server)
+    assert "must stand in its subjectAltName, the CN does not count" in sentence(error, server)
 
 
 def test_a_server_whose_certificate_has_expired_is_not_trusted(authority: Authority, proxy: Path) -> None:

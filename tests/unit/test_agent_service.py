@@ -190,7 +190,7 @@ def test_a_call_keeps_its_order_of_urls_while_another_changes_it() -> None:
 
 @pytest.mark.parametrize("answer", [None, [], "text", 7, {}, {"Value": 1}, b"bytes"])
 def test_an_answer_that_is_neither_ok_nor_error_is_a_bad_answer(answer: object) -> None:
-    with pytest.raises(BadAnswer, match="Matcher.m: expected S_OK or S_ERROR, got "):
+    with pytest.raises(BadAnswer, match=r"Matcher\.m: expected S_OK or S_ERROR, got "):
         service(Wire([answer] * 5), Time()).call("m")
 
 

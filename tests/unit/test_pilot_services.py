@@ -208,7 +208,7 @@ def test_a_host_certificate_without_san_is_not_trusted(keys):
     assert "is not valid for 'localhost'" in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["dips://h:9135/X", "https:///X", "http://h/X", "https://h:port/X", "x"])
+@pytest.mark.parametrize("url", ["ftp://h:9135/X", "https:///X", "http://h/X", "https://h:port/X", "x"])
 def test_an_url_that_cannot_be_called_is_named(keys, url):
     with pytest.raises(ServiceUnreachable, match="expected https://host:port/path"):
         caller(keys).call(url, "m", timeout_s=5)

@@ -92,7 +92,10 @@ class SandboxStore(Service):
         path = asked[max(asked.find("/SandBox/"), 0) :]
         if not self._may_read(caller, path):
             raise Refusal(f"Sandbox {path} does not exist or you are not authorized to access it")
-        return RawContent((self._folder / path.lstrip("/")).read_bytes())
+        try:
+            return RawContent((self._folder / path.lstrip("/")).read_bytes())
+        except OSError as error:
+            raise Refusal(f"Sandbox {path} cannot be read: {error.strerror}") from error
 
     def _may_read(self, caller: Caller, path: str) -> bool:
         """True for the uploader, the owner of a job that uses it, pilots and administrators.

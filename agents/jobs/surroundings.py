@@ -1,0 +1,50 @@
+"""What every job of an agent meets alike."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.cfg import Section
+from agents.jobs.job import Job
+from agents.slot.brake import Brake, Patience
+from agents.slot.gpus import Gpu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every job meets alike.
+
+    Attributes:
+        site: DIRAC's name of it.
+        work_dir: of the agent; each job has a directory below it.
+        environ: the agent's environment, of which payloads get a short list.
+        parameters: what is told about every job: pilot, CE, host.
+        power_hs06: of one processor.
+        keep_directories: leave job directories for somebody to look into.
+        cfg: of the agent, of which payloads get a part to read.
+        gpus: devices of the slot.
+        brake: is told how payloads end.
+    """
+
+    site: str
+    work_dir: Path
+    environ: Mapping[str, str]
+    parameters: Mapping[str, object]
+    power_hs06: float = 10.0
+    keep_directories: bool = False
+    cfg: Section = field(default_factory=Section)
+    gpus: Sequence[Gpu] = ()
+    brake: Brake = field(default_factory=lambda: Brake(Patience(), time.monotonic))
+
+    def directory(self, job: Job) -> Path:
+        """Return where the agent keeps what belongs to this attempt of a job."""
+        return self.work_dir / "jobs" / f"{job.job_id}.{job.attempt}"
+
+    def inputs(self, job: Job) -> Path:
+        """Return where a job's input sandbox is unpacked."""
+        return self.directory(job) / "inputs"
+
+    def outputs(self, job: Job) -> Path:
+        """Return where an ended task's files are brought."""
+        return self.directory(job) / "fetched"

@@ -1,0 +1,88 @@
+"""Wires what watches the slot; `agents.__main__.build` calls it."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from agents.cfg import Section
+from agents.jobs.ledger import Ledger
+from agents.settings import AgentSettings
+from agents.slot import health
+from agents.slot.ask import Commands
+from agents.slot.benchmark import Benchmark, cache_directory, this_machine
+from agents.slot.brake import Brake, Patience
+from agents.slot.time_left import SteadyClock, TimeLeft, boottime_s
+from agents.slot.watch import Watch
+from ce_backends.process_tree import boot_id
+
+_ROOT = Path("/")
+_LEAST_HS06 = 0.1  # a site's 0 must not divide
+
+
+def _first_start_s(ledger: Ledger, clock: SteadyClock) -> float:
+    """Return when the agent first started in this slot, on this clock, whatever was done to the machine's since."""
+    epoch_s = float(ledger.fact("first_start_epoch_s", repr(clock())))
+    since_boot_s = float(ledger.fact("first_start_since_boot_s", repr(boottime_s())))
+    if ledger.fact("first_start_boot_id", boot_id()) != boot_id():  # the machine was started again meanwhile
+        return epoch_s
+    return clock() - (boottime_s() - since_boot_s)
+
+
+def _brake(settings: AgentSettings) -> Brake:
+    """Return the brake on black holes as the settings want it."""
+    patience = Patience(
+        failures=settings.fast_failures, soon_s=settings.fast_failure_s, pause_s=max(1.0, settings.polling_s)
+    )
+    return Brake(patience, time.monotonic)
+
+
+def _benchmark(cfg: Section, settings: AgentSettings, processors: int) -> Benchmark | None:
+    """Return what measures the power of a processor; None where the site tells it, or does not want it."""
+    if not settings.measures_power or cfg.text("/LocalSite/CPUNormalizationFactor"):
+        return None
+    return Benchmark(this_machine(_ROOT, processors), cache_directory())
+
+
+def build_watch(
+    cfg: Section,
+    settings: AgentSettings,
+    ledger: Ledger,
+    environ: Mapping[str, str],
+    *,
+    work_dir: Path,
+    processors: int,
+) -> Watch:
+    """Wire what watches the slot, and have a first look at its end.
+
+    Time is counted from the agent's first start in this slot, so that a restart gives no time back.
+
+    Args:
+        cfg: of the agent: does the site tell the power of its processors?
+        settings: the same, read.
+        ledger: remembers the first start.
+        environ: of the batch job.
+        work_dir: of the agent.
+        processors: of the slot.
+    """
+    clock = SteadyClock()
+    started_s = _first_start_s(ledger, clock)
+    budget_s = settings.cpu_time_left_hs06s / max(settings.pilot_benchmark_hs06, _LEAST_HS06)
+    watch = Watch(
+        environ=environ,
+        processors=processors,
+        clock=clock,
+        started_s=started_s,
+        time_left=TimeLeft(clock, started_s=started_s, margin_s=settings.stop_margin_s, budget_s=budget_s),
+        ask=Commands(environ),
+        benchmark=_benchmark(cfg, settings, processors),
+        node=health.Surroundings(
+            work_dir=work_dir,
+            temporary=Path(environ.get("TMPDIR", "/tmp")),  # noqa: S108 - where programs really write, safe or not
+            root=_ROOT,
+            environ=environ,
+            least_disk_mb=settings.least_disk_mb,
+        ),
+        brake=_brake(settings),
+    )
+    watch.first_look()
+    return watch

@@ -1,0 +1,77 @@
+"""Jobs that may no longer be ours: after a restart, an outage, a lost heartbeat.
+
+The WMS applies a late report without complaint, and a heartbeat sets an ended job Running again; so it is asked first.
+"""
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+
+from agents.errors import AccessDenied, Refused
+from agents.jobs.job import JobStatus
+from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.log import EventLog
+from agents.wms.job_monitoring import JobMonitoring
+
+log = EventLog("doubts")
+
+_OURS = (JobStatus.MATCHED, JobStatus.RUNNING, JobStatus.STALLED, JobStatus.COMPLETING)
+_OUTAGE = timedelta(minutes=10)  # the age of an unsent report after which the WMS may have decided otherwise
+
+
+class Doubts:
+    """Asks about jobs in bulk before anything more is said of them. Used by the reporter's one thread."""
+
+    def __init__(
+        self,
+        monitoring: JobMonitoring,
+        ledger: Ledger,
+        lost: Callable[[int], None],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._monitoring = monitoring
+        self._ledger = ledger
+        self._lost = lost
+        self._now = now
+        self._open: set[int] = {job.job_id for job in ledger.open_jobs()}
+
+    def about(self, job_id: int) -> None:
+        """Ask about this job before the next report."""
+        self._open.add(job_id)
+
+    def settle(self) -> set[int]:
+        """Ask about all jobs in doubt; drop what was still to be said of those that were taken away, and return them.
+
+        Raises:
+            ServiceError: the WMS could not be asked; nothing should be sent meanwhile.
+        """
+        unsent = self._ledger.unsent()
+        if unsent and self._age(unsent[0]) > _OUTAGE:
+            self._open |= {report.job_id for report in unsent}
+        answer = self._asked(self._open) if self._open else {}
+        self._open.clear()
+        taken_away = {job_id for job_id, status in answer.items() if not _is_ours(status, _of(job_id, unsent))}
+        for job_id in taken_away:
+            log.warning("job.taken_away", job_id=job_id, status=answer[job_id])
+            self._ledger.disown(job_id)
+            self._lost(job_id)
+        return taken_away
+
+    def _age(self, report: Report) -> timedelta:
+        return self._now() - datetime.fromisoformat(report.moment).replace(tzinfo=UTC)
+
+    def _asked(self, job_ids: Collection[int]) -> dict[int, str]:
+        try:
+            return self._monitoring.statuses(job_ids)
+        except (Refused, AccessDenied) as error:
+            log.warning("doubts.not_settled", jobs=len(job_ids), cause=error)
+            return {}
+
+
+def _of(job_id: int, reports: list[Report]) -> list[Report]:
+    return [report for report in reports if report.job_id == job_id]
+
+
+def _is_ours(status: str, unsent: list[Report]) -> bool:
+    """Tell whether a job with this status is still in our hands; one that we put back may lack the order for it."""
+    is_being_put_back = any(report.kind is ReportKind.RESCHEDULE for report in unsent)
+    return status in _OURS or (status == JobStatus.RESCHEDULED and is_being_put_back)

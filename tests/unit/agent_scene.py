@@ -1,0 +1,222 @@
+"""An agent whose borders are a test's: Matcher, WMS, CE, time left. The ledger and the reporter are real."""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from agents.cfg import from_options
+from agents.credentials.payload_proxies import FixedProxy
+from agents.errors import ServiceError
+from agents.events import ChoresDone, Event, Events
+from agents.job_agent import Ending, JobAgent, Parts
+from agents.jobs.allocation import Slot
+from agents.jobs.ledger import Ledger
+from agents.jobs.report import Moments, Reports
+from agents.jobs.runner import JobRunner
+from agents.jobs.staging import Staging
+from agents.jobs.surroundings import Surroundings
+from agents.settings import AGENT, load
+from agents.slot import health
+from agents.slot.ask import nobody
+from agents.slot.brake import Brake, Patience
+from agents.slot.drain import DrainFile
+from agents.slot.time_left import SteadyClock, TimeLeft
+from agents.slot.watch import Watch
+from agents.wms.job_state import Heartbeat
+from agents.wms.matcher import Matcher
+from agents.wms.reporter import Reporter
+from agents.wms.sandbox_store import SandboxStore
+from agents.wms.service import Clock, Retry, Service
+from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, TaskState, TaskStatus
+
+DEADLINE_S = 20.0
+NO_MATCH = {"OK": False, "Errno": 1510, "Message": "No match found"}
+
+
+def job(job_id: int, attributes: str = "") -> dict[str, object]:
+    jdl = f'[ JobID = {job_id}; Executable = "x"; {attributes} ]'
+    return {"OK": True, "Value": {"JDL": jdl, "JobID": job_id, "Owner": "o", "Group": "g"}}
+
+
+class MatcherService:
+    """Gives its answers in turn, then no match; `before` sees each request."""
+
+    def __init__(self) -> None:
+        self.answers: list[object] = []
+        self.offers: list[Mapping[str, object]] = []
+        self.before: Callable[[], object] = lambda: None
+
+    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
+        (offer,) = arguments
+        assert isinstance(offer, Mapping)
+        self.offers.append(offer)
+        self.before()
+        answer = self.answers.pop(0) if self.answers else NO_MATCH
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
+
+
+class Ce:
+    """Ends each task at the next poll, unless it is to hold it."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+        self.exit_code = 0
+        self.rejects = False
+        self.holds = False
+        self.holds_until = 0  # so many tasks were submitted
+        self.ended: set[str] = set()
+        self.most_at_once = 0
+        self.known: set[str] = set()
+
+    def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
+        (task,) = tasks
+        self.events.task_changed()
+        if self.rejects:
+            return {task.stamp: Rejected("no")}
+        self.known.add(task.stamp)
+        self.most_at_once = max(self.most_at_once, len(self.known - self.ended))
+        return {task.stamp: Accepted(task.stamp)}
+
+    def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
+        if self.holds or len(self.known) < self.holds_until:
+            return {
+                one: TaskStatus(state=TaskState.ABORTED if one in self.ended else TaskState.RUNNING) for one in task_ids
+            }
+        self.ended.update(task_ids)
+        return {one: TaskStatus(state=TaskState.DONE, exit_code=self.exit_code) for one in task_ids}
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        self.ended.update(task_ids)
+        self.events.task_changed()
+
+    def find(self, stamps: Collection[str]) -> dict[str, str]:
+        return {stamp: stamp for stamp in stamps if stamp in self.known}
+
+    def clean(self, task_ids: Collection[str]) -> None:
+        """Nothing is kept."""
+
+
+class Inline:
+    """Does each piece of work at once; its event follows."""
+
+    def __init__(self, events: Events) -> None:
+        self.events = events
+
+    def start(self, work: Callable[..., Event], *arguments: object) -> None:
+        self.events.put(work(*arguments))
+
+
+class Wms:
+    """Takes everything and remembers the statuses."""
+
+    def __init__(self) -> None:
+        self.statuses: list[tuple[int, str]] = []
+        self.rescheduled: list[int] = []
+
+    def set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]]) -> None:
+        self.statuses += [(job_id, words["Status"]) for words in statuses.values()]
+
+    def set_parameters(self, job_id: int, parameters: Sequence[tuple[str, str]]) -> None:
+        """Take them."""
+
+    def heartbeat(self, beat: Heartbeat) -> dict[str, str]:
+        raise AssertionError(f"no heartbeat of job {beat.job_id} was due")
+
+    def reschedule(self, job_id: int) -> None:
+        self.rescheduled.append(job_id)
+
+
+class Scene:
+    """An agent whose borders are ours: Matcher, WMS, CE, time left."""
+
+    def __init__(self, work_dir: Path, ledger: Ledger) -> None:
+        self.work_dir, self.ledger = work_dir, ledger
+        self.events, self.matcher, self.wms = Events(), MatcherService(), Wms()
+        self.ce = Ce(self.events)
+        self.processors = 1
+        self.end_s = 1e6
+        self.jitters: list[float] = []
+        self.options = {"PollingTime": "0", "StopAfterFailedMatches": "2", "MeasurePower": "no"}
+
+    def run(self, **options: str) -> Ending:
+        """Run the agent to its end."""
+        agent_options = {f"{AGENT}/{name}": text for name, text in (self.options | options).items()}
+        settings = load(
+            from_options({"/LocalSite/Site": "LAB", "/LocalSite/LocalCE": self.ce_type} | agent_options, "x")
+        )
+        slot = Slot(range(self.processors))
+        self.reporter = Reporter(
+            self.ledger,
+            self.wms,  # type: ignore[arg-type] # the border
+            accepted=lambda job_id: None,
+            commanded=lambda job_id, commands: None,
+            gather_s=0.0,
+        )
+        workers = Inline(self.events)
+        runner = JobRunner(
+            surroundings=Surroundings(site="LAB", work_dir=self.work_dir, environ={}, parameters={}),
+            slot=slot,
+            ce=self.ce,  # type: ignore[arg-type] # the border
+            ledger=self.ledger,
+            reports=Reports("LAB", Moments()),
+            reporter=self.reporter,
+            staging=Staging(FixedProxy(None), self._no_store, self.ce, 10**6),  # type: ignore[arg-type] # the border
+            workers=workers,  # type: ignore[arg-type] # the border
+        )
+        agent = JobAgent(
+            Parts(
+                settings=settings,
+                requirements={},
+                slot=slot,
+                watch=self._watch(),
+                drain_file=DrainFile(self.work_dir / "drain"),
+                matcher=Matcher(Service("Matcher", ["https://m"], self.matcher, Retry(attempts=1))),
+                runner=runner,
+                reporter=self.reporter,
+                workers=workers,  # type: ignore[arg-type] # the border
+                events=self.events,
+                heartbeat=lambda: None,
+                chores=ChoresDone,
+                has_disk_space=lambda: True,
+                clock=Clock(jitter=self._jitter),
+            )
+        )
+        try:
+            return agent.run()
+        finally:
+            self.reporter.stop()
+
+    ce_type = "Pool"
+
+    def _jitter(self) -> float:
+        self.jitters.append(0.0)
+        return 0.0
+
+    def _no_store(self, path: Path | None) -> SandboxStore:
+        raise AssertionError("there are no sandboxes")
+
+    def _watch(self) -> Watch:
+        return Watch(
+            environ={},
+            processors=self.processors,
+            clock=SteadyClock(),
+            started_s=0.0,
+            time_left=TimeLeft(lambda: 0.0, started_s=0.0, budget_s=self.end_s),
+            ask=nobody,
+            benchmark=None,
+            node=health.Surroundings(
+                work_dir=self.work_dir, least_disk_mb=0, temporary=self.work_dir, root=self.work_dir, environ={}
+            ),
+            brake=Brake(Patience(failures=0), time.monotonic),
+        )
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    yield Scene(tmp_path, ledger)
+    ledger.close()

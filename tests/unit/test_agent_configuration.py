@@ -1,0 +1,123 @@
+"""The Configuration service: one download, unpacked with care; DIRAC 8's setups; where services are found."""
+
+import base64
+import zlib
+from collections.abc import Sequence
+
+import pytest
+
+from agents.cfg import from_options, parse
+from agents.errors import ConfigurationError, ServiceMissing, Unreachable
+from agents.wms.configuration import download, service_urls, without_setups
+from agents.wms.service import Retry, Service
+
+
+class Wire:
+    """A Configuration service with one answer."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return {"OK": True, "Value": self.answer}
+
+
+def service(answer: object) -> Service:
+    return Service("Configuration/Server", ["https://c"], Wire(answer), Retry(attempts=1))
+
+
+def packed(text: str) -> dict[str, object]:
+    return {"newestVersion": "2026", "data": base64.b64encode(zlib.compress(text.encode())).decode()}
+
+
+def test_the_configuration_is_downloaded_as_one_tree() -> None:
+    assert download(service(packed("A\n{\n  b = ü\n}"))).text("/A/b") == "ü"
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (Unreachable("https://c: [Errno 111] Connection refused"), "Connection refused"),
+        (None, "expected the configuration's data, got 'None'"),
+        ({"newestVersion": "x"}, "expected the configuration's data"),
+        ({"data": "*"}, "the configuration cannot be unpacked: "),
+        ({"data": "é"}, "the configuration cannot be unpacked: "),
+        ({"data": base64.b64encode(b"not zlib").decode()}, "the configuration cannot be unpacked: "),
+        ({"data": base64.b64encode(zlib.compress(b"x" * 99)[:-8]).decode()}, "the configuration is cut short"),
+    ],
+)
+def test_a_configuration_that_cannot_be_had_stops_the_agent(answer: object, sentence: str) -> None:
+    with pytest.raises(ServiceMissing) as caught:
+        download(service(answer))
+
+    assert str(caught.value).startswith("the Configuration service gives no configuration: ")
+    assert sentence in str(caught.value)
+
+
+def test_a_configuration_that_is_malformed_names_its_line() -> None:
+    with pytest.raises(ConfigurationError, match="Configuration service: the text ends inside a section"):
+        download(service(packed("A\n{")))
+
+
+@pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        ("Systems { S { URLs { M = https://a, https://b\n} } }", ["https://a", "https://b"]),
+        ("Systems { S { URLs { M = https://a\n} FailoverURLs { M = https://b\n} } }", ["https://a", "https://b"]),
+        (
+            "Operations { Defaults { MainServers = x, y\n} }\nSystems { S { URLs { M = h://$MAINSERVERS$:1\n} } }",
+            ["h://x:1", "h://y:1"],
+        ),
+    ],
+)
+def test_urls_of_a_service_come_in_order(text: str, urls: list[str]) -> None:
+    assert service_urls(parse(text, "x"), "S/M") == urls
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "/Systems/S/URLs/M"),
+        ("Systems { S { URLs { M = \n} } }", "/Systems/S/URLs/M"),
+        ("Systems { S { URLs { M = https://$MAINSERVERS$/M\n} } }", "/Operations/Defaults/MainServers"),
+    ],
+)
+def test_a_service_without_a_url_is_missing_and_told_where_it_was_looked_for(text: str, expected: str) -> None:
+    with pytest.raises(ServiceMissing) as caught:
+        service_urls(parse(text, "x"), "S/M")
+
+    assert str(caught.value) == f"the configuration publishes no URL of S/M; expected {expected}"
+
+
+SETUPS = """
+DIRAC { Setup = Lab
+  Setups { Lab { W = Prod
+  } } }
+Systems { W { Prod { URLs { M = https://old
+  } } } }
+Operations { Defaults { a = 1
+  b = 1
+  } Lab { b = 2
+  } }
+"""
+
+
+def test_a_configuration_with_setups_reads_like_one_without() -> None:
+    flat = without_setups(parse(SETUPS, "x"))
+
+    assert service_urls(flat, "W/M") == ["https://old"]
+    assert (flat.text("/Operations/Defaults/a"), flat.text("/Operations/Defaults/b")) == ("1", "2")
+
+
+def test_what_a_local_file_says_without_a_setup_wins_over_the_servers_instance() -> None:
+    local = from_options({"/Systems/W/URLs/M": "https://mine"}, "command line")
+
+    assert service_urls(without_setups(parse(SETUPS, "x").merge(local)), "W/M") == ["https://mine"]
+
+
+def test_a_configuration_without_setups_stays_as_it_is() -> None:
+    tree = parse("Systems { W { URLs { M = https://new\n} } }", "x")
+
+    assert without_setups(tree) == tree

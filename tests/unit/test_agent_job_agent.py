@@ -1,0 +1,212 @@
+"""The agent's loop: when it asks, how long it waits, why it ends, and what it does with what it has in hand."""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from agents.errors import AccessDenied, BadAnswer, ExitCode, NoAnswer, Refused, Unreachable
+from agents.events import LookAround, SignalReceived
+from tests.unit.agent_scene import DEADLINE_S, NO_MATCH, Scene, job, scene
+
+__all__ = ["scene"]
+
+
+def test_an_agent_for_which_there_is_nothing_ends_after_its_limit(scene: Scene) -> None:
+    ending = scene.run()
+
+    assert (ending.reason, ending.exit_code) == ("Nothing to do for more than 2 requests", ExitCode.ENDED)
+    assert len(scene.matcher.offers) == 3
+
+
+def test_jobs_run_one_after_another_without_a_pause_and_the_count_of_empty_answers_begins_anew(scene: Scene) -> None:
+    scene.matcher.answers = [NO_MATCH, NO_MATCH, job(1), job(2)]
+
+    ending = scene.run()
+
+    assert (ending.tally.matched, ending.tally.done) == (2, 2)
+    assert len(scene.matcher.offers) == 7
+    assert [status for job_id, status in scene.wms.statuses if job_id == 2][-1] == "Done"
+
+
+def test_a_slot_of_several_processors_is_filled(scene: Scene) -> None:
+    scene.processors = 3
+    scene.ce.holds_until = 2
+    scene.matcher.answers = [job(1), job(2, "NumberOfProcessors = 2;")]
+
+    scene.run()
+
+    assert [offer["NumberOfProcessors"] for offer in scene.matcher.offers[:2]] == [3, 2]
+    assert scene.ce.most_at_once == 2
+
+
+def test_an_in_process_ce_has_one_job_whatever_its_processors(scene: Scene) -> None:
+    scene.ce_type, scene.processors = "InProcess", 4
+    scene.matcher.answers = [job(1), job(2)]
+
+    ending = scene.run()
+
+    assert (ending.tally.done, scene.ce.most_at_once) == (2, 1)
+
+
+def test_only_the_first_request_reports_the_pilots_power(scene: Scene) -> None:
+    scene.run()
+
+    assert [offer["PilotInfoReportedFlag"] for offer in scene.matcher.offers] == [False, True, True]
+
+
+def test_without_filling_the_agent_ends_after_one_job(scene: Scene) -> None:
+    scene.matcher.answers = [job(1), job(2)]
+
+    ending = scene.run(FillingModeFlag="no")
+
+    assert (ending.reason, ending.tally.matched) == ("Filling Mode is Disabled", 1)
+
+
+def test_the_limit_of_requests_ends_the_agent(scene: Scene) -> None:
+    scene.matcher.answers = [job(1)]
+
+    ending = scene.run(MaxCycles="2")
+
+    assert ending.reason == "The limit of 2 requests to the Matcher is reached"
+    assert len(scene.matcher.offers) == 2
+
+
+def test_a_slot_without_time_is_never_offered(scene: Scene) -> None:
+    scene.end_s = 100.0
+
+    ending = scene.run()
+
+    assert (ending.reason, scene.matcher.offers) == ("No more time left", [])
+
+
+def test_a_drained_node_takes_nothing_more_and_ends_what_it_has(scene: Scene) -> None:
+    scene.matcher.answers = [job(1), job(2)]
+    scene.matcher.before = (scene.work_dir / "drain").touch
+
+    ending = scene.run()
+
+    assert (ending.reason, ending.tally.done) == ("Node is being drained by an operator", 1)
+
+
+def test_a_failed_payload_ends_the_agent_where_that_is_wished(scene: Scene) -> None:
+    scene.matcher.answers = [job(1), job(2)]
+    scene.ce.exit_code = 1
+
+    ending = scene.run(StopOnApplicationFailure="yes")
+
+    assert ending.reason == "A payload failed and StopOnApplicationFailure is set"
+    assert (ending.tally.matched, ending.tally.failed) == (1, 1)
+
+
+def test_a_node_that_can_start_nothing_ends_the_agent_as_unfit(scene: Scene) -> None:
+    scene.matcher.answers = [job(number) for number in range(1, 9)]
+    scene.ce.rejects = True
+
+    ending = scene.run()
+
+    assert ending.reason == "3 jobs in a row were handed back for the node's fault"
+    assert (ending.exit_code, scene.wms.rescheduled) == (ExitCode.NODE_UNFIT, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "answer", [AccessDenied("HTTP 401"), {"OK": False, "Errno": 1511, "Message": "Pilot version does not match"}]
+)
+def test_a_pilot_that_the_wms_refuses_ends_at_once(scene: Scene, answer: object) -> None:
+    scene.matcher.answers = [answer]
+
+    ending = scene.run()
+
+    assert ending.reason.startswith("The WMS refused this pilot: ")
+    assert (ending.exit_code, len(scene.matcher.offers)) == (ExitCode.PILOT_REFUSED, 1)
+
+
+@pytest.mark.parametrize(
+    "error", [Unreachable("x"), NoAnswer("x"), BadAnswer("x"), Refused("x"), {"OK": False, "Message": "Error"}]
+)
+def test_a_matcher_that_fails_is_asked_again_and_counts_as_empty(scene: Scene, error: object) -> None:
+    scene.matcher.answers = [error, job(1)]
+
+    ending = scene.run()
+
+    assert (ending.tally.done, len(scene.matcher.offers)) == (1, 5)
+
+
+def test_at_most_one_request_is_under_way(scene: Scene) -> None:
+    scene.processors = 4
+    scene.events.put(LookAround())
+
+    def look_around_meanwhile() -> None:
+        scene.events.put(LookAround())
+
+    scene.matcher.before = look_around_meanwhile
+    scene.run()
+
+    assert len(scene.matcher.offers) == 3
+
+
+def test_a_signal_that_drains_lets_what_runs_end(scene: Scene) -> None:
+    scene.matcher.answers = [job(1), job(2)]
+    scene.matcher.before = lambda: scene.events.put(SignalReceived("SIGUSR1", is_urgent=False))
+
+    ending = scene.run()
+
+    assert ending.reason == "The pilot was asked to end by SIGUSR1"
+    assert (ending.tally.done, scene.wms.rescheduled) == (1, [])
+
+
+def test_an_urgent_signal_hands_back_what_runs(scene: Scene) -> None:
+    scene.ce.holds = True
+    scene.processors = 2
+    scene.matcher.answers = [job(1), job(2)]
+
+    def signal_at_the_second() -> None:
+        if len(scene.matcher.offers) == 2:
+            scene.events.put(SignalReceived("SIGTERM", is_urgent=True))
+
+    scene.matcher.before = signal_at_the_second
+
+    ending = scene.run()
+
+    assert ending.reason == "The pilot was asked to end by SIGTERM"
+    assert sorted(scene.wms.rescheduled) == [1, 2]
+    assert ending.tally.handed_back == 2
+
+
+def test_the_first_reason_to_end_stays(scene: Scene) -> None:
+    scene.events.put(SignalReceived("SIGUSR1", is_urgent=False))
+    scene.events.put(SignalReceived("SIGUSR2", is_urgent=False))
+
+    assert scene.run().reason == "The pilot was asked to end by SIGUSR1"
+
+
+def test_waits_between_empty_answers_double_whatever_else_happens(scene: Scene) -> None:
+    asked_at: list[float] = []
+    scene.matcher.before = lambda: asked_at.append(time.monotonic())
+    stop = threading.Event()
+
+    def nudge() -> None:
+        while not stop.wait(0.002):
+            scene.events.put(LookAround())
+
+    nudging = threading.Thread(target=nudge)
+    nudging.start()
+    try:
+        scene.run(PollingTime="0.02", StopAfterFailedMatches="4")
+    finally:
+        stop.set()
+        nudging.join(DEADLINE_S)
+
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked_at)]
+    assert len(waits) == 4
+    assert all(wait >= 0.5 * 0.02 * 2**number for number, wait in enumerate(waits))
+    assert len(scene.jitters) == 5
+
+
+def test_jobs_are_closed_in_the_ledger_when_the_agent_ends(scene: Scene) -> None:
+    scene.matcher.answers = [job(1), job(2)]
+
+    scene.run()
+
+    assert (scene.ledger.open_jobs(), scene.ledger.unsent()) == ([], [])

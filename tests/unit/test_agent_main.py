@@ -1,0 +1,140 @@
+"""The agent's command line: every error is one sentence and an exit code."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agents.__main__ import main
+from agents.errors import ExitCode
+from agents.local_wms.authority import open_authority, write_private
+from agents.settings import AGENT
+
+REPOSITORY = Path(__file__).parents[2]
+DEADLINE_S = 60
+SITE = "/LocalSite/Site=LAB.Local.ch"
+
+
+def ended(capsys: pytest.CaptureFixture[str], work_dir: Path, *options: str) -> tuple[int, str]:
+    """Return the exit code and what stands on stderr."""
+    arguments = [word for option in options for word in ("-o", option)]
+    exit_code = main([*arguments, "--work-dir", str(work_dir)])
+    return exit_code, capsys.readouterr().err
+
+
+def process(work_dir: Path, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the agent as the pilot does."""
+    arguments = [word for option in options for word in ("-o", option)]
+    return subprocess.run(
+        [sys.executable, "-m", "agents", "--work-dir", str(work_dir), *arguments],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"]} | environ,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+def test_a_misspelt_option_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    exit_code, stderr = ended(capsys, tmp_path, SITE, f"{AGENT}/PolingTime=5")
+
+    assert exit_code == ExitCode.CONFIGURATION
+    assert stderr == f"agent: command line: unknown option {AGENT}/PolingTime; did you mean PollingTime?\n"
+
+
+def test_a_wrong_type_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    exit_code, stderr = ended(capsys, tmp_path, SITE, f"{AGENT}/PollingTime=often")
+
+    assert exit_code == ExitCode.CONFIGURATION
+    assert stderr == f"agent: command line: {AGENT}/PollingTime = often: expected a number, 0 or more\n"
+
+
+def test_a_wrong_log_level_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    exit_code, stderr = ended(capsys, tmp_path, SITE, f"{AGENT}/LogLevel=LOUD")
+
+    assert exit_code == ExitCode.CONFIGURATION
+    assert "LogLevel = LOUD: expected one of DEBUG, " in stderr
+
+
+def test_a_missing_site_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    exit_code, stderr = ended(capsys, tmp_path)
+
+    assert (exit_code, stderr.startswith("agent: /LocalSite/Site is not set; expected: ")) == (2, True)
+
+
+def test_a_malformed_assignment_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    exit_code, stderr = ended(capsys, tmp_path, "/=5")
+
+    assert (exit_code, stderr) == (2, "agent: command line: '/' names no option; expected /Section/option\n")
+
+
+def test_a_missing_file_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    exit_code = main(["--cfg", str(tmp_path / "no.cfg")])
+
+    assert exit_code == ExitCode.CONFIGURATION
+    assert "no.cfg: cannot be read: " in capsys.readouterr().err
+
+
+def test_a_second_agent_in_one_directory_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "agent.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        done = process(tmp_path, SITE)
+
+    assert done.returncode == ExitCode.CONFIGURATION
+    assert done.stderr == f"agent: {tmp_path}: another agent works in this directory; give each its own\n"
+
+
+def test_a_work_directory_that_cannot_be_made_is_a_fault_of_the_node(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    exit_code, stderr = ended(capsys, tmp_path / "file", SITE)
+
+    assert exit_code == ExitCode.NODE_UNFIT
+    assert stderr.startswith(f"agent: {tmp_path}/file: the work directory cannot be written: ")
+
+
+def test_explain_shows_each_value_with_its_origin(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "pilot.cfg").write_text("LocalSite\n{\n  Site = LAB\n}\n")
+
+    exit_code = main(["--cfg", str(tmp_path / "pilot.cfg"), "-o", f"{AGENT}/PollingTime=5", "--explain"])
+
+    shown = capsys.readouterr().out
+    assert exit_code == 0
+    assert "/LocalSite/Site = LAB   [pilot.cfg:3]  " in shown
+    assert f"{AGENT}/PollingTime = 5 s   [command line]  " in shown
+    assert f"{AGENT}/StopAfterFailedMatches = 10   [default]  " in shown
+
+
+def test_a_missing_proxy_ends_the_agent_with_one_sentence(tmp_path: Path) -> None:
+    cas = open_authority(tmp_path / "ca", lambda: datetime.now(UTC)).certificates
+
+    done = process(tmp_path / "work", SITE, X509_USER_PROXY="/nowhere/proxy", X509_CERT_DIR=str(cas))
+
+    assert done.returncode == ExitCode.CREDENTIAL
+    assert done.stderr == "agent: /nowhere/proxy: the proxy cannot be read: No such file or directory\n"
+
+
+def test_a_configuration_service_that_is_away_ends_the_agent_with_one_sentence(tmp_path: Path) -> None:
+    authority = open_authority(tmp_path / "ca", lambda: datetime.now(UTC))
+    proxy = tmp_path / "proxy.pem"
+    write_private(proxy, authority.delegate(authority.issue("Pilot"), "g").pem())
+
+    done = process(
+        tmp_path / "work",
+        SITE,
+        "/DIRAC/Configuration/Servers=gopher://127.0.0.1/Configuration/Server",
+        X509_USER_PROXY=str(proxy),
+        X509_CERT_DIR=str(authority.certificates),
+    )
+
+    assert done.returncode == ExitCode.SERVICE_MISSING
+    assert done.stderr.startswith("agent: the Configuration service gives no configuration: gopher://127.0.0.1/")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,318 @@
+"""The agent's voice: order, merging, patience; nothing blocks the others, no heartbeat follows an end."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
+from agents.jobs.job import Job, MatchedJob
+from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.wms.job_state import Heartbeat
+from agents.wms.reporter import Reporter
+from agents.wms.service import Clock
+
+DEADLINE_S = 10.0
+Called = tuple[str, int, object]
+
+
+class Wms:
+    """JobStateUpdate and JobManager: keeps what it is told; `trouble` decides what fails."""
+
+    def __init__(self) -> None:
+        self.told: list[Called] = []
+        self.commands: dict[str, str] = {}
+        self.trouble: Callable[[str, int], ServiceError | None] = lambda call, job_id: None
+        self.before: Callable[[str, int], object] = lambda call, job_id: None
+
+    def _tell(self, call: str, job_id: int, said: object) -> None:
+        self.before(call, job_id)
+        error = self.trouble(call, job_id)
+        if error:
+            raise error
+        self.told.append((call, job_id, said))
+
+    def set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]]) -> None:
+        self._tell("statuses", job_id, [f"{when} {words['Status']}" for when, words in statuses.items()])
+
+    def set_parameters(self, job_id: int, parameters: Sequence[tuple[str, str]]) -> None:
+        self._tell("parameters", job_id, list(parameters))
+
+    def heartbeat(self, beat: Heartbeat) -> dict[str, str]:
+        self._tell("beat", beat.job_id, dict(beat.dynamic))
+        return self.commands
+
+    def reschedule(self, job_id: int) -> None:
+        self._tell("reschedule", job_id, None)
+
+
+class Scene:
+    """A reporter over a real ledger and a WMS of our own."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.wms = Wms()
+        self.accepted: list[int] = []
+        self.commanded: list[tuple[int, Mapping[str, str]]] = []
+        self.reporter = Reporter(
+            ledger,
+            self.wms,  # type: ignore[arg-type] # the border
+            self.accepted.append,
+            lambda job_id, commands: self.commanded.append((job_id, commands)),
+            Clock(jitter=lambda: -0.99),  # the first pause takes 2.5 ms
+            gather_s=0.0,
+        )
+
+    def say(self, job_id: int, *words: str) -> None:
+        self.put(*(Report(job_id, ReportKind.STATUS, str(number), {"Status": w}) for number, w in enumerate(words)))
+
+    def put(self, *reports: Report) -> None:
+        matched = MatchedJob(job_id=reports[0].job_id, jdl="", owner="", group="")
+        self.ledger.save(Job(matched=matched, stamp="s"), reports)
+        self.reporter.wake()
+
+    def run(self) -> bool:
+        self.reporter.start()
+        return self.reporter.flush(DEADLINE_S)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(Ledger(tmp_path / "ledger.sqlite"))
+    yield made
+    made.wms.before = lambda call, job_id: None
+    made.reporter.stop()
+    made.ledger.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    assert "reporter" not in {thread.name for thread in threading.enumerate()}
+
+
+def parameters(job_id: int, **values: str) -> Report:
+    return Report(job_id, ReportKind.PARAMETERS, "m", values)
+
+
+def reschedule(job_id: int) -> Report:
+    return Report(job_id, ReportKind.RESCHEDULE, "m", {})
+
+
+def test_the_statuses_of_a_job_go_out_in_one_call_in_order(scene: Scene) -> None:
+    scene.say(1, "Matched", "Running", "Done")
+
+    assert scene.run()
+    assert scene.wms.told == [("statuses", 1, ["0 Matched", "1 Running", "2 Done"])]
+    assert scene.accepted == [1]
+
+
+def test_each_job_gets_its_own_calls(scene: Scene) -> None:
+    scene.say(1, "Matched")
+    scene.say(2, "Matched")
+    scene.say(1, "Running")
+
+    scene.run()
+
+    assert [(call, job_id) for call, job_id, _ in scene.wms.told] == [("statuses", 1), ("statuses", 2)]
+
+
+def test_a_job_is_rescheduled_only_after_its_status_was_taken(scene: Scene) -> None:
+    scene.put(reschedule(1), Report(1, ReportKind.STATUS, "0", {"Status": "Rescheduled"}), parameters(1, a="b"))
+
+    scene.run()
+
+    assert [call for call, _, _ in scene.wms.told] == ["parameters", "statuses", "reschedule"]
+
+
+@pytest.mark.parametrize("error", [Unreachable("x"), NoAnswer("x"), BadAnswer("x"), AccessDenied("x")])
+def test_what_could_not_be_delivered_is_delivered_later_and_once(scene: Scene, error: ServiceError) -> None:
+    troubles = iter([error])
+    scene.wms.trouble = lambda call, job_id: next(troubles, None)
+    scene.say(1, "Matched", "Running")
+
+    assert scene.run()
+    assert scene.wms.told == [("statuses", 1, ["0 Matched", "1 Running"])]
+    assert scene.accepted == [1]
+
+
+def test_what_was_said_meanwhile_goes_out_with_what_was_delayed(scene: Scene) -> None:
+    def first_fails(call: str, job_id: int) -> ServiceError | None:
+        if scene.ledger.attempts(1) and len(scene.ledger.unsent()) == 1:
+            scene.ledger.save(
+                Job(matched=MatchedJob(job_id=1, jdl="", owner="", group=""), stamp="s"),
+                [Report(1, ReportKind.STATUS, "1", {"Status": "Running"})],
+            )
+            return Unreachable("x")
+        return None
+
+    scene.wms.trouble = first_fails
+    scene.say(1, "Matched")
+
+    assert scene.run()
+    assert scene.wms.told == [("statuses", 1, ["0 Matched", "1 Running"])]
+
+
+def test_a_refused_report_is_given_up_and_blocks_nothing(scene: Scene) -> None:
+    scene.wms.trouble = lambda call, job_id: Refused("Not authorized to modify job 1") if job_id == 1 else None
+    scene.say(1, "Running")
+    scene.say(2, "Running")
+
+    assert scene.run()
+    assert [(call, job_id) for call, job_id, _ in scene.wms.told] == [("statuses", 2)]
+    assert scene.accepted == [1, 2]
+
+
+def test_a_report_over_which_the_service_stumbles_blocks_no_other_job(scene: Scene) -> None:
+    scene.wms.trouble = lambda call, job_id: BadAnswer("HTTP 500") if job_id == 1 else None
+    scene.say(1, "Running")
+    scene.say(2, "Done")
+
+    scene.reporter.start()
+
+    assert not scene.reporter.flush(0.05)
+    assert scene.accepted == [2]
+
+
+def test_parameters_over_which_the_service_stumbles_do_not_hold_up_the_status(scene: Scene) -> None:
+    scene.wms.trouble = lambda call, job_id: BadAnswer("HTTP 500") if call == "parameters" else None
+    scene.put(parameters(1, odd="x"), Report(1, ReportKind.STATUS, "0", {"Status": "Done"}))
+
+    scene.reporter.start()
+
+    assert not scene.reporter.flush(0.05)
+    assert [call for call, _, _ in scene.wms.told] == ["statuses"]
+    assert scene.accepted == []
+
+
+def test_a_job_whose_status_was_not_taken_is_not_rescheduled(scene: Scene) -> None:
+    scene.wms.trouble = lambda call, job_id: BadAnswer("HTTP 500") if call == "statuses" else None
+    scene.put(Report(1, ReportKind.STATUS, "0", {"Status": "Rescheduled"}), reschedule(1))
+
+    scene.reporter.start()
+
+    assert not scene.reporter.flush(0.05)
+    assert scene.wms.told == []
+
+
+def test_while_the_wms_is_away_it_is_not_asked_about_every_job(scene: Scene) -> None:
+    asked: list[int] = []
+    scene.wms.before = lambda call, job_id: asked.append(job_id)
+    scene.wms.trouble = lambda call, job_id: Unreachable("x")
+    for job_id in (1, 2, 3):
+        scene.say(job_id, "Running")
+
+    scene.reporter.start()
+
+    assert not scene.reporter.flush(0.05)
+    assert set(asked) == {1}
+
+
+def test_a_report_that_comes_just_when_everything_was_sent_is_flushed_too(scene: Scene) -> None:
+    late = iter(["Done"])
+
+    def accepted(job_id: int) -> None:
+        for word in late:
+            scene.say(1, word)
+
+    scene.reporter._accepted = accepted
+    scene.say(1, "Running")
+
+    assert scene.run()
+    assert [said for _, _, said in scene.wms.told] == [["0 Running"], ["0 Done"]]
+
+
+def test_a_heartbeat_follows_what_waits_already(scene: Scene) -> None:
+    scene.say(1, "Running")
+    scene.reporter.beat(Heartbeat(job_id=1, dynamic={"n": 1}))
+
+    scene.run()
+
+    assert [call for call, _, _ in scene.wms.told] == ["statuses", "beat"]
+
+
+def test_a_newer_heartbeat_replaces_the_older(scene: Scene) -> None:
+    for number in (1, 2):
+        scene.reporter.beat(Heartbeat(job_id=1, dynamic={"n": number}))
+    scene.reporter.beat(Heartbeat(job_id=2, dynamic={"n": 3}))
+
+    scene.run()
+
+    assert scene.wms.told == [("beat", 1, {"n": 2}), ("beat", 2, {"n": 3})]
+
+
+def test_no_heartbeat_follows_the_end_of_a_job_that_came_while_the_wms_was_away(scene: Scene) -> None:
+    troubles = iter([Unreachable("x")])
+    scene.wms.trouble = lambda call, job_id: next(troubles, None)
+    scene.say(1, "Running")
+    scene.reporter.beat(Heartbeat(job_id=1))
+    scene.reporter.forget_beats(1)
+    scene.say(1, "Done")
+
+    scene.run()
+
+    assert [call for call, _, _ in scene.wms.told] == ["statuses"]
+
+
+def test_a_job_that_ends_while_another_ones_heartbeat_is_under_way_is_not_set_running_again(scene: Scene) -> None:
+    def end(call: str, job_id: int) -> None:
+        if (call, job_id) == ("beat", 1):
+            scene.reporter.forget_beats(2)
+            scene.say(2, "Done")
+
+    scene.wms.before = end
+    scene.reporter.beat(Heartbeat(job_id=1))
+    scene.reporter.beat(Heartbeat(job_id=2))
+
+    assert scene.run()
+    assert [(call, job_id) for call, job_id, _ in scene.wms.told] == [("beat", 1), ("statuses", 2)]
+
+
+def test_a_heartbeat_that_fails_is_lost_and_the_next_job_gets_its_own(scene: Scene) -> None:
+    scene.wms.trouble = lambda call, job_id: NoAnswer("x") if job_id == 1 else None
+    scene.reporter.beat(Heartbeat(job_id=1))
+    scene.reporter.beat(Heartbeat(job_id=2))
+
+    assert scene.run()
+    assert scene.wms.told == [("beat", 2, {})]
+
+
+def test_an_order_that_comes_with_a_heartbeat_is_passed_on(scene: Scene) -> None:
+    scene.wms.commands = {"Kill": ""}
+    scene.reporter.beat(Heartbeat(job_id=1))
+
+    scene.run()
+
+    assert scene.commanded == [(1, {"Kill": ""})]
+
+
+def test_flushing_gives_up_when_the_wms_stays_away_and_everything_is_kept(scene: Scene) -> None:
+    scene.wms.trouble = lambda call, job_id: Unreachable("x")
+    scene.say(1, "Done")
+    scene.reporter.start()
+
+    assert not scene.reporter.flush(0.05)
+    assert len(scene.ledger.unsent()) == 1
+
+
+def test_a_ledger_that_fails_does_not_end_the_reporter(scene: Scene) -> None:
+    scene.ledger._db.execute("ALTER TABLE report RENAME TO away")
+    scene.reporter.start()
+    assert not scene.reporter.flush(0.05)
+
+    scene.ledger._db.execute("ALTER TABLE away RENAME TO report")
+    scene.say(1, "Done")
+
+    assert scene.reporter.flush(DEADLINE_S)
+
+
+def test_a_reporter_stops_in_the_middle_of_its_patience(scene: Scene) -> None:
+    scene.wms.trouble = lambda call, job_id: Unreachable("x")
+    scene.say(1, "Done")
+    scene.reporter.start()
+    scene.reporter.flush(0.02)
+
+    scene.reporter.stop()
+
+    assert not scene.reporter._thread.is_alive()

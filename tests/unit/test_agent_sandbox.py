@@ -1,0 +1,196 @@
+"""Sandboxes: nothing leads out of the directory, nothing fills disk or memory, odd names survive."""
+
+import bz2
+import io
+import lzma
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agents.errors import Blame, FailJob
+from agents.jobs.sandbox import TooLarge, pack, unpack
+
+MB = 10**6
+
+
+def member(name: str, content: bytes = b"x", **attributes: object) -> tuple[tarfile.TarInfo, bytes]:
+    made = tarfile.TarInfo(name)
+    made.size = len(content)
+    for attribute, value in attributes.items():
+        setattr(made, attribute, value)
+    return made, content
+
+
+def archive(*members: tuple[tarfile.TarInfo, bytes], mode: str = "w") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as made:  # type: ignore[call-overload] # the mode is a parameter
+        for one, content in members:
+            made.addfile(one, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tuple[tarfile.TarInfo, bytes]:
+    return member(name, b"", type=kind, linkname=target)
+
+
+def refusal(packed: bytes, into: Path) -> FailJob:
+    with pytest.raises(FailJob) as caught:
+        unpack(packed, into)
+    assert str(caught.value).startswith("Failed Downloading InputSandbox: input sandbox: ")
+    return caught.value
+
+
+def names(packed: bytes) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:bz2") as opened:
+        return sorted(opened.getnames())
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    made = tmp_path / "inputs"
+    made.mkdir()
+    return made
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_every_compression_is_unpacked(into: Path, mode: str) -> None:
+    unpack(archive(member("a.txt", b"text"), member("sub/ü b", b"odd"), mode=mode), into)
+
+    assert ((into / "a.txt").read_text(), (into / "sub/ü b").read_text()) == ("text", "odd")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [member("../outside")],
+        [member("sub/../../outside")],
+        [link("l", "/etc"), member("l/passwd")],
+        [link("l", "../../.."), member("l/outside")],
+        [link("l", "/etc/passwd")],
+        [link("l", "../outside", tarfile.LNKTYPE)],
+        [member("null", b"", type=tarfile.CHRTYPE, devmajor=1, devminor=3)],
+        [member("disk", b"", type=tarfile.BLKTYPE)],
+        [member("pipe", b"", type=tarfile.FIFOTYPE)],
+    ],
+)
+def test_a_member_that_leads_out_or_is_no_file_fails_the_job(
+    into: Path, members: list[tuple[tarfile.TarInfo, bytes]]
+) -> None:
+    error = refusal(archive(*members), into)
+
+    assert "a member of the archive is not allowed: " in error.detail
+    assert error.blame is Blame.USER
+    assert [path.name for path in into.parent.iterdir()] == ["inputs"]
+
+
+def test_an_absolute_name_is_unpacked_below_the_directory(into: Path) -> None:
+    unpack(archive(member("/abs/file")), into)
+
+    assert (into / "abs/file").exists()
+
+
+def test_rights_beyond_the_owner_are_not_unpacked(into: Path) -> None:
+    unpack(archive(member("set", mode=0o6777)), into)
+
+    assert (into / "set").stat().st_mode & 0o7022 == 0
+
+
+def cut(packed: bytes) -> bytes:
+    return packed[: len(packed) // 2]
+
+
+def garbled(packed: bytes) -> bytes:
+    middle = len(packed) // 2
+    return packed[:middle] + bytes(255 - byte for byte in packed[middle : middle + 64]) + packed[middle + 64 :]
+
+
+@pytest.mark.parametrize("harm", [cut, garbled])
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_a_damaged_archive_fails_the_job_and_blames_its_maker(
+    into: Path, mode: str, harm: Callable[[bytes], bytes]
+) -> None:
+    noise = bytes((i * i * 7919 >> 3) % 251 for i in range(60_000))
+    packed = archive(*(member(f"f{number}", noise[number:]) for number in range(4)), mode=mode)
+
+    assert refusal(harm(packed), into).blame is Blame.USER
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"\0", b'{"OK": false, "Message": "No such file"}', b"<html>", bz2.compress(b"text"), lzma.compress(b"")],
+)
+def test_what_is_no_archive_fails_the_job(into: Path, packed: bytes) -> None:
+    assert "the archive cannot be read" in refusal(packed, into).detail
+
+
+def test_a_bomb_is_refused_before_anything_is_written(into: Path) -> None:
+    huge, _ = member("bomb")
+    huge.size = 5000 * MB
+    packed = huge.tobuf() + bytes(1024)
+
+    assert "it unpacks to more than 4000 MB" in refusal(packed, into).detail
+    assert list(into.iterdir()) == []
+
+
+def test_an_archive_at_odds_with_itself_fails_the_job(into: Path) -> None:
+    packed = archive(member("a"), member("a/b"))
+
+    assert refusal(packed, into).blame is Blame.USER
+
+
+def test_outputs_are_packed_flat_and_what_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.txt", "b.txt", "sub/c.log", "-odd 'name"):
+        (tmp_path / name).write_text(name)
+
+    packed, missing = pack(tmp_path, ["*.txt", "sub/c.log", "-odd*", "none.*", "a.txt"], MB)
+
+    assert names(packed) == ["-odd 'name", "a.txt", "b.txt", "c.log"]
+    assert missing == ["none.*"]
+
+
+def test_a_directory_is_packed_with_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "plots/deep").mkdir(parents=True)
+    (tmp_path / "plots/deep/x").write_text("x")
+
+    assert names(pack(tmp_path, ["plots"], MB)[0]) == ["plots", "plots/deep", "plots/deep/x"]
+
+
+def test_nothing_is_packed_when_nothing_is_there(tmp_path: Path) -> None:
+    assert pack(tmp_path / "no", ["a", "*"], MB) == (b"", ["a", "*"])
+
+
+@pytest.mark.parametrize("pattern", ["**", "a**b", "[", "a/b/c"])
+def test_an_odd_pattern_is_no_error(tmp_path: Path, pattern: str) -> None:
+    assert pack(tmp_path, [pattern], MB) == (b"", [pattern])
+
+
+def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "work/leak").symlink_to(tmp_path / "secret")
+
+    assert pack(tmp_path / "work", ["leak"], MB) == (b"", ["leak"])
+
+
+def test_what_exceeds_the_limit_packed_is_too_large(tmp_path: Path) -> None:
+    (tmp_path / "noise").write_bytes(bytes((i * i * 7919 >> 3) % 251 for i in range(40_000)))
+
+    with pytest.raises(TooLarge, match="packed it has more than 1000 bytes"):
+        pack(tmp_path, ["noise"], 1000)
+
+
+def test_what_is_small_when_packed_may_be_large_before(tmp_path: Path) -> None:
+    (tmp_path / "zeros").write_bytes(bytes(2 * MB))
+
+    assert len(pack(tmp_path, ["zeros"], 1000)[0]) <= 1000
+
+
+def test_what_was_packed_is_unpacked_as_it_was(tmp_path: Path, into: Path) -> None:
+    (tmp_path / "a").write_bytes(b"\0\xff")
+
+    unpack(pack(tmp_path, ["a"], MB)[0], into)
+
+    assert (into / "a").read_bytes() == b"\0\xff"

@@ -1,0 +1,401 @@
+"""DISET against a small real TLS server that speaks DIRAC's frames, well and badly; agent and pilot alike."""
+
+import functools
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
+from agents.local_wms.authority import Authority, open_authority, write_private
+from agents.wms.dips import DipsTransport, tls
+from agents.wms.https import Limits
+from pilot import dips as pilot_dips
+
+DEADLINE_S = 5.0
+LIMITS = Limits(connect_s=2.0, read_s=0.5, whole_s=1.0, body_mb=1)
+ACCEPTED = {"OK": True, "Value": None}
+UNAUTHORIZED = {"OK": False, "Errno": 1111, "Message": "Unauthorized query ( 1111 : Unauthorized query)"}
+
+
+def frame(value: object, prefix: bytes = b"") -> bytes:
+    payload = json.dumps(value).encode()
+    return b"%b%d:%b" % (prefix, len(payload), payload)
+
+
+class Peer:
+    """The server's end of one connection."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self.connection = connection
+        self.stream = connection.makefile("rb")
+
+    def read(self) -> tuple[bytes, Any]:
+        """Return the next frame: what stands before its length, and its value; (b"", None) at the end."""
+        head = b""
+        while not head.endswith(b":"):
+            byte = self.stream.read(1)
+            if not byte:
+                return b"", None
+            head += byte
+        digits = head[:-1].lstrip(b"dka")
+        return head[: -1 - len(digits)], json.loads(self.stream.read(int(digits)))
+
+    def say(self, *values: object) -> None:
+        for value in values:
+            self.connection.sendall(value if isinstance(value, bytes) else frame(value))
+
+
+Script = Callable[[Peer], None]
+
+
+@dataclass
+class Server:
+    """Lets a script have each connection; keeps what it reads by `listen`."""
+
+    context: ssl.SSLContext
+    script: Script
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    open: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"dips://localhost:{self.listener.getsockname()[1]}/WorkloadManagement/Matcher"
+
+    def run(self) -> None:
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            self.open.append(plain)
+            with plain, suppress(OSError):
+                plain.settimeout(DEADLINE_S)
+                with self.context.wrap_socket(plain, server_side=True) as secured:
+                    self.script(Peer(secured))
+
+    def stop(self) -> None:
+        for held in (self.listener, *self.open):
+            with suppress(OSError):
+                socket.socket.shutdown(held, socket.SHUT_RDWR)
+        self.listener.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return open_authority(tmp_path_factory.mktemp("ca"), lambda: datetime.now(UTC))
+
+
+@pytest.fixture(scope="module")
+def proxy(authority: Authority) -> Path:
+    path = authority.folder / "pilot.proxy.pem"
+    write_private(path, authority.delegate(authority.issue("Lab Pilot"), "lab_pilot").pem())
+    return path
+
+
+def server_context(authority: Authority, *host_names: str, asks_for_proxy: bool = True) -> ssl.SSLContext:
+    path = authority.folder / f"{'-'.join(host_names) or 'none'}.pem"
+    if not path.exists():
+        write_private(path, authority.issue("localhost", host_names=host_names).pem())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    if asks_for_proxy:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(capath=str(authority.certificates))
+        context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS
+    return context
+
+
+@contextmanager
+def serving(authority: Authority, script: Script, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    server = Server(context or server_context(authority, "localhost"), script)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+        thread.join(DEADLINE_S)
+        assert not thread.is_alive()
+
+
+def transport(proxy: Path, authority: Authority, **options: Any) -> DipsTransport:
+    secure = functools.partial(tls, proxy, authority.certificates)
+    return DipsTransport(secure, **{"vo": "labvo", "limits": LIMITS, **options})
+
+
+def call(proxy: Path, authority: Authority, url: str, *arguments: object) -> object:
+    return transport(proxy, authority).exchange(url, "requestJob", arguments, raw=False)
+
+
+def answering(*answers: object) -> Script:
+    """Accept the proposal, take the arguments, then say this."""
+
+    def script(peer: Peer) -> None:
+        peer.read()
+        peer.say(ACCEPTED)
+        peer.read()
+        peer.say(*answers)
+
+    return script
+
+
+def test_a_call_is_four_frames_as_dirac_sends_them(authority: Authority, proxy: Path) -> None:
+    read: list[Any] = []
+
+    def script(peer: Peer) -> None:
+        read.append(peer.read()[1])
+        peer.say(ACCEPTED)
+        read.append(peer.read()[1])
+        peer.say({"OK": True, "Value": {"2": "two"}})
+
+    with serving(authority, script) as url:
+        answer = call(proxy, authority, url, {"Site": "LAB"}, 7)
+
+    assert answer == {"OK": True, "Value": {"2": "two"}}
+    proposal, arguments = read
+    assert proposal["OK"] is True
+    assert proposal["Value"][:3] == [["WorkloadManagement/Matcher", "None", "labvo"], ["RPC", "requestJob"], ""]
+    assert arguments == {"OK": True, "Value": [{"Site": "LAB"}, 7]}
+
+
+def test_a_host_certificate_says_hosts_in_the_proposal(authority: Authority, proxy: Path) -> None:
+    read: list[Any] = []
+
+    def script(peer: Peer) -> None:
+        read.append(peer.read()[1])
+
+    with serving(authority, script) as url, pytest.raises(Unreachable):
+        transport(proxy, authority, extra="hosts", setup="LAB").exchange(url, "ping", [], raw=False)
+
+    assert read[0]["Value"][0] == ["WorkloadManagement/Matcher", "LAB", "labvo"]
+    assert read[0]["Value"][2] == "hosts"
+
+
+def test_an_s_error_is_an_answer(authority: Authority, proxy: Path) -> None:
+    refusal = {"OK": False, "Errno": 1510, "Message": "No match found", "CallStack": ["a"]}
+
+    with serving(authority, answering(refusal)) as url:
+        assert call(proxy, authority, url) == refusal
+
+
+def test_dates_and_bytes_come_through(authority: Authority, proxy: Path) -> None:
+    tagged = {"OK": True, "Value": {"__dCls": "b64", "obj": "AAE="}}
+
+    with serving(authority, answering(tagged)) as url:
+        assert call(proxy, authority, url) == {"OK": True, "Value": b"\x00\x01"}
+
+
+def test_a_keep_alive_is_answered_and_is_no_answer(authority: Authority, proxy: Path) -> None:
+    read: list[Any] = []
+
+    def script(peer: Peer) -> None:
+        peer.read()
+        peer.say(ACCEPTED)
+        peer.read()
+        peer.say(frame({"OK": True, "Value": {"id": "x1", "kaping": True}}, b"dka"))
+        read.append(peer.read())
+        peer.say({"OK": True, "Value": 7})
+
+    with serving(authority, script) as url:
+        assert call(proxy, authority, url) == {"OK": True, "Value": 7}
+
+    assert read == [(b"dka", {"OK": True, "Value": {"id": "x1", "kaping": False}})]
+
+
+def test_the_answer_to_a_keep_alive_is_passed_over(authority: Authority, proxy: Path) -> None:
+    pong = frame({"OK": True, "Value": {"id": "x1", "kaping": False}}, b"dka")
+
+    with serving(authority, answering(pong + pong, {"OK": True, "Value": 7})) as url:
+        assert call(proxy, authority, url) == {"OK": True, "Value": 7}
+
+
+def refusing(answer: object) -> Script:
+    def script(peer: Peer) -> None:
+        peer.read()
+        peer.say(answer)
+
+    return script
+
+
+def silent_after(frames: int) -> Script:
+    def script(peer: Peer) -> None:
+        for number in range(frames):
+            peer.read()
+            if number < frames - 1:
+                peer.say(ACCEPTED)
+        peer.read()  # until the client gives up
+
+    return script
+
+
+def closing_after_arguments(peer: Peer) -> None:
+    peer.read()
+    peer.say(ACCEPTED)
+    peer.read()
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "words"),
+    [
+        (refusing(UNAUTHORIZED), AccessDenied, "no access to requestJob with this credential"),
+        (
+            refusing({"OK": False, "Errno": 0, "Message": "W/X is not up in this server"}),
+            Unreachable,
+            "is not up in this server",
+        ),
+        (refusing(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Unreachable, "expected a frame"),
+        (refusing([1]), Unreachable, "answered the proposal with '[1]'"),
+        (silent_after(1), Unreachable, "timed out"),
+        (silent_after(2), NoAnswer, "no answer to requestJob"),
+        (closing_after_arguments, NoAnswer, "the server closed the connection"),
+        (answering(b"12:{"), NoAnswer, "the server closed the connection"),
+        (answering(b"3:{a}"), BadAnswer, "is not JSON"),
+        (answering(b"x:{}"), BadAnswer, "expected a frame's length, got b'x'"),
+        (answering(b"-4:{}"), BadAnswer, "expected a frame's length, got b'-4'"),
+        (answering(b"9" * 40), BadAnswer, "expected a frame, got"),
+        (answering(b"2000000:{}"), BadAnswer, "2000000 bytes, more than 1 MB"),
+    ],
+)
+def test_what_goes_wrong_says_whether_the_call_was_sent(
+    authority: Authority, proxy: Path, script: Script, kind: type[ServiceError], words: str
+) -> None:
+    with serving(authority, script) as url, pytest.raises(kind) as caught:
+        call(proxy, authority, url)
+
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_drips_is_given_up_at_the_whole_deadline(authority: Authority, proxy: Path) -> None:
+    def script(peer: Peer) -> None:
+        with suppress(OSError):
+            peer.read()
+            peer.say(ACCEPTED)
+            peer.read()
+            peer.say(b"100:")
+            while True:
+                peer.say(b" ")
+                time.sleep(0.1)
+
+    with serving(authority, script) as url, pytest.raises(NoAnswer, match=r"not complete in 1 s|timed out"):
+        call(proxy, authority, url)
+
+
+def test_a_proposal_longer_than_the_server_reads_is_not_sent(authority: Authority, proxy: Path) -> None:
+    with serving(authority, answering(ACCEPTED)) as url, pytest.raises(Unreachable, match="are too many for one frame"):
+        transport(proxy, authority, vo="v" * 1100).exchange(url, "ping", [], raw=False)
+
+
+def test_nobody_listens(authority: Authority, proxy: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"dips://127.0.0.1:{taken.getsockname()[1]}/W/X"
+    with pytest.raises(Unreachable, match="Connection refused"):
+        call(proxy, authority, url)
+
+
+@pytest.mark.parametrize("url", ["dips:///W/X", "dips://host/W/X", "dips:W/X"])
+def test_a_url_without_a_place_is_named(authority: Authority, proxy: Path, url: str) -> None:
+    with pytest.raises(Unreachable, match="expected dips://host:port/System/Service"):
+        call(proxy, authority, url)
+
+
+def test_a_server_of_another_ca_is_not_trusted(authority: Authority, proxy: Path, tmp_path: Path) -> None:
+    other = open_authority(tmp_path / "other", lambda: datetime.now(UTC), "another CA")
+
+    with (
+        serving(other, answering(ACCEPTED), server_context(other, "localhost", asks_for_proxy=False)) as url,
+        pytest.raises(Unreachable, match="the server's certificate is not trusted"),
+    ):
+        call(proxy, authority, url)
+
+
+@pytest.mark.parametrize("host_names", [(), ("elsewhere.example",)])
+def test_a_server_whose_name_is_not_in_its_san_is_not_trusted(
+    authority: Authority, proxy: Path, host_names: tuple[str, ...]
+) -> None:
+    context = server_context(authority, *host_names)
+    with serving(authority, answering(ACCEPTED), context) as url, pytest.raises(Unreachable, match="not trusted"):
+        call(proxy, authority, url)
+
+
+def test_a_server_that_does_not_accept_our_ca_says_so(authority: Authority, proxy: Path, tmp_path: Path) -> None:
+    other = open_authority(tmp_path / "other", lambda: datetime.now(UTC), "another CA")
+    stranger = tmp_path / "stranger.pem"
+    write_private(stranger, other.issue("Stranger").pem())
+
+    with serving(authority, answering(ACCEPTED)) as url, pytest.raises(AccessDenied, match="does not accept our"):
+        call(stranger, authority, url)
+
+
+def test_files_are_not_carried(authority: Authority, proxy: Path) -> None:
+    with pytest.raises(AccessDenied, match="files are carried over https only"):
+        transport(proxy, authority).exchange("dips://localhost:1/W/X", "streamToClient", [], raw=True)
+
+
+def test_a_proxy_that_has_gone_is_one_sentence(authority: Authority, tmp_path: Path) -> None:
+    with pytest.raises(CredentialError, match="TLS cannot use them"):
+        tls(tmp_path / "none.pem", authority.certificates)
+
+
+# ---- the pilot's own client, which shares no line with the agent's ----
+
+
+def pilot_call(proxy: Path, authority: Authority, url: str, *arguments: object, within_s: float = 1.0) -> Any:
+    return pilot_dips.exchange(
+        tls(proxy, authority.certificates),
+        url,
+        "setPilotStatus",
+        arguments,
+        who=("None", "labvo", ""),
+        deadline=time.monotonic() + within_s,
+        clock=time.monotonic,
+    )
+
+
+def test_the_pilot_makes_the_same_call(authority: Authority, proxy: Path) -> None:
+    read: list[Any] = []
+
+    def script(peer: Peer) -> None:
+        read.append(peer.read()[1])
+        peer.say(ACCEPTED)
+        read.append(peer.read()[1])
+        peer.say(frame({"OK": True, "Value": {"id": "x1", "kaping": True}}, b"dka"), {"OK": True, "Value": 1})
+
+    with serving(authority, script) as url:
+        assert pilot_call(proxy, authority, url, "ref", "Done") == {"OK": True, "Value": 1}
+
+    assert read[0]["Value"][:3] == [["WorkloadManagement/Matcher", "None", "labvo"], ["RPC", "setPilotStatus"], ""]
+    assert read[1] == {"OK": True, "Value": ["ref", "Done"]}
+
+
+def test_the_pilot_gets_a_refused_proposal_as_the_answer(authority: Authority, proxy: Path) -> None:
+    with serving(authority, refusing(UNAUTHORIZED)) as url:
+        assert pilot_call(proxy, authority, url) == UNAUTHORIZED
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (answering(b"x:{}"), ValueError),
+        (answering(b"9" * 40), ValueError),
+        (answering(b"3:{a}"), ValueError),
+        (closing_after_arguments, ConnectionResetError),
+        (silent_after(2), TimeoutError),
+    ],
+)
+def test_the_pilot_tells_silence_from_nonsense(
+    authority: Authority, proxy: Path, script: Script, kind: type[Exception]
+) -> None:
+    with serving(authority, script) as url, pytest.raises(kind):
+        pilot_call(proxy, authority, url, within_s=0.5)

@@ -1,0 +1,119 @@
+"""Measuring the power of a processor: the slowest copy's median, within sane bounds, remembered for this boot."""
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agents.slot import db12
+from agents.slot.benchmark import Benchmark, Machine, this_machine
+
+MACHINE = Machine("a CPU", "boot-1", copies=1)
+
+
+def printing(*words: str) -> Sequence[str]:
+    return ("printf", "%s\\n", *words)
+
+
+def benchmark(cache: Path, *words: str, machine: Machine = MACHINE) -> Benchmark:
+    return Benchmark(machine, cache, printing(*words))
+
+
+def test_median_of_a_copy_counts_so_that_one_slow_moment_does_no_harm(tmp_path: Path) -> None:
+    assert benchmark(tmp_path / "c", "20.0", "3.1", "21.04").power_hs06() == 20.0
+
+
+def test_slowest_copy_counts(tmp_path: Path) -> None:
+    # each copy takes the next number: mkdir tells which of them is first
+    script = f"if mkdir {tmp_path}/first 2>/dev/null; then echo 30; else echo 17.26; fi"
+
+    measured = Benchmark(Machine("a CPU", "boot-1", copies=2), tmp_path / "c", ("sh", "-c", script)).power_hs06()
+
+    assert measured == 17.3
+
+
+@pytest.mark.parametrize("words", [["2250"], ["0.01"], ["nan"], ["fast"], [""]])
+def test_result_that_cannot_be_true_is_not_taken(words: list[str], tmp_path: Path) -> None:
+    assert benchmark(tmp_path / "c", *words).power_hs06() is None
+
+
+def test_result_is_remembered_for_the_next_pilot(tmp_path: Path) -> None:
+    benchmark(tmp_path / "c", "20.0").power_hs06()
+
+    assert benchmark(tmp_path / "c", "99.0").power_hs06() == 20.0
+
+
+@pytest.mark.parametrize(
+    "other", [Machine("a CPU", "boot-2", 1), Machine("another", "boot-1", 1), Machine("a CPU", "boot-1", 8)]
+)
+def test_result_of_another_boot_processor_or_slot_is_measured_again(other: Machine, tmp_path: Path) -> None:
+    benchmark(tmp_path / "c", "20.0").power_hs06()
+
+    assert benchmark(tmp_path / "c", "30.0", machine=other).power_hs06() == 30.0
+
+
+def test_result_in_a_directory_that_others_may_write_is_not_believed(tmp_path: Path) -> None:
+    cache = tmp_path / "c"
+    benchmark(cache, "20.0").power_hs06()
+    cache.chmod(0o777)
+
+    assert benchmark(cache, "30.0").power_hs06() == 30.0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"machine": 1}', '{"machine": ["a CPU", "boot-1", 1], "hs06": 1e9}'])
+def test_damaged_memory_is_measured_again(text: str, tmp_path: Path) -> None:
+    cache = tmp_path / "c"
+    cache.mkdir(mode=0o700)
+    (cache / "benchmark.json").write_text(text, encoding="ascii")
+
+    assert benchmark(cache, "30.0").power_hs06() == 30.0
+
+
+def test_unwritable_memory_is_no_obstacle(tmp_path: Path) -> None:
+    assert benchmark(tmp_path / "no" / "such", "30.0").power_hs06() == 30.0
+
+
+def test_measurement_ends_when_it_is_stopped(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    script = f"touch {started}; exec sleep 60"
+    measuring = Benchmark(MACHINE, tmp_path / "c", ("sh", "-c", script))
+    results: list[float | None] = []
+    worker = threading.Thread(target=lambda: results.append(measuring.power_hs06()))
+    worker.start()
+    deadline_s = time.monotonic() + 10
+    while not started.exists() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+
+    measuring.stop()
+
+    worker.join(timeout=10)
+    assert not worker.is_alive()
+    assert results == [None]
+
+
+def test_measurement_does_not_begin_after_it_was_stopped(tmp_path: Path) -> None:
+    stopped = Benchmark(MACHINE, tmp_path / "c", ("touch", str(tmp_path / "began")))
+    stopped.stop()
+
+    assert stopped.power_hs06() is None
+    assert not (tmp_path / "began").exists()
+
+
+def test_real_benchmark_prints_a_power_and_ends(tmp_path: Path) -> None:
+    command = (sys.executable, "-I", db12.__file__, "0")
+
+    measured = Benchmark(MACHINE, tmp_path / "c", command).power_hs06()
+
+    assert measured is not None
+    assert 1 < measured < 100
+
+
+def test_machine_is_known_by_its_processor_and_boot(tmp_path: Path) -> None:
+    (tmp_path / "proc/sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "proc/cpuinfo").write_text("processor\t: 0\nmodel name\t: EPYC 7702\n", encoding="ascii")
+    (tmp_path / "proc/sys/kernel/random/boot_id").write_text("b-1\n", encoding="ascii")
+
+    assert this_machine(tmp_path, 4) == Machine("EPYC 7702", "b-1", 4)

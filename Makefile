@@ -7,7 +7,7 @@ READY       := $(VENV)/.ready
 CODE        := pilot agents ce_backends tests docs bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end docs clean
+.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop bench bench-dirac docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt tools/set_up.sh
 demo: $(READY) ## run the demo jobs on this machine and check their results
 	@$(BIN)/python -m agents.local_wms.demo
 
-test: $(READY) lint types unit contract end-to-end ## everything that needs no root and no batch system
+test: $(READY) lint types unit contract end-to-end faults-quick ## everything that needs no root and no batch system
 
 lint: $(READY) ## style and layout of the code
 	$(BIN)/ruff check $(CODE)
@@ -42,6 +42,19 @@ contract: $(READY) ## the wire format, against the embedded WMS
 
 end-to-end: $(READY) ## from the pilot to Done, over HTTPS
 	$(BIN)/python -m pytest tests/end_to_end -q
+
+faults-quick: $(READY) ## the quick part of the fault matrix
+	$(BIN)/python -m pytest tests/faults -q -m quick
+
+faults: $(READY) ## the whole fault matrix; writes docs/faults.md
+	$(BIN)/python -m pytest tests/faults -q
+
+interop: $(READY) ## real jobs of a real DIRAC 9 server, started by tests/clusters/dirac
+	$(BIN)/python -m pytest tests/system -q
+
+bench: $(READY) ## side by side with HyperQueue, PSI/J and DIRAC; writes docs/performance.md
+	bench/set_up.sh
+	$(BIN)/python -m bench
 
 docs: $(READY) ## write docs/configuration.md from the settings tables
 	$(BIN)/python -m docs.configuration_page

@@ -62,6 +62,7 @@ class _Asking:
     unfit_in_a_row: int = 0
     awaits_batch_system: bool = False  # only its commands can tell how much time is left
     not_before: float = 0.0  # monotonic
+    is_put_off: bool = False  # there is room, and only not_before keeps us from asking
     patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
 
 
@@ -114,6 +115,10 @@ class JobAgent:
         log.info("agent.ended", reason=self._stop_reason, all_reports_accepted=is_told)
         return Ending(self._stop_reason, self._exit_code, runner.tally)
 
+    def close(self) -> None:
+        """Stop the reporter's thread; what it has not sent stays in the ledger."""
+        self._parts.reporter.stop()
+
     def _begin_watch(self) -> None:
         watch, workers = self._parts.watch, self._parts.workers
         self._asking.awaits_batch_system = watch.waits_for_batch_system
@@ -132,9 +137,9 @@ class JobAgent:
     def _sleep_s(self) -> float:
         if self._is_ending_now:
             return _ENDING_SLEEP_S
-        if self._stop_reason or self._asking.is_waiting:
+        if not self._asking.is_put_off:
             return _LONGEST_SLEEP_S
-        return min(_LONGEST_SLEEP_S, max(0.0, self._asking.not_before - time.monotonic()) or _LONGEST_SLEEP_S)
+        return min(_LONGEST_SLEEP_S, max(0.0, self._asking.not_before - time.monotonic()))
 
     # ---- events ----
 
@@ -154,6 +159,8 @@ class JobAgent:
                 self._ordered(event)
             case happened.HeartbeatDue() | happened.ChoresDue() | happened.ChoresDone():
                 self._on_time(event)
+            case happened.SlotEndsDue() | happened.SlotEndsFound() | happened.PowerMeasured():
+                self._about_slot(event)
             case happened.SignalReceived():
                 self._signalled(event)
             case happened.Crashed(error):
@@ -172,6 +179,16 @@ class JobAgent:
     def _on_time(self, event: happened.HeartbeatDue | happened.ChoresDue | happened.ChoresDone) -> None:
         """Do what comes again and again."""
         match event:
+            case happened.HeartbeatDue():
+                self._parts.heartbeat()
+            case happened.ChoresDue():
+                self._parts.workers.start(self._parts.chores)
+            case happened.ChoresDone(renewed):
+                self._parts.runner.renewed(renewed)
+
+    def _about_slot(self, event: happened.SlotEndsDue | happened.SlotEndsFound | happened.PowerMeasured) -> None:
+        """Ask about the slot, or take in what was answered; the next offer knows it."""
+        match event:
             case happened.SlotEndsDue():
                 self._parts.workers.start(self._parts.watch.ask_ends)
             case happened.SlotEndsFound(told):
@@ -179,12 +196,6 @@ class JobAgent:
                 self._asking.awaits_batch_system = False
             case happened.PowerMeasured(hs06):
                 self._settings = replace(self._settings, pilot_benchmark_hs06=hs06) if hs06 else self._settings
-            case happened.HeartbeatDue():
-                self._parts.heartbeat()
-            case happened.ChoresDue():
-                self._parts.workers.start(self._parts.chores)
-            case happened.ChoresDone(renewed):
-                self._parts.runner.renewed(renewed)
 
     def _look_around(self) -> None:
         """See what tasks do; a slot that became free is offered at once."""
@@ -240,9 +251,11 @@ class JobAgent:
 
     def _ask(self) -> None:
         """Offer what is free, unless there is a reason not to. At most one request is under way."""
-        if self._stop_reason or self._asking.is_waiting or not self._has_room():
+        self._asking.is_put_off = False
+        if self._stop_reason or self._asking.is_waiting or self._asking.awaits_batch_system or not self._has_room():
             return
-        if self._asking.awaits_batch_system or time.monotonic() < self._asking.not_before:
+        if time.monotonic() < self._asking.not_before:
+            self._asking.is_put_off = True
             return
         self._check_before_asking()
         if not self._stop_reason:

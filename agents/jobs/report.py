@@ -15,7 +15,8 @@ _MINOR_STATUS_WIDTH, _APPLICATION_STATUS_WIDTH = 128, 255
 class Moments:
     """UTC moments that never repeat and never go back, whatever happens to the wall clock.
 
-    `setJobStatusBulk` takes the moments as the keys of a dictionary, and the server orders by them.
+    `setJobStatusBulk` takes the moments as the keys of a dictionary, and the server orders by them; it keeps whole
+    milliseconds only, rounded (LoggingInfo.StatusTimeOrder), so that anything finer would swap or lose reports.
     """
 
     def __init__(
@@ -30,9 +31,10 @@ class Moments:
         self._last = datetime.min.replace(tzinfo=UTC)
 
     def next(self) -> datetime:
-        """Return the present moment by the servers' clock, at least a microsecond after the one before."""
+        """Return the present moment by the servers' clock, in milliseconds, at least one after the one before."""
         now = self._origin + timedelta(seconds=self._monotonic()) + self._servers_ahead()
-        self._last = max(now, self._last + timedelta(microseconds=1))
+        whole = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._last = max(whole, self._last + timedelta(milliseconds=1))
         return self._last
 
 

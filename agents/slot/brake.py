@@ -24,7 +24,7 @@ class Patience:
     failures: int = 5
     soon_s: float = 10.0
     pause_s: float = 20.0
-    trials: int = 5
+    trials: int = 3
 
 
 class Brake:

@@ -66,6 +66,11 @@ class TimeLeft:
         return min(known, key=lambda end: end.epoch_s, default=self._assumed)
 
     @property
+    def is_told(self) -> bool:
+        """True when the site itself names an end, and not only the queue's description."""
+        return any(self._told.values())
+
+    @property
     def is_known(self) -> bool:
         """True when somebody names an end; an assumed one is for asking, not for ending what runs."""
         return self.end is not self._assumed

@@ -53,7 +53,7 @@ class Watch:
     @property
     def waits_for_batch_system(self) -> bool:
         """True when only the batch system's commands can tell the slot's end."""
-        return waits_for_commands(self.environ) and not self.time_left.is_known
+        return waits_for_commands(self.environ) and not self.time_left.is_told
 
     def ask_ends(self) -> SlotEndsFound:
         """Ask every source. Takes as long as the commands do, each within its deadline."""

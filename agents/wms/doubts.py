@@ -73,5 +73,7 @@ def _of(job_id: int, reports: list[Report]) -> list[Report]:
 
 def _is_ours(status: str, unsent: list[Report]) -> bool:
     """Tell whether a job with this status is still in our hands; one that we put back may lack the order for it."""
-    is_being_put_back = any(report.kind is ReportKind.RESCHEDULE for report in unsent)
-    return status in _OURS or (status == JobStatus.RESCHEDULED and is_being_put_back)
+    unsaid = {report.kind for report in unsent}
+    if ReportKind.RESCHEDULE in unsaid and ReportKind.STATUS not in unsaid:  # the order alone may have arrived already
+        return status == JobStatus.RESCHEDULED
+    return status in _OURS or (status == JobStatus.RESCHEDULED and ReportKind.RESCHEDULE in unsaid)

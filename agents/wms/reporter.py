@@ -3,6 +3,7 @@
 One thread does all of it, heartbeats included, so that a heartbeat can never overtake a final status.
 """
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 
@@ -16,6 +17,8 @@ from agents.wms.service import Clock
 log = EventLog("reporter")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+_REFUSALS = 8  # in a row, about four minutes: what is refused as often will not be taken later
+_FOR_GOOD = re.compile(r"authori[sz]ed|No Matching Job|does not exist|[Mm]aximum number of reschedul|Wrong job", re.I)
 
 
 class Reporter:
@@ -38,6 +41,7 @@ class Reporter:
         self._accepted = accepted
         self._commanded = commanded
         self._clock = clock
+        self._refusals: dict[int, int] = {}
         self._beats: dict[int, Heartbeat] = {}
         self._beats_lock = threading.Lock()
         self._wake = threading.Event()
@@ -79,7 +83,8 @@ class Reporter:
         """End the thread; what was not sent stays in the ledger."""
         self._stopped.set()
         self._wake.set()
-        self._thread.join(timeout=10)
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
 
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -140,15 +145,28 @@ class Reporter:
         try:
             self._call(job_id, kind, reports)
         except Refused as refusal:
+            if self._may_pass(job_id, refusal):
+                return False
             log.error("report.refused", job_id=job_id, kind=kind, cause=refusal)
         except ServiceError as error:
+            if kind is ReportKind.RESCHEDULE and self._doubts:  # it may have arrived, and must not arrive twice
+                self._doubts.about(job_id)
             level = log.error if isinstance(error, AccessDenied) else log.warning
             level("report.delayed", job_id=job_id, kind=kind, cause=error)
             if not isinstance(error, BadAnswer):
                 raise
             return False
+        self._refusals.pop(job_id, None)
         self._ledger.sent(reports)
         return True
+
+    def _may_pass(self, job_id: int, refusal: Refused) -> bool:
+        """Tell whether a refusal may be a passing one, of a database that is away; never more than a few times."""
+        if _FOR_GOOD.search(str(refusal)):
+            return False
+        self._refusals[job_id] = self._refusals.get(job_id, 0) + 1
+        log.warning("report.delayed", job_id=job_id, times=self._refusals[job_id], cause=refusal)
+        return self._refusals[job_id] < _REFUSALS
 
     def _call(self, job_id: int, kind: ReportKind, reports: list[Report]) -> None:
         if kind is ReportKind.STATUS:

@@ -1,0 +1,59 @@
+"""The agent as a process: its lock, its signals, and its pilot's end."""
+
+import ctypes
+import fcntl
+import os
+import signal
+from pathlib import Path
+from typing import IO
+
+from agents.errors import ConfigurationError, NodeUnfit
+from agents.events import Events, SignalReceived
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+
+
+def end_with(pid: int) -> None:
+    """Have the kernel send us SIGTERM when our pilot dies, killed perhaps: jobs are then handed back, not lost."""
+    if pid:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != pid:  # it died before we asked
+            raise ConfigurationError(f"--end-with {pid}: that is not our parent process, or it has ended already")
+
+
+def lock(work_dir: Path) -> IO[str]:
+    """Take the work directory; two agents in one would run jobs twice.
+
+    Raises:
+        ConfigurationError: another agent has it.
+        NodeUnfit: it cannot be written.
+    """
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        held = (work_dir / "agent.lock").open("w", encoding="ascii")
+    except OSError as error:
+        raise NodeUnfit(f"{work_dir}: the work directory cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise ConfigurationError(f"{work_dir}: another agent works in this directory; give each its own") from error
+    return held
+
+
+def listen(events: Events) -> None:
+    """Turn signals into events."""
+
+    def heard(number: int, _frame: object) -> None:
+        urgent = number in (signal.SIGTERM, signal.SIGINT)
+        events.put(SignalReceived(signal.Signals(number).name, is_urgent=urgent))
+
+    for number in _HEARD:
+        signal.signal(number, heard)
+
+
+def listen_no_more() -> None:
+    """Ignore signals from now on: all is done, and the exit code shall say so."""
+    for number in _HEARD:
+        signal.signal(number, signal.SIG_IGN)

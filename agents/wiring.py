@@ -1,0 +1,192 @@
+"""`build`: the only place where the agent's objects meet."""
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agents import __version__
+from agents.cfg import Section
+from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies
+from agents.errors import ServiceError, ServiceMissing
+from agents.events import ChoresDone, Events, JobLost, KillOrdered, ReportsAccepted, Workers
+from agents.job_agent import JobAgent, Parts
+from agents.jobs.allocation import Slot
+from agents.jobs.heartbeat import Heartbeats
+from agents.jobs.ledger import Ledger
+from agents.jobs.report import Moments, Reports
+from agents.jobs.runner import JobRunner
+from agents.jobs.staging import Staging
+from agents.jobs.surroundings import Surroundings
+from agents.log import EventLog
+from agents.settings import AgentSettings
+from agents.slot.drain import DrainFile
+from agents.slot.gpus import Gpu
+from agents.slot.offer import site_requirements
+from agents.slot.watch import Watch
+from agents.wms import configuration
+from agents.wms.accounting import Accounting
+from agents.wms.doubts import Doubts
+from agents.wms.job_monitoring import JobMonitoring
+from agents.wms.job_state import JobState
+from agents.wms.matcher import Matcher
+from agents.wms.proxy_manager import ProxyManager
+from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
+from agents.wms.reporter import Reporter
+from agents.wms.sandbox_store import SandboxStore
+from agents.wms.service import Retry, Service
+from agents.wms.transports import Voices
+from ce_backends.base import ComputingElement, Notifies
+
+log = EventLog("agent")
+
+_PATIENT = Retry(attempts=200, base_s=0.5, cap_s=10, budget_s=180)  # a short outage costs no job its files
+_ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match loop have their own patience
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What `build` gets, because somebody else has to close it."""
+
+    voices: Voices
+    events: Events
+    ledger: Ledger
+    workers: Workers
+    slot: Slot
+    gpus: Sequence[Gpu]
+    watch: Watch
+    ce: ComputingElement
+
+
+def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
+    """Wire the agent."""
+
+    def service(name: str, retry: Retry = Retry(), credential: Path | None = None) -> Service:
+        urls = configuration.service_urls(cfg, f"WorkloadManagement/{name}")
+        return Service(name, urls, given.voices.of(credential), retry)
+
+    def sandbox_store(credential: Path | None) -> SandboxStore:
+        return SandboxStore(service("SandboxStore", _PATIENT, credential=credential))
+
+    monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
+    clock = given.voices.clock
+    reporter = Reporter(
+        given.ledger,
+        JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE)),
+        accepted=lambda job_id: given.events.put(ReportsAccepted(job_id)),
+        commanded=lambda job_id, commands: _obey(given.events, monitoring, job_id, commands),
+        doubts=Doubts(
+            monitoring,
+            given.ledger,
+            lost=lambda job_id: given.events.put(JobLost(job_id)),
+            now=lambda: datetime.now(UTC) + clock.ahead(),
+        ),
+    )
+    credentials = _payload_credentials(cfg, given.voices, work_dir / "proxies")
+    accounting = _accounting(cfg, given)
+    runner = JobRunner(
+        surroundings=_surroundings(cfg, settings, work_dir, given),
+        slot=given.slot,
+        ce=given.ce,
+        ledger=given.ledger,
+        reports=Reports(settings.site, Moments(servers_ahead=clock.ahead)),
+        reporter=reporter,
+        staging=Staging(
+            credentials,
+            sandbox_store,
+            given.ce,
+            settings.output_sandbox_limit_bytes,
+        ),
+        workers=given.workers,
+    )
+    if isinstance(given.ce, Notifies):
+        given.ce.notify(given.events.task_changed)
+    return JobAgent(
+        Parts(
+            settings=settings,
+            requirements=site_requirements(cfg),
+            slot=given.slot,
+            watch=given.watch,
+            drain_file=DrainFile(Path(settings.drain_file)),
+            matcher=Matcher(service("Matcher", _ONCE)),
+            runner=runner,
+            reporter=reporter,
+            workers=given.workers,
+            events=given.events,
+            heartbeat=Heartbeats(runner, reporter, given.ce, settings.peek_lines).send,
+            has_disk_space=given.ledger.has_space,
+            chores=lambda: _chores(accounting, credentials),
+        )
+    )
+
+
+def _payload_credentials(cfg: Section, voices: Voices, directory: Path) -> PayloadCredentials:
+    """Return where payloads get their credential: from the ProxyManager when the pilot serves many owners."""
+    registry, pilot = Registry(cfg), voices.pilot
+    group = pilot.group or registry.default_group(pilot.dn)
+    rights = registry.host_properties(pilot.dn) if pilot.is_host else registry.group_properties(group)
+    if isinstance(pilot.certificate, Path) and rights and GENERIC_PILOT not in rights:
+        return FixedProxy(pilot.certificate)
+    try:
+        urls = configuration.service_urls(cfg, "Framework/ProxyManager")
+    except ServiceMissing as error:
+        log.warning("payload_proxies.none", cause=error)
+        return FixedProxy(None)
+    manager = ProxyManager(Service("ProxyManager", urls, voices.of(None), _PATIENT))
+    return PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights)
+
+
+def _accounting(cfg: Section, given: Given) -> Accounting:
+    try:
+        urls = configuration.service_urls(cfg, "Accounting/DataStore")
+    except ServiceMissing as error:
+        log.info("accounting.none", cause=error)
+        return Accounting(given.ledger, None)
+    return Accounting(given.ledger, Service("DataStore", urls, given.voices.of(None), _ONCE))
+
+
+def _chores(accounting: Accounting, credentials: PayloadCredentials) -> ChoresDone:
+    accounting.send()
+    return ChoresDone(tuple(credentials.renew()))
+
+
+def _obey(events: Events, monitoring: JobMonitoring, job_id: int, commands: Mapping[str, str]) -> None:
+    """Pass on what the WMS orders in its answer to a heartbeat."""
+    for command in commands:
+        if command == "Kill":
+            events.put(KillOrdered(job_id, is_fresh=_is_fresh(monitoring, job_id)))
+        else:
+            log.warning("command.unknown", job_id=job_id, command=command)
+
+
+def _is_fresh(monitoring: JobMonitoring, job_id: int) -> bool:
+    """Tell whether an order to kill is meant for our attempt; it is obeyed when that cannot be found out."""
+    try:
+        return monitoring.is_marked_for_termination(job_id)
+    except ServiceError as error:
+        log.warning("kill.unverified", job_id=job_id, cause=error)
+        return True
+
+
+def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -> Surroundings:
+    return Surroundings(
+        site=settings.site,
+        work_dir=work_dir,
+        environ=dict(os.environ),
+        parameters={
+            "GridCE": settings.ce_name,
+            "CEQueue": settings.queue,
+            "BatchSystem": cfg.text("/LocalSite/BatchSystemInfo/Type"),
+            "Pilot_Reference": settings.pilot_reference,
+            "CPUNormalizationFactor": settings.pilot_benchmark_hs06,
+            "PilotAgent": f"gridpilot {__version__}",
+            "HostName": socket.gethostname(),
+        },
+        power_hs06=settings.pilot_benchmark_hs06,
+        keep_directories=settings.keep_directories,
+        cfg=cfg,
+        gpus=given.gpus,
+        brake=given.watch.brake,
+    )

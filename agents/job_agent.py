@@ -153,10 +153,8 @@ class JobAgent:
                 runner.staged(event)
             case happened.Delivered():
                 runner.delivered(event)
-            case happened.ReportsAccepted(job_id):
-                runner.reports_accepted(job_id)
-            case happened.KillOrdered() | happened.JobLost():
-                self._ordered(event)
+            case happened.ReportsAccepted() | happened.KillOrdered() | happened.JobLost():
+                self._told_by_wms(event)
             case happened.HeartbeatDue() | happened.ChoresDue() | happened.ChoresDone():
                 self._on_time(event)
             case happened.SlotEndsDue() | happened.SlotEndsFound() | happened.PowerMeasured():
@@ -168,9 +166,11 @@ class JobAgent:
             case happened.TaskChanged() | happened.LookAround() | None:
                 self._look_around()
 
-    def _ordered(self, event: happened.KillOrdered | happened.JobLost) -> None:
-        """Do what the WMS wants."""
+    def _told_by_wms(self, event: happened.ReportsAccepted | happened.KillOrdered | happened.JobLost) -> None:
+        """Do what the WMS wants, or go on after what it took."""
         match event:
+            case happened.ReportsAccepted(job_id):
+                self._parts.runner.reports_accepted(job_id)
             case happened.KillOrdered(job_id, is_fresh):
                 self._parts.runner.kill(job_id, is_fresh=is_fresh)
             case happened.JobLost(job_id):

@@ -148,6 +148,7 @@ class Job:
         minor_status: the last one told to the WMS.
         grant: what it holds; None before and after.
         task_id: the CE's name of the task.
+        put_off: how often the CE could not take it.
         exit_code: of the payload; None when unknown.
         started_at: when the task was submitted.
         wall_s: of the payload.
@@ -163,6 +164,7 @@ class Job:
     minor_status: str = ""
     grant: Grant | None = None
     task_id: str = ""
+    put_off: int = 0
     exit_code: int | None = None
     started_at: datetime | None = None
     wall_s: float | None = None

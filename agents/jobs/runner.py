@@ -19,14 +19,13 @@ from agents.jobs.staging import Staging
 from agents.jobs.surroundings import Surroundings
 from agents.jobs.tally import Tally
 from agents.jobs.task import task_of
+from agents.jobs.tasks import Tasks
 from agents.log import EventLog
 from agents.wms.reporter import Reporter
 from ce_backends.base import (
     Accepted,
     ComputingElement,
-    Kills,
     Rejected,
-    RenewsCredentials,
     TaskSpec,
     TaskState,
     TaskStatus,
@@ -53,7 +52,7 @@ class JobRunner:
     ) -> None:
         self._around = surroundings
         self._slot = slot
-        self._ce = ce
+        self._tasks = Tasks(ce)
         self._ledger = ledger
         self._reports = reports
         self._reporter = reporter
@@ -157,17 +156,23 @@ class JobRunner:
         """Give the task to the CE. Its stamp makes it safe to do this twice."""
         job = job.entering(Phase.SUBMITTING)
         self._save(job)
-        try:
-            answer = self._ce.submit([self._task(job)])[job.stamp]
-        except CEUnavailable as error:
-            log.warning("submit.delayed", job_id=job.job_id, cause=error)
-            return
-        if isinstance(answer, Accepted):
+        answer = self._tasks.submit(self._task(job))
+        if isinstance(answer, CEUnavailable):
+            self._put_off(job, answer)
+        elif isinstance(answer, Accepted):
             self._started(job, answer.task_id)
         elif isinstance(answer, Rejected):
             self._end_early(job, HandBack("CE Submission Error", answer.reason, blame=Blame.SITE))
         else:
             log.warning("submit.uncertain", job_id=job.job_id, cause=answer.reason)
+
+    def _put_off(self, job: Job, error: CEUnavailable) -> None:
+        """Try again at the next look at the CE; hand the job back when it never can take it."""
+        log.warning("submit.delayed", job_id=job.job_id, times=job.put_off + 1, cause=error)
+        job = replace(job, put_off=job.put_off + 1)
+        self._save(job)
+        if job.put_off >= _SUBMISSIONS:
+            self._end_early(job, HandBack("CE Submission Error", str(error), blame=Blame.SITE))
 
     def _task(self, job: Job) -> TaskSpec:
         return task_of(
@@ -189,20 +194,21 @@ class JobRunner:
     def poll(self) -> None:
         """Ask the CE about tasks, and go on with what has ended; submit again what had no answer."""
         running = {job.task_id: job for job in self.running}
-        if running:
-            for task_id, task in self._ce.poll(running.keys()).items():
-                if task.state.is_final:
-                    self._ended(running[task_id], task)
+        for task_id, task in self._tasks.poll(running.keys()).items():
+            if task.state.is_final:
+                self._ended(running[task_id], task)
         for job in [job for job in self.in_hand if job.phase is Phase.SUBMITTING]:
             self._resubmit(job)
 
     def _resubmit(self, job: Job) -> None:
         """Find out whether the CE has the task; give it again when it has not."""
-        found = self._ce.find([job.stamp])
-        if job.stamp in found:
-            self._started(job, found[job.stamp])
+        task_id = self._tasks.find(job.stamp)
+        if isinstance(task_id, CEUnavailable):
+            self._put_off(job, task_id)
+        elif task_id:
+            self._started(job, task_id)
             if job.end:
-                self._ce.cancel([found[job.stamp]])
+                self._tasks.cancel(task_id)
         elif job.end:
             self._finish(self._released(job), job.end)
         else:
@@ -294,7 +300,7 @@ class JobRunner:
     def _close(self, job: Job) -> None:
         """Remove what is left of a job here."""
         if job.task_id:
-            self._ce.clean([job.task_id])
+            self._tasks.clean(job.task_id)
         if not self._around.keep_directories:
             shutil.rmtree(self._around.directory(job), ignore_errors=True)
         self._ledger.save(job.entering(Phase.CLOSED))
@@ -317,10 +323,9 @@ class JobRunner:
 
     def renewed(self, credentials: Sequence[Path]) -> None:
         """Pass new credentials on to the tasks that run with them."""
-        if isinstance(self._ce, RenewsCredentials):
-            for job in self.running:
-                if (file := self._staging.credential(job)) in credentials and file:
-                    self._ce.renew_credential(job.task_id, file)
+        for job in self.running:
+            if (file := self._staging.credential(job)) in credentials and file:
+                self._tasks.renew_credential(job.task_id, file)
 
     def hand_back_all(self, cause: str) -> None:
         """Give every job that has not ended back to the WMS."""
@@ -330,8 +335,7 @@ class JobRunner:
 
     def kill_now(self) -> None:
         """Give the payloads that are being ended no more time."""
-        if isinstance(self._ce, Kills):
-            self._ce.kill([job.task_id for job in self.running if job.end])
+        self._tasks.kill([job.task_id for job in self.running if job.end])
 
     def hand_back_unstarted(self, matched: MatchedJob, cause: str) -> None:
         """Give a job back that was matched while the agent was already ending."""
@@ -346,7 +350,7 @@ class JobRunner:
         self._save(job)
         log.info("job.stopping", job_id=job.job_id, end=end.status, cause=end.minor_status)
         if job.phase is Phase.RUNNING:
-            self._ce.cancel([job.task_id])
+            self._tasks.cancel(job.task_id)
 
     # ---- after a restart ----
 
@@ -374,7 +378,7 @@ class JobRunner:
             if job.phase is Phase.STAGING:
                 self._stage(job)
             elif job.phase is Phase.RUNNING and job.end:
-                self._ce.cancel([job.task_id])
+                self._tasks.cancel(job.task_id)
             elif job.phase is Phase.DELIVERING and job.end:
                 self._deliver(job, job.end)
 
@@ -386,6 +390,7 @@ class JobRunner:
 
 
 _FIRST_BEATS = timedelta(minutes=2.5)  # an order to kill comes with the next heartbeat, a minute later
+_SUBMISSIONS = 5  # looks at a CE that cannot take a job, some seconds apart
 _HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from agents.cfg import Section, parse
 from agents.errors import BadAnswer, ServiceError, ServiceMissing
@@ -59,26 +59,40 @@ def _under(path: str, section: Section) -> Section:
     return section
 
 
-def service_urls(tree: Section, name: str) -> list[str]:
-    """Return the URLs of a service, failover ones last.
+def service_urls(tree: Section, name: str, jitter: Callable[[], float] = lambda: 0.0) -> list[str]:
+    """Return the URLs of a service, failover ones last; the gateways of the site in their place where it has any.
 
     Args:
         tree: the merged configuration.
         name: System/Service, as `WorkloadManagement/Matcher`.
+        jitter: spreads the agents over servers of equal rank; the default keeps the order of the configuration.
 
     Raises:
         ServiceMissing: the configuration publishes none.
     """
     system, _, service = name.partition("/")
-    published = [tree.text(f"/Systems/{system}/{kind}/{service}") for kind in ("URLs", "FailoverURLs")]
-    urls = [url.strip() for text in published for url in text.split(",") if url.strip()]
-    main_servers = [name.strip() for name in tree.text("/Operations/Defaults/MainServers").split(",") if name.strip()]
-    expanded = [url.replace("$MAINSERVERS$", server) for url in urls for server in _servers(url, main_servers)]
+    if gateways := _listed(tree, f"/DIRAC/Gateways/{tree.text('/LocalSite/Site')}"):
+        return _shuffled(["/".join([*url.split("/")[:3], name]) for url in gateways], jitter)
+    published = [_listed(tree, f"/Systems/{system}/{kind}/{service}") for kind in ("URLs", "FailoverURLs")]
+    main_servers = _listed(tree, "/Operations/Defaults/MainServers")
+    expanded = [url for urls in published for url in _shuffled(_expanded(urls, main_servers), jitter)]
     if not expanded:
-        expected = "/Operations/Defaults/MainServers" if urls else f"/Systems/{system}/URLs/{service}"
+        expected = "/Operations/Defaults/MainServers" if any(published) else f"/Systems/{system}/URLs/{service}"
         raise ServiceMissing(f"the configuration publishes no URL of {name}; expected {expected}")
     return expanded
 
 
-def _servers(url: str, main_servers: list[str]) -> list[str]:
-    return main_servers if "$MAINSERVERS$" in url else [""]
+def _listed(tree: Section, path: str) -> list[str]:
+    return [word.strip() for word in tree.text(path).split(",") if word.strip()]
+
+
+def _expanded(urls: list[str], main_servers: list[str]) -> list[str]:
+    return [
+        url.replace("$MAINSERVERS$", server)
+        for url in urls
+        for server in (main_servers if "$MAINSERVERS$" in url else [""])
+    ]
+
+
+def _shuffled(urls: list[str], jitter: Callable[[], float]) -> list[str]:
+    return sorted(urls, key=lambda _: jitter())

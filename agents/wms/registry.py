@@ -1,5 +1,7 @@
 """The Registry section of the Configuration: who users, groups and hosts are, and what they may do."""
 
+import re
+
 from agents.cfg import Section
 from agents.errors import Blame, HandBack
 
@@ -18,7 +20,7 @@ class Registry:
         Raises:
             HandBack: the Registry does not know the user.
         """
-        names = _words(self._cfg.text(f"/Registry/Users/{owner}/DN"), separator=", ")
+        names = _names(self._cfg.text(f"/Registry/Users/{owner}/DN"))
         if not names:
             detail = f"the Configuration has no /Registry/Users/{owner}/DN"
             raise HandBack("Failed to setup proxy", detail, blame=Blame.SERVER)
@@ -36,7 +38,7 @@ class Registry:
     def host_properties(self, dn: str) -> frozenset[str]:
         """Return what the host with this certificate may do."""
         for _, host in self._cfg.section("/Registry/Hosts").sections():
-            if dn in _words(host.text("DN"), separator=", "):
+            if dn in _names(host.text("DN")):
                 return frozenset(_words(host.text("Properties")))
         return frozenset()
 
@@ -44,11 +46,15 @@ class Registry:
         """Return the group of a user whose proxy names none, empty when there is no default."""
         default = self._cfg.text("/Registry/DefaultGroup")
         for _, user in self._cfg.section("/Registry/Users").sections():
-            if dn in _words(user.text("DN"), separator=", "):
+            if dn in _names(user.text("DN")):
                 return next(iter(_words(user.text("DefaultGroup", default))), "")
         return ""
 
 
-def _words(text: str, separator: str = ",") -> list[str]:
-    """Split a list; a DN may hold commas, but none with a blank behind it."""
-    return [word.strip() for word in text.split(separator) if word.strip()]
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _names(text: str) -> list[str]:
+    """Split a list of distinguished names, which may hold commas but begin with a slash."""
+    return [name.strip() for name in re.split(r",\s*(?=/)", text) if name.strip()]

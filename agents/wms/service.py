@@ -13,6 +13,9 @@ from agents.log import EventLog
 log = EventLog("service")
 
 
+_BANNED_S = 300.0  # a server that failed is asked last for so long
+
+
 class Transport(Protocol):
     """Carries one call to one URL."""
 
@@ -59,13 +62,14 @@ class Clock:
 
 
 class Service:
-    """A DIRAC service: its URLs, tried in order, and how often."""
+    """A DIRAC service: its URLs, tried in order, and how often. One that failed comes last for a while."""
 
     def __init__(
         self, name: str, urls: Sequence[str], transport: Transport, retry: Retry = Retry(), clock: Clock = Clock()
     ) -> None:
         self.name = name
         self._urls = tuple(urls)
+        self._banned_until: dict[str, float] = {}
         self._transport = transport
         self._retry = retry
         self._clock = clock
@@ -106,20 +110,21 @@ class Service:
 
     def _repeat(self, method: str, arguments: Sequence[object], *, repeatable: bool, raw: bool) -> object:
         started = self._clock.monotonic()
-        urls = self._urls  # other threads may change the order meanwhile
+        urls = self._order(started)
         not_before: dict[str, float] = {}
         for attempt in range(self._retry.attempts):
             url = urls[attempt % len(urls)]
             try:
                 answer = self._transport.exchange(url, method, arguments, raw=raw)
             except (Unreachable, NoAnswer, BadAnswer) as error:
+                self._banned_until[url] = self._clock.monotonic() + _BANNED_S
                 if not (repeatable or isinstance(error, Unreachable)):
                     raise
                 if isinstance(error, Unreachable) and error.retry_after_s:
                     not_before[url] = self._clock.monotonic() + error.retry_after_s
                 self._wait(error, attempt, started, not_before.get(urls[(attempt + 1) % len(urls)]))
             else:
-                self._prefer(url)
+                self._banned_until.pop(url, None)
                 return answer
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -141,10 +146,10 @@ class Service:
         log.debug("service.retry", service=self.name, attempt=attempt + 1, delay_s=delay_s, cause=error)
         self._clock.sleep(delay_s)
 
-    def _prefer(self, url: str) -> None:
-        """Ask first, next time, the URL that answered."""
-        if self._urls[0] != url:
-            self._urls = (url, *(other for other in self._urls if other != url))
+    def _order(self, now: float) -> tuple[str, ...]:
+        """Return the URLs in the order to ask them; those that failed lately come last, the longest ago first."""
+        banned = {url: until for url, until in dict(self._banned_until).items() if until > now}
+        return tuple(sorted(self._urls, key=lambda url: banned.get(url, 0.0)))
 
 
 def _value(answer: object, call: str) -> object:

@@ -131,7 +131,7 @@ def _work(cfg: Section, settings: AgentSettings, work_dir: Path, voices: Voices)
     agent = None
     try:
         agent = wiring.build(
-            cfg, settings, work_dir, wiring.Given(voices, events, ledger, workers, slot, gpus, watch, ce)
+            cfg, settings, work_dir, wiring.Given(voices, events, ledger, workers, slot, gpus, watch, ce, schedule)
         )
         schedule.every(settings.heartbeat_s, HeartbeatDue())
         schedule.every(_LOOK_AROUND_S, LookAround())
@@ -155,7 +155,8 @@ def _inner_options(cfg: Section, settings: AgentSettings, slot: Slot) -> dict[st
     """Return the inner CE's own options out of DIRAC's sections, which hold much more than them."""
     known = {option.name for option in backend(settings.ce_type).OPTIONS}
     chosen = {name: text for name, text in ce_options(cfg, settings).items() if name in known}
-    return chosen | {"NumberOfProcessors": str(slot.processors)} if "NumberOfProcessors" in known else chosen
+    ours = {"NumberOfProcessors": str(slot.processors), "MinDiskSpace": str(settings.least_disk_mb)}
+    return chosen | {name: text for name, text in ours.items() if name in known}
 
 
 def _leave_word(work_dir: Path, ending: Ending) -> None:

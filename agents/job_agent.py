@@ -28,17 +28,19 @@ from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile, Stop
 from agents.slot.offer import can_offer, offers
 from agents.slot.watch import Watch
+from agents.wms.lost_matches import SureMatcher
 from agents.wms.matcher import Matcher
 from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
 
 log = EventLog("agent")
 
-_LONGEST_SLEEP_S = 60.0  # without any event, look around all the same
+_LONGEST_SLEEP_S = 5.0  # without any event, look around and at the clock all the same
 _FLUSH_S = 120.0  # for the last reports to be accepted
 _FLUSH_NOW_S = 20.0  # the same when the slot goes away
 _LAST_ANSWER_S = 10.0  # for the Matcher's answer when the slot goes away
 _ENDING_SLEEP_S = 1.0
+_STOP_SIGNAL_S = 5.0  # for payloads that want a signal before they are ended: batch systems give 30 s for everything
 _UNFIT_ROUNDS = 3  # looks at a node that is not fit, longer apart each time, before it is given up
 _WINDOW_GROWTH = 4  # the wait after empty matches grows up to 2^4 times PollingTime
 
@@ -75,7 +77,7 @@ class Parts:
     slot: Slot
     watch: Watch
     drain_file: DrainFile
-    matcher: Matcher
+    matcher: Matcher | SureMatcher
     runner: JobRunner
     reporter: Reporter
     workers: Workers
@@ -83,6 +85,7 @@ class Parts:
     heartbeat: Callable[[], None]
     has_disk_space: Callable[[], bool]
     chores: Callable[[], happened.Event]
+    keep_time: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=Clock)
 
 
@@ -107,11 +110,14 @@ class JobAgent:
         self._ask()
         while not self._is_over():
             event = self._parts.events.next(self._sleep_s())
+            self._parts.keep_time()
             self._handle(event)
             self._ask()
         is_told = self._parts.reporter.flush(_FLUSH_NOW_S if self._is_ending_now else _FLUSH_S)
         self._parts.chores()
         self._close_reported()
+        if broken := self._parts.slot.broken_processors:
+            self._stop_reason += Stop.AND_BROKEN.format(count=broken)
         log.info("agent.ended", reason=self._stop_reason, all_reports_accepted=is_told)
         return Ending(self._stop_reason, self._exit_code, runner.tally)
 
@@ -219,15 +225,21 @@ class JobAgent:
         elif self._parts.watch.brake.is_worn:
             self._stop(Stop.BLACK_HOLE.format(reason=self._parts.watch.brake.reason))
             self._exit_code = ExitCode.NODE_UNFIT
+        elif not self._parts.slot.processors:
+            self._stop(Stop.ALL_BROKEN)
+            self._exit_code = ExitCode.NODE_UNFIT
 
     def _check_deadline(self) -> None:
         """Hand back what runs when only the margin for bringing results away is left of the slot."""
         time_left = self._parts.watch.time_left
-        if self._is_ending_now or not time_left.is_known or time_left.usable_s() > 0:
+        if self._is_ending_now or not time_left.is_known:
+            return
+        self._parts.runner.ask_to_stop(time_left.usable_s())
+        if time_left.usable_s() > 0:
             return
         reason = Stop.SLOT_ENDS.format(source=time_left.source)
         self._stop(reason)
-        self._parts.runner.hand_back_all(reason)
+        self._parts.runner.hand_back_all(reason, _STOP_SIGNAL_S)
         self._is_ending_now = True
 
     def _stop(self, reason: str) -> None:
@@ -242,7 +254,7 @@ class JobAgent:
         self._stop(reason)
         if event.is_urgent:
             self._asking.patience_ends = min(self._asking.patience_ends, time.monotonic() + _LAST_ANSWER_S)
-            self._parts.runner.hand_back_all(reason)
+            self._parts.runner.hand_back_all(reason, _STOP_SIGNAL_S)
             if self._is_ending_now:  # the second time means: now
                 self._parts.runner.kill_now()
             self._is_ending_now = True

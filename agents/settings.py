@@ -3,16 +3,17 @@
 import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from agents.cfg import Section, Value, read
 from agents.errors import ConfigurationError
+from agents.jobs.watch_settings import WatchSettings
+from agents.option import WRAPPER, option
 
 AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
-WRAPPER = "/Systems/WorkloadManagement/JobWrapper"
 CE_DEFAULTS = "/Resources/Computing/CEDefaults"
 LOCAL = "/LocalSite"
 
@@ -55,148 +56,145 @@ _DIRAC_LEVELS: Mapping[str, LogLevel] = {
 }
 
 
-def _option(*paths: str, doc: str, default: object = MISSING, unit: str = "") -> Any:
-    """Describe a setting: DIRAC's option paths (the first that is set wins), meaning, default, unit."""
-    metadata = {"paths": paths, "doc": doc, "unit": unit}
-    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSettings:
+class AgentSettings(WatchSettings):
     """What the agent was told, frozen at start."""
 
-    site: str = _option(f"{LOCAL}/Site", doc="Name of the site, as the WMS knows it.")
-    ce_name: str = _option(f"{LOCAL}/GridCE", default="", doc="Computing element through which the pilot came.")
-    queue: str = _option(f"{LOCAL}/CEQueue", f"{LOCAL}/Queue", default="", doc="Queue of that computing element.")
-    ce_type: str = _option(
+    site: str = option(f"{LOCAL}/Site", doc="Name of the site, as the WMS knows it.")
+    ce_name: str = option(f"{LOCAL}/GridCE", default="", doc="Computing element through which the pilot came.")
+    queue: str = option(f"{LOCAL}/CEQueue", f"{LOCAL}/Queue", default="", doc="Queue of that computing element.")
+    ce_type: str = option(
         f"{LOCAL}/LocalCE", default="InProcess", doc="Inner CE that runs the payloads: InProcess, Pool, or a plug-in's."
     )
-    pilot_reference: str = _option(
+    pilot_reference: str = option(
         f"{LOCAL}/PilotReference", default="Unknown", doc="The pilot's reference, as the submitter stored it."
     )
-    pilot_benchmark_hs06: float = _option(
+    pilot_benchmark_hs06: float = option(
         f"{LOCAL}/CPUNormalizationFactor",
         default=10.0,
         unit="HS06",
         doc="Power of one processor; turns seconds into CPU work.",
     )
-    cpu_time_left_hs06s: int = _option(
+    cpu_time_left_hs06s: int = option(
         f"{LOCAL}/CPUTimeLeft",
         f"{LOCAL}/CPUTime",
         default=0,
         unit="HS06 s",
         doc="CPU work that the slot had left at the agent's first start; 0 when unknown.",
     )
-    platform: str = _option(
+    platform: str = option(
         f"{LOCAL}/Architecture", f"{LOCAL}/Platform", default="", doc="Platform offered to the Matcher."
     )
-    release_version: str = _option(
+    release_version: str = option(
         f"{LOCAL}/ReleaseVersion", default="", doc="DIRAC release that the VO's pilots are configured to run."
     )
-    release_project: str = _option(f"{LOCAL}/ReleaseProject", default="", doc="DIRAC extension of that release.")
-    processors: int = _option(
+    release_project: str = option(f"{LOCAL}/ReleaseProject", default="", doc="DIRAC extension of that release.")
+    processors: int = option(
         f"{CE_DEFAULTS}/NumberOfProcessors", default=0, doc="Processors of the slot; 0 to take what the node offers."
     )
-    memory_mb: int = _option(
+    memory_mb: int = option(
         f"{CE_DEFAULTS}/MaxRAM", default=0, unit="MB", doc="Memory of the slot; 0 when unknown: no job asks for any."
     )
-    tags: tuple[str, ...] = _option(f"{CE_DEFAULTS}/Tag", f"{LOCAL}/Tag", default=(), doc="Tags that the slot offers.")
-    required_tags: tuple[str, ...] = _option(
+    tags: tuple[str, ...] = option(f"{CE_DEFAULTS}/Tag", f"{LOCAL}/Tag", default=(), doc="Tags that the slot offers.")
+    required_tags: tuple[str, ...] = option(
         f"{CE_DEFAULTS}/RequiredTag", f"{LOCAL}/RequiredTag", default=(), doc="Tags that a job must have."
     )
-    multi_processor_strategy: Strategy = _option(  # noqa: RUF009 - as for log_level
+    multi_processor_strategy: Strategy = option(  # noqa: RUF009 - as for log_level
         f"{CE_DEFAULTS}/MultiProcessorStrategy",
         default=Strategy.NO,
         doc="yes: ask for jobs of many processors first, then for any. strict: leave processors idle rather than give "
         "them to jobs of one.",
     )
-    gpus: int = _option(
+    gpus: int = option(
         f"{CE_DEFAULTS}/NumberOfGPUs", default=0, doc="GPUs to use at most; 0 to take all that the slot was given."
     )
-    vo: str = _option(
+    vo: str = option(
         f"{CE_DEFAULTS}/VirtualOrganization", "/DIRAC/VirtualOrganization", default="", doc="VO of the pilot."
     )
-    setup: str = _option("/DIRAC/Setup", default="None", doc="DIRAC setup (7.3, 8); DIRAC 9 has none.")
-    configuration_servers: tuple[str, ...] = _option(
+    setup: str = option("/DIRAC/Setup", default="None", doc="DIRAC setup (7.3, 8); DIRAC 9 has none.")
+    configuration_servers: tuple[str, ...] = option(
         "/DIRAC/Configuration/Servers", default=(), doc="URLs of the Configuration service, tried in order."
     )
-    polling_s: float = _option(
+    polling_s: float = option(
         f"{AGENT}/PollingTime",
         default=20.0,
         unit="s",
         doc="First wait after an empty match; doubles up to 16 times this, with jitter.",
     )
-    stop_after_failed_matches: int = _option(
+    stop_after_failed_matches: int = option(
         f"{AGENT}/StopAfterFailedMatches",
         default=10,
         doc="Empty matches in a row, with no job in hand, after which the agent ends.",
     )
-    stop_on_application_failure: bool = _option(
+    stop_on_application_failure: bool = option(
         f"{AGENT}/StopOnApplicationFailure", default=False, doc="Take no more jobs after a payload has failed."
     )
-    stop_after_host_failures: int = _option(
+    stop_after_host_failures: int = option(
         f"{AGENT}/StopAfterHostFailures",
         default=3,
         doc="Jobs handed back in a row for the node's fault before it ends.",
     )
-    filling: bool = _option(
+    filling: bool = option(
         f"{AGENT}/FillingModeFlag", default=True, doc="Take another job while time is left; False for one job."
     )
-    max_matches: int = _option(
+    max_matches: int = option(
         f"{AGENT}/MaxCycles", default=0, doc="Requests to the Matcher in the agent's life; 0 for no limit."
     )
-    minimum_time_left_hs06s: int = _option(
+    minimum_time_left_hs06s: int = option(
         f"{AGENT}/MinimumTimeLeft", default=5000, unit="HS06 s", doc="CPU work below which no job is asked for."
     )
-    stop_margin_s: float = _option(
+    stop_margin_s: float = option(
         f"{WRAPPER}/StopMargin",
         default=300.0,
         unit="s",
         doc="Kept free at the end of the slot, to bring results away; neither offered nor given to payloads.",
     )
-    least_disk_mb: int = _option(
+    least_disk_mb: int = option(
         f"{WRAPPER}/MinDiskSpace", default=10, unit="MB", doc="Free disk below which no job is asked for."
     )
-    measures_power: bool = _option(
+    measures_power: bool = option(
         f"{AGENT}/MeasurePower",
         default=True,
         doc="Run the DB12 benchmark beside the first jobs where the site gives no CPUNormalizationFactor.",
     )
-    fast_failures: int = _option(
+    fast_failures: int = option(
         f"{AGENT}/FastFailures",
         default=5,
         doc="Payloads failing at once in a row before the agent pauses, and tries single jobs only; 0 for never.",
     )
-    fast_failure_s: float = _option(
+    fast_failure_s: float = option(
         f"{AGENT}/FastFailureTime", default=10.0, unit="s", doc="A payload that fails within this time failed at once."
     )
-    heartbeat_s: float = _option(
+    heartbeat_s: float = option(
         f"{AGENT}/HeartBeatPeriod", default=60.0, unit="s", doc="Between heartbeats of a running job."
     )
-    drain_file: str = _option(
+    drain_file: str = option(
         f"{AGENT}/DrainFile", default="/var/lib/dirac_drain", doc="While this file exists no job is asked for."
     )
-    log_level: LogLevel = _option(  # noqa: RUF009 - a field like the others; ruff does not know that enums are constant
+    log_level: LogLevel = option(  # noqa: RUF009 - a field like the others; ruff does not know that enums are constant
         f"{AGENT}/LogLevel", default=LogLevel.INFO, doc="DEBUG, INFO, WARNING or ERROR, or DIRAC's other words."
     )
-    peek_lines: int = _option(
+    peek_lines: int = option(
         f"{WRAPPER}/MaxJobPeekLines", default=20, doc="Last lines of a running payload's output sent with a heartbeat."
     )
-    output_sandbox_limit_bytes: int = _option(
+    output_sandbox_limit_bytes: int = option(
         f"{WRAPPER}/OutputSandboxLimit", default=10 * 1024**2, unit="bytes", doc="Largest output sandbox, packed."
     )
-    keep_directories: bool = _option(
+    keep_directories: bool = option(
         f"{WRAPPER}/KeepDirectories",
         default=False,
         doc="Keep the job's directory after it was reported, to look into it.",
     )
-    use_server_certificate: bool = _option(
+    use_server_certificate: bool = option(
         "/DIRAC/Security/UseServerCertificate", default=False, doc="Identify with the host certificate, not a proxy."
     )
-    certificate_file: str = _option("/DIRAC/Security/CertFile", default="", doc="Host certificate (PEM).")
-    key_file: str = _option("/DIRAC/Security/KeyFile", default="", doc="Its private key (PEM, mode 0600).")
-    proxy_file: str = _option("/DIRAC/Security/ProxyFile", default="", doc="Proxy of the pilot; else X509_USER_PROXY.")
-    ca_location: str = _option(
+    certificate_file: str = option("/DIRAC/Security/CertFile", default="", doc="Host certificate (PEM).")
+    key_file: str = option("/DIRAC/Security/KeyFile", default="", doc="Its private key (PEM, mode 0600).")
+    use_tokens: bool = option(
+        "/DIRAC/Security/UseTokens", default=False, doc="Show a bearer token to https services; dips needs the proxy."
+    )
+    proxy_file: str = option("/DIRAC/Security/ProxyFile", default="", doc="Proxy of the pilot; else X509_USER_PROXY.")
+    ca_location: str = option(
         "/DIRAC/Security/CALocation", default="", doc="CA directory or bundle; else X509_CERT_DIR, /etc/grid-security."
     )
 

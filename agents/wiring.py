@@ -1,8 +1,9 @@
 """`build`: the only place where the agent's objects meet."""
 
 import os
+import random
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,9 @@ from agents.jobs.report import Moments, Reports
 from agents.jobs.runner import JobRunner
 from agents.jobs.staging import Staging
 from agents.jobs.surroundings import Surroundings
+from agents.jobs.watchdog import Watchdog
 from agents.log import EventLog
+from agents.schedule import Schedule
 from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile
 from agents.slot.gpus import Gpu
@@ -31,6 +34,7 @@ from agents.wms.accounting import Accounting
 from agents.wms.doubts import Doubts
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.job_state import JobState
+from agents.wms.lost_matches import PilotJobs, SureMatcher
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
@@ -58,13 +62,14 @@ class Given:
     gpus: Sequence[Gpu]
     watch: Watch
     ce: ComputingElement
+    schedule: Schedule
 
 
 def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     """Wire the agent."""
 
     def service(name: str, retry: Retry = Retry(), credential: Path | None = None) -> Service:
-        urls = configuration.service_urls(cfg, f"WorkloadManagement/{name}")
+        urls = configuration.service_urls(cfg, f"WorkloadManagement/{name}", random.random)
         return Service(name, urls, given.voices.of(credential), retry)
 
     def sandbox_store(credential: Path | None) -> SandboxStore:
@@ -86,8 +91,9 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -
     )
     credentials = _payload_credentials(cfg, given.voices, work_dir / "proxies")
     accounting = _accounting(cfg, given)
+    surroundings = _surroundings(cfg, settings, work_dir, given)
     runner = JobRunner(
-        surroundings=_surroundings(cfg, settings, work_dir, given),
+        surroundings=surroundings,
         slot=given.slot,
         ce=given.ce,
         ledger=given.ledger,
@@ -110,16 +116,46 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -
             slot=given.slot,
             watch=given.watch,
             drain_file=DrainFile(Path(settings.drain_file)),
-            matcher=Matcher(service("Matcher", _ONCE)),
+            matcher=_matcher(settings, service, given.ledger),
             runner=runner,
             reporter=reporter,
             workers=given.workers,
             events=given.events,
-            heartbeat=Heartbeats(runner, reporter, given.ce, settings.peek_lines).send,
+            heartbeat=_heartbeat(runner, reporter, settings, given.ce, surroundings),
             has_disk_space=given.ledger.has_space,
             chores=lambda: _chores(accounting, credentials),
+            keep_time=given.schedule.keep_time,
         )
     )
+
+
+def _heartbeat(
+    runner: JobRunner, reporter: Reporter, settings: AgentSettings, ce: ComputingElement, around: Surroundings
+) -> Callable[[], None]:
+    """Return what is done for all running jobs once a minute: a sign of life, and a look for one."""
+    heartbeats = Heartbeats(runner, reporter, ce, settings.peek_lines, activity=runner.activity)
+    watchdog = Watchdog(runner, ce, settings, around.environ, lambda job: around.outputs(job) / "outputs")
+
+    def both() -> None:
+        heartbeats.send()
+        watchdog.look()
+
+    return both
+
+
+def _matcher(
+    settings: AgentSettings, service: Callable[[str, Retry], Service], ledger: Ledger
+) -> Matcher | SureMatcher:
+    """Return the Matcher, with a look for lost matches where the WMS can tell what this pilot holds."""
+    matcher = Matcher(service("Matcher", _ONCE))
+    try:
+        pilot_jobs = PilotJobs(
+            service("PilotManager", _ONCE), service("JobMonitoring", _ONCE), settings.pilot_reference
+        )
+    except ServiceMissing as error:
+        log.info("lost_matches.unknown", cause=error)
+        return matcher
+    return SureMatcher(matcher, pilot_jobs, in_hand=lambda: {job.job_id for job in ledger.open_jobs()})
 
 
 def _payload_credentials(cfg: Section, voices: Voices, directory: Path) -> PayloadCredentials:
@@ -130,7 +166,7 @@ def _payload_credentials(cfg: Section, voices: Voices, directory: Path) -> Paylo
     if isinstance(pilot.certificate, Path) and rights and GENERIC_PILOT not in rights:
         return FixedProxy(pilot.certificate)
     try:
-        urls = configuration.service_urls(cfg, "Framework/ProxyManager")
+        urls = configuration.service_urls(cfg, "Framework/ProxyManager", random.random)
     except ServiceMissing as error:
         log.warning("payload_proxies.none", cause=error)
         return FixedProxy(None)
@@ -140,7 +176,7 @@ def _payload_credentials(cfg: Section, voices: Voices, directory: Path) -> Paylo
 
 def _accounting(cfg: Section, given: Given) -> Accounting:
     try:
-        urls = configuration.service_urls(cfg, "Accounting/DataStore")
+        urls = configuration.service_urls(cfg, "Accounting/DataStore", random.random)
     except ServiceMissing as error:
         log.info("accounting.none", cause=error)
         return Accounting(given.ledger, None)
@@ -189,4 +225,5 @@ def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: 
         cfg=cfg,
         gpus=given.gpus,
         brake=given.watch.brake,
+        watch=settings,
     )

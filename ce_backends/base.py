@@ -43,6 +43,10 @@ class TaskSpec:
         gpus: device ids the task holds.
         wall_s: limit in seconds, 0 for none.
         credential: the payload's own proxy or token file, never the pilot's.
+        capped: files in the work directory that are log output, as `stdout` and `stderr` are: of what is too much,
+            head and tail are kept.
+        disk_mb: limit of what lies in the task's directory, 0 for none.
+        cpu_s: limit of CPU time of all its processes together, 0 for none.
     """
 
     stamp: str
@@ -56,13 +60,21 @@ class TaskSpec:
     gpus: Sequence[str] = ()
     wall_s: int = 0
     credential: Path | None = None
+    capped: Sequence[str] = ()
+    disk_mb: int = 0
+    cpu_s: int = 0
 
 
 class Limit(StrEnum):
-    """A limit of a task that ended it."""
+    """A limit that ended a task: its own, but for the last."""
 
     MEMORY = "memory"
     WALL = "wall"
+    CPU = "cpu"
+    DISK = "disk"
+    OUTPUT = "output"  # log output that could not be kept small
+    PROCESSES = "processes"
+    NODE_DISK = "disk of the node"  # too little is left for everybody, and this task used the most
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,31 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """What a running task was last seen to do; None where nobody can tell.
+
+    Attributes:
+        at_s: when it was looked at, by the monotonic clock.
+        cpu_s: CPU time so far.
+        memory_mb: resident memory of its processes, in MB (10^6 bytes).
+        virtual_mb: their address space.
+        io_bytes: read and written so far, by any means that the kernel counts (proc(5), rchar and wchar).
+        disk_mb: what lies in its directory; of a very large one, at least this.
+        file_changes: how many looks at its directory found something changed there.
+        is_suspended: all of its processes are stopped by a signal.
+    """
+
+    at_s: float
+    cpu_s: float | None = None
+    memory_mb: float | None = None
+    virtual_mb: float | None = None
+    io_bytes: int | None = None
+    disk_mb: float | None = None
+    file_changes: int = 0
+    is_suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStatus:
     """The CE's word on one task.
 
@@ -108,7 +145,9 @@ class TaskStatus:
         reason: one sentence when there is more to say (hold reason, limit hit, signal).
         exit_code: what the script's last command returned, as the script itself wrote it down; None if unknown.
         usage: known once the task has ended.
-        limit: which limit of the task ended it; None for a task that Failed for another reason, a lost node perhaps.
+        limit: which limit ended it; None for a task that Failed for another reason, a lost node perhaps.
+        activity: of a running task, some seconds old; None where the backend does not look.
+        is_stuck: something of the ended task cannot be killed: what it held must not be given to others.
     """
 
     state: TaskState
@@ -117,6 +156,8 @@ class TaskStatus:
     exit_code: int | None = None
     usage: Usage = field(default_factory=Usage)
     limit: Limit | None = None
+    activity: Activity | None = None
+    is_stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +225,25 @@ class Kills(Protocol):
 
     def kill(self, task_ids: Collection[str]) -> None:
         """End these tasks and everything they started at once; no error if they are gone already."""
+
+
+@runtime_checkable
+class Signals(Protocol):
+    """A backend that can send a signal to the payload of a running task."""
+
+    def signal(self, task_id: str, number: int, matching: str) -> int:
+        """Send a signal to the task's processes whose command line a regular expression finds; return how many."""
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """A backend that can look into a running task, for the one who wants to know why it does nothing."""
+
+    def stacks(self, task_id: str) -> str:
+        """Return what each process of the task does, and where in the kernel it waits, as text for people."""
+
+    def has_file(self, task_id: str, name: str) -> bool:
+        """Tell whether there is such a file in the task's work directory."""
 
 
 @runtime_checkable

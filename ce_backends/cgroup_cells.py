@@ -10,7 +10,7 @@ from ce_backends.errors import CEError
 from ce_backends.process_tree import Process
 
 BYTES_PER_MB = 1_000_000
-MAX_PROCESSES = 16384  # processes and threads of one task: a fork bomb ends here, no real payload does
+MAX_PROCESSES = 4096  # processes and threads of one task: a fork bomb ends here, no real payload does
 
 _MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")
 
@@ -56,10 +56,12 @@ class CgroupCell:
             kills = self.memory.number("memory.events", "oom_kill") or self.memory.number(
                 "memory.oom_control", "oom_kill"
             )
+        refusals = self.pids.number("pids.events", "max") if self.pids is not None else None
         return Consumption(
             cpu_s=None if cpu_us is None else cpu_us / 1e6,
             memory_peak_mb=None if peak is None else peak / BYTES_PER_MB,
             out_of_memory=kills or 0,
+            refusals=refusals or 0,
         )
 
     def remove(self) -> bool:

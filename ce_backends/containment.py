@@ -26,11 +26,13 @@ class Consumption:
         cpu_s: CPU time.
         memory_peak_mb: most memory at one moment, in MB (10^6 bytes), page cache included.
         out_of_memory: how often the kernel killed one for lack of memory within the limit.
+        refusals: how often it refused another process, for a limit of the task or one around it.
     """
 
     cpu_s: float | None = None
     memory_peak_mb: float | None = None
     out_of_memory: int = 0
+    refusals: int = 0
 
 
 class Cell(Protocol):

@@ -3,11 +3,12 @@
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ce_backends.capped_output import Cap
 from ce_backends.errors import CEError
 
 
@@ -53,8 +54,17 @@ def tail(path: Path, root: Path, max_bytes: int) -> bytes:
         return b""
 
 
-def copy_outputs(work: Path, patterns: Sequence[str], into: Path) -> list[str]:
+def copy_outputs(
+    work: Path, patterns: Sequence[str], into: Path, *, cap: Cap | None = None, capped: Collection[str] = ()
+) -> list[str]:
     """Copy what the patterns match from `work` to `into`, under the same relative names.
+
+    Args:
+        work: the directory that belongs to the payload.
+        patterns: of what to copy.
+        into: where to; made when missing.
+        cap: how much to keep of the files that are named in `capped`.
+        capped: relative names.
 
     Returns:
         A sentence for each thing that was skipped.
@@ -63,6 +73,7 @@ def copy_outputs(work: Path, patterns: Sequence[str], into: Path) -> list[str]:
         OSError: a copy cannot be written.
     """
     skipped: list[str] = []
+    small = {work / name for name in capped}
     for path in _unique(match for pattern in patterns for match in sorted(work.glob(pattern))):
         try:
             _require_inside(os.path.realpath(path), path, work)
@@ -71,7 +82,7 @@ def copy_outputs(work: Path, patterns: Sequence[str], into: Path) -> list[str]:
             continue
         for file in _files(path):
             try:
-                _copy(file, work, into / file.relative_to(work))
+                _copy(file, work, into / file.relative_to(work), cap if file in small else None)
             except Outside as problem:
                 skipped.append(f"output {file.relative_to(work)} was skipped: {problem}")
     return skipped
@@ -98,12 +109,15 @@ def _is_directory(path: Path) -> bool:
     return not path.is_symlink() and path.is_dir()
 
 
-def _copy(file: Path, root: Path, target: Path) -> None:
+def _copy(file: Path, root: Path, target: Path, cap: Cap | None) -> None:
     if _is_directory(file):
         target.mkdir(parents=True, exist_ok=True)
         return
     with open_inside(file, root) as source:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as copy:
-            shutil.copyfileobj(source, copy)
+            if cap:
+                cap.copy(source, copy)
+            else:
+                shutil.copyfileobj(source, copy)
         target.chmod(os.fstat(source.fileno()).st_mode & 0o777 | stat.S_IRUSR | stat.S_IWUSR)

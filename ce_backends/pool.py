@@ -12,18 +12,23 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
+from ce_backends.capped_output import Cap
 from ce_backends.containment import Level
 from ce_backends.containment_probe import Probed, probe
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.examination import signal_matching, stacks
 from ce_backends.node_script import DEFAULT_PATH, environment_of
 from ce_backends.options import Option, OptionValue
 from ce_backends.outputs import copy_outputs, tail
+from ce_backends.pool_options import OPTIONS
 from ce_backends.process_tree import boot_id, is_alive
 from ce_backends.removal import remove_tree
+from ce_backends.rounds import USUAL, Bounds, Rounds
 from ce_backends.small_files import read_small
 from ce_backends.spawn import spawn
 from ce_backends.staging import lay_out, renew_credential
@@ -31,6 +36,7 @@ from ce_backends.task_dir import TaskDir, TaskRecord, pattern_problem, stamp_pro
 from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
 
+BYTES_PER_MB = 1_000_000
 NEVER = (errno.E2BIG, errno.EINVAL)  # no later attempt will start this task either
 OF_THE_TASK = (
     "stdout",
@@ -46,33 +52,11 @@ class Pool:
         processors: how many processors there are to share.
         grace_s: what a cancelled task gets between SIGTERM and SIGKILL, in seconds.
         best_containment: the best level of containment to try; what this node has decides below it.
+        bounds: what holds for every task.
     """
 
     ONE_AT_A_TIME: ClassVar[bool] = False
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(
-            name="NumberOfProcessors",
-            kind=int,
-            default=None,
-            doc="Processors to share; as many as this process may run on when it is not set.",
-            minimum=1,
-        ),
-        Option(
-            name="KillGraceTime",
-            kind=float,
-            default=5.0,
-            unit="s",
-            doc="Time between SIGTERM and SIGKILL for a task that is to end.",
-            minimum=0,
-        ),
-        Option(
-            name="Containment",
-            kind=str,
-            default=Level.V2.name,
-            doc="The best way to hold a task's processes that is tried; the node decides which is had.",
-            choices=[level.name for level in Level],
-        ),
-    )
+    OPTIONS: ClassVar[Sequence[Option]] = OPTIONS
 
     @classmethod
     def from_options(cls, work_dir: Path, options: Mapping[str, OptionValue | None]) -> Self:
@@ -82,20 +66,34 @@ class Pool:
             processors=int(options["NumberOfProcessors"] or len(os.sched_getaffinity(0))),
             grace_s=float(options["KillGraceTime"] or 0.0),
             best_containment=Level[str(options["Containment"])],
+            bounds=Bounds(
+                output=Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB),
+                least_disk_mb=int(options["MinDiskSpace"] or 0),
+            ),
         )
 
     def __init__(
-        self, work_dir: Path, *, processors: int, grace_s: float = 5.0, best_containment: Level = Level.V2
+        self,
+        work_dir: Path,
+        *,
+        processors: int,
+        grace_s: float = 5.0,
+        best_containment: Level = Level.V2,
+        bounds: Bounds = USUAL,
     ) -> None:
         self._work_dir = work_dir.absolute()
         self._processors = processors
         self._best = best_containment
         self._lock = threading.Lock()
         self._held: dict[str, int] = {}  # processors of each task that is not over
+        self._broken = 0  # processors of tasks of which something is left that cannot be killed
         self._final: dict[str, TaskStatus] = {}
         self._changed: Callable[[], None] = lambda: None
         self._probed: Probed | None = None
         self._watcher = Watcher(grace_s=grace_s, over=self._is_over)
+        self._cap = bounds.output
+        bounds = replace(bounds, processors=processors)
+        self._rounds = Rounds(self._work_dir, bounds, tasks=self._watcher.running, end=self._watcher.end_for)
 
     @property
     def containment(self) -> Probed:
@@ -167,8 +165,10 @@ class Pool:
     def _copy_out(self, directory: TaskDir, exit_code: int | None, into: Path) -> None:
         record = directory.record()
         into.mkdir(parents=True, exist_ok=True)
-        skipped = copy_outputs(directory.path, OF_THE_TASK, into)
-        skipped += copy_outputs(directory.work, record.outputs if record else (), into / "outputs")
+        skipped = copy_outputs(directory.path, OF_THE_TASK, into, cap=self._cap, capped=OF_THE_TASK)
+        if record:
+            outputs = into / "outputs"
+            skipped += copy_outputs(directory.work, record.outputs, outputs, cap=self._cap, capped=record.capped)
         if exit_code is not None:
             (into / "exit_code").write_text(f"{exit_code}\n", encoding="ascii")
         if skipped:
@@ -182,6 +182,20 @@ class Pool:
         directory = self._directory(task_id)
         root = directory.path if name in OF_THE_TASK else directory.work
         return tail(root / name, root, max_bytes)
+
+    def signal(self, task_id: str, number: int, matching: str) -> int:
+        """See Signals."""
+        task = self._watcher.running_task(task_id)
+        return signal_matching(task.cell, number, matching) if task else 0
+
+    def stacks(self, task_id: str) -> str:
+        """See Examines."""
+        task = self._watcher.running_task(task_id)
+        return stacks(task.cell.members()) if task else ""
+
+    def has_file(self, task_id: str, name: str) -> bool:
+        """See Examines."""
+        return os.path.lexists(self._directory(task_id).work / name)
 
     def find(self, stamps: Collection[str]) -> dict[str, str]:
         """See ComputingElement. A task that was laid out but never began is not known: submit it again."""
@@ -206,6 +220,7 @@ class Pool:
     def close(self) -> None:
         """See ComputingElement."""
         if self._probed is not None:
+            self._rounds.close()
             self._watcher.close()
 
     def _open(self) -> Probed:
@@ -218,6 +233,7 @@ class Pool:
             key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]
             self._probed = probe(key, best=self._best)
             self._watcher.start()
+            self._rounds.start()
             self._adopt_all(self._probed)
         return self._probed
 
@@ -251,6 +267,7 @@ class Pool:
         with self._lock:
             self._held[stamp] = record.processors
         self._watcher.add(task)
+        self._rounds.wake()
 
     def _submit_one(self, spec: TaskSpec) -> Submission:
         if spec.stamp in self._held or spec.stamp in self._final:
@@ -269,6 +286,7 @@ class Pool:
             if error.errno in NEVER:
                 return Rejected(sentence)
             raise CEUnavailable(sentence) from error
+        self._rounds.wake()
         return Accepted(spec.stamp)
 
     def _begin(self, spec: TaskSpec, directory: TaskDir) -> None:
@@ -305,19 +323,22 @@ class Pool:
     def _free(self) -> int:
         if self.ONE_AT_A_TIME and self._held:
             return 0
-        return self._processors - sum(self._held.values())
+        return max(0, self._processors - self._broken - sum(self._held.values()))
 
     def _status(self, task_id: str) -> TaskStatus:
         if task_id in self._final:
             return self._final[task_id]
-        return TaskStatus(state=TaskState.RUNNING if task_id in self._held else TaskState.UNKNOWN)
+        if task_id not in self._held:
+            return TaskStatus(state=TaskState.UNKNOWN)
+        return TaskStatus(state=TaskState.RUNNING, activity=self._rounds.activity(task_id))
 
     def _is_over(self, task: WatchedTask, status: TaskStatus) -> None:
         """Keep a task's end; called by the watcher."""
         with suppress(OSError):  # disk full: known until a restart, and after it derived again from what is there
             task.directory.write_end(status)
         with self._lock:
-            self._held.pop(task.stamp, None)
+            held = self._held.pop(task.stamp, 0)
+            self._broken += held if status.is_stuck else 0
             self._final[task.stamp] = status
         self._changed()
 

@@ -31,6 +31,9 @@ class TaskRecord:
         memory_mb: limit, 0 for none.
         wall_s: limit, 0 for none.
         joins: the `cgroup.procs` files its payload enters.
+        capped: log files in the work directory.
+        disk_mb: limit, 0 for none.
+        cpu_s: limit, 0 for none.
     """
 
     processors: int
@@ -38,6 +41,9 @@ class TaskRecord:
     memory_mb: int
     wall_s: int
     joins: Sequence[str]
+    capped: Sequence[str] = ()
+    disk_mb: int = 0
+    cpu_s: int = 0
 
     @classmethod
     def of(cls, spec: TaskSpec, joins: Sequence[Path]) -> "TaskRecord":
@@ -48,6 +54,9 @@ class TaskRecord:
             memory_mb=spec.memory_mb,
             wall_s=spec.wall_s,
             joins=[str(join) for join in joins],
+            capped=list(spec.capped),
+            disk_mb=spec.disk_mb,
+            cpu_s=spec.cpu_s,
         )
 
 

@@ -10,6 +10,7 @@ from ce_backends.process_tree import Process
 from ce_backends.task_dir import TaskDir, TaskRecord
 
 FAR = float("inf")
+REFUSED = "limit of processes exceeded: it failed after it was refused another one"
 VANISHED = "the payload's process vanished without an exit code"
 
 
@@ -17,7 +18,22 @@ class Cause(Enum):
     """Why we end a task ourselves."""
 
     CANCELLED = auto()
-    WALL_LIMIT = auto()
+    LIMIT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A task has gone over a limit.
+
+    Attributes:
+        limit: which.
+        sentence: with the numbers.
+        at_once: there must be no grace.
+    """
+
+    limit: Limit
+    sentence: str
+    at_once: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +49,7 @@ class WatchedTask:
         wrapper: the process of its node script; None before it is known and when it is over.
         fd: tells of the wrapper's end, where there is such a descriptor.
         cause: why it is to end, if it is.
+        excess: of which limit, where that is the cause.
         wall_ends_s: when its wall limit is reached.
         kill_from_s: from when on SIGKILL is sent.
         over_s: since when the wrapper is over.
@@ -50,6 +67,7 @@ class WatchedTask:
     wrapper: Process | None = None
     fd: int | None = None
     cause: Cause | None = None
+    excess: Excess | None = None
     wall_ends_s: float = FAR
     kill_from_s: float = FAR
     over_s: float | None = None
@@ -78,13 +96,15 @@ def _verdict(task: WatchedTask, spent: Consumption, exit_code: int | None) -> tu
     ended_by_itself = exit_code == 0 and not task.terminated  # just before we began to end it
     if task.cause is Cause.CANCELLED and not ended_by_itself:
         return TaskState.ABORTED, "cancelled", None
-    if task.cause is Cause.WALL_LIMIT and not ended_by_itself:
-        return TaskState.FAILED, f"wall limit of {task.record.wall_s} s exceeded", Limit.WALL
+    if task.excess and not ended_by_itself:
+        return TaskState.FAILED, task.excess.sentence, task.excess.limit
     if spent.out_of_memory and exit_code != 0:
         its_own = Limit.MEMORY if task.record.memory_mb else None
         return TaskState.FAILED, _out_of_memory(task.record.memory_mb, spent), its_own
     if exit_code is None:
         return TaskState.FAILED, VANISHED, None
+    if spent.refusals and exit_code != 0:
+        return TaskState.FAILED, REFUSED, Limit.PROCESSES
     return TaskState.DONE, task.directory.reason(), None
 
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ce_backends.base import TaskStatus
+from ce_backends.base import Limit, TaskStatus
 from ce_backends.bell import Bell
 from ce_backends.process_tree import Process, boot_id, end_fd, is_alive, send
-from ce_backends.watched_task import FAR, Cause, WatchedTask, final_status
+from ce_backends.watched_task import FAR, Cause, Excess, WatchedTask, final_status
 
 TERM_AGAIN_S = 0.05  # during the grace, for what the payload has started since
 UNWATCHED_S = 0.1  # how often a process is looked at that no descriptor tells of
@@ -27,6 +27,7 @@ class Watcher:
         grace_s: how long a task that is to end may take after SIGTERM, in seconds.
         over: called in the watcher's thread with each task that is over and its final status.
         clock: monotonic, in seconds.
+        give_up_s: how long to try to kill what is left of a task whose node script is over.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Watcher:
         grace_s: float,
         over: Callable[[WatchedTask, TaskStatus], None],
         clock: Callable[[], float] = time.monotonic,
+        give_up_s: float = GIVE_UP_S,
     ) -> None:
         self._grace_s = grace_s
+        self._give_up_s = give_up_s
         self._over = over
         self._clock = clock
         self._lock = threading.RLock()
@@ -76,6 +79,23 @@ class Watcher:
             task.next_look_s = self._clock()
             task.kill_from_s = task.next_look_s + (0.0 if at_once else self._grace_s)
         self._bell.ring()
+
+    def end_for(self, stamp: str, excess: Excess) -> None:
+        """Begin to end a task that has gone over a limit, unless it is to end already."""
+        with self._lock:
+            task = self._tasks.get(stamp)
+            if task is not None and task.cause is None:
+                task.excess = excess
+                self.end(stamp, Cause.LIMIT, at_once=excess.at_once)
+
+    def running(self) -> list[WatchedTask]:
+        """Return the tasks whose node script runs and that nobody ends."""
+        with self._lock:
+            return [task for task in self._tasks.values() if task.wrapper is not None and task.cause is None]
+
+    def running_task(self, stamp: str) -> WatchedTask | None:
+        """Return one of them, None when it is not."""
+        return next((task for task in self.running() if task.stamp == stamp), None)
 
     def close(self) -> None:
         """Stop watching. Tasks go on."""
@@ -153,7 +173,8 @@ class Watcher:
         """Go on with ending the task if it is to end, and say when to look again."""
         unwatched_s = FAR if task.fd is not None else now + UNWATCHED_S
         if now >= task.wall_ends_s and task.cause is None:
-            task.cause, task.kill_from_s = Cause.WALL_LIMIT, now + self._grace_s
+            task.cause, task.kill_from_s = Cause.LIMIT, now + self._grace_s
+            task.excess = Excess(Limit.WALL, f"wall limit of {task.record.wall_s} s exceeded")
         if task.cause is None:
             task.next_look_s = min(task.wall_ends_s, unwatched_s)
         elif now < task.kill_from_s:
@@ -187,11 +208,10 @@ class Watcher:
         task.consumption = task.consumption or task.cell.consumption()
         if task.cell.remove():
             return final_status(task)
-        if now - task.over_s > GIVE_UP_S:
+        if now - task.over_s > self._give_up_s:
             stuck = ", ".join(map(str, task.cell.members()))
-            return replace(
-                final_status(task), reason=f"processes {stuck} did not end within {GIVE_UP_S:.0f} s of SIGKILL"
-            )
+            sentence = f"processes {stuck} did not end within {self._give_up_s:.0f} s of SIGKILL"
+            return replace(final_status(task), reason=sentence, is_stuck=True)
         task.cell.kill()
         self._look_again(task, now)
         return None

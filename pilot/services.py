@@ -1,4 +1,4 @@
-"""Calls to DIRAC's HTTPS services: one POST form per call, JSON back.
+"""Calls to DIRAC's services: over https one POST form per call, JSON back; over dips see `pilot.dips`.
 
 Each call opens its own connection: a pilot makes about five in its life, hours apart.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from pilot import dips
 from pilot.credential import Credential
 from pilot.errors import CredentialError, ServiceRefused, ServiceUnreachable
 
@@ -47,7 +48,7 @@ def _no_password() -> str:
 
 
 class Services:
-    """Whoever can be called over https with this credential."""
+    """Whoever can be called with this credential."""
 
     def __init__(
         self,
@@ -78,13 +79,24 @@ class Services:
             ServiceUnreachable: anything else; the call may or may not have had an effect.
         """
         form = {"method": method, "args": json.dumps(arguments), **self._form}
+        deadline = self._clock() + timeout_s
         try:
-            status, body = self._post(url, urlencode(form), self._clock() + timeout_s)
+            if urlsplit(url).scheme == "dips":
+                return self._exchange(url, method, arguments, deadline)
+            status, body = self._post(url, urlencode(form), deadline)
         except ssl.SSLCertVerificationError as error:
             raise ServiceUnreachable(f"{url}: its certificate is not accepted: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
             raise ServiceUnreachable(f"{url}: no answer to {method}: {error or type(error).__name__}") from error
         return _value(url, method, status, body)
+
+    def _exchange(self, url: str, method: str, arguments: Sequence[Any], deadline: float) -> Any:
+        who = (self._form["clientSetup"], self._form["clientVO"], "hosts" if "extraCredentials" in self._form else "")
+        try:
+            answer = dips.exchange(self._context, url, method, arguments, who=who, deadline=deadline, clock=self._clock)
+        except ValueError as error:
+            raise ServiceUnreachable(f"{url}: answered {method} with no DISET message: {error}") from error
+        return _value_of(url, method, answer)
 
     def _post(self, url: str, body: str, deadline: float) -> tuple[int, bytes]:
         host, port, path = _place(url)
@@ -140,8 +152,13 @@ def _value(url: str, method: str, status: int, body: bytes) -> Any:
         answer = json.loads(body)
     except ValueError as error:
         raise ServiceUnreachable(f"{url}: answered {method} with {_shown(body)}; expected JSON") from error
+    return _value_of(url, method, answer)
+
+
+def _value_of(url: str, method: str, answer: Any) -> Any:
     if not isinstance(answer, dict) or not isinstance(answer.get("OK"), bool):
-        raise ServiceUnreachable(f"{url}: answered {method} with {_shown(body)}; expected an object with OK")
+        shown = _shown(json.dumps(answer).encode())
+        raise ServiceUnreachable(f"{url}: answered {method} with {shown}; expected an object with OK")
     if not answer["OK"]:
         errno = answer.get("Errno", 0)
         message = answer.get("Message", "no reason given")

@@ -1,11 +1,12 @@
 """Who the agent is towards the services, and whom it trusts: settled before the first request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agents.credentials import proxy
+from agents.credentials import proxy, tokens
+from agents.credentials.tokens import BearerToken
 from agents.errors import CredentialError
 from agents.log import EventLog
 from agents.settings import AgentSettings
@@ -26,6 +27,7 @@ class Identity:
         group: DIRAC group in the proxy, empty when it names none.
         vo: virtual organisation in the proxy's VOMS attributes, empty without any.
         extra_credentials: what DIRAC wants beside a host certificate.
+        token: shown to https services in the certificate's place, which dips still needs.
     """
 
     certificate: Path | tuple[Path, Path]
@@ -34,6 +36,7 @@ class Identity:
     group: str = ""
     vo: str = ""
     extra_credentials: str | None = None
+    token: BearerToken | None = None
 
     @property
     def is_host(self) -> bool:
@@ -47,6 +50,14 @@ def establish(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
     Raises:
         CredentialError: one sentence naming the file and what is wrong with it.
     """
+    certified = _certified(settings, environ)
+    if not tokens.is_wanted(environ, configured=settings.use_tokens):
+        return certified
+    tokens.find(environ)  # what is wrong with it shall be said now
+    return replace(certified, token=BearerToken(environ))
+
+
+def _certified(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
     ca, now = _ca(settings, environ), datetime.now(UTC)
     if settings.use_server_certificate:
         return _host(settings, environ, ca, now)

@@ -84,9 +84,19 @@ class PayloadProxies:
         self._held: dict[tuple[str, str], proxy.Proxy] = {}
 
     def is_ready(self, matched: MatchedJob) -> bool:
-        """Tell whether a proxy is here that is not due for renewal."""
-        held = self._held.get(_whose(matched))
+        """Tell whether a proxy is here that is not due for renewal; one that a former agent left counts too."""
+        held = self._held.get(_whose(matched)) or self._left(*_whose(matched))
         return held is not None and not self._is_due(held)
+
+    def _left(self, owner: str, group: str) -> proxy.Proxy | None:
+        path = self._path(owner, group)
+        if not path.is_file():
+            return None
+        try:
+            self._held[owner, group] = proxy.load(path, self._now())
+        except CredentialError as error:
+            log.info("payload_proxy.unusable", owner=owner, group=group, cause=error)
+        return self._held.get((owner, group))
 
     def obtain(self, matched: MatchedJob) -> None:
         """Get a proxy unless a fresh one is here.

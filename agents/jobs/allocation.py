@@ -81,9 +81,19 @@ class Slot:
         self._gpu_ids = tuple(gpu_ids)
         self._neighbourhoods = neighbourhoods or {}
         self._held: set[Grant] = set()
+        self._broken: set[Grant] = set()
         self.is_pinned = is_pinned
-        self.processors = len(self._ids)
         self.memory_mb = memory_mb
+
+    @property
+    def processors(self) -> int:
+        """How many processors there are, the broken ones left out."""
+        return len(self._ids) - self.broken_processors
+
+    @property
+    def broken_processors(self) -> int:
+        """How many processors are still held by something that cannot be killed."""
+        return sum(grant.processors for grant in self._broken)
 
     @property
     def free_processors(self) -> int:
@@ -98,7 +108,7 @@ class Slot:
     @property
     def free_memory_mb(self) -> int:
         """How much memory no job has asked for; 0 when the slot's memory is unknown."""
-        return max(0, self.memory_mb - sum(grant.memory_mb for grant in self._held))
+        return max(0, self.memory_mb - sum(grant.memory_mb for grant in self._taken))
 
     @property
     def free_gpus(self) -> int:
@@ -135,9 +145,18 @@ class Slot:
         """Free what an ended job held; nothing happens the second time."""
         self._held.discard(grant)
 
+    def mark_broken(self, grant: Grant) -> None:
+        """Give what an ended job held to nobody any more: something of it goes on, and cannot be killed."""
+        self._held.discard(grant)
+        self._broken.add(grant)
+
+    @property
+    def _taken(self) -> set[Grant]:
+        return self._held | self._broken
+
     def _free_ids(self) -> list[int]:
-        return sorted(self._ids.difference(*(grant.processor_ids for grant in self._held)))
+        return sorted(self._ids.difference(*(grant.processor_ids for grant in self._taken)))
 
     def _free_gpu_ids(self) -> list[str]:
-        held = {gpu_id for grant in self._held for gpu_id in grant.gpu_ids}
+        held = {gpu_id for grant in self._taken for gpu_id in grant.gpu_ids}
         return [gpu_id for gpu_id in self._gpu_ids if gpu_id not in held]

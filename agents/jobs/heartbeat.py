@@ -9,7 +9,7 @@ from agents.jobs.job import Job
 from agents.jobs.runner import JobRunner
 from agents.wms.job_state import Heartbeat
 from agents.wms.reporter import Reporter
-from ce_backends.base import ComputingElement, Peeks
+from ce_backends.base import Activity, ComputingElement, Peeks
 from ce_backends.errors import CEError
 
 _PEEK_BYTES = 16_384
@@ -25,12 +25,14 @@ class Heartbeats:
         ce: ComputingElement,
         peek_lines: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        activity: Callable[[Job], Activity | None] = lambda _: None,
     ) -> None:
         self._runner = runner
         self._reporter = reporter
         self._ce = ce
         self._peek_lines = peek_lines
         self._now = now
+        self._activity = activity
 
     def send(self) -> None:
         """Queue a heartbeat of every job whose payload runs; never of one that has ended."""
@@ -42,7 +44,8 @@ class Heartbeats:
         dynamic = {
             "LoadAverage": os.getloadavg()[0],
             "AvailableDiskSpace": shutil.disk_usage(".").free / 10**6,
-            "WallClockTime": max(0.0, wall_s),
+            "WallClockTime": max(0.0, wall_s) * (job.grant.processors if job.grant else 1),  # so does DIRAC
+            **_used(self._activity(job)),
         }
         shown = self._last_lines(job)
         return Heartbeat(job_id=job.job_id, dynamic=dynamic, static={"StandardOutput": shown} if shown else {})
@@ -64,3 +67,15 @@ class Heartbeats:
             f"Last {len(last)} lines of application output from Watchdog on {self._now():%Y-%m-%d %H:%M:%S} [UTC]:"
         )
         return "\n".join([heading, *last])
+
+
+def _used(activity: Activity | None) -> dict[str, float]:
+    """Return what a payload uses: memory in MB, address space in kB, CPU time in seconds."""
+    if activity is None:
+        return {}
+    used = {
+        "MemoryUsed": activity.memory_mb,
+        "Vsize": None if activity.virtual_mb is None else activity.virtual_mb * 1e6 / 1024,
+        "CPUConsumed": activity.cpu_s,
+    }
+    return {name: number for name, number in used.items() if number is not None}

@@ -1,6 +1,7 @@
 """What a job's JDL asks of the agent: DIRAC's attributes, with DIRAC's meanings, as one frozen value."""
 
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -9,13 +10,14 @@ from urllib.parse import unquote
 
 from agents.jobs.classad import Expression, JdlError, Record, Special, Value, parse
 
-__all__ = ["JdlError", "JobDescription", "Request", "describe"]
+__all__ = ["JdlError", "JobDescription", "Request", "StopSignal", "describe"]
 
 NO_JOB_TYPE = "Unknown"  # DIRAC's word when the JDL has no JobType
 _TRUE_WORDS = ("1", "yes", "true", "y")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE_NUMBER = re.compile(r"([-+]?[0-9]{1,18})(?:\.0+)?")
 _BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")  # DIRAC stores and reads `JobType = User` without quotes
+_STOP_LEAD_S = 1800  # DIRAC's StopSigFinishSeconds where the JDL names none
 _EXACT_FLOAT = 2.0**53  # above it neighbouring whole numbers are one float
 _SHOWN_CHARACTERS = 80
 
@@ -44,6 +46,21 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopSignal:
+    """How a payload wants to hear that its slot ends, so that it can end well.
+
+    Attributes:
+        regex: is found in the command line of those of its processes that get the signal.
+        number: of the signal; SIGINT unless the JDL says otherwise.
+        lead_s: how long before the end it wants it.
+    """
+
+    regex: str
+    number: int = signal.SIGINT
+    lead_s: int = _STOP_LEAD_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobDescription:
     """One job as its JDL describes it. File names of outputs stay below the job's directory.
 
@@ -56,6 +73,8 @@ class JobDescription:
         execution_environment: variables for the payload, values unquoted.
         cpu_time_s: CPU time the job asks for; None when not said.
         log_level: None when not said.
+        disables_cpu_check: the payload may be idle for long.
+        stop_signal: None when the payload wants none.
     """
 
     job_id: int
@@ -75,7 +94,14 @@ class JobDescription:
     execution_environment: Mapping[str, str]
     cpu_time_s: int | None = None
     log_level: str | None = None
+    disables_cpu_check: bool = False
+    stop_signal: StopSignal | None = None
     request: Request
+
+    @property
+    def log_files(self) -> tuple[str, ...]:
+        """The files that the payload's output is written to, none when the JDL names none."""
+        return tuple(dict.fromkeys(name for name in (self.std_output, self.std_error) if name))
 
 
 def describe(jdl_text: str) -> JobDescription:
@@ -103,6 +129,8 @@ def describe(jdl_text: str) -> JobDescription:
         execution_environment=_environment(record),
         cpu_time_s=_number(record, "CPUTime"),
         log_level=_text(record, "LogLevel") or None,
+        disables_cpu_check=_is_true(record, "DisableCPUCheck"),
+        stop_signal=_stop_signal(record),
         request=_request(record),
     )
 
@@ -112,6 +140,25 @@ def _job_id(record: Record) -> int:
     if job_id is None:
         raise JdlError("the JDL has no JobID, expected the number the WMS gave to the job")
     return job_id
+
+
+def _stop_signal(record: Record) -> StopSignal | None:
+    """Read DIRAC's StopSig attributes; without StopSigRegex the others mean nothing."""
+    regex = _text(record, "StopSigRegex")
+    if not regex:
+        return None
+    try:
+        re.compile(regex)
+    except re.error:
+        _refuse("StopSigRegex", regex, "a regular expression")
+    number, lead_s = _number(record, "StopSigNumber"), _number(record, "StopSigFinishSeconds")
+    if number is not None and number not in signal.valid_signals():
+        _refuse("StopSigNumber", number, "the number of a signal")
+    return StopSignal(
+        regex=regex,
+        number=signal.SIGINT if number is None else number,
+        lead_s=_STOP_LEAD_S if lead_s is None else lead_s,
+    )
 
 
 def _request(record: Record) -> Request:

@@ -73,7 +73,12 @@ class Minor(StrEnum):
     KILLED = "Received Kill signal"
     GOING_TO_RESCHEDULE = "Going to reschedule job"
     WALL_CLOCK = "Job has exceeded maximum wall clock time"
+    CPU_TIME = "Job has exceeded maximum CPU time limit"
+    DISK_SPACE = "Job has insufficient disk space to continue"
+    STALLED = "Watchdog identified this job as stalled"
     MEMORY = "Job has exceeded its memory limit"  # ours: DIRAC only warns
+    OUTPUT = "Job has exceeded its output limit"  # ours, and so is the next: DIRAC has no such limits
+    PROCESSES = "Job has exceeded its limit of processes"
     PAYLOAD_LOST = "Payload lost on the node"  # ours: DIRAC fails such a job as stalled
 
 

@@ -7,7 +7,14 @@ from agents.jobs.job import JobStatus, Minor, Outcome
 from agents.jobs.payload import NOT_FOUND, RESCHEDULE_CODES
 from ce_backends.base import Limit, TaskState, TaskStatus
 
-_LIMITS = {Limit.MEMORY: Minor.MEMORY, Limit.WALL: Minor.WALL_CLOCK}
+_LIMITS = {
+    Limit.MEMORY: Minor.MEMORY,
+    Limit.WALL: Minor.WALL_CLOCK,
+    Limit.CPU: Minor.CPU_TIME,
+    Limit.DISK: Minor.DISK_SPACE,
+    Limit.OUTPUT: Minor.OUTPUT,
+    Limit.PROCESSES: Minor.PROCESSES,
+}
 _SIGNAL_BASE = 128  # a shell's exit code for a death by signal N is 128 + N (POSIX 2.8.2)
 
 
@@ -38,6 +45,8 @@ def decided(before: Outcome | None, task: TaskStatus) -> Outcome:
 
 def of_task(task: TaskStatus) -> Outcome:
     """Return the end of a job whose task ended by itself."""
+    if task.limit is Limit.NODE_DISK:  # somewhere else there may be room
+        return Outcome(JobStatus.RESCHEDULED, Minor.DISK_SPACE, task.reason, Blame.SITE)
     if task.limit:
         return Outcome(JobStatus.FAILED, _LIMITS[task.limit], task.reason, Blame.USER)
     if task.state is not TaskState.DONE or task.exit_code is None:

@@ -1,7 +1,7 @@
 """What the WMS is told about a job, in DIRAC's words and widths."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from agents.jobs.jdl import JobDescription
@@ -62,6 +62,15 @@ class Reports:
         """Return job parameters; what is None or empty is left out."""
         known = {name: str(value) for name, value in values.items() if value not in (None, "")}
         return Report(job.job_id, ReportKind.PARAMETERS, written(self._moments.next()), known)
+
+    def facts(self, job: Job, more: Mapping[str, object]) -> Report:
+        """Return the parameters of an ended job: what it held and used, and whatever else is to be said."""
+        own = {
+            "NumberOfProcessors": job.grant.processors if job.grant else None,
+            "ExitCode": job.exit_code,
+            "WallClockTime(s)": None if job.wall_s is None else round(job.wall_s, 2),
+        }
+        return self.parameters(job, {**own, **more})
 
     def reschedule(self, job: Job) -> Report:
         """Return the order to put the job back into the queues, to follow its Rescheduled status."""

@@ -7,29 +7,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agents.errors import Blame, FailJob, HandBack, JobError
+from agents.errors import Blame, HandBack, JobError
 from agents.events import Delivered, Staged, Workers
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
-from agents.jobs.jdl import JdlError, JobDescription, describe
+from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger, Report
 from agents.jobs.report import Reports
 from agents.jobs.staging import Staging
 from agents.jobs.surroundings import Surroundings
 from agents.jobs.tally import Tally
-from agents.jobs.task import task_of
+from agents.jobs.task import description_of, granted, task_of
 from agents.jobs.tasks import Tasks
 from agents.log import EventLog
 from agents.wms.reporter import Reporter
-from ce_backends.base import (
-    Accepted,
-    ComputingElement,
-    Rejected,
-    TaskSpec,
-    TaskState,
-    TaskStatus,
-)
+from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState, TaskStatus
 from ce_backends.errors import CEUnavailable
 
 log = EventLog("jobs")
@@ -83,6 +76,14 @@ class JobRunner:
         """Return where a job's payload writes what it prints, empty when the JDL names no file."""
         return self._descriptions[job.job_id].std_output or ""
 
+    def description(self, job: Job) -> JobDescription:
+        """Return what a job's JDL says."""
+        return self._descriptions[job.job_id]
+
+    def activity(self, job: Job) -> Activity | None:
+        """Return what a job's payload was last seen to do, None where the CE does not look."""
+        return self._tasks.activity(job.task_id)
+
     # ---- from match to start ----
 
     def accept(self, matched: MatchedJob) -> None:
@@ -105,13 +106,7 @@ class JobRunner:
 
     def _prepare(self, job: Job) -> None:
         description = self._described(job)
-        if description.executable is None:
-            raise FailJob(Minor.APPLICATION_NOT_FOUND, "the JDL names no Executable", blame=Blame.USER)
-        grant = self._slot.take(description.request)
-        if grant is None:
-            wanted = "the whole node" if description.request.whole_node else description.request.min_processors
-            detail = f"wants {wanted}, {self._slot.free_processors} processors are free"
-            raise HandBack("Not enough processors for the job", detail, blame=Blame.SERVER)
+        grant = granted(self._slot, description.request)
         job = replace(job, grant=grant, phase=Phase.STAGING).to(JobStatus.MATCHED, Minor.SUBMITTING)
         said = [self._reports.by_agent(job)]
         job = job.to(JobStatus.RUNNING, Minor.INITIALIZATION)
@@ -123,15 +118,8 @@ class JobRunner:
         self._stage(job)
 
     def _described(self, job: Job) -> JobDescription:
-        try:
-            description = describe(job.matched.jdl)
-        except JdlError as error:
-            raise FailJob(Minor.BAD_JDL, str(error), blame=Blame.USER) from error
-        if description.job_id != job.job_id:
-            detail = f"the Matcher says job {job.job_id}, its JDL says {description.job_id}"
-            raise HandBack(Minor.BAD_JDL, detail, blame=Blame.SERVER)
-        self._descriptions[job.job_id] = description
-        return description
+        self._descriptions[job.job_id] = description_of(job)
+        return self._descriptions[job.job_id]
 
     def _stage(self, job: Job) -> None:
         names = self._descriptions[job.job_id].input_sandbox
@@ -156,7 +144,9 @@ class JobRunner:
         """Give the task to the CE. Its stamp makes it safe to do this twice."""
         job = job.entering(Phase.SUBMITTING)
         self._save(job)
-        answer = self._tasks.submit(self._task(job))
+        description, credential = self._descriptions[job.job_id], self._staging.credential(job)
+        task = task_of(job, description, self._around, credential=credential, is_pinned=self._slot.is_pinned)
+        answer = self._tasks.submit(task)
         if isinstance(answer, CEUnavailable):
             self._put_off(job, answer)
         elif isinstance(answer, Accepted):
@@ -173,15 +163,6 @@ class JobRunner:
         self._save(job)
         if job.put_off >= _SUBMISSIONS:
             self._end_early(job, HandBack("CE Submission Error", str(error), blame=Blame.SITE))
-
-    def _task(self, job: Job) -> TaskSpec:
-        return task_of(
-            job,
-            self._descriptions[job.job_id],
-            self._around,
-            credential=self._staging.credential(job),
-            is_pinned=self._slot.is_pinned,
-        )
 
     def _started(self, job: Job, task_id: str) -> None:
         job = replace(job, task_id=task_id, phase=Phase.RUNNING, started_at=datetime.now(UTC))
@@ -217,6 +198,9 @@ class JobRunner:
     def _ended(self, job: Job, task: TaskStatus) -> None:
         """Take note of a task's end, free what it held, and deliver its outputs."""
         end = outcome.decided(job.end, task)
+        if task.is_stuck and job.grant:
+            log.error("processors.broken", job_id=job.job_id, ids=job.grant.processor_ids, cause=task.reason)
+            self._slot.mark_broken(job.grant)
         job = self._released(job)
         job = replace(
             job,
@@ -242,9 +226,10 @@ class JobRunner:
         self._deliver(job, end)
 
     def _deliver(self, job: Job, end: Outcome) -> None:
-        patterns = self._descriptions[job.job_id].output_sandbox
+        description = self._descriptions[job.job_id]
+        patterns, logs = description.output_sandbox, description.log_files
         if patterns and end.status is not JobStatus.RESCHEDULED:
-            self._workers.start(self._staging.upload, job, patterns, self._around.outputs(job))
+            self._workers.start(self._staging.upload, job, patterns, self._around.outputs(job), logs)
         else:
             self.delivered(Delivered(job.job_id))
 
@@ -278,12 +263,7 @@ class JobRunner:
         self.tally.ended(end)
         if job.started_at:  # what never ran has used nothing
             last.append(self._reports.account(job, self._descriptions[job.job_id], self._around.power_hs06))
-        self._save(job, self._facts(job, facts or {}), *said, *last)
-
-    def _facts(self, job: Job, more: Mapping[str, object]) -> Report:
-        processors = job.grant.processors if job.grant else None
-        own = {"NumberOfProcessors": processors, "ExitCode": job.exit_code, "WallClockTime(s)": _rounded(job.wall_s)}
-        return self._reports.parameters(job, {**self._around.parameters, **own, **more})
+        self._save(job, self._reports.facts(job, {**self._around.parameters, **(facts or {})}), *said, *last)
 
     def _released(self, job: Job) -> Job:
         """Free what a job holds; its grant stays written in it, for the accounts."""
@@ -317,9 +297,7 @@ class JobRunner:
 
     def lost(self, job_id: int) -> None:
         """End a job that is not ours any more; the ledger tells nobody."""
-        job = self._jobs.get(job_id)
-        if job and job.end is None:
-            self._stop(job, outcome.handed_back("Taken away by the WMS"))
+        self.end(job_id, outcome.handed_back("Taken away by the WMS"))
 
     def renewed(self, credentials: Sequence[Path]) -> None:
         """Pass new credentials on to the tasks that run with them."""
@@ -327,11 +305,29 @@ class JobRunner:
             if (file := self._staging.credential(job)) in credentials and file:
                 self._tasks.renew_credential(job.task_id, file)
 
-    def hand_back_all(self, cause: str) -> None:
-        """Give every job that has not ended back to the WMS."""
+    def end(self, job_id: int, end: Outcome) -> None:
+        """End a job that has not ended, in a way that was decided elsewhere."""
+        job = self._jobs.get(job_id)
+        if job and job.end is None:
+            self._stop(job, end)
+
+    def remark(self, job_id: int, sentence: str) -> None:
+        """Tell the owner of a running job something about it."""
+        job = self._jobs[job_id]
+        self._save(job, self._reports.by_wrapper(job, application_status=sentence))
+
+    def ask_to_stop(self, left_s: float) -> None:
+        """Send their stop signal to the payloads that want it so long before the end."""
+        for job in (job for job in self.running if job.end is None):
+            stop = self._descriptions[job.job_id].stop_signal
+            if stop and left_s <= stop.lead_s:
+                self._tasks.ask_to_stop(job.task_id, stop)
+
+    def hand_back_all(self, cause: str, within_s: float = 0.0) -> None:
+        """Give every job that has not ended back to the WMS; payloads that want a signal first get this time."""
         for job in self.in_hand:
             if job.end is None:
-                self._stop(job, outcome.handed_back(cause))
+                self._stop(job, outcome.handed_back(cause), within_s)
 
     def kill_now(self) -> None:
         """Give the payloads that are being ended no more time."""
@@ -344,13 +340,13 @@ class JobRunner:
         self._save(job)
         self._finish(job, outcome.handed_back(cause))
 
-    def _stop(self, job: Job, end: Outcome) -> None:
+    def _stop(self, job: Job, end: Outcome, within_s: float = 0.0) -> None:
         """Decide the job's end, write it down, then make it so."""
         job = replace(job, end=end)
         self._save(job)
         log.info("job.stopping", job_id=job.job_id, end=end.status, cause=end.minor_status)
         if job.phase is Phase.RUNNING:
-            self._tasks.cancel(job.task_id)
+            self._tasks.wind_down(job.task_id, self._descriptions[job.job_id].stop_signal, within_s)
 
     # ---- after a restart ----
 
@@ -360,6 +356,7 @@ class JobRunner:
         for job in found:
             log.info("job.recovered", job_id=job.job_id, phase=job.phase)
             self._jobs[job.job_id] = job
+            self._staging.has_credential(job)  # takes the proxy up again, for renewal
             if job.grant and job.phase in _HOLDING:
                 self._slot.hold(job.grant)
         for job in found:
@@ -392,7 +389,3 @@ class JobRunner:
 _FIRST_BEATS = timedelta(minutes=2.5)  # an order to kill comes with the next heartbeat, a minute later
 _SUBMISSIONS = 5  # looks at a CE that cannot take a job, some seconds apart
 _HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 2)

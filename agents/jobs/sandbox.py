@@ -13,6 +13,7 @@ from pathlib import Path
 from agents.errors import AgentError, Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
 from agents.jobs.payload import plain_pattern
+from ce_backends.capped_output import Cap
 
 _UNPACKED_LIMIT_BYTES = 4 * 10**9
 _DISK_RESERVE_BYTES = 10 * 10**6  # DIRAC's Watchdog MinDiskSpace
@@ -132,6 +133,14 @@ def pack(directory: Path, patterns: Sequence[str], limit_bytes: int) -> tuple[by
         for name, path in sorted(chosen.items()):
             archive.add(path, arcname=name)
     return packed.finish(), missing
+
+
+def shorten(log_file: Path, limit_bytes: int) -> None:
+    """Leave head and tail of a file, and a line that tells how much was left out."""
+    aside = log_file.with_name(log_file.name + ".short")
+    with log_file.open("rb") as source, aside.open("wb") as target:
+        Cap(limit_bytes, mark="at least {} bytes left out").copy(source, target)
+    aside.replace(log_file)
 
 
 def _matches(directory: Path, pattern: str) -> list[Path]:

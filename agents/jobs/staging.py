@@ -16,6 +16,8 @@ from ce_backends.errors import CEError
 
 log = EventLog("staging")
 
+STACKS = "gridpilot-stacks.txt"  # what a stalled payload did; comes with its output sandbox
+
 
 class Staging:
     """Brings inputs to the node and outputs to the WMS. Every error ends in the job's event, never in another's."""
@@ -71,17 +73,36 @@ class Staging:
             raise HandBack(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.SERVER) from error
         sandbox.unpack(packed, into)
 
-    def upload(self, job: Job, patterns: Sequence[str], into: Path) -> Delivered:
-        """Fetch an ended task's files and upload the output sandbox."""
+    def upload(self, job: Job, patterns: Sequence[str], into: Path, logs: Sequence[str] = ()) -> Delivered:
+        """Fetch an ended task's files and upload the output sandbox.
+
+        Args:
+            job: has ended.
+            patterns: of what the sandbox is to hold.
+            into: where files are brought; what lies in its `outputs` under our own name goes along.
+            logs: files of which head and tail are enough where the sandbox would be too large.
+        """
         try:
             self._ce.fetch(job.task_id, into)
             self._credentials.obtain(job.matched)
-            packed, missing = sandbox.pack(into / "outputs", patterns, self._limit_bytes)
+            ours = [STACKS] if (into / "outputs" / STACKS).exists() else []
+            packed, missing = self._packed(into / "outputs", [*patterns, *ours], logs)
             reference = self._store(job).upload_output(job.job_id, packed) if packed else ""
         except (CEError, ServiceError, JobError, sandbox.TooLarge, OSError) as error:
             log.error("outputs.lost", job_id=job.job_id, cause=error)
             return Delivered(job.job_id, error=str(error))
         return Delivered(job.job_id, sandbox=reference, missing=tuple(missing))
+
+    def _packed(self, directory: Path, patterns: Sequence[str], logs: Sequence[str]) -> tuple[bytes, list[str]]:
+        try:
+            return sandbox.pack(directory, patterns, self._limit_bytes)
+        except sandbox.TooLarge:
+            present = [directory / name for name in logs if (directory / name).is_file()]
+            if not present:
+                raise
+            for path in present:  # half of the limit is for all else
+                sandbox.shorten(path, self._limit_bytes // (2 * len(present)))
+            return sandbox.pack(directory, patterns, self._limit_bytes)
 
 
 def _is_stored(name: str) -> bool:

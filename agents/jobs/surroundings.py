@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agents.cfg import Section
 from agents.jobs.job import Job
+from agents.jobs.watch_settings import WatchSettings
 from agents.slot.brake import Brake, Patience
 from agents.slot.gpus import Gpu
 
@@ -25,6 +26,7 @@ class Surroundings:
         cfg: of the agent, of which payloads get a part to read.
         gpus: devices of the slot.
         brake: is told how payloads end.
+        watch: their limits.
     """
 
     site: str
@@ -36,6 +38,7 @@ class Surroundings:
     cfg: Section = field(default_factory=Section)
     gpus: Sequence[Gpu] = ()
     brake: Brake = field(default_factory=lambda: Brake(Patience(), time.monotonic))
+    watch: WatchSettings = field(default_factory=WatchSettings)
 
     def directory(self, job: Job) -> Path:
         """Return where the agent keeps what belongs to this attempt of a job."""

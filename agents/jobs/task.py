@@ -1,11 +1,13 @@
-"""What the CE is given for a job."""
+"""What a job's JDL says, and what the CE is given for the job."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from agents.errors import Blame, FailJob, HandBack
 from agents.jobs import limits, payload
-from agents.jobs.jdl import JobDescription
-from agents.jobs.job import Job
+from agents.jobs.allocation import Slot
+from agents.jobs.jdl import JdlError, JobDescription, Request, describe
+from agents.jobs.job import Grant, Job, Minor
 from agents.jobs.surroundings import Surroundings
 from agents.slot.gpus import visibility
 from ce_backends.base import TaskSpec
@@ -43,7 +45,44 @@ def task_of(
         memory_mb=grant.memory_mb,
         gpus=grant.gpu_ids,
         credential=credential,
+        wall_s=around.watch.wall_limit_s,
+        cpu_s=around.watch.cpu_limit_s(description.cpu_time_s),
+        disk_mb=around.watch.most_disk_mb,
+        capped=description.log_files,
     )
+
+
+def description_of(job: Job) -> JobDescription:
+    """Return what a job's JDL says.
+
+    Raises:
+        FailJob: it is no JDL, or names no Executable.
+        HandBack: it is another job's.
+    """
+    try:
+        description = describe(job.matched.jdl)
+    except JdlError as error:
+        raise FailJob(Minor.BAD_JDL, str(error), blame=Blame.USER) from error
+    if description.job_id != job.job_id:
+        detail = f"the Matcher says job {job.job_id}, its JDL says {description.job_id}"
+        raise HandBack(Minor.BAD_JDL, detail, blame=Blame.SERVER)
+    if description.executable is None:
+        raise FailJob(Minor.APPLICATION_NOT_FOUND, "the JDL names no Executable", blame=Blame.USER)
+    return description
+
+
+def granted(slot: Slot, request: Request) -> Grant:
+    """Take from the slot what a job asks for.
+
+    Raises:
+        HandBack: there is not as much.
+    """
+    grant = slot.take(request)
+    if grant is None:
+        wanted = "the whole node" if request.whole_node else request.min_processors
+        detail = f"wants {wanted}, {slot.free_processors} processors are free"
+        raise HandBack("Not enough processors for the job", detail, blame=Blame.SERVER)
+    return grant
 
 
 def _inputs(downloaded: Path, own: Sequence[Path]) -> Sequence[Path]:

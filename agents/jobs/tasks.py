@@ -1,10 +1,21 @@
 """The CE as the runner meets it: what it cannot do now is an answer, so that one task's trouble harms no other."""
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from agents.jobs.jdl import StopSignal
 from agents.log import EventLog
-from ce_backends.base import ComputingElement, Kills, RenewsCredentials, Submission, TaskSpec, TaskStatus
+from ce_backends.base import (
+    Activity,
+    ComputingElement,
+    Kills,
+    RenewsCredentials,
+    Signals,
+    Submission,
+    TaskSpec,
+    TaskStatus,
+)
 from ce_backends.errors import CEError, CEUnavailable
 
 log = EventLog("tasks")
@@ -13,8 +24,12 @@ log = EventLog("tasks")
 class Tasks:
     """The tasks of this agent in its computing element."""
 
-    def __init__(self, ce: ComputingElement) -> None:
+    def __init__(self, ce: ComputingElement, clock: Callable[[], float] = time.monotonic) -> None:
         self._ce = ce
+        self._clock = clock
+        self._activities: dict[str, Activity] = {}
+        self._asked: set[str] = set()  # have had their stop signal
+        self._cancel_at: dict[str, float] = {}
 
     def submit(self, task: TaskSpec) -> Submission | CEUnavailable:
         """Hand over a task; the same stamp runs once, however often it is handed over."""
@@ -32,15 +47,44 @@ class Tasks:
 
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
         """Return how tasks stand; nothing when there is no answer, which is no end."""
+        self._cancel_overdue()
         try:
-            return self._ce.poll(task_ids) if task_ids else {}
+            answers = self._ce.poll(task_ids) if task_ids else {}
         except CEUnavailable as error:
             log.warning("poll.failed", tasks=len(task_ids), cause=error)
             return {}
+        self._activities = {task_id: task.activity for task_id, task in answers.items() if task.activity}
+        return answers
+
+    def activity(self, task_id: str) -> Activity | None:
+        """Return what a running task was last seen to do, None where nobody looks."""
+        return self._activities.get(task_id)
 
     def cancel(self, task_id: str) -> None:
         """End a task, with the grace that the CE gives."""
+        self._cancel_at.pop(task_id, None)
         self._ce.cancel([task_id])
+
+    def ask_to_stop(self, task_id: str, stop: StopSignal) -> bool:
+        """Send a payload the signal that it wants before its end, once; tell whether one of its processes got it."""
+        if task_id in self._asked or not isinstance(self._ce, Signals):
+            return False
+        self._asked.add(task_id)
+        processes = self._ce.signal(task_id, stop.number, stop.regex)
+        log.info("payload.asked_to_stop", task_id=task_id, signal=stop.number, processes=processes)
+        return processes > 0
+
+    def wind_down(self, task_id: str, stop: StopSignal | None, within_s: float) -> None:
+        """End a task; a payload that wants a signal first, and had none, has so much time after it."""
+        if stop and within_s and self.ask_to_stop(task_id, stop):
+            self._cancel_at[task_id] = self._clock() + min(within_s, stop.lead_s)
+        else:
+            self.cancel(task_id)
+
+    def _cancel_overdue(self) -> None:
+        now = self._clock()
+        for task_id in [task_id for task_id, at in self._cancel_at.items() if at <= now]:
+            self.cancel(task_id)
 
     def kill(self, task_ids: Collection[str]) -> None:
         """End tasks without any grace, where the CE can."""
@@ -54,6 +98,8 @@ class Tasks:
 
     def clean(self, task_id: str) -> None:
         """Remove all that the CE keeps of an ended task; what cannot be removed stays, and is named."""
+        self._asked.discard(task_id)
+        self._cancel_at.pop(task_id, None)
         try:
             self._ce.clean([task_id])
         except CEError as error:

@@ -86,6 +86,8 @@ class DipsTransport:
         with plain:
             try:
                 secured = self._secure().wrap_socket(plain, server_hostname=place.hostname)
+            except CredentialError as error:  # a proxy that is being replaced, or has gone since the start
+                raise Unreachable(f"{url}: {error}") from error
             except OSError as error:
                 raise _rejected(url, error) from error
             with secured:

@@ -32,7 +32,7 @@ class Reporter:
         commanded: Callable[[int, Mapping[str, str]], None],
         clock: Clock = Clock(),
         doubts: Doubts | None = None,
-        gather_s: float = 0.5,
+        gather_s: float = 1.0,
     ) -> None:
         self._doubts = doubts
         self._gather_s = gather_s

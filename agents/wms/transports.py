@@ -15,6 +15,8 @@ def speaking_as(identity: Identity, clock: ServerClock, *, vo: str, setup: str) 
     extra = identity.extra_credentials
     kept_alive = session(identity.certificate, identity.ca)
     kept_alive.hooks["response"].append(clock.heard)
+    if identity.token is not None:
+        kept_alive.auth, kept_alive.cert = identity.token, None  # DIRAC looks at a token only without a certificate
     https = HttpsTransport(kept_alive, vo=vo, setup=setup, extra=extra)
     dips = DipsTransport(functools.partial(tls, identity.certificate, identity.ca), vo=vo, setup=setup, extra=extra)
     return ByScheme({"https": https, "dips": dips})

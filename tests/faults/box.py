@@ -81,9 +81,13 @@ class Box:
         """Return groups that were made in it."""
         return [path for group in self.groups for path in group.rglob("*") if path.is_dir()]
 
+    def kill(self) -> None:
+        """Kill everything in it, frozen or not."""
+        within(10.0, self._is_empty)
+
     def close(self) -> None:
         """Kill what is left and remove the groups."""
-        within(10.0, self._is_empty)
+        self.kill()
         for group in [*reversed(self.inner_groups()), *self.groups]:
             within(2.0, lambda group=group: _removed(group))
         self.groups.clear()
@@ -135,7 +139,7 @@ def read_proc(pid: int, name: str) -> bytes:
 def link_of(pid: int, name: str) -> str:
     """Return where a link of /proc/PID leads, empty when the process is gone."""
     try:
-        return os.readlink(f"/proc/{pid}/{name}")
+        return str(Path(f"/proc/{pid}/{name}").readlink())
     except OSError:
         return ""
 
@@ -168,7 +172,7 @@ def rss_mb(pid: int) -> float:
 def open_files(pid: int) -> int:
     """Return how many descriptors a process has open."""
     try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
     except OSError:
         return 0
 
@@ -186,7 +190,7 @@ def that_hold(folder: Path) -> dict[int, str]:
     for pid in everybody():
         links = [link_of(pid, name) for name in ("cwd", "root", "exe")]
         try:
-            links += [link_of(pid, f"fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            links += [link_of(pid, f"fd/{fd.name}") for fd in Path(f"/proc/{pid}/fd").iterdir()]
         except OSError:  # gone
             continue
         if any(link.startswith(f"{folder}/") for link in links) and is_alive(pid):

@@ -225,6 +225,10 @@ class FaultProxy:
 
     # ---- outages ----
 
+    def lead_to(self, endpoint: Endpoint) -> None:
+        """Forward to another WMS from now on."""
+        self._upstream = urlsplit(endpoint.url)
+
     def refuse(self) -> None:
         """Let nobody connect, and close what is open."""
         self._stop()

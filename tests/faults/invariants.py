@@ -31,7 +31,9 @@ def check(scene: Scene) -> None:
 
 def matches(scene: Scene, job_id: int) -> int:
     """Return how often the Matcher handed the job out."""
-    return len({when for status, _, when, source in scene.history(job_id) if (status, source) == ("Matched", "Matcher")})
+    return len(
+        {when for status, _, when, source in scene.history(job_id) if (status, source) == ("Matched", "Matcher")}
+    )
 
 
 def reported_ends(scene: Scene, job_id: int) -> list[str]:
@@ -76,7 +78,7 @@ def _left_behind(scene: Scene) -> Iterable[str]:
         yield from (f"{path.relative_to(scene.folder)}" for path in (folder.iterdir() if folder.is_dir() else ()))
     for text, what in ((_proc("self/mountinfo"), "mount"), (_proc("net/unix"), "socket")):
         yield from (f"{what} {line}" for line in text.splitlines() if f"{scene.work_dir}/" in line)
-    for place in (Path("/tmp"), Path("/dev/shm")):  # noqa: S108 - where payloads leave things
+    for place in (Path("/tmp"), Path("/dev/shm")):
         yield from (str(path) for path in place.iterdir() if scene.name in path.name)
     if not scene.canary.is_alive():
         yield "the canary is dead: a process of the same user that had nothing to do with the scenario"
@@ -85,7 +87,7 @@ def _left_behind(scene: Scene) -> Iterable[str]:
 def _processes(scene: Scene) -> list[str]:
     """Return what still runs, by control group, files, cookie and the pids that payloads wrote down."""
     lines = scene.books.lines()
-    found = {pid: "in the control group" for pid in scene.box.pids()}
+    found = dict.fromkeys(scene.box.pids(), "in the control group")
     found |= {pid: f"holds files here: {command}" for pid, command in that_hold(scene.work_dir).items()}
     stamps = {line.stamp for line in lines}
     found |= {pid: f"has the cookie: {command}" for pid, command in with_variable(COOKIE, stamps).items()}
@@ -116,7 +118,9 @@ def _ledger_differs(scene: Scene) -> Iterable[str]:
     if not path.exists():
         return
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        rows = db.execute("SELECT job_id, attempt, phase, body FROM job ORDER BY attempt").fetchall()
+        is_ledger = db.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'job'").fetchone() != (0,)
+        query = "SELECT job_id, attempt, phase, body FROM job ORDER BY attempt"
+        rows = db.execute(query).fetchall() if is_ledger else []
     db.close()
     last = {job_id: (phase, json.loads(body)) for job_id, _, phase, body in rows}
     for job_id, (phase, body) in last.items():

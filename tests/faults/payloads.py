@@ -13,6 +13,7 @@ note() {{
   printf '%s %s %s %s %s\\n' "$1" "$DIRACJOBID" "$GRIDPILOT_TASK" "$$" "$boot" |
     dd of={books} oflag=append conv=notrunc,fsync status=none
 }}
+BEGUN_BEFORE={environs}/../begun-$DIRACJOBID
 note begin
 tr '\\0' '\\n' </proc/$$/environ >{environs}/"$GRIDPILOT_TASK"
 (
@@ -90,6 +91,11 @@ def jdl(executable: str, *attributes: str) -> str:
 
 SHORT = "echo done"
 FAILS = "echo failing; exit 3"
+
+
+def once(body: str) -> str:
+    """Return a body that does this the first time, and ends well when the job is given back and runs again."""
+    return f'if [ ! -e "$BEGUN_BEFORE" ]; then : >"$BEGUN_BEFORE"; {body}\nfi'
 
 
 def sleeps(seconds: float) -> str:

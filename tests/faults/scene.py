@@ -1,5 +1,6 @@
 """One scenario's stage: a folder, a box, jobs, agents as real processes, and a canary beside them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from agents.local_wms.client import Client, connect
-from agents.local_wms.home import Endpoint
+from agents.local_wms.home import Endpoint, LocalWmsError
 from tests.faults.box import Box, Canary, command_line, remove_tree, send, within
 from tests.faults.payloads import Books, jdl
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
+LAST_WORDS_S = 2.0  # for what an ended process has caused to be seen
 FINAL = ("Done", "Failed", "Killed")
 BACK = ("Received", "Checking", "Waiting")
 SERVICES = ("Matcher", "JobManager", "JobStateUpdate", "JobMonitoring", "PilotManager", "SandboxStore", "PilotLogging")
@@ -108,6 +110,11 @@ class Scene:
         self.temporary.mkdir()
         self._register()
 
+    def lead_to(self, endpoint: Endpoint) -> None:
+        """Ask this WMS from now on: the same one, started again."""
+        self.client._session.close()
+        self.endpoint, self.client = endpoint, connect(endpoint)
+
     def _register(self) -> None:
         """Make the pilot known, as the one who submitted it would have."""
         with connect(replace(self.endpoint, user_proxy=self.endpoint.admin_proxy)) as operator:
@@ -143,7 +150,7 @@ class Scene:
     def statuses(self, job_ids: Sequence[int] | None = None) -> dict[int, str]:
         """Return the status of jobs, all of the scene's by default."""
         wanted = list(self.jobs if job_ids is None else job_ids)
-        found = self.client.call("JobMonitoring", "getJobsStatus", wanted)
+        found = self.client.call("JobMonitoring", "getJobsStatus", wanted) if wanted else {}
         return {int(job_id): job["Status"] for job_id, job in found.items()}
 
     def history(self, job_id: int) -> list[tuple[str, str, str, str]]:
@@ -202,7 +209,7 @@ class Scene:
         paths |= {f"{AGENT}/DrainFile": str(self.folder / "drain"), "/LocalSite/PilotReference": REFERENCE + self.name}
         paths |= {"/LocalSite/Site": self.endpoint.site, "/LocalSite/LocalCE": "Pool"}
         paths |= {f"/LocalSite/{name}": "10.0" for name in ("CPUNormalizationFactor",)}
-        tags = {name: self.name for name in ("Tag", "RequiredTag")}
+        tags = dict.fromkeys(("Tag", "RequiredTag"), self.name)
         slot = {"NumberOfProcessors": "2", "VirtualOrganization": self.endpoint.vo, **tags}
         paths |= {f"/Resources/Computing/CEDefaults/{name}": value for name, value in slot.items()}
         for service in SERVICES:
@@ -213,11 +220,17 @@ class Scene:
     def until(self, condition: Callable[[], Any], what: str, within_s: float = PATIENCE_S) -> None:
         """Wait for something; say what the processes wrote when it does not come."""
 
-        def is_so() -> bool:
-            self.look()
-            return bool(condition())
+        over_at: list[float] = []  # when nobody was left who could make it so
 
-        if not within(within_s, is_so):
+        def is_settled() -> bool:
+            self.look()
+            if condition():
+                return True
+            if self.processes and all(process.is_over for process in self.processes):
+                over_at.append(time.monotonic())
+            return bool(over_at) and time.monotonic() > over_at[0] + LAST_WORDS_S
+
+        if not (within(within_s, is_settled) and condition()):
             wrote = "\n".join(f"--- {process.out.name}\n{process.written()[-5000:]}" for process in self.processes[-2:])
             raise AssertionError(f"{what}: not within {within_s} s\n{wrote}")
 
@@ -229,20 +242,26 @@ class Scene:
 
     def close(self) -> None:
         """End everything and remove it."""
-        for process in self.processes:
-            send(process.pid, signal.SIGCONT)
-            if not process.is_over:
-                process.killed()
+        self.end_processes()
         self.box.close()
         self.canary.close()
         self._forget_jobs()
         self.client._session.close()
         remove_tree(self.folder)
 
+    def end_processes(self) -> None:
+        """Kill what still runs."""
+        for process in self.processes:
+            if not process.is_over:
+                send(process.pid, signal.SIGCONT)
+                process.killed()
+        self.box.kill()
+
     def _forget_jobs(self) -> None:
-        for job_id, status in (self.statuses() if self.jobs else {}).items():
-            if status not in FINAL:
-                self.client.call("JobManager", "killJob", job_id)
+        with contextlib.suppress(LocalWmsError):  # a scenario may have ended it
+            for job_id, status in self.statuses().items():
+                if status not in FINAL:
+                    self.client.call("JobManager", "killJob", job_id)
 
 
 def _cfg(paths: Mapping[str, str]) -> str:

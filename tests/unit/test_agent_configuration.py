@@ -121,3 +121,32 @@ def test_a_configuration_without_setups_stays_as_it_is() -> None:
     tree = parse("Systems { W { URLs { M = https://new\n} } }", "x")
 
     assert without_setups(tree) == tree
+
+
+def test_equal_servers_are_spread_and_failover_servers_stay_last() -> None:
+    systems = "/Systems/WorkloadManagement"
+    tree = from_options(
+        {
+            f"{systems}/URLs/Matcher": "dips://a:1/W/M, dips://b:1/W/M",
+            f"{systems}/FailoverURLs/Matcher": "dips://c:1/W/M",
+        },
+        "test",
+    )
+    chances = iter([0.9, 0.1, 0.5])
+
+    urls = service_urls(tree, "WorkloadManagement/Matcher", chances.__next__)
+
+    assert urls == ["dips://b:1/W/M", "dips://a:1/W/M", "dips://c:1/W/M"]
+
+
+def test_a_gateway_of_the_site_stands_for_every_server() -> None:
+    tree = from_options(
+        {
+            "/LocalSite/Site": "LAB.Local.ch",
+            "/DIRAC/Gateways/LAB.Local.ch": "dips://gate:9159/Framework/Gateway",
+            "/Systems/WorkloadManagement/URLs/Matcher": "dips://a:1/WorkloadManagement/Matcher",
+        },
+        "test",
+    )
+
+    assert service_urls(tree, "WorkloadManagement/Matcher") == ["dips://gate:9159/WorkloadManagement/Matcher"]

@@ -37,7 +37,7 @@ def test_moments_never_repeat_nor_go_back() -> None:
 
     taken = [moments.next() for _ in range(3)]
 
-    assert taken == [NOON + timedelta(seconds=1, microseconds=extra) for extra in range(3)]
+    assert taken == [NOON + timedelta(seconds=1, milliseconds=extra) for extra in range(3)]
 
 
 def test_moments_are_written_as_dirac_writes_them() -> None:

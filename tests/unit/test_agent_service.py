@@ -185,7 +185,7 @@ def test_a_call_keeps_its_order_of_urls_while_another_changes_it() -> None:
     time.meanwhile = other
 
     assert asking.call("m") == "ours"
-    assert wire.asked == [A, A, B, B]
+    assert wire.asked == [A, B, C, B]
 
 
 @pytest.mark.parametrize("answer", [None, [], "text", 7, {}, {"Value": 1}, b"bytes"])
@@ -244,3 +244,15 @@ def test_a_wait_is_never_shorter_than_asked_nor_longer_than_the_cap(
     delay_s = Retry(cap_s=10.0).delay_s(attempt, asked_s, lambda: jitter)
 
     assert (asked_s or 0.0) <= delay_s <= max(10.0, asked_s or 0.0)
+
+
+def test_a_server_that_failed_is_asked_first_again_after_a_while() -> None:
+    wire, time = Wire([Unreachable("x"), ok(1), ok(2), ok(3)]), Time()
+    asking = service(wire, time, [A, B])
+    asking.call("m")
+
+    asking.call("m")
+    time.now += 301.0
+    asking.call("m")
+
+    assert wire.asked == [A, B, B, A]

@@ -399,3 +399,8 @@ def test_the_pilot_tells_silence_from_nonsense(
 ) -> None:
     with serving(authority, script) as url, pytest.raises(kind):
         pilot_call(proxy, authority, url, within_s=0.5)
+
+
+def test_a_proxy_that_goes_while_the_agent_runs_stops_the_call_only(authority: Authority, tmp_path: Path) -> None:
+    with serving(authority, answering(ACCEPTED)) as url, pytest.raises(Unreachable, match="TLS cannot use them"):
+        call(tmp_path / "gone.pem", authority, url)

@@ -1,0 +1,66 @@
+"""Bearer tokens, found as the WLCG says (Bearer Token Discovery 1.0); they live shortly, so each request reads anew."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from agents.errors import CredentialError
+
+_YES = ("y", "yes", "true")
+
+
+def is_wanted(environ: Mapping[str, str], *, configured: bool) -> bool:
+    """Tell whether https calls shall show a token: DIRAC_USE_ACCESS_TOKEN, else /DIRAC/Security/UseTokens."""
+    said = environ.get("DIRAC_USE_ACCESS_TOKEN", "").strip().lower()
+    return said in _YES if said else configured
+
+
+def find(environ: Mapping[str, str]) -> str:
+    """Return the token.
+
+    Raises:
+        CredentialError: there is none; or the file that was named cannot be read.
+    """
+    if environ.get("BEARER_TOKEN"):
+        return _checked(environ["BEARER_TOKEN"], "BEARER_TOKEN")
+    if environ.get("BEARER_TOKEN_FILE"):
+        return _read(Path(environ["BEARER_TOKEN_FILE"]))
+    folders = [environ[name] for name in ("XDG_RUNTIME_DIR",) if environ.get(name)]
+    places = [Path(folder, f"bt_u{os.geteuid()}") for folder in (*folders, "/tmp")]  # noqa: S108 - the WLCG's own place
+    for place in places:
+        if place.is_file():
+            return _read(place)
+    raise CredentialError(f"no bearer token: looked at BEARER_TOKEN, BEARER_TOKEN_FILE, {', '.join(map(str, places))}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return _checked(path.read_text(encoding="ascii"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise CredentialError(f"{path}: the bearer token cannot be read: {reason}") from error
+
+
+def _checked(text: str, origin: str) -> str:
+    token = text.strip()
+    if not token or any(character.isspace() for character in token):
+        raise CredentialError(f"{origin}: expected one bearer token, got {len(text)} characters that are none")
+    return token
+
+
+class BearerToken(AuthBase):
+    """Puts the token into each request of a session."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the header; a token that has gone is an OSError, so that the call surely was not sent."""
+        try:
+            request.headers["Authorization"] = f"Bearer {find(self._environ)}"
+        except CredentialError as error:
+            raise OSError(str(error)) from error
+        return request

@@ -1,0 +1,163 @@
+"""Payloads that have stalled: evidence is gathered, the owner warned, what they do written down, and then they end."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.errors import Blame
+from agents.jobs.job import Job, JobStatus, Minor, Outcome
+from agents.jobs.runner import JobRunner
+from agents.jobs.staging import STACKS
+from agents.jobs.watch_settings import WatchSettings
+from agents.log import EventLog
+from ce_backends.base import Activity, ComputingElement, Examines
+
+log = EventLog("watchdog")
+
+DISABLED = "DISABLE_WATCHDOG_CPU_WALLCLOCK_CHECK"  # DIRAC's name of a variable, and of a file of the payload
+_TEST = "Test"  # DIRAC's JobType of jobs that are not watched
+_LEAST_IO_BYTES = 65_536  # in a sample: a shell that only sleeps in a loop reads less
+_LONGEST_GAP_S = 120.0  # between two looks: of a longer gap, in which somebody slept, no more than this counts
+_EXAMINATION_S = 5.0  # reading /proc may hang where the payload hangs
+
+
+@dataclass(slots=True)
+class Sample:
+    """A stretch of a payload's life that is being looked at.
+
+    Attributes:
+        first: what the payload had done when it began.
+        last: what it had done when last looked at.
+        seconds: how long it lasts by now; the time in which payload, agent or machine were suspended does not count.
+        quiet_before: samples in a row before this one in which there was no sign of life.
+    """
+
+    first: Activity
+    last: Activity
+    seconds: float = 0.0
+    quiet_before: int = 0
+
+    def look(self, now: Activity) -> None:
+        """Take in what the payload has done by now; an old picture of it tells nothing."""
+        gap_s = now.at_s - self.last.at_s
+        if gap_s > 0 and not (now.is_suspended or self.last.is_suspended):
+            self.seconds += min(gap_s, _LONGEST_GAP_S)
+        self.last = now
+
+    @property
+    def cpu_percent(self) -> float:
+        """CPU time per wall time; infinite where nobody knows."""
+        if self.first.cpu_s is None or self.last.cpu_s is None:
+            return float("inf")
+        return 100 * (self.last.cpu_s - self.first.cpu_s) / max(self.seconds, 1e-3)
+
+    @property
+    def io_bytes(self) -> float:
+        """What was read and written meanwhile; infinite where nobody knows."""
+        if self.first.io_bytes is None or self.last.io_bytes is None:
+            return float("inf")
+        return self.last.io_bytes - self.first.io_bytes
+
+    def is_quiet(self, least_cpu_percent: float) -> bool:
+        """Tell whether there was no sign of life at all."""
+        return (
+            self.cpu_percent < least_cpu_percent
+            and self.io_bytes < _LEAST_IO_BYTES
+            and self.last.file_changes == self.first.file_changes
+        )
+
+    @property
+    def evidence(self) -> str:
+        """What was seen, in one sentence."""
+        return (
+            f"in {self.seconds:.0f} s {self.cpu_percent:.1f} % CPU, {self.io_bytes:.0f} bytes read or written, "
+            "no file changed"
+        )
+
+
+class Watchdog:
+    """Looks at the running jobs of an agent, in its main thread, as often as it is told to.
+
+    Args:
+        runner: has the jobs.
+        ce: has their payloads.
+        settings: what counts as stalled.
+        environ: of the agent.
+        directory: where what comes with a job's output sandbox is to be put.
+    """
+
+    def __init__(
+        self,
+        runner: JobRunner,
+        ce: ComputingElement,
+        settings: WatchSettings,
+        environ: Mapping[str, str],
+        directory: Callable[[Job], Path],
+    ) -> None:
+        self._runner = runner
+        self._ce = ce
+        self._settings = settings
+        self._is_off = not settings.ends_stalled or DISABLED in environ
+        self._directory = directory
+        self._samples: dict[str, Sample] = {}
+
+    def look(self) -> None:
+        """Look at every running job whose payload the CE can see."""
+        running = {job.task_id: job for job in self._runner.running if job.end is None}
+        self._samples = {task_id: sample for task_id, sample in self._samples.items() if task_id in running}
+        for job in () if self._is_off else running.values():
+            activity = self._runner.activity(job)
+            if activity is not None:
+                self._look_at(job, activity)
+
+    def _look_at(self, job: Job, activity: Activity) -> None:
+        sample = self._samples.setdefault(job.task_id, Sample(activity, activity))
+        sample.look(activity)
+        if sample.seconds < self._settings.sample_s:
+            return
+        is_quiet = sample.is_quiet(self._settings.least_cpu_percent) and not self._may_be_quiet(job)
+        in_a_row = sample.quiet_before + 1 if is_quiet else 0
+        self._samples[job.task_id] = Sample(activity, activity, quiet_before=in_a_row)
+        if in_a_row >= self._settings.quiet_samples and is_quiet:
+            self._end(job, sample.evidence)
+        elif in_a_row == 1:
+            self._warn(job, sample.evidence)
+
+    def _may_be_quiet(self, job: Job) -> bool:
+        """Tell whether somebody has said that this job is not to be judged by what it does."""
+        description = self._runner.description(job)
+        return (
+            description.disables_cpu_check
+            or description.job_type == _TEST
+            or DISABLED in description.execution_environment
+            or (isinstance(self._ce, Examines) and self._ce.has_file(job.task_id, DISABLED))
+        )
+
+    def _warn(self, job: Job, evidence: str) -> None:
+        log.warning("job.quiet", job_id=job.job_id, evidence=evidence)
+        self._runner.remark(job.job_id, f"Watchdog: no sign of life: {evidence}")
+
+    def _end(self, job: Job, evidence: str) -> None:
+        """Write down what the payload does, then end it."""
+        log.error("job.stalled", job_id=job.job_id, evidence=evidence)
+        self._keep_stacks(job)
+        self._runner.end(job.job_id, Outcome(JobStatus.FAILED, Minor.STALLED, f"Stalled: {evidence}", Blame.USER))
+
+    def _keep_stacks(self, job: Job) -> None:
+        """Put the stacks of the payload's processes where its outputs will be, if they can be had in time."""
+        if not isinstance(self._ce, Examines):
+            return
+        thread = threading.Thread(target=_write_stacks, args=(self._ce, job.task_id, self._directory(job)), daemon=True)
+        thread.start()
+        thread.join(_EXAMINATION_S)
+        if thread.is_alive():
+            log.warning("stacks.late", job_id=job.job_id, after_s=_EXAMINATION_S)
+
+
+def _write_stacks(ce: Examines, task_id: str, directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / STACKS).write_text(ce.stacks(task_id), encoding="utf-8")
+    except OSError as error:
+        log.warning("stacks.not_written", task_id=task_id, cause=error.strerror)

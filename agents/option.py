@@ -1,0 +1,12 @@
+"""How a setting is described: one call gives its option paths, meaning, default and unit."""
+
+from dataclasses import MISSING, field
+from typing import Any
+
+WRAPPER = "/Systems/WorkloadManagement/JobWrapper"
+
+
+def option(*paths: str, doc: str, default: object = MISSING, unit: str = "") -> Any:
+    """Describe a setting: DIRAC's option paths (the first that is set wins), meaning, default, unit."""
+    metadata = {"paths": paths, "doc": doc, "unit": unit}
+    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)

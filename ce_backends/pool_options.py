@@ -1,0 +1,48 @@
+"""What can be set for the CE types Pool and InProcess."""
+
+from collections.abc import Sequence
+
+from ce_backends.containment import Level
+from ce_backends.options import Option
+
+OPTIONS: Sequence[Option] = (
+    Option(
+        name="NumberOfProcessors",
+        kind=int,
+        default=None,
+        doc="Processors to share; as many as this process may run on when it is not set.",
+        minimum=1,
+    ),
+    Option(
+        name="KillGraceTime",
+        kind=float,
+        default=5.0,
+        unit="s",
+        doc="Time between SIGTERM and SIGKILL for a task that is to end.",
+        minimum=0,
+    ),
+    Option(
+        name="Containment",
+        kind=str,
+        default=Level.V2.name,
+        doc="The best way to hold a task's processes that is tried; the node decides which is had.",
+        choices=[level.name for level in Level],
+    ),
+    Option(
+        name="OutputLimit",
+        kind=int,
+        default=64,
+        unit="MB",
+        doc="What is kept of a task's standard output, and of its standard error: the first and the last half of this. "
+        "A task whose output cannot be kept small (a file system without holes) is ended.",
+        minimum=1,
+    ),
+    Option(
+        name="MinDiskSpace",
+        kind=int,
+        default=10,
+        unit="MB",
+        doc="Free disk below which the task that uses the most of it is ended; 0 for never.",
+        minimum=0,
+    ),
+)

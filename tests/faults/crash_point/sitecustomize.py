@@ -1,0 +1,50 @@
+"""Kills the agent by SIGKILL at a numbered step of its ledger; on the agent's PYTHONPATH in these tests only.
+
+GRIDPILOT_CRASH_AT is `NUMBER:before` or `NUMBER:after`: which change of the ledger, counted from 1, and whether the
+agent dies before it is written or right after it. GRIDPILOT_CRASH_LOG, if set, gets a line for each change.
+"""
+
+import functools
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+STEPS = ("save", "sent")
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _counted(change: Callable[..., Any], name: str, numbers: Iterator[int], at: str, log: str) -> Callable[..., Any]:
+    """Return a change of the ledger that kills the agent when it is the one."""
+
+    @functools.wraps(change)
+    def counted(*arguments: Any, **named: Any) -> Any:
+        number = next(numbers)
+        if log:
+            with Path(log).open("a", encoding="ascii") as lines:
+                lines.write(f"{number} {name}\n")
+        if at == f"{number}:before":
+            _die()
+        result = change(*arguments, **named)
+        if at == f"{number}:after":
+            _die()
+        return result
+
+    return counted
+
+
+def _install(at: str, log: str) -> None:
+    from agents.jobs.ledger import Ledger  # noqa: PLC0415 - any other Python on this path must start without it
+
+    numbers = itertools.count(1)
+    for name in STEPS:
+        setattr(Ledger, name, _counted(getattr(Ledger, name), name, numbers, at, log))
+
+
+if os.environ.get("GRIDPILOT_CRASH_AT"):
+    _install(os.environ["GRIDPILOT_CRASH_AT"], os.environ.get("GRIDPILOT_CRASH_LOG", ""))

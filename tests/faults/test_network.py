@@ -1,0 +1,309 @@
+"""Scenarios 25, 26, 28, 29, 31: the network between the agent and its services."""
+
+import contextlib
+import itertools
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.local_wms.home import Endpoint
+from agents.local_wms.testing import running
+from tests.faults import fault_kinds, invariants
+from tests.faults.fault_proxy import Exchange, FaultProxy, before
+from tests.faults.marks import missing
+from tests.faults.payloads import SHORT, sleeps
+from tests.faults.scene import AGENT, Options, Scene
+
+DEADLINE_S = 135.0  # of one call, with its one repetition: agents.wms.https.Limits, and what the WMS may take
+PATIENT = {f"{AGENT}/StopAfterFailedMatches": "1000"}
+BEATS = {**PATIENT, f"{AGENT}/HeartBeatPeriod": "1"}
+SEED = 20260803
+
+# what the service does when it is asked for a job, while another job runs
+SILENCES = {
+    "accepts and is silent": fault_kinds.silent,
+    "sends a byte of the head each second": fault_kinds.dripping_head,
+    "sends a byte of the body each second": fault_kinds.dripping_body,
+}
+
+
+class Silence:
+    """An agent with one running job whose next request for work meets a service that is no use."""
+
+    def __init__(self, endpoint: Endpoint, folder: Path, kind: str) -> None:
+        folder.mkdir()
+        self.proxy = FaultProxy(endpoint).__enter__()
+        self.scene = Scene(endpoint, folder)
+        self.job_id = self.scene.submit(sleeps(5))
+        self.proxy.on("requestJob", fault_kinds.delayed(0), SILENCES[kind])
+        self.agent = self.scene.agent(Options(url=self.proxy.url, more=BEATS))
+
+    def close(self) -> None:
+        """Leave nothing of it."""
+        self.scene.close()
+        self.proxy.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def silences(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Silence]]:
+    """All of them at the same time: each lasts two minutes, in which nothing happens."""
+    folder = tmp_path_factory.mktemp("silences")
+    begun = {kind: Silence(endpoint, folder / str(number), kind) for number, kind in enumerate(SILENCES)}
+    yield begun
+    for silence in begun.values():
+        silence.close()
+
+
+@pytest.mark.scenario(25, "the Matcher accepts and is silent, or sends a byte each second, while a job runs")
+@pytest.mark.parametrize("kind", SILENCES)
+def test_other_calls_go_on_while_one_hangs(silences: dict[str, Silence], kind: str) -> None:
+    scene, proxy = silences[kind].scene, silences[kind].proxy
+
+    scene.until(lambda: scene.statuses()[silences[kind].job_id] == "Done", "the running job is reported", 30)
+
+    assert proxy.count("requestJob") == 2
+    assert proxy.count("sendHeartBeat") >= 2
+
+
+HEAD_UNLIMITED = missing("the head of an answer may drip for ever: whole_s of a call counts for its body only (https)")
+HANGING = [pytest.param(kind, marks=HEAD_UNLIMITED if "head" in kind else ()) for kind in SILENCES]
+
+
+@pytest.mark.scenario(25, "the Matcher accepts and is silent, or sends a byte each second, while a job runs")
+@pytest.mark.parametrize("kind", HANGING)
+def test_hanging_call_is_given_up_at_its_deadline(silences: dict[str, Silence], kind: str) -> None:
+    scene, proxy, agent = silences[kind].scene, silences[kind].proxy, silences[kind].agent
+
+    scene.until(lambda: proxy.count("requestJob") > 2, "it asks again", DEADLINE_S)
+
+    first, second = proxy.times("requestJob")[1:3]
+    assert second - first < DEADLINE_S
+    agent.signal(15)
+    assert agent.ended(20) == 0
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(25, "a call hangs and SIGTERM comes")
+@missing("SIGTERM waits for a requestJob that hangs, up to its deadline of 60 s and more (job_agent._is_over)")
+def test_agent_told_to_end_does_not_wait_for_a_hanging_call(scene: Scene, proxy: FaultProxy) -> None:
+    proxy.always("requestJob", fault_kinds.silent)
+    agent = scene.agent(Options(url=proxy.url))
+    scene.until(lambda: proxy.count("requestJob") > 0, "it asks")
+
+    agent.signal(15)
+
+    assert agent.ended(15) == 0
+    invariants.check(scene)
+
+
+OUTAGES = {"refused": FaultProxy.refuse, "swallowed": FaultProxy.black_hole}
+
+
+def reports_in_order(scene: Scene, job_id: int) -> bool:
+    """Tell whether what was told of a job arrived in the order in which it happened."""
+    with_times = [(when, status) for status, _, when, source in scene.history(job_id) if "@" in source]
+    order = ["Matched", "Running", "Completing", "Done"]
+    ranks = [order.index(status) for _, status in sorted(with_times)]
+    return ranks == sorted(ranks)
+
+
+@pytest.mark.scenario(26, "no service can be reached for 12 s while a job runs and ends; refused, or swallowed")
+@pytest.mark.parametrize("kind", OUTAGES)
+def test_job_goes_on_through_an_outage_and_everything_is_told_in_order(
+    scene: Scene, proxy: FaultProxy, kind: str
+) -> None:
+    job_id = scene.submit(sleeps(6), 'OutputSandbox = {"std.out"};')
+    agent = scene.agent(Options(url=proxy.url, more={f"{AGENT}/StopAfterFailedMatches": "30"}))
+    scene.until(lambda: scene.is_running(job_id), "the payload runs")
+
+    OUTAGES[kind](proxy)
+    time.sleep(12)
+    assert job_id in scene.books.ends()
+    assert scene.statuses()[job_id] == "Running"
+    proxy.restore()
+
+    scene.until(lambda: scene.statuses()[job_id] == "Done", "the end is told", 60)
+    assert reports_in_order(scene, job_id)
+    agent.signal(15)
+    assert agent.ended() == 0
+    invariants.check(scene)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(26, "no service can be reached for 3 s while a job runs and ends")
+def test_job_ends_in_a_short_outage_and_is_reported_after_it(scene: Scene, proxy: FaultProxy) -> None:
+    job_id = scene.submit(sleeps(1))
+    agent = scene.agent(Options(url=proxy.url))
+    scene.until(lambda: scene.is_running(job_id), "the payload runs")
+
+    proxy.refuse()
+    time.sleep(3)
+    proxy.restore()
+
+    scene.until(lambda: scene.statuses()[job_id] == "Done", "the end is told", 20)
+    assert agent.ended() == 0
+    invariants.check(scene)
+
+
+# what happens to every report of a job
+MISHAPS = {
+    "accepted, reply lost": fault_kinds.cut_after,
+    "delivered two times": fault_kinds.twice,
+    "lost, delivered after later ones": fault_kinds.cut_and_late(3.0),
+    "never delivered at first": fault_kinds.cut_before,
+}
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(28, "reports are accepted with their reply lost, duplicated, delivered late and out of order")
+@pytest.mark.parametrize("kind", MISHAPS)
+def test_job_has_exactly_one_end_whatever_happens_to_its_reports(scene: Scene, proxy: FaultProxy, kind: str) -> None:
+    for method in ("setJobStatusBulk", "setJobParameters", "rescheduleJob", "streamFromClient"):
+        proxy.on(method, *[MISHAPS[kind]] * 3)
+    good, bad = scene.submit(SHORT, 'OutputSandbox = {"std.out"};'), scene.submit("exit 3")
+
+    agent = scene.agent(Options(url=proxy.url))
+
+    assert agent.ended() == 0, agent.written()
+    time.sleep(3.5 if "late" in kind or "later" in kind else 0)  # until what was held back has arrived
+    assert scene.statuses() == {good: "Done", bad: "Failed"}
+    invariants.check(scene)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(28, "the order to reschedule is accepted and its reply is lost")
+def test_job_given_back_is_rescheduled_once(scene: Scene, proxy: FaultProxy) -> None:
+    proxy.on("rescheduleJob", fault_kinds.cut_after)
+    job_id = scene.submit(sleeps(600))
+    agent = scene.agent(Options(url=proxy.url))
+    scene.until(lambda: scene.is_running(job_id), "the payload runs")
+
+    agent.signal(15)
+
+    assert agent.ended(30) == 0
+    assert scene.status(job_id)["RescheduleCounter"] == "1"
+    scene.client.call("JobManager", "killJob", job_id)
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(29, "30 % of all connections are cut before or after the call, the rest has 8 kB/s")
+def test_jobs_come_through_a_bad_line(scene: Scene, proxy: FaultProxy) -> None:
+    chance, lock = random.Random(SEED), threading.Lock()
+
+    def bad_line(exchange: Exchange) -> None:
+        with lock:
+            luck = chance.random()
+        if luck < 0.3:
+            fault_kinds.cut_before(exchange)
+        fault_kinds.slow(8000)(exchange)
+
+    proxy.always("*", bad_line)
+    job_ids = [scene.submit(sleeps(1), 'OutputSandbox = {"std.out"};', sandbox=True) for _ in range(5)]
+    more = {f"{AGENT}/StopAfterFailedMatches": "5", f"{AGENT}/HeartBeatPeriod": "1"}
+
+    agent = scene.agent(Options(url=proxy.url, more=more))
+
+    assert agent.ended(120) == 0, agent.written()
+    assert set(scene.statuses(job_ids).values()) == {"Done"}
+    invariants.check(scene)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(31, "the Matcher answers 401 or 403")
+@pytest.mark.parametrize("code", [401, 403])
+def test_refused_pilot_stops_and_says_why(scene: Scene, proxy: FaultProxy, code: int) -> None:
+    proxy.always("requestJob", fault_kinds.status(code))
+
+    agent = scene.agent(Options(url=proxy.url, more=PATIENT))
+
+    assert agent.ended(15) == 5
+    assert f"HTTP {code}" in agent.written()
+    assert proxy.count("requestJob") == 1
+    invariants.check(scene)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(31, "the Matcher answers 429 or 503 with Retry-After: 3")
+@pytest.mark.parametrize("code", [429, 503])
+def test_busy_service_is_left_alone_as_long_as_it_asks(scene: Scene, proxy: FaultProxy, code: int) -> None:
+    proxy.on("requestJob", fault_kinds.status(code, Retry_After="3"))
+    job_id = scene.submit(SHORT)
+
+    agent = scene.agent(Options(url=proxy.url))
+
+    assert agent.ended() == 0
+    first, second = proxy.times("requestJob")[:2]
+    assert second - first >= 3
+    assert scene.statuses()[job_id] == "Done"
+    invariants.check(scene)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(31, "the Matcher redirects to itself, for ever")
+def test_redirects_are_not_followed(scene: Scene, proxy: FaultProxy) -> None:
+    proxy.on("requestJob", *[fault_kinds.status(302, Location="/WorkloadManagement/TornadoMatcher")] * 3)
+    job_id = scene.submit(SHORT)
+
+    agent = scene.agent(Options(url=proxy.url, more={f"{AGENT}/StopAfterFailedMatches": "4"}))
+
+    assert agent.ended() == 0
+    assert scene.statuses()[job_id] == "Done"
+    assert proxy.count("") == 0
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(31, "an outage of 6 s: when do the requests for work come")
+def test_requests_are_spread_during_an_outage(scene: Scene, proxy: FaultProxy) -> None:
+    proxy.always("requestJob", fault_kinds.status(503))
+    agent = scene.agent(Options(url=proxy.url, more=PATIENT))
+    time.sleep(8)
+
+    times = proxy.times("requestJob")
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    agent.signal(15)
+    assert agent.ended(15) == 0
+    assert 4 <= len(times) < 40, f"{len(times)} requests in 8 s"
+    assert len({round(gap, 2) for gap in gaps}) > len(gaps) / 2, f"no jitter: {gaps}"
+    invariants.check(scene)
+
+
+@pytest.mark.quick
+@pytest.mark.scenario(31, "the first URL's name cannot be resolved, the second one's port refuses, the third one works")
+def test_failover_urls_are_used(scene: Scene) -> None:
+    job_id = scene.submit(SHORT, 'OutputSandbox = {"std.out"};', sandbox=True)
+    dead = ("https://localhost:1", scene.endpoint.url)
+
+    agent = scene.agent(Options(url="https://no-such-host.invalid:8443", failover_urls=dead))
+
+    assert agent.ended() == 0, agent.written()
+    assert scene.statuses()[job_id] == "Done"
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(31, "the WMS itself is ended and started again while a job runs")
+def test_agent_outlives_a_restart_of_the_wms(tmp_path: Path) -> None:
+    home, folder = tmp_path / "wms", tmp_path / "scene"
+    folder.mkdir()
+    with contextlib.ExitStack() as everything:
+        wms = everything.enter_context(contextlib.ExitStack())
+        endpoint = wms.enter_context(running(home))
+        proxy = everything.enter_context(before(endpoint))
+        scene = Scene(endpoint, folder)
+        everything.callback(scene.close)
+        job_id = scene.submit(sleeps(3))
+        agent = scene.agent(Options(url=proxy.url, more={f"{AGENT}/StopAfterFailedMatches": "8"}))
+        scene.until(lambda: scene.is_running(job_id), "the payload runs")
+
+        wms.close()
+        time.sleep(2)
+        again = everything.enter_context(running(home))
+        proxy.lead_to(again)
+        scene.lead_to(again)
+
+        scene.until(lambda: scene.statuses()[job_id] == "Done", "the end is told", 40)
+        assert agent.ended() == 0
+        invariants.check(scene)

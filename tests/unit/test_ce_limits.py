@@ -1,0 +1,443 @@
+"""What a task may fill and use: output, disk, CPU time, processes; and what is said when it was too much."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ce_backends.base import Accepted, Activity, Examines, Limit, Signals, TaskSpec, TaskState, TaskStatus
+from ce_backends.capped_output import Cap
+from ce_backends.containment import Consumption, Level
+from ce_backends.containment_probe import probe
+from ce_backends.disk_use import disk_use
+from ce_backends.outputs import copy_outputs
+from ce_backends.pool import Pool
+from ce_backends.process_use import process_use
+from ce_backends.rounds import Bounds, Rounds
+from ce_backends.subject import task
+from ce_backends.task_dir import TaskDir, TaskRecord
+from ce_backends.watched_task import Excess, WatchedTask
+from ce_backends.watcher import Watcher
+
+DEADLINE_S = 20
+MB = 10**6
+OFTEN = Bounds(output=Cap(MB), round_s=0.05, processes_s=0.05, disk_s=0.05)
+MakePool = Callable[..., Pool]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < give_up_at, "not within the deadline"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def make_pool(tmp_path: Path) -> Iterator[MakePool]:
+    """Make pools that look at their tasks all the time; at the end everything they run is ended."""
+    made: list[Pool] = []
+
+    def make(bounds: Bounds = OFTEN, level: Level = Level.V2) -> Pool:
+        made.append(Pool(tmp_path / "pool", processors=4, grace_s=0.2, bounds=bounds, best_containment=level))
+        return made[-1]
+
+    yield make
+    for pool in made:
+        pool.slots()
+        pool.kill([path.name for path in (tmp_path / "pool").iterdir()])
+        until(lambda pool=pool: pool.slots().running == 0)
+        pool.close()
+
+
+def begin(pool: Pool, spec: TaskSpec) -> str:
+    answer = pool.submit([spec])[spec.stamp]
+    assert isinstance(answer, Accepted), answer
+    return answer.task_id
+
+
+def ended(pool: Pool, task_id: str) -> TaskStatus:
+    until(lambda: pool.poll([task_id])[task_id].state.is_final)
+    return pool.poll([task_id])[task_id]
+
+
+def seen(pool: Pool, task_id: str) -> Activity | None:
+    return pool.poll([task_id])[task_id].activity
+
+
+def blocks(path: Path) -> int:
+    return path.stat().st_blocks * 512
+
+
+def written(path: Path, size: int) -> Path:
+    """Write a file of whole numbers, each of eight digits, without a line end."""
+    path.write_bytes(b"".join(b"%08d" % number for number in range(size // 8)))
+    return path
+
+
+# ---- output ----
+
+
+def test_middle_of_too_much_output_takes_no_disk_and_its_ends_stay(tmp_path: Path) -> None:
+    log = written(tmp_path / "log", 4 * MB)
+    before = log.read_bytes()
+
+    problem = Cap(MB).trim(log, tmp_path)
+
+    assert problem == ""
+    assert log.stat().st_size == 4 * MB
+    assert blocks(log) < 1.1 * MB
+    assert log.read_bytes()[: MB // 2] == before[: MB // 2]
+    assert log.read_bytes()[-MB // 2 :] == before[-MB // 2 :]
+
+
+def test_of_too_much_output_head_and_tail_are_copied_and_a_line_tells_the_rest(tmp_path: Path) -> None:
+    content = written(tmp_path / "log", 4 * MB).read_bytes()
+
+    copy_outputs(tmp_path, ["log"], tmp_path / "into", cap=Cap(MB), capped=["log"])
+
+    copy = (tmp_path / "into/log").read_bytes()
+    assert copy == content[: MB // 2] + b"\n[3000000 bytes left out]\n" + content[-MB // 2 :]
+
+
+def test_output_that_is_no_log_is_copied_whole(tmp_path: Path) -> None:
+    content = written(tmp_path / "data", 4 * MB).read_bytes()
+
+    copy_outputs(tmp_path, ["data"], tmp_path / "into", cap=Cap(MB), capped=["log"])
+
+    assert (tmp_path / "into/data").read_bytes() == content
+
+
+def test_output_of_exactly_the_limit_is_copied_whole(tmp_path: Path) -> None:
+    content = written(tmp_path / "log", MB).read_bytes()
+
+    copy_outputs(tmp_path, ["log"], tmp_path / "into", cap=Cap(MB), capped=["log"])
+
+    assert (tmp_path / "into/log").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["nothing", "pipe", "link", "folder"])
+def test_what_is_no_file_has_nothing_to_trim(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    large = written(tmp_path / "large", 4 * MB)
+    (tmp_path / "link").symlink_to(large)
+
+    assert Cap(MB).trim(tmp_path / name, tmp_path) == ""
+    assert blocks(large) >= 4 * MB
+
+
+def test_file_that_has_another_name_is_not_touched(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    others = written(tmp_path / "others", 4 * MB)
+    (work / "log").hardlink_to(others)
+
+    assert Cap(MB).trim(work / "log", work) == "it has several names"
+    assert blocks(others) >= 4 * MB
+
+
+def test_file_of_a_directory_outside_is_not_touched(tmp_path: Path) -> None:
+    work, others = tmp_path / "work", tmp_path / "others"
+    work.mkdir()
+    others.mkdir()
+    written(others / "log", 4 * MB)
+    (work / "way").symlink_to(others)
+
+    assert Cap(MB).trim(work / "way/log", work) == "it leads outside the work directory"
+    assert blocks(others / "log") >= 4 * MB
+
+
+BABBLE = f"""exec {sys.executable} -c "
+import sys
+out = sys.stdout.buffer
+out.write(b'first words')
+for _ in range(40):
+    out.write(bytes(10**6)); out.flush()
+out.write(b'last words'); out.flush()
+open('said', 'w').close()
+import time; time.sleep(600)"
+"""
+
+
+@pytest.mark.parametrize(("redirect", "name"), [("", "stdout"), ("exec > std.out\n", "std.out")])
+def test_task_that_babbles_takes_little_disk_while_it_runs_and_can_be_peeked(
+    make_pool: MakePool, tmp_path: Path, redirect: str, name: str
+) -> None:
+    pool = make_pool()
+    task_id = begin(pool, task(redirect + BABBLE, capped=["std.out"], outputs=["std.out"]))
+    until(lambda: pool.has_file(task_id, "said"))
+
+    directory = TaskDir(tmp_path / "pool" / task_id)
+    log = (directory.path if name == "stdout" else directory.work) / name
+    until(lambda: blocks(log) < 1.1 * MB)
+
+    assert log.stat().st_size > 40 * MB
+    assert pool.peek(task_id, name, 10) == b"last words"
+
+
+def test_fetch_brings_head_and_tail_of_a_task_that_babbled(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool()
+    script = "exec > std.out\necho first; head -c 3000000 /dev/zero; echo last\n"
+    task_id = begin(pool, task(script, capped=["std.out"], outputs=["std.out"]))
+    ended(pool, task_id)
+
+    pool.fetch(task_id, tmp_path / "fetched")
+
+    content = (tmp_path / "fetched/outputs/std.out").read_bytes()
+    assert content.startswith(b"first\n")
+    assert content.endswith(b"\0last\n")
+    assert content.count(b"bytes left out]") == 1
+    assert len(content) < 1.1 * MB
+
+
+def test_task_whose_output_cannot_be_kept_small_is_ended(make_pool: MakePool, tmp_path: Path) -> None:
+    pool = make_pool()
+    script = "ln std.out another; exec > std.out; head -c 3000000 /dev/zero; sleep 600\n"
+
+    end = ended(pool, begin(pool, task("touch std.out; " + script, capped=["std.out"])))
+
+    assert end.state is TaskState.FAILED
+    assert end.limit is Limit.OUTPUT
+    assert end.reason == "std.out has more than 1 MB and cannot be kept small: it has several names"
+
+
+# ---- disk ----
+
+
+def test_disk_use_counts_files_and_what_they_take_but_no_holes_and_nothing_behind_links(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "folder").mkdir(parents=True)
+    written(top / "folder/full", MB)
+    with (top / "hole").open("wb") as hole:
+        hole.truncate(100 * MB)
+    written(tmp_path / "outside", 10 * MB)
+    (top / "link").symlink_to(tmp_path / "outside")
+
+    found = disk_use(top)
+
+    assert found.files == 4
+    assert MB <= found.size_bytes < 1.2 * MB
+
+
+def test_look_at_a_directory_that_takes_too_long_ends_with_what_was_seen(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / str(number)).touch()
+    moments = iter([0.0, 3.0])
+
+    assert disk_use(tmp_path, clock=lambda: next(moments)).files == 256
+
+
+def test_task_over_its_disk_limit_is_ended_with_both_numbers(make_pool: MakePool) -> None:
+    pool = make_pool()
+
+    end = ended(pool, begin(pool, task("head -c 7000000 /dev/zero > data; sleep 600\n", disk_mb=5)))
+
+    assert end.limit is Limit.DISK
+    assert end.reason.startswith("disk limit of 5 MB exceeded (used ")
+
+
+def test_on_a_full_node_the_task_that_uses_the_most_is_ended(make_pool: MakePool) -> None:
+    pool = make_pool(replace(OFTEN, least_disk_mb=10**9))  # no disk has as much
+
+    end = ended(pool, begin(pool, task("head -c 7000000 /dev/zero > data; sleep 600\n")))
+
+    assert end.limit is Limit.NODE_DISK
+    assert "MB of the node's disk are free, less than 1000000000 MB; this task used the most" in end.reason
+
+
+# ---- processes and CPU time ----
+
+
+def test_task_over_its_cpu_limit_is_ended_with_both_numbers(make_pool: MakePool) -> None:
+    pool = make_pool()
+
+    end = ended(pool, begin(pool, task("while :; do :; done\n", cpu_s=1)))
+
+    assert end.limit is Limit.CPU
+    assert end.reason.startswith("CPU limit of 1 s exceeded (used ")
+
+
+class Held:
+    """A cell that tells what a test wants."""
+
+    joins: Sequence[Path] = ()
+
+    def __init__(self, pids: Sequence[int] = (), refusals: int = 0) -> None:
+        self.pids, self.refused = list(pids), refusals
+
+    def begin(self, wrapper: object) -> None:
+        """Nobody is there."""
+
+    def send(self, signal_number: int, already: set[int]) -> None:
+        """Nobody is there."""
+
+    def kill(self) -> None:
+        """Nobody dies."""
+
+    def members(self) -> list[int]:
+        return self.pids
+
+    def consumption(self) -> Consumption:
+        return Consumption(refusals=self.refused)
+
+    def remove(self) -> bool:
+        return False
+
+
+def watched(directory: Path, cell: Held, **limits: int) -> WatchedTask:
+    record = TaskRecord(processors=1, outputs=(), memory_mb=0, wall_s=0, joins=(), **limits)
+    return WatchedTask(stamp=directory.name, directory=TaskDir(directory), record=record, cell=cell, since_s=0.0)
+
+
+def test_task_with_the_most_processes_is_ended_when_another_one_is_refused(tmp_path: Path) -> None:
+    ends: dict[str, Excess] = {}
+    rounds = Rounds(tmp_path, OFTEN, tasks=list, end=ends.__setitem__)
+
+    rounds.go([watched(tmp_path / "victim", Held([1], refusals=3)), watched(tmp_path / "bomb", Held([1] * 50))])
+
+    sentence = "limit of processes exceeded: it had 50 when it was refused another one"
+    assert ends == {"bomb": Excess(Limit.PROCESSES, sentence, at_once=True)}
+
+
+def test_refusals_of_the_past_end_nobody(tmp_path: Path) -> None:
+    ends: list[tuple[str, Excess]] = []
+    rounds = Rounds(tmp_path, OFTEN, tasks=list, end=lambda stamp, excess: ends.append((stamp, excess)))
+    one = watched(tmp_path / "task", Held([1], refusals=3))
+
+    rounds.go([one])
+    rounds.go([one])
+
+    assert len(ends) == 1
+
+
+WITH_GROUPS = [level for level in (Level.V2, Level.HYBRID, Level.V1) if probe("limits", best=level).level is level]
+COUNTING = [level for level in WITH_GROUPS if "pids" in probe("limits", best=level).limits]
+
+
+@pytest.mark.parametrize("level", COUNTING, ids=lambda level: level.name)
+@pytest.mark.parametrize(
+    ("bomb", "reason"),
+    [
+        ("while :; do (sleep 600 &); done", "limit of processes exceeded: it had "),
+        ("for n in $(seq 50); do sleep 600 & done", "limit of processes exceeded: it failed after "),
+    ],
+    ids=["goes on", "fails"],
+)
+def test_task_at_its_limit_of_processes_is_ended_with_the_reason(
+    make_pool: MakePool, tmp_path: Path, level: Level, bomb: str, reason: str
+) -> None:
+    pool = make_pool(level=level)
+    spec = task(f"until [ -e go ]; do sleep 0.01; done\n{bomb}\n")
+    begin(pool, spec)
+    directory = TaskDir(tmp_path / "pool" / spec.stamp)
+    record = directory.record()
+    assert record is not None
+    (limit,) = (file for join in record.joins if (file := Path(join).parent / "pids.max").exists())
+    until(lambda: bool((limit.parent / "cgroup.procs").read_text()))
+
+    limit.write_text("20")
+    (directory.work / "go").touch()
+
+    end = ended(pool, spec.stamp)
+    assert end.limit is Limit.PROCESSES
+    assert end.reason.startswith(reason)
+
+
+def test_what_a_running_task_uses_is_told(make_pool: MakePool) -> None:
+    pool = make_pool()
+    task_id = begin(pool, task("while :; do echo x; done > data\n"))
+
+    until(lambda: (now := seen(pool, task_id)) is not None and now.cpu_s is not None and now.cpu_s > 0.1)
+    first = seen(pool, task_id)
+    assert first is not None
+    until(lambda: (now := seen(pool, task_id)) is not None and now.file_changes > first.file_changes)
+    later = seen(pool, task_id)
+
+    assert later is not None
+    assert later.at_s > first.at_s
+    assert later.memory_mb is not None
+    assert 0 < later.memory_mb < 100
+    assert later.virtual_mb is not None
+    assert later.virtual_mb > later.memory_mb
+    assert first.io_bytes is not None
+    assert later.io_bytes is not None
+    assert later.io_bytes > first.io_bytes
+    assert not later.is_suspended
+
+
+def test_stopped_task_is_told_as_suspended(make_pool: MakePool) -> None:
+    pool = make_pool()
+    task_id = begin(pool, task("kill -STOP $$\n"))
+
+    until(lambda: (now := seen(pool, task_id)) is not None and now.is_suspended)
+
+
+def test_use_of_a_process_that_is_gone_is_nothing() -> None:
+    assert process_use([2**22 + 1]).processes == 0
+
+
+# ---- looking into a task, and waking it ----
+
+
+def test_only_processes_whose_command_line_matches_get_the_signal(make_pool: MakePool) -> None:
+    pool = make_pool()
+    script = "trap 'echo shell' INT; sleep 600.5 & sleep 700.5 & touch ready; wait; wait; exit 3\n"
+    task_id = begin(pool, task(script))
+    until(
+        lambda: pool.has_file(task_id, "ready") and "700.5" in pool.stacks(task_id) and "600.5" in pool.stacks(task_id)
+    )
+
+    sent = pool.signal(task_id, signal.SIGTERM, r"^sleep [67]00\.5$")
+
+    assert isinstance(pool, Signals)
+    assert sent == 2
+    assert ended(pool, task_id).exit_code == 3
+
+
+def test_stacks_show_each_process_with_its_command_and_state(make_pool: MakePool) -> None:
+    pool = make_pool()
+    task_id = begin(pool, task("sleep 600.5; :\n"))
+    until(lambda: "sleep 600.5" in pool.stacks(task_id))
+
+    shown = pool.stacks(task_id)
+
+    assert isinstance(pool, Examines)
+    assert "State:\tS (sleeping)" in shown
+    assert "thread" in shown
+
+
+def test_task_that_is_not_there_has_no_stacks_and_gets_no_signal(make_pool: MakePool) -> None:
+    pool = make_pool()
+
+    assert pool.stacks("0" * 32) == ""
+    assert pool.signal("0" * 32, signal.SIGINT, "") == 0
+
+
+# ---- what cannot be killed ----
+
+
+def test_task_of_which_something_cannot_be_killed_is_final_and_says_so(tmp_path: Path) -> None:
+    told: list[TaskStatus] = []
+    final = threading.Event()
+
+    def over(_: WatchedTask, status: TaskStatus) -> None:
+        told.append(status)
+        final.set()
+
+    watcher = Watcher(grace_s=0.1, over=over, give_up_s=0.1)
+    watcher.start()
+    stuck = watched(tmp_path, Held([4711]))
+    stuck.over_s = time.monotonic()
+    watcher.add(stuck)
+
+    assert final.wait(DEADLINE_S)
+    watcher.close()
+    (status,) = told
+    assert status.is_stuck
+    assert status.reason == "processes 4711 did not end within 0 s of SIGKILL"

@@ -1,0 +1,285 @@
+"""What keeps a late word from doing harm: reading back, the servers' clock, accounts in bulk."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from agents.errors import AccessDenied, NoAnswer, Unreachable
+from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Phase
+from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.jobs.report import written
+from agents.wms.accounting import Accounting
+from agents.wms.doubts import Doubts
+from agents.wms.job_monitoring import JobMonitoring
+from agents.wms.server_clock import ServerClock
+from agents.wms.service import Clock, Retry, Service
+
+NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
+
+
+class Wms:
+    """A service at the transport; answers by method."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers = answers
+        self.calls: list[tuple[str, list[Any]]] = []
+
+    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
+        self.calls.append((method, list(arguments)))
+        answer = self.answers[method]
+        if isinstance(answer, Exception):
+            raise answer
+        return {"OK": True, "Value": answer}
+
+    def service(self) -> Service:
+        clock = Clock(monotonic=lambda: 0.0, sleep=lambda _: None, jitter=lambda: 0.0)
+        return Service("Any", ["https://h/S/X"], self, Retry(attempts=1), clock)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Any:
+    opened = Ledger(tmp_path / "ledger.sqlite")
+    yield opened
+    opened.close()
+
+
+def job(job_id: int) -> Job:
+    matched = MatchedJob(job_id=job_id, jdl="[]", owner="user", group="lab_user")
+    return Job(matched=matched, stamp=f"{job_id:032x}", phase=Phase.RUNNING)
+
+
+def said(job_id: int, kind: ReportKind = ReportKind.STATUS, at: datetime = NOW, **body: str) -> Report:
+    return Report(job_id, kind, written(at), body)
+
+
+def doubts(wms: Wms, ledger: Ledger, lost: list[int]) -> Doubts:
+    return Doubts(JobMonitoring(wms.service()), ledger, lost.append, now=lambda: NOW)
+
+
+def statuses(**by_id: str) -> dict[str, dict[str, str]]:
+    return {name.removeprefix("job"): {"Status": status} for name, status in by_id.items()}
+
+
+def test_jobs_of_a_former_agent_are_asked_about_once_and_in_bulk(ledger: Ledger) -> None:
+    for number in (1, 2):
+        ledger.save(job(number))
+    wms, lost = Wms(getJobsStatus=statuses(job1="Running", job2="Matched")), []
+
+    asking = doubts(wms, ledger, lost)
+    asking.settle()
+    asking.settle()
+
+    assert wms.calls == [("getJobsStatus", [[1, 2]])]
+    assert lost == []
+
+
+@pytest.mark.parametrize("status", ["Done", "Failed", "Killed", "Deleted", "Rescheduled", "Received", "Waiting"])
+def test_nothing_more_is_said_of_a_job_that_was_taken_away(ledger: Ledger, status: str) -> None:
+    ledger.save(job(1), [said(1, Status="Done")])
+    ledger.save(job(2), [said(2, Status="Done")])
+    lost: list[int] = []
+
+    asking = doubts(Wms(getJobsStatus=statuses(job1=status, job2="Running")), ledger, lost)
+
+    assert asking.settle() == {1}
+    assert lost == [1]
+    assert [report.job_id for report in ledger.unsent()] == [2]
+    ledger.save(job(1), [said(1, Status="Failed")])
+    assert [report.job_id for report in ledger.unsent()] == [2]
+
+
+def test_a_new_attempt_at_a_job_that_was_taken_away_is_ours(ledger: Ledger) -> None:
+    ledger.save(job(1))
+    doubts(Wms(getJobsStatus=statuses(job1="Waiting")), ledger, []).settle()
+
+    assert ledger.attempts(1) == 1
+    ledger.save(job(1), [said(1, Status="Matched")])
+
+    assert len(ledger.unsent()) == 1
+
+
+def test_a_job_that_we_put_back_ourselves_still_gets_its_order(ledger: Ledger) -> None:
+    ledger.save(job(1), [said(1, ReportKind.RESCHEDULE)])
+
+    taken_away = doubts(Wms(getJobsStatus=statuses(job1="Rescheduled")), ledger, []).settle()
+
+    assert taken_away == set()
+    assert len(ledger.unsent()) == 1
+
+
+@pytest.mark.parametrize(("age", "is_asked"), [(timedelta(minutes=9), False), (timedelta(minutes=11), True)])
+def test_reports_that_an_outage_made_old_are_asked_about(ledger: Ledger, age: timedelta, is_asked: bool) -> None:
+    wms = Wms(getJobsStatus=statuses(job1="Running"))
+    asking = doubts(wms, ledger, [])
+    ledger.save(job(1), [said(1, at=NOW - age)])
+
+    asking.settle()
+
+    assert bool(wms.calls) is is_asked
+
+
+def test_a_lost_heartbeat_raises_a_doubt(ledger: Ledger) -> None:
+    lost: list[int] = []
+    asking = doubts(Wms(getJobsStatus=statuses(job1="Failed")), ledger, lost)
+    ledger.save(job(1))
+
+    asking.about(1)
+
+    assert asking.settle() == {1}
+
+
+def test_a_doubt_that_cannot_be_settled_stays(ledger: Ledger) -> None:
+    ledger.save(job(1))
+    wms = Wms(getJobsStatus=Unreachable("h: refused"))
+    asking = doubts(wms, ledger, [])
+    with pytest.raises(Unreachable):
+        asking.settle()
+
+    wms.answers["getJobsStatus"] = statuses(job1="Failed")
+
+    assert asking.settle() == {1}
+
+
+def test_a_wms_that_lets_us_not_ask_holds_nothing_up(ledger: Ledger) -> None:
+    ledger.save(job(1), [said(1)])
+
+    assert doubts(Wms(getJobsStatus=AccessDenied("h: 401")), ledger, []).settle() == set()
+    assert len(ledger.unsent()) == 1
+
+
+@pytest.mark.parametrize(("minor", "is_marked"), [("Marked for termination", True), ("Application", False)])
+def test_an_order_to_kill_leaves_its_mark(minor: str, is_marked: bool) -> None:
+    wms = Wms(getJobsMinorStatus={"1": {"MinorStatus": minor}})
+
+    assert JobMonitoring(wms.service()).is_marked_for_termination(1) is is_marked
+
+
+# ---- the servers' clock ----
+
+
+def heard(clock: ServerClock, ahead_s: float, at_s: float, took_s: float = 0.1) -> None:
+    """One exchange at a moment of ours, with servers whose clock is ahead of it."""
+    received = NOW + timedelta(seconds=at_s)
+    date = (received - timedelta(seconds=took_s / 2) + timedelta(seconds=ahead_s)).replace(microsecond=0)
+    clock.observe(date, sent=received - timedelta(seconds=took_s), received=received)
+
+
+def test_nothing_is_corrected_before_anything_was_heard() -> None:
+    assert ServerClock().ahead() == timedelta(0)
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 0.3, -0.3])
+def test_a_clock_that_may_be_right_is_left_alone(ahead_s: float) -> None:
+    clock = ServerClock()
+    for step in range(2):
+        heard(clock, ahead_s, at_s=0.5 + step)
+
+    assert clock.ahead() == timedelta(0)
+
+
+@pytest.mark.parametrize("ahead_s", [90.0, -90.0, 7200.4, -3600.7])
+def test_a_clock_that_is_wrong_is_corrected_to_less_than_a_second(ahead_s: float) -> None:
+    clock = ServerClock()
+    heard(clock, ahead_s, at_s=0.2)
+
+    assert abs(clock.ahead().total_seconds() - ahead_s) < 1.1
+
+
+def test_many_answers_narrow_the_difference_down() -> None:
+    clock = ServerClock()
+    for step in range(20):
+        heard(clock, 5.37, at_s=step * 1.05)
+
+    assert abs(clock.ahead().total_seconds() - 5.37) < 0.2
+
+
+def test_a_clock_that_was_set_meanwhile_is_believed_anew() -> None:
+    clock = ServerClock()
+    heard(clock, 90.0, at_s=0.0)
+
+    heard(clock, 0.0, at_s=60.0)
+
+    assert clock.ahead() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("date", "is_heard"),
+    [("Sun, 22 Nov 2026 03:10:00 GMT", True), ("", False), ("soon", False), ("Sun, 22 Nov 2026 03:10:00", False)],
+)
+def test_an_answer_without_a_usable_date_says_nothing(date: str, is_heard: bool) -> None:
+    clock = ServerClock(now=lambda: NOW)
+    response = requests.Response()
+    response.headers["Date"] = date
+    response.elapsed = timedelta(0)
+
+    clock.heard(response)
+
+    assert (clock.ahead() == timedelta(minutes=10)) is is_heard
+
+
+# ---- accounts ----
+
+
+def account(job_id: int, **more: str) -> Report:
+    start = {"start": written(NOW - timedelta(seconds=60)), "User": "user", "UserGroup": "lab_user"}
+    return said(job_id, ReportKind.ACCOUNT, **start, **more)
+
+
+def ended(ledger: Ledger, *records: Report) -> None:
+    for record in records:
+        ledger.save(job(record.job_id).to(JobStatus.RUNNING, Minor.APPLICATION), [record])
+
+
+def test_accounts_go_in_one_call_in_the_columns_of_dirac(ledger: Ledger) -> None:
+    ended(ledger, account(1, CPUTime="12.6", ExecTime="120.4", Site="LAB", FinalMajorStatus="Done"), account(2))
+    wms = Wms(commitRegisters="ok")
+
+    Accounting(ledger, wms.service()).send()
+
+    ((method, (entries,)),) = wms.calls
+    assert (method, len(entries)) == ("commitRegisters", 2)
+    kind, start, end, values = entries[0]
+    assert (kind, start, end) == ("Job", NOW - timedelta(seconds=60), NOW)
+    assert values[:9] == ["user", "lab_user", "unknown", "unknown", "unknown", "unknown", "LAB", "Done", "unknown"]
+    assert values[9:12] == [13, 0, 120]
+    assert len(values) == 20
+    assert ledger.unsent_accounts(10) == []
+
+
+def test_keys_are_cut_to_the_widths_of_the_columns(ledger: Ledger) -> None:
+    ended(ledger, account(1, JobType="t" * 50))
+    wms = Wms(commitRegisters="ok")
+
+    Accounting(ledger, wms.service()).send()
+
+    assert wms.calls[0][1][0][0][3][3] == "t" * 32
+
+
+@pytest.mark.parametrize(("failure", "is_kept"), [(Unreachable("h: refused"), True), (NoAnswer("h: silence"), False)])
+def test_accounts_are_sent_again_only_when_they_surely_did_not_arrive(
+    ledger: Ledger, failure: Exception, is_kept: bool
+) -> None:
+    ended(ledger, account(1))
+
+    Accounting(ledger, Wms(commitRegisters=failure).service()).send()
+
+    assert bool(ledger.unsent_accounts(10)) is is_kept
+
+
+def test_without_a_datastore_accounts_are_put_aside(ledger: Ledger) -> None:
+    ended(ledger, account(1))
+
+    Accounting(ledger, None).send()
+
+    assert ledger.unsent_accounts(10) == []
+
+
+def test_no_job_waits_for_its_account(ledger: Ledger) -> None:
+    ended(ledger, account(1))
+
+    assert not ledger.has_unsent(1)
+    assert ledger.unsent() == []

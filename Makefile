@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt tools/set_up.sh
 demo: $(READY) ## run the demo jobs on this machine and check their results
 	@$(BIN)/python -m agents.local_wms.demo
 
-test: $(READY) lint types unit contract end-to-end faults-quick ## everything that needs no root and no batch system
+test: $(READY) lint types unit contract end-to-end ## everything that needs no root and no batch system
 
 lint: $(READY) ## style and layout of the code
 	$(BIN)/ruff check $(CODE)
@@ -55,6 +55,9 @@ interop: $(READY) ## real jobs of a real DIRAC 9 server, started by tests/cluste
 bench: $(READY) ## side by side with HyperQueue, PSI/J and DIRAC; writes docs/performance.md
 	bench/set_up.sh
 	$(BIN)/python -m bench
+
+bench-dirac: $(READY) ## requests, time and memory beside DIRAC's own agent on a real server; writes docs/dirac-comparison.md
+	$(BIN)/python -m bench.dirac_agent
 
 docs: $(READY) ## write docs/configuration.md from the settings tables
 	$(BIN)/python -m docs.configuration_page

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,10 +27,10 @@ from agents.slot.ask import Commands
 from agents.slot.build import build_watch
 from agents.slot.gpus import find_gpus
 from agents.slot.resources import find_slot
-from agents.wms import configuration
+from agents.wms.published import Published
 from agents.wms.service import Service
 from agents.wms.transports import Voices
-from ce_backends.errors import CEError
+from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.registry import backend, create
 
 log = EventLog("agent")
@@ -108,18 +109,19 @@ def _run(local: Section, work_dir: Path) -> int:
         log.warning("option.misspelt", note=sentence)
     pilot = establish(settings, os.environ)
     voices = Voices(pilot, vo=settings.vo or pilot.vo or "unknown", setup=settings.setup)
-    if settings.configuration_servers:
-        service = Service("Configuration/Server", settings.configuration_servers, voices.of(None))
-        local = configuration.without_setups(configuration.download(service).merge(local))
-        settings = load(local)
-    ending = _work(local, settings, work_dir, voices)
+    servers = settings.configuration_servers
+    service = Service("Configuration/Server", servers, voices.of(None)) if servers else None
+    published = Published(service, local)
+    published.load()
+    ending = _work(published, load(published.tree), work_dir, voices)
     _leave_word(work_dir, ending)
     lock.close()
     return ending.exit_code
 
 
-def _work(cfg: Section, settings: AgentSettings, work_dir: Path, voices: Voices) -> Ending:
+def _work(published: Published, settings: AgentSettings, work_dir: Path, voices: Voices) -> Ending:
     """Run the agent's parts, and take them apart again whatever happens."""
+    cfg = published.tree
     events = Events()
     ledger = Ledger(work_dir / "ledger.sqlite")
     workers = Workers(events)
@@ -130,15 +132,16 @@ def _work(cfg: Section, settings: AgentSettings, work_dir: Path, voices: Voices)
     ce = create(settings.ce_type, _inner_options(cfg, settings, slot), work_dir / "tasks")
     agent = None
     try:
-        agent = wiring.build(
-            cfg, settings, work_dir, wiring.Given(voices, events, ledger, workers, slot, gpus, watch, ce, schedule)
-        )
+        given = wiring.Given(published, voices, events, ledger, workers, slot, gpus, watch, ce, schedule)
+        agent = wiring.build(settings, work_dir, given)
         schedule.every(settings.heartbeat_s, HeartbeatDue())
         schedule.every(_LOOK_AROUND_S, LookAround())
         schedule.every(_CHORES_S, ChoresDue())
         schedule.every(_SLOT_ENDS_S, SlotEndsDue())
         process.listen(events)
         schedule.start()
+        with suppress(CEUnavailable):  # asked for the first time it takes up, and ends, what an earlier agent left
+            ce.slots()
         return agent.run()
     finally:
         process.listen_no_more()

@@ -1,7 +1,6 @@
 """`build`: the only place where the agent's objects meet."""
 
 import os
-import random
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ from agents.slot.drain import DrainFile
 from agents.slot.gpus import Gpu
 from agents.slot.offer import site_requirements
 from agents.slot.watch import Watch
-from agents.wms import configuration
 from agents.wms.accounting import Accounting
 from agents.wms.doubts import Doubts
 from agents.wms.job_monitoring import JobMonitoring
@@ -37,10 +35,11 @@ from agents.wms.job_state import JobState
 from agents.wms.lost_matches import PilotJobs, SureMatcher
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
+from agents.wms.published import Published
 from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
 from agents.wms.reporter import Reporter
 from agents.wms.sandbox_store import SandboxStore
-from agents.wms.service import Retry, Service
+from agents.wms.service import Retry, Service, Transport
 from agents.wms.transports import Voices
 from ce_backends.base import ComputingElement, Notifies
 
@@ -54,6 +53,7 @@ _ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match
 class Given:
     """What `build` gets, because somebody else has to close it."""
 
+    published: Published
     voices: Voices
     events: Events
     ledger: Ledger
@@ -65,12 +65,16 @@ class Given:
     schedule: Schedule
 
 
-def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
-    """Wire the agent."""
+def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
+    """Wire the agent.
+
+    Raises:
+        ServiceMissing: the configuration publishes no URL of a service that every job needs.
+    """
+    cfg = given.published.tree
 
     def service(name: str, retry: Retry = Retry(), credential: Path | None = None) -> Service:
-        urls = configuration.service_urls(cfg, f"WorkloadManagement/{name}", random.random)
-        return Service(name, urls, given.voices.of(credential), retry)
+        return _service(given.published, f"WorkloadManagement/{name}", given.voices.of(credential), retry)
 
     def sandbox_store(credential: Path | None) -> SandboxStore:
         return SandboxStore(service("SandboxStore", _PATIENT, credential=credential))
@@ -89,8 +93,8 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -
             now=lambda: datetime.now(UTC) + clock.ahead(),
         ),
     )
-    credentials = _payload_credentials(cfg, given.voices, work_dir / "proxies")
-    accounting = _accounting(cfg, given)
+    credentials = _payload_credentials(given.published, given.voices, work_dir / "proxies")
+    accounting = _accounting(given)
     surroundings = _surroundings(cfg, settings, work_dir, given)
     runner = JobRunner(
         surroundings=surroundings,
@@ -99,12 +103,7 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -
         ledger=given.ledger,
         reports=Reports(settings.site, Moments(servers_ahead=clock.ahead)),
         reporter=reporter,
-        staging=Staging(
-            credentials,
-            sandbox_store,
-            given.ce,
-            settings.output_sandbox_limit_bytes,
-        ),
+        staging=Staging(credentials, sandbox_store, given.ce, settings.output_sandbox_limit_bytes),
         workers=given.workers,
     )
     if isinstance(given.ce, Notifies):
@@ -123,7 +122,7 @@ def build(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -
             events=given.events,
             heartbeat=_heartbeat(runner, reporter, settings, given.ce, surroundings),
             has_disk_space=given.ledger.has_space,
-            chores=lambda: _chores(accounting, credentials),
+            chores=lambda: _chores(given.published, accounting, credentials),
             keep_time=given.schedule.keep_time,
         )
     )
@@ -158,32 +157,42 @@ def _matcher(
     return SureMatcher(matcher, pilot_jobs, in_hand=lambda: {job.job_id for job in ledger.open_jobs()})
 
 
-def _payload_credentials(cfg: Section, voices: Voices, directory: Path) -> PayloadCredentials:
+def _service(published: Published, name: str, transport: Transport, retry: Retry) -> Service:
+    """Return a service that follows the configuration when it publishes other URLs.
+
+    Raises:
+        ServiceMissing: it publishes none now.
+    """
+    published.urls(name)
+    return Service(name.partition("/")[2], lambda: published.urls(name), transport, retry)
+
+
+def _payload_credentials(published: Published, voices: Voices, directory: Path) -> PayloadCredentials:
     """Return where payloads get their credential: from the ProxyManager when the pilot serves many owners."""
-    registry, pilot = Registry(cfg), voices.pilot
+    registry, pilot = Registry(published.tree), voices.pilot
     group = pilot.group or registry.default_group(pilot.dn)
     rights = registry.host_properties(pilot.dn) if pilot.is_host else registry.group_properties(group)
     if isinstance(pilot.certificate, Path) and rights and GENERIC_PILOT not in rights:
         return FixedProxy(pilot.certificate)
     try:
-        urls = configuration.service_urls(cfg, "Framework/ProxyManager", random.random)
+        manager = ProxyManager(_service(published, "Framework/ProxyManager", voices.of(None), _PATIENT))
     except ServiceMissing as error:
         log.warning("payload_proxies.none", cause=error)
         return FixedProxy(None)
-    manager = ProxyManager(Service("ProxyManager", urls, voices.of(None), _PATIENT))
     return PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights)
 
 
-def _accounting(cfg: Section, given: Given) -> Accounting:
+def _accounting(given: Given) -> Accounting:
     try:
-        urls = configuration.service_urls(cfg, "Accounting/DataStore", random.random)
+        store = _service(given.published, "Accounting/DataStore", given.voices.of(None), _ONCE)
     except ServiceMissing as error:
         log.info("accounting.none", cause=error)
         return Accounting(given.ledger, None)
-    return Accounting(given.ledger, Service("DataStore", urls, given.voices.of(None), _ONCE))
+    return Accounting(given.ledger, store)
 
 
-def _chores(accounting: Accounting, credentials: PayloadCredentials) -> ChoresDone:
+def _chores(published: Published, accounting: Accounting, credentials: PayloadCredentials) -> ChoresDone:
+    published.refresh()
     accounting.send()
     return ChoresDone(tuple(credentials.renew()))
 

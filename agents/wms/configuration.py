@@ -1,34 +1,58 @@
-"""The Configuration service: downloaded once, local files over it, read as one tree."""
+"""The Configuration service: downloaded and unpacked, DIRAC 7 and 8 in the shape of 9, service URLs looked up."""
 
 import base64
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from agents.cfg import Section, parse
-from agents.errors import BadAnswer, ServiceError, ServiceMissing
-from agents.log import EventLog
+from agents.errors import BadAnswer, ConfigurationError, ServiceError, ServiceMissing
 from agents.wms.service import Service
-
-log = EventLog("configuration")
 
 _LARGEST_BYTES = 256 * 10**6
 
 
-def download(service: Service) -> Section:
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A configuration and its version, a UTC time as text."""
+
+    version: str
+    tree: Section
+
+
+def download(service: Service) -> Downloaded:
     """Return the configuration that the servers publish.
 
     Raises:
         ServiceMissing: none of them gives it.
     """
     try:
-        answer = service.call("getCompressedDataIfNewer", "0")
-        if not isinstance(answer, Mapping) or not isinstance(answer.get("data"), str | bytes):
-            raise BadAnswer(f"expected the configuration's data, got {str(answer)[:60]!r}")
-        tree = parse(_unpacked(answer["data"]), "Configuration service")
+        found = download_newer(service, "0")
+        if found is None:
+            raise BadAnswer("expected the configuration's data, got none")
     except ServiceError as error:
         raise ServiceMissing(f"the Configuration service gives no configuration: {error}") from error
-    log.info("configuration.loaded", version=answer.get("newestVersion"))
-    return tree
+    return found
+
+
+def download_newer(service: Service, version: str) -> Downloaded | None:
+    """Return the configuration if the servers have another version than this one.
+
+    Raises:
+        ServiceError: they gave no usable answer.
+    """
+    answer = service.call("getCompressedDataIfNewer", version)
+    if not isinstance(answer, Mapping):
+        raise BadAnswer(f"expected the configuration's data, got {str(answer)[:60]!r}")
+    packed = answer.get("data")
+    if packed is None and version != "0":
+        return None
+    if not isinstance(packed, str | bytes):
+        raise BadAnswer(f"expected the configuration's data, got {str(answer)[:60]!r}")
+    try:
+        return Downloaded(str(answer.get("newestVersion", "")), parse(_unpacked(packed), "Configuration service"))
+    except ConfigurationError as error:
+        raise BadAnswer(f"the configuration is malformed: {error}") from error
 
 
 def _unpacked(packed: str | bytes) -> str:

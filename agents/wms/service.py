@@ -62,13 +62,26 @@ class Clock:
 
 
 class Service:
-    """A DIRAC service: its URLs, tried in order, and how often. One that failed comes last for a while."""
+    """A DIRAC service: its URLs, tried in order, and how often. One that failed comes last for a while.
+
+    Args:
+        name: for messages.
+        urls: in the order to try them; a function where they may change with the configuration.
+        transport: carries the calls.
+        retry: how often a call is repeated.
+        clock: time, sleep and chance.
+    """
 
     def __init__(
-        self, name: str, urls: Sequence[str], transport: Transport, retry: Retry = Retry(), clock: Clock = Clock()
+        self,
+        name: str,
+        urls: Sequence[str] | Callable[[], Sequence[str]],
+        transport: Transport,
+        retry: Retry = Retry(),
+        clock: Clock = Clock(),
     ) -> None:
         self.name = name
-        self._urls = tuple(urls)
+        self._urls = urls if callable(urls) else lambda: urls
         self._banned_until: dict[str, float] = {}
         self._transport = transport
         self._retry = retry
@@ -77,7 +90,7 @@ class Service:
     @property
     def path(self) -> str:
         """The path in its URLs, `/WorkloadManagement/TornadoSandboxStore`: the service's own name at the server."""
-        return urlsplit(self._urls[0]).path
+        return urlsplit(self._urls()[0]).path
 
     def call(self, method: str, *arguments: object, repeatable: bool = True) -> object:
         """Return the `Value` of the service's answer.
@@ -149,7 +162,7 @@ class Service:
     def _order(self, now: float) -> tuple[str, ...]:
         """Return the URLs in the order to ask them; those that failed lately come last, the longest ago first."""
         banned = {url: until for url, until in dict(self._banned_until).items() if until > now}
-        return tuple(sorted(self._urls, key=lambda url: banned.get(url, 0.0)))
+        return tuple(sorted(self._urls(), key=lambda url: banned.get(url, 0.0)))
 
 
 def _value(answer: object, call: str) -> object:

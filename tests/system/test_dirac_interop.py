@@ -115,6 +115,7 @@ def is_final(status: str) -> bool:
 @pytest.fixture(scope="session", params=["dips", "https"])
 def run(request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     script("publish.sh", request.param)
+    script("sweep.sh")
     folder = tmp_path_factory.mktemp(f"matcher-{request.param}")
     reference = uuid.uuid4().hex  # PilotLogging takes nothing else for a stamp
     since = stack.capture_size()

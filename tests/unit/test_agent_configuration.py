@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from agents.cfg import from_options, parse
-from agents.errors import ConfigurationError, ServiceMissing, Unreachable
+from agents.cfg import Section, from_options, parse
+from agents.errors import ServiceMissing, Unreachable
 from agents.wms.configuration import download, service_urls, without_setups
+from agents.wms.published import Published
 from agents.wms.service import Retry, Service
 
 
@@ -28,12 +29,12 @@ def service(answer: object) -> Service:
     return Service("Configuration/Server", ["https://c"], Wire(answer), Retry(attempts=1))
 
 
-def packed(text: str) -> dict[str, object]:
-    return {"newestVersion": "2026", "data": base64.b64encode(zlib.compress(text.encode())).decode()}
+def packed(text: str, version: str = "2026") -> dict[str, object]:
+    return {"newestVersion": version, "data": base64.b64encode(zlib.compress(text.encode())).decode()}
 
 
 def test_the_configuration_is_downloaded_as_one_tree() -> None:
-    assert download(service(packed("A\n{\n  b = ü\n}"))).text("/A/b") == "ü"
+    assert download(service(packed("A\n{\n  b = ü\n}"))).tree.text("/A/b") == "ü"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_configuration_that_cannot_be_had_stops_the_agent(answer: object, sent
 
 
 def test_a_configuration_that_is_malformed_names_its_line() -> None:
-    with pytest.raises(ConfigurationError, match="Configuration service: the text ends inside a section"):
+    with pytest.raises(ServiceMissing, match="malformed: Configuration service: the text ends inside a section"):
         download(service(packed("A\n{")))
 
 
@@ -150,3 +151,57 @@ def test_a_gateway_of_the_site_stands_for_every_server() -> None:
     )
 
     assert service_urls(tree, "WorkloadManagement/Matcher") == ["dips://gate:9159/WorkloadManagement/Matcher"]
+
+
+def matcher_at(host: str) -> str:
+    return f"Systems\n{{\n WorkloadManagement\n {{\n  URLs\n  {{\n   Matcher = https://{host}/M\n  }}\n }}\n}}"
+
+
+def loaded(wire: Wire, local: Section | None = None) -> Published:
+    published = Published(Service("Configuration/Server", ["https://c"], wire, Retry(attempts=1)), local or Section())
+    published.load()
+    return published
+
+
+def test_a_newer_configuration_reaches_whoever_holds_the_tree_and_moves_the_services() -> None:
+    wire = Wire(packed(matcher_at("old"), "2026-01"))
+    published = loaded(wire)
+    tree = published.tree
+    assert published.urls("WorkloadManagement/Matcher") == ["https://old/M"]
+
+    wire.answer = packed(matcher_at("new"), "2026-02")
+
+    assert published.refresh()
+    assert published.urls("WorkloadManagement/Matcher") == ["https://new/M"]
+    assert tree.text("/Systems/WorkloadManagement/URLs/Matcher") == "https://new/M"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        packed(matcher_at("older"), "2025-12"),
+        {"newestVersion": "2026-01"},
+        Unreachable("https://c: away"),
+        packed("A\n{", "2026-03"),
+        "nonsense",
+    ],
+    ids=["older", "the same", "away", "malformed", "nonsense"],
+)
+def test_a_refresh_that_brings_nothing_newer_changes_nothing(answer: object) -> None:
+    wire = Wire(packed(matcher_at("old"), "2026-01"))
+    published = loaded(wire)
+
+    wire.answer = answer
+
+    assert not published.refresh()
+    assert published.urls("WorkloadManagement/Matcher") == ["https://old/M"]
+
+
+def test_what_this_node_says_wins_over_every_version() -> None:
+    wire = Wire(packed(matcher_at("old"), "2026-01"))
+    published = loaded(wire, parse(matcher_at("here"), "pilot.cfg"))
+
+    wire.answer = packed(matcher_at("new"), "2026-02")
+    published.refresh()
+
+    assert published.urls("WorkloadManagement/Matcher") == ["https://here/M"]

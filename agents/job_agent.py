@@ -116,7 +116,7 @@ class JobAgent:
         is_told = self._parts.reporter.flush(_FLUSH_NOW_S if self._is_ending_now else _FLUSH_S)
         self._parts.chores()
         self._close_reported()
-        if broken := self._parts.slot.broken_processors:
+        if (broken := self._parts.slot.broken_processors) and self._parts.slot.processors:
             self._stop_reason += Stop.AND_BROKEN.format(count=broken)
         log.info("agent.ended", reason=self._stop_reason, all_reports_accepted=is_told)
         return Ending(self._stop_reason, self._exit_code, runner.tally)

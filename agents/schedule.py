@@ -18,7 +18,7 @@ _NEVER_TOO_LATE = None  # a tick that comes late (suspended machine, a clock set
 _SET_BACK_S = 1.0
 
 
-class _AfterEach(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
+class AfterEach(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
     """Ticks some time after the tick before.
 
     APScheduler's own interval counts every tick that was missed: after a clock was set ten years forward that takes
@@ -65,7 +65,7 @@ class Schedule:
 
     def every(self, seconds: float, event: Event) -> None:
         """Queue this event every so many seconds."""
-        self._scheduler.add_job(self._events.put, _AfterEach(seconds, self._spread), (event,))
+        self._scheduler.add_job(self._events.put, AfterEach(seconds, self._spread), (event,))
 
     def keep_time(self) -> None:
         """Plan anew if the wall clock was set back: else nothing would happen until it has caught up.

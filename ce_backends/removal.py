@@ -1,9 +1,16 @@
 """Removing a directory that a payload has filled: any depth, any number of files, any permission bits."""
 
+import array
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+# linux/fs.h, the same on x86-64 and aarch64
+_GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602
+_IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 
 
 def remove_tree(path: Path) -> None:
@@ -13,8 +20,16 @@ def remove_tree(path: Path) -> None:
     neither the length of a path nor the depth of a recursion matters.
 
     Raises:
-        OSError: something could not be removed (an immutable file, a mount).
+        OSError: something could not be removed (a mount).
     """
+    try:
+        _remove(path)
+    except PermissionError:
+        _make_mutable(path)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
     if path.is_symlink() or path.is_file():
         path.unlink()
         return
@@ -28,6 +43,26 @@ def remove_tree(path: Path) -> None:
     finally:
         os.close(top)
     path.rmdir()
+
+
+def _make_mutable(path: Path) -> None:
+    """Take off the flags that chattr(1) sets, which only root can; what refuses is met again when it is removed."""
+    for directory, _, names in os.walk(path):
+        for name in (".", *names):
+            with suppress(OSError):
+                _clear_flags(os.open(Path(directory, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC))
+
+
+def _clear_flags(fd: int) -> None:
+    """Close the file after it is neither immutable nor append-only."""
+    try:
+        flags = array.array("l", [0])
+        fcntl.ioctl(fd, _GETFLAGS, flags)
+        if flags[0] & (_IMMUTABLE | _APPEND_ONLY):
+            flags[0] &= ~(_IMMUTABLE | _APPEND_ONLY)
+            fcntl.ioctl(fd, _SETFLAGS, flags)
+    finally:
+        os.close(fd)
 
 
 def _empty(top: int) -> None:

@@ -38,7 +38,7 @@ class Bounds:
     output: Cap
     least_disk_mb: int = 0
     processors: int = 1
-    round_s: float = 2.0
+    round_s: float = 1.0
     processes_s: float = 10.0
     disk_s: float = 60.0
 

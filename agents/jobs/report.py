@@ -58,6 +58,11 @@ class Reports:
         """Return the job's present status, spoken as DIRAC's job wrapper would."""
         return self._status(job, f"JobWrapper@{self._site}", application_status)
 
+    def remark(self, job: Job, sentence: str) -> Report:
+        """Return a sentence for the owner of a running job; its status stays as it is."""
+        words = {"ApplicationStatus": sentence[:_APPLICATION_STATUS_WIDTH], "Source": f"JobWrapper@{self._site}"}
+        return Report(job.job_id, ReportKind.STATUS, written(self._moments.next()), words)
+
     def parameters(self, job: Job, values: dict[str, object]) -> Report:
         """Return job parameters; what is None or empty is left out."""
         known = {name: str(value) for name, value in values.items() if value not in (None, "")}

@@ -314,7 +314,7 @@ class JobRunner:
     def remark(self, job_id: int, sentence: str) -> None:
         """Tell the owner of a running job something about it."""
         job = self._jobs[job_id]
-        self._save(job, self._reports.by_wrapper(job, application_status=sentence))
+        self._save(job, self._reports.remark(job, sentence))
 
     def ask_to_stop(self, left_s: float) -> None:
         """Send their stop signal to the payloads that want it so long before the end."""

@@ -15,6 +15,7 @@ from agents.local_wms.testing import running
 from tests.faults.fault_proxy import FaultProxy, before
 from tests.faults.results import Result, page
 from tests.faults.scene import Scene
+from tests.faults.silences import Silence, begun
 
 NEED = "GRIDPILOT_NEED"
 RESULTS = pytest.StashKey[list[Result]]()
@@ -89,6 +90,20 @@ def scene(endpoint: Endpoint, tmp_path: Path, request: pytest.FixtureRequest) ->
         yield stage
     finally:
         stage.close()
+
+
+@pytest.fixture(scope="session")
+def silences(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Silence]]:
+    """Agents that meet a silent service, begun long ago."""
+    with begun(endpoint, tmp_path_factory.mktemp("silences")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin_early(request: pytest.FixtureRequest) -> None:
+    """Begin what takes long before the first test, when one of the tests chosen wants it."""
+    if any("silences" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("silences")
 
 
 @pytest.fixture

@@ -65,9 +65,15 @@ def _twice(scene: Scene) -> Iterable[str]:
         handed_out = matches(scene, job_id)
         if len(stamps) > handed_out:
             yield f"job {job_id} was matched {handed_out} times and began {len(stamps)} times"
-        running = {w for s, minor, w, _ in scene.history(job_id) if (s, minor) == ("Running", "Application")}
+        running = _started(scene, job_id)
         if len(running) > handed_out:
             yield f"job {job_id} was matched {handed_out} times and told Running {len(running)} times"
+
+
+def _started(scene: Scene, job_id: int) -> set[str]:
+    """Return when the agent said that the payload runs; a remark of the watchdog is no start."""
+    rows: list[list[str]] = scene.client.call("JobMonitoring", "getJobLoggingInfo", job_id)
+    return {row[3] for row in rows if row[:2] == ["Running", "Application"] and not row[2].startswith("Watchdog: ")}
 
 
 def _left_behind(scene: Scene) -> Iterable[str]:

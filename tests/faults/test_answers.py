@@ -30,7 +30,6 @@ def test_job_whose_match_was_lost_is_found_again(scene: Scene, proxy: FaultProxy
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(27, "the answer with a job is cut in its middle")
 def test_job_whose_match_was_cut_short_is_found_again(scene: Scene, proxy: FaultProxy) -> None:
     proxy.on("requestJob", fault_kinds.truncated)
@@ -43,7 +42,6 @@ def test_job_whose_match_was_cut_short_is_found_again(scene: Scene, proxy: Fault
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(30, "27 malformed answers to requestJob, one after the other, then a good one")
 def test_no_answer_of_the_matcher_ends_the_agent_or_makes_it_big(scene: Scene, proxy: FaultProxy) -> None:
     corpus = fault_kinds.corpus()
@@ -106,7 +104,6 @@ def broken_description(job: Any) -> Any:
     return {**job, "JDL": job["JDL"][: len(job["JDL"]) // 2]}
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(30, "the Matcher gives a job with an empty or broken JDL")
 @pytest.mark.parametrize("change", [no_description, broken_description])
 def test_job_that_cannot_be_understood_is_ended_with_the_reason(
@@ -125,7 +122,6 @@ def test_job_that_cannot_be_understood_is_ended_with_the_reason(
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(30, "the Matcher gives a job under the number of another one")
 @missing("the number that does not exist is reported, and the job that its JDL names stays Matched")
 def test_job_under_a_wrong_number_is_given_back(scene: Scene, proxy: FaultProxy) -> None:
@@ -184,7 +180,6 @@ def test_job_in_hand_is_not_run_twice(scene: Scene, proxy: FaultProxy) -> None:
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(32, "the Matcher gives a job again that has ended here")
 @missing("a job that was closed here and is given again without a new match is run a second time (runner.accept)")
 def test_job_that_has_ended_is_not_run_again(scene: Scene, proxy: FaultProxy) -> None:
@@ -201,7 +196,6 @@ def test_job_that_has_ended_is_not_run_again(scene: Scene, proxy: FaultProxy) ->
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(32, "the Matcher gives a job that is bigger than the slot")
 def test_job_bigger_than_the_slot_is_given_back(scene: Scene, proxy: FaultProxy) -> None:
     proxy.on("requestJob", fault_kinds.altered(lambda job: {**job, "JDL": bigger(job["JDL"])}))

@@ -13,9 +13,8 @@ from tests.faults import invariants
 from tests.faults.box import is_alive, within
 from tests.faults.fault_proxy import FaultProxy
 from tests.faults.hanging_mount import HangingMount, can_mount
-from tests.faults.marks import missing
 from tests.faults.payloads import once, sleeps
-from tests.faults.scene import AGENT, Options, Scene
+from tests.faults.scene import AGENT, BACK, Options, Scene
 
 PROGRAMS = Path(__file__).parent / "hostile"
 GRACE_S = 1.0
@@ -56,7 +55,6 @@ def test_daemon_is_dead_within_5_s_of_its_jobs_end(scene: Scene, level: str) -> 
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(14, "the payload ignores SIGTERM, blocks every signal, traces itself; its owner kills the job")
 @pytest.mark.parametrize("level", LEVELS)
 def test_stubborn_payload_is_killed_after_its_grace(scene: Scene, level: str) -> None:
@@ -75,9 +73,10 @@ def test_stubborn_payload_is_killed_after_its_grace(scene: Scene, level: str) ->
 
 @pytest.mark.scenario(15, "a fork bomb, exponential, for 6 s; limited by the scenario's box where the agent does not")
 def test_agent_goes_on_with_its_heartbeats_during_a_fork_bomb(scene: Scene, proxy: FaultProxy) -> None:
-    job_id = scene.submit(hostile("fork_bomb", BOMB_S))
+    scene.submit(hostile("fork_bomb", BOMB_S))
+    other = scene.submit(sleeps(2 * BOMB_S))
     agent = scene.agent(Options(url=proxy.url, more={f"{AGENT}/HeartBeatPeriod": "1"}))
-    scene.until(lambda: job_id in scene.books.ends(), "the bomb is over", 60)
+    scene.until(lambda: other in scene.books.ends(), "the bomb is over, and the other job too", 60)
 
     times = proxy.times("sendHeartBeat")
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
@@ -88,7 +87,6 @@ def test_agent_goes_on_with_its_heartbeats_during_a_fork_bomb(scene: Scene, prox
 
 
 @pytest.mark.scenario(15, "a fork bomb, exponential, for 6 s; limited by the scenario's box where the agent does not")
-@missing("a job at its limit of processes is not killed and nothing says so: pids.events is not read (ce_backends)")
 def test_job_that_meets_its_limit_of_processes_ends_with_the_reason(scene: Scene) -> None:
     job_id = scene.submit(hostile("fork_bomb", BOMB_S))
     scene.agent(contained("V2")).ended()
@@ -127,7 +125,6 @@ def hang(place: Path) -> Iterator[HangingMount]:
 
 
 @pytest.mark.scenario(17, "a payload sleeps in the kernel (FUSE mount that never answers) and cannot be killed")
-@missing("a processor whose process cannot be killed is given to the next job: there is no broken state (Slot, runner)")
 def test_processor_of_an_unkillable_process_is_not_used_again(
     scene: Scene, need: Callable[[str, bool, str], None]
 ) -> None:
@@ -152,7 +149,6 @@ def test_processor_of_an_unkillable_process_is_not_used_again(
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(4, "a payload kills its own wrapper")
 @pytest.mark.parametrize("level", LEVELS)
 def test_payload_that_kills_its_wrapper_costs_only_itself(scene: Scene, level: str) -> None:
@@ -163,5 +159,5 @@ def test_payload_that_kills_its_wrapper_costs_only_itself(scene: Scene, level: s
 
     assert agent.ended() == 0
     assert scene.statuses()[other] == "Done"
-    assert scene.statuses()[suicidal] in ("Done", "Failed")
+    assert scene.statuses()[suicidal] in ("Done", "Failed", *BACK)
     invariants.check(scene)

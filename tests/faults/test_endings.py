@@ -152,7 +152,7 @@ PATIENT = {f"{AGENT}/StopAfterFailedMatches": "1000", f"{AGENT}/PollingTime": "0
 
 @pytest.mark.quick
 @pytest.mark.scenario(12, "SIGUSR1, as Slurm's --signal=USR1 sends it, while a job runs")
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGUSR1])
 def test_notice_by_signal_stops_matching_and_lets_the_job_finish(
     scene: Scene, proxy: FaultProxy, number: signal.Signals
 ) -> None:
@@ -188,7 +188,6 @@ def test_notice_by_file_stops_matching_and_gives_the_job_back(scene: Scene, prox
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(12, "an operator's drain file appears while a job runs")
 def test_drain_file_stops_matching_and_lets_the_job_finish(scene: Scene, proxy: FaultProxy) -> None:
     job_id = scene.submit(sleeps(8))

@@ -76,7 +76,6 @@ def test_payload_does_not_inherit_the_agents_protection(scene: Scene, need: Need
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(19, "four busy processes in a job that was granted one processor of two")
 def test_busy_job_stays_on_its_processor(scene: Scene) -> None:
     shown, busy = scene.folder / "allowed", 'timeout 2 sh -c "while :; do :; done" &\n'
@@ -107,6 +106,7 @@ def test_job_cannot_widen_its_grant(scene: Scene) -> None:
 
 
 OUTPUT_MB = 200
+WRAPPER = "/Systems/WorkloadManagement/JobWrapper"
 WATCHED = {f"{AGENT}/HeartBeatPeriod": "0.3"}
 
 
@@ -128,7 +128,6 @@ def test_agent_does_not_grow_with_a_payloads_output_and_can_still_peek(scene: Sc
 
 
 @pytest.mark.scenario(22, "200 MB of output, declared as output sandbox")
-@missing("an output larger than OutputSandboxLimit is lost: head and tail are not kept (agents/jobs/sandbox.py)")
 def test_owner_gets_head_and_tail_of_too_much_output(scene: Scene) -> None:
     job_id = scene.submit(hostile("babbles", OUTPUT_MB), 'OutputSandbox = {"std.out"};')
 
@@ -144,13 +143,35 @@ def test_owner_gets_head_and_tail_of_too_much_output(scene: Scene) -> None:
 
 
 @pytest.mark.scenario(22, "a payload writes more to its disk than the job may hold")
-@missing("the disk that a job's work directory takes is neither limited nor watched")
-def test_output_on_disk_has_a_cap(scene: Scene) -> None:
-    job_id = scene.submit(f"head -c {OUTPUT_MB}M /dev/zero; sleep 5", "MaxDiskSpace = 50;")
+def test_disk_of_a_job_has_a_limit(scene: Scene) -> None:
+    job_id = scene.submit(f"head -c {OUTPUT_MB}M /dev/zero >data; sleep 600")
 
-    assert scene.agent(Options(more=WATCHED)).ended() == 0
+    assert scene.agent(Options(more=WATCHED | {f"{WRAPPER}/DiskLimit": "50"})).ended() == 0
 
-    assert scene.status(job_id)["Status"] == "Failed", scene.status(job_id)
+    told = scene.status(job_id)
+    assert told["Status"] == "Failed", told
+    assert told["MinorStatus"] == "Job has insufficient disk space to continue", told
+    assert told["ApplicationStatus"].startswith("disk limit of 50 MB exceeded (used "), told
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(22, "10 GB of standard output in one line")
+def test_10_gb_of_output_take_little_disk_and_the_owner_gets_head_and_tail(scene: Scene) -> None:
+    body = "echo first words; head -c 10G /dev/zero; echo last words; touch written; sleep 3"
+    job_id = scene.submit(body, 'OutputSandbox = {"std.out"};')
+    agent = scene.agent(Options(more=WATCHED))
+    most = 0
+    while not agent.is_over:
+        most = max(most, sum(file.stat().st_blocks * 512 for file in scene.work_dir.glob("tasks/*/work/std.out")))
+        scene.look()
+
+    assert agent.ended() == 0
+    (path,) = scene.client.output(job_id, scene.folder / "output")
+    content = path.read_bytes()
+    assert content.startswith(b"first words\n")
+    assert content.endswith(b"last words\n")
+    assert b" bytes left out]\n" in content
+    assert most < 8 * 10**9, f"{most} bytes on disk"
     invariants.check(scene)
 
 

@@ -178,9 +178,7 @@ def test_node_on_which_everything_fails_burns_few_jobs_and_says_so(scene: Scene)
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(44, "the node cannot start any payload; 10 jobs wait")
-@missing("CEUnavailable from poll and find ends the agent; jobs in phase submitting are not given back (runner.poll)")
 def test_node_that_cannot_start_payloads_gives_few_jobs_back_and_ends(scene: Scene) -> None:
     job_ids = scene.submit_many(sleeps(1), count=10)
     tasks = scene.work_dir / "tasks"

@@ -13,7 +13,6 @@ import pytest
 from tests.faults import invariants
 from tests.faults.box import send
 from tests.faults.fault_proxy import FaultProxy
-from tests.faults.marks import missing
 from tests.faults.payloads import sleeps
 from tests.faults.scene import AGENT, Options, Scene
 
@@ -47,15 +46,8 @@ class ShiftedClock:
         return {"LD_PRELOAD": str(self._library), "CLOCK_SHIFT_FILE": str(self._file)}
 
 
-BY_WALL_CLOCK = missing(
-    "heartbeats and looks around follow the wall clock (APScheduler): after a jump back they stop for as long, after "
-    "ten years ahead every missed one is counted for minutes, and the agent does not end (agents/schedule.py)"
-)
-KINDS = [kind if kind == "an hour ahead" else pytest.param(kind, marks=BY_WALL_CLOCK) for kind in JUMPS]
-
-
 @pytest.mark.scenario(36, "the wall clock jumps an hour ahead, an hour back, ten years ahead for 4 s, while a job runs")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", JUMPS)
 def test_no_timer_fires_wrongly_and_durations_are_right_when_the_clock_jumps(
     scene: Scene, proxy: FaultProxy, need: Need, kind: str
 ) -> None:
@@ -84,7 +76,6 @@ def test_no_timer_fires_wrongly_and_durations_are_right_when_the_clock_jumps(
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(37, "the agent is stopped for 4 s and goes on, while a job runs and ends")
 def test_suspended_agent_goes_on_and_reports_the_true_end(scene: Scene, proxy: FaultProxy) -> None:
     job_id, long = scene.submit(sleeps(2)), scene.submit(sleeps(6))

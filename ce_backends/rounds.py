@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +105,8 @@ class Rounds:
             self._awake.clear()  # before the question, so that no task is slept through
             if tasks := self._tasks():
                 self._awake.set()
-            self.go(tasks)
+            with suppress(OSError):  # a disk that fails, descriptors that are used up: there will be another round
+                self.go(tasks)
 
     def go(self, tasks: Sequence[WatchedTask]) -> None:
         """Make one round."""

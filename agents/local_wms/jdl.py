@@ -212,8 +212,21 @@ def parse(text: str) -> Record:
 
 def show(record: Record, indent: str = "") -> str:
     """Print a record as DIRAC does: sorted, one attribute a line; a list of one is its only item."""
-    lines = [f"{indent}  {name} = {_show(value, indent + '  ')};" for name, value in sorted(record, key=lambda a: a[0])]
+    inner = indent + "  "
+    lines = [
+        f"{inner}{name} ={_gap(value, inner)}{_show(value, inner)};" for name, value in sorted(record, key=_name_of)
+    ]
     return "\n".join(["[", *lines, f"{indent}]"])
+
+
+def _name_of(attribute: tuple[str, Value]) -> str:
+    return attribute[0]
+
+
+def _gap(value: Value, indent: str) -> str:
+    """Return what stands between the sign and a value: a line end before what takes several lines."""
+    is_long = isinstance(value, Record) or (isinstance(value, list) and len(value) != 1)
+    return f"\n{indent}" if is_long else " "
 
 
 def _show(value: Value, indent: str) -> str:
@@ -229,7 +242,8 @@ def _show(value: Value, indent: str) -> str:
         case [only]:
             return _show(only, indent)
         case list():
-            return "{" + ", ".join(_show(item, indent) for item in value) + "}"
+            items = ",\n".join(f"{indent}  {_show(item, indent + '  ')}" for item in value)
+            return f"{{\n{items}\n{indent}}}"
     return str(value)
 
 
@@ -273,4 +287,5 @@ def whole_number(record: Record, name: str, default: int) -> int:
             return int(value)
         case str() if re.fullmatch(r"\s*[+-]?\d+\s*", value):
             return int(value)
-    raise JdlError(f"JDL attribute {name} is {_show(value, '')}: a whole number was expected")
+    shown = " ".join(_show(value, "").split())  # one sentence, on one line
+    raise JdlError(f"JDL attribute {name} is {shown}: a whole number was expected")

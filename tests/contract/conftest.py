@@ -1,8 +1,8 @@
 """One server for all contract cases: the local WMS, or the one that GRIDPILOT_CONTRACT_ENDPOINT names.
 
-The variable holds the path of an `endpoint.json` with the keys that the local WMS writes. Two more may stand in it:
-`urls` (service -> URL) where the Configuration publishes no https URL (the Matcher of DIRAC 9 is dips only), and
-`stranger_proxy`, a valid certificate of somebody who is not in the Registry.
+The variable holds the path of an `endpoint.json` with the keys that the local WMS writes, or that
+`tests/clusters/dirac/up.sh` does. Three more may stand in it: `matcher_https` and `pilot_manager_https`, since DIRAC 9
+publishes these two services as dips only, and `stranger_proxy`, of somebody who is not in the Registry.
 """
 
 import base64
@@ -37,7 +37,7 @@ class Wms:
         self.session.trust_env = False
         self.session.verify = endpoint["ca_dir"]
         self.urls = {"Configuration": endpoint["configuration"]}
-        self.urls |= {**self._published(), **endpoint.get("urls", {})}
+        self.urls |= {**self._published(), **_over_https(endpoint)}
 
     def _published(self) -> dict[str, str]:
         text = self.configuration()
@@ -90,6 +90,11 @@ class Wms:
         job = self.matched_job()
         self.value("pilot", "JobStateUpdate", "setJobStatus", job.job_id, "Running", "Application", "JobWrapper")
         return job
+
+
+def _over_https(endpoint: dict[str, Any]) -> dict[str, str]:
+    keys = {"Matcher": "matcher_https", "PilotManager": "pilot_manager_https"}
+    return {service: endpoint[key] for service, key in keys.items() if key in endpoint}
 
 
 class Job:

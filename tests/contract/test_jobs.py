@@ -10,7 +10,7 @@ import pytest
 
 
 def test_submit_answers_with_the_id_twice(wms: Any) -> None:
-    answer = wms.call("user", "JobManager", "submitJob", 'Executable = "/bin/true"; Site = "NOWHERE.X.ch";')
+    answer = wms.call("user", "JobManager", "submitJob", 'Executable = "/bin/true"; Tags = {"contract-of-nobody"};')
 
     assert isinstance(answer["Value"], int)
     assert answer["JobID"] == answer["Value"]
@@ -25,9 +25,14 @@ def test_no_match_is_1510(wms: Any) -> None:
     assert (answer["OK"], answer["Errno"], answer["Message"]) == (False, 1510, "No match found ( 1510 : )")
 
 
-@pytest.mark.parametrize("resource", [{"CPUTime": 10}, "[]"])
-def test_an_offer_without_site_is_an_error_without_number(wms: Any, resource: Any) -> None:
-    answer = wms.call("pilot", "Matcher", "requestJob", resource)
+def test_an_offer_that_is_no_dictionary_is_http_500(wms: Any) -> None:
+    form = {"method": "requestJob", "args": '["[]"]'}
+
+    assert wms.post("pilot", "Matcher", form).status_code == 500
+
+
+def test_an_offer_without_site_is_an_error_without_number(wms: Any) -> None:
+    answer = wms.call("pilot", "Matcher", "requestJob", {"CPUTime": 10})
 
     assert (answer["OK"], answer["Errno"], answer["Message"]) == (False, 0, "Error requesting job")
 
@@ -50,7 +55,7 @@ def test_the_jdl_of_a_match_has_lists_of_one_as_plain_strings(wms: Any) -> None:
 
     assert jdl.startswith("[\n")
     assert f'Tags = "{job.tag}";' in jdl
-    assert "OutputSandbox = {" in jdl
+    assert 'OutputSandbox =\n  {\n    "std.out",\n    "std.err"\n  };\n' in jdl
     assert f"JobID = {job.job_id};" in jdl
 
 
@@ -139,8 +144,10 @@ def test_parameters_are_set_in_bulk_and_come_back_as_text(wms: Any, running_job:
     job_id = running_job.job_id
     pairs = [["HostName", "localhost"], ["PayloadPID", 4242]]
 
-    assert wms.value("pilot", "JobStateUpdate", "setJobParameters", job_id, pairs) is None
-    assert isinstance(wms.value("pilot", "JobStateUpdate", "setJobParameter", job_id, "LocalAccount", "me"), str)
+    wms.value(
+        "pilot", "JobStateUpdate", "setJobParameters", job_id, pairs
+    )  # null, or an index's name: depends on the store
+    wms.value("pilot", "JobStateUpdate", "setJobParameter", job_id, "LocalAccount", "me")
     assert wms.value("pilot", "JobStateUpdate", "setJobsParameter", {str(job_id): ["JobGroup", "probe"]}) is None
 
     parameters = wms.value("user", "JobMonitoring", "getJobParameters", [job_id])[str(job_id)]
@@ -178,11 +185,11 @@ def test_history_rows_have_five_texts(wms: Any, running_job: Any) -> None:
     assert [row[0] for row in history][-2:] == ["Matched", "Running"]
 
 
-def test_the_attributes_of_a_job_are_text(wms: Any, running_job: Any) -> None:
+def test_the_attributes_of_a_job_are_numbers_and_text(wms: Any, running_job: Any) -> None:
     job = wms.value("user", "JobMonitoring", "getJobAttributes", running_job.job_id)
 
     assert (job["Status"], job["Site"], job["JobName"]) == ("Running", wms.endpoint["site"], "contract")
-    assert all(isinstance(value, str) for value in job.values())
+    assert {type(job[name]) for name in ("JobID", "UserPriority", "RescheduleCounter")} == {int}
 
 
 def test_a_rescheduled_job_waits_again(wms: Any, running_job: Any) -> None:

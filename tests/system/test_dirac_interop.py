@@ -4,6 +4,9 @@ Each test looks at one job of a run in which all of them go through one pilot; t
 dips, as DIRAC ships it, and one with the handler for https (docs/https-matcher.md).
 """
 
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.dirac_stack import FINAL, Pilot, Stack, is_up, script
+from tests.system.dirac_stack import FINAL, ROOT, Pilot, Stack, home, is_up, script
 
 OUTAGE_S = 30
 RUN_S = 240.0  # a rescheduled job alone is held back for 60 s by the optimizers
@@ -284,3 +287,13 @@ def test_a_pilot_with_a_host_certificate_runs_jobs(stack: Stack, tmp_path: Path)
     attributes = stack.status(job)[job]
     assert (attributes["Status"], attributes["MinorStatus"]) == DONE
     assert stack.client("user", "output", str(job), "--into", str(tmp_path / "out"))
+
+
+def test_the_embedded_wms_keeps_the_contract_of_the_real_one(stack: Stack) -> None:
+    """The cases that `make contract` runs on the embedded WMS hold here too, so that it cannot drift from the truth."""
+    argv = [sys.executable, "-m", "pytest", "-q", "--tb=short", str(ROOT / "tests" / "contract")]
+    environment = {**os.environ, "GRIDPILOT_CONTRACT_ENDPOINT": str(home() / "endpoint.json")}
+
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+    assert done.returncode == 0, done.stdout[-4000:]

@@ -52,7 +52,7 @@ def test_submit_packs_the_input_files_that_lie_beside_the_jdl(
 
     assigned = client.call("SandboxStore", "getSandboxesAssignedToEntity", f"Job:{job_id}")
     jdl = client.call("JobMonitoring", "getJobJDL", job_id, False)
-    assert f'InputSandbox = {{"{assigned["Input"][0]}", "LFN:/x"}};' in jdl
+    assert f'InputSandbox =\n  {{\n    "{assigned["Input"][0]}",\n    "LFN:/x"\n  }};' in jdl
 
 
 def test_submit_makes_every_job_of_a_sweep_wait(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,8 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
 def test_a_printed_job_has_sorted_attributes_and_lists_of_one_as_plain_strings() -> None:
     job = parse('b = {"only"}; a = {"x", "y"}; c = [ d = "e" ];')
 
-    assert show(job) == '[\n  a = {"x", "y"};\n  b = "only";\n  c = [\n    d = "e";\n  ];\n]'
+    listed = '  a =\n  {\n    "x",\n    "y"\n  };\n'
+    assert show(job) == "[\n" + listed + '  b = "only";\n  c =\n  [\n    d = "e";\n  ];\n]'
 
 
 def test_what_is_printed_reads_back_as_the_same() -> None:

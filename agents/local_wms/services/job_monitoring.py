@@ -19,6 +19,9 @@ SELECTABLE = (
 )
 
 
+_NUMBERS = ("JobID", "UserPriority", "RescheduleCounter")
+
+
 class JobMonitoring(Service):
     """Serves questions; anybody in the Registry may ask about any job."""
 
@@ -82,9 +85,9 @@ class JobMonitoring(Service):
         return self._job(job_id)
 
     @exported("getJobAttributes")
-    def attributes(self, _caller: Caller, job_id: Any, names: list[str] | None = None) -> dict[str, str]:
-        """Return the named attributes of a job, or all."""
-        job = self._job(job_id)
+    def attributes(self, _caller: Caller, job_id: Any, names: list[str] | None = None) -> dict[str, str | int]:
+        """Return the named attributes of a job, or all; what is a number in the database is one here."""
+        job = {name: int(text) if name in _NUMBERS else text for name, text in self._job(job_id).items()}
         return {name: job[name] for name in names if name in job} if names else job
 
     @exported("getJobAttribute")

@@ -53,7 +53,7 @@ class Matcher(Service):
 
     def _offer(self, caller: Caller, resource: Any) -> Offer:
         if not isinstance(resource, dict):
-            raise Refusal("Error requesting job")
+            raise TypeError("a resource description is a dictionary")  # HTTP 500: types are not checked on https
         try:
             offer = offer_of(resource)
         except BadOffer as error:

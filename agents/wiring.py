@@ -79,20 +79,8 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     def sandbox_store(credential: Path | None) -> SandboxStore:
         return SandboxStore(service("SandboxStore", _PATIENT, credential=credential))
 
-    monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
-    clock = given.voices.clock
-    reporter = Reporter(
-        given.ledger,
-        JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE)),
-        accepted=lambda job_id: given.events.put(ReportsAccepted(job_id)),
-        commanded=lambda job_id, commands: _obey(given.events, monitoring, job_id, commands),
-        doubts=Doubts(
-            monitoring,
-            given.ledger,
-            lost=lambda job_id: given.events.put(JobLost(job_id)),
-            now=lambda: datetime.now(UTC) + clock.ahead(),
-        ),
-    )
+    job_state = JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE))
+    reporter = _reporter(given, job_state, JobMonitoring(service("JobMonitoring", _ONCE)))
     credentials = _payload_credentials(given.published, given.voices, work_dir / "proxies")
     accounting = _accounting(given)
     surroundings = _surroundings(cfg, settings, work_dir, given)
@@ -101,7 +89,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
         slot=given.slot,
         ce=given.ce,
         ledger=given.ledger,
-        reports=Reports(settings.site, Moments(servers_ahead=clock.ahead)),
+        reports=Reports(settings.site, Moments(servers_ahead=given.voices.clock.ahead)),
         reporter=reporter,
         staging=Staging(credentials, sandbox_store, given.ce, settings.output_sandbox_limit_bytes),
         workers=given.workers,
@@ -125,6 +113,21 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             chores=lambda: _chores(given.published, accounting, credentials),
             keep_time=given.schedule.keep_time,
         )
+    )
+
+
+def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring) -> Reporter:
+    return Reporter(
+        given.ledger,
+        job_state,
+        accepted=lambda job_id: given.events.put(ReportsAccepted(job_id)),
+        commanded=lambda job_id, commands: _obey(given.events, monitoring, job_id, commands),
+        doubts=Doubts(
+            monitoring,
+            given.ledger,
+            lost=lambda job_id: given.events.put(JobLost(job_id)),
+            now=lambda: datetime.now(UTC) + given.voices.clock.ahead(),
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from agents.local_wms.testing import running
 VARIABLE = "GRIDPILOT_CONTRACT_ENDPOINT"
 TIMEOUT_S = 30
 DEADLINE_S = 60
+NO_MATCH = 1510
 
 
 class Wms:
@@ -82,8 +83,23 @@ class Wms:
     def matched_job(self) -> "Job":
         """Submit a job and let the pilot have it."""
         job = self.waiting_job()
-        self.value("pilot", "Matcher", "requestJob", job.offer())
+        self.match(job)
         return job
+
+    def match(self, job: "Job", **more: Any) -> dict[str, Any]:
+        """Ask for a job that waits until it is given; what comes with it is returned.
+
+        DIRAC's Matcher looks at ten task queues in random order, empty ones too, so that it may miss one.
+        """
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            answer = self.call("pilot", "Matcher", "requestJob", job.offer(**more))
+            if answer["OK"]:
+                matched: dict[str, Any] = answer["Value"]
+                return matched
+            assert answer["Errno"] == NO_MATCH, answer
+            assert time.monotonic() < deadline, f"job {job.job_id} was not matched within {DEADLINE_S} s"
+            time.sleep(0.2)
 
     def running_job(self) -> "Job":
         """Submit a job, match it, report it as Running."""

@@ -40,7 +40,7 @@ def test_an_offer_without_site_is_an_error_without_number(wms: Any) -> None:
 def test_a_match_has_these_keys_and_types(wms: Any) -> None:
     job = wms.waiting_job()
 
-    match = wms.value("pilot", "Matcher", "requestJob", job.offer())
+    match = wms.match(job)
 
     assert (match["JobID"], match["PilotInfoReportedFlag"]) == (job.job_id, True)
     assert {key: type(match[key]) for key in ("JDL", "Owner", "Group")} == {"JDL": str, "Owner": str, "Group": str}
@@ -51,7 +51,7 @@ def test_a_match_has_these_keys_and_types(wms: Any) -> None:
 def test_the_jdl_of_a_match_has_lists_of_one_as_plain_strings(wms: Any) -> None:
     job = wms.waiting_job('OutputSandbox = {"std.out", "std.err"};')
 
-    jdl = wms.value("pilot", "Matcher", "requestJob", job.offer())["JDL"]
+    jdl = wms.match(job)["JDL"]
 
     assert jdl.startswith("[\n")
     assert f'Tags = "{job.tag}";' in jdl
@@ -63,7 +63,7 @@ def test_min_and_max_processors_make_a_multi_processor_job(wms: Any) -> None:
     job = wms.waiting_job("MinNumberOfProcessors = 1; MaxNumberOfProcessors = 2;")
 
     refused = wms.call("pilot", "Matcher", "requestJob", job.offer(NumberOfProcessors=1))
-    match = wms.value("pilot", "Matcher", "requestJob", job.offer(NumberOfProcessors=2))
+    match = wms.match(job, NumberOfProcessors=2)
 
     assert refused["Errno"] == 1510
     assert "MultiProcessor" in match["JDL"]

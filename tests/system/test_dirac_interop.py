@@ -293,6 +293,7 @@ def test_the_embedded_wms_keeps_the_contract_of_the_real_one(stack: Stack) -> No
     """The cases that `make contract` runs on the embedded WMS hold here too, so that it cannot drift from the truth."""
     argv = [sys.executable, "-m", "pytest", "-q", "--tb=short", str(ROOT / "tests" / "contract")]
     environment = {**os.environ, "GRIDPILOT_CONTRACT_ENDPOINT": str(home() / "endpoint.json")}
+    script("sweep.sh")
 
     done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
 

@@ -85,7 +85,10 @@ def test_no_answer_of_another_service_costs_the_job(scene: Scene, proxy: FaultPr
     agent = scene.agent(Options(url=proxy.url, more={f"{AGENT}/HeartBeatPeriod": "0.3", **LEAST}))
 
     assert agent.ended() == 0, agent.written()
-    assert scene.statuses()[job_id] == "Done", scene.history(job_id)
+    ends = ("Done", *BACK) if method == "streamToClient" else ("Done",)  # without its inputs it runs elsewhere
+    assert scene.statuses()[job_id] in ends, scene.history(job_id)
+    if scene.statuses()[job_id] in BACK:
+        scene.client.call("JobManager", "killJob", job_id)
     invariants.check(scene)
 
 

@@ -21,6 +21,7 @@ from agents.job_agent import Ending
 from agents.jobs.allocation import Slot
 from agents.jobs.ledger import Ledger
 from agents.log import EventLog, configure
+from agents.outside.life import Life, about
 from agents.schedule import Schedule
 from agents.settings import AgentSettings, ce_options, explain, load, nearly_ours, read_files, without_effect
 from agents.slot.ask import Commands
@@ -89,7 +90,7 @@ def _obeyed(arguments: argparse.Namespace) -> int:
         return ExitCode.ENDED
     process.end_with(arguments.end_with)
     local = read_files(arguments.cfg, arguments.option)
-    return _explain(local) if arguments.explain else _run(local, work_dir)
+    return _explain(local) if arguments.explain else _run(local, work_dir, arguments.end_with)
 
 
 def _explain(cfg: Section) -> int:
@@ -98,7 +99,7 @@ def _explain(cfg: Section) -> int:
     return ExitCode.ENDED
 
 
-def _run(local: Section, work_dir: Path) -> int:
+def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     """Settle everything that can be wrong, then work."""
     settings = load(local)
     lock = process.lock(work_dir)
@@ -113,13 +114,13 @@ def _run(local: Section, work_dir: Path) -> int:
     service = Service("Configuration/Server", servers, voices.of(None)) if servers else None
     published = Published(service, local)
     published.load()
-    ending = _work(published, load(published.tree), work_dir, voices)
+    ending = _work(published, load(published.tree), work_dir, voices, pilot_pid=pilot_pid)
     _leave_word(work_dir, ending)
     lock.close()
     return ending.exit_code
 
 
-def _work(published: Published, settings: AgentSettings, work_dir: Path, voices: Voices) -> Ending:
+def _work(published: Published, settings: AgentSettings, work_dir: Path, voices: Voices, *, pilot_pid: int) -> Ending:
     """Run the agent's parts, and take them apart again whatever happens."""
     cfg = published.tree
     events = Events()
@@ -132,7 +133,8 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
     ce = create(settings.ce_type, _inner_options(cfg, settings, slot), work_dir / "tasks")
     agent = None
     try:
-        given = wiring.Given(published, voices, events, ledger, workers, slot, gpus, watch, ce, schedule)
+        life = Life(ledger, about(settings, slot, pilot_pid))
+        given = wiring.Given(published, voices, events, ledger, workers, slot, gpus, watch, ce, schedule, life)
         agent = wiring.build(settings, work_dir, given)
         schedule.every(settings.heartbeat_s, HeartbeatDue())
         schedule.every(_LOOK_AROUND_S, LookAround())
@@ -142,7 +144,9 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
         schedule.start()
         with suppress(CEUnavailable):  # asked for the first time it takes up, and ends, what an earlier agent left
             ce.slots()
-        return agent.run()
+        ending = agent.run()
+        life.ends(ending.reason)
+        return ending
     finally:
         process.listen_no_more()
         schedule.stop()

@@ -22,6 +22,7 @@ from agents.jobs.staging import Staging
 from agents.jobs.surroundings import Surroundings
 from agents.jobs.watchdog import Watchdog
 from agents.log import EventLog
+from agents.outside.life import Life
 from agents.schedule import Schedule
 from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile
@@ -63,6 +64,7 @@ class Given:
     watch: Watch
     ce: ComputingElement
     schedule: Schedule
+    life: Life
 
 
 def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
@@ -108,7 +110,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             reporter=reporter,
             workers=given.workers,
             events=given.events,
-            heartbeat=_heartbeat(runner, reporter, settings, given.ce, surroundings),
+            heartbeat=_heartbeat(runner, reporter, settings, given, surroundings),
             has_disk_space=given.ledger.has_space,
             chores=lambda: _chores(given.published, accounting, credentials),
             keep_time=given.schedule.keep_time,
@@ -132,17 +134,18 @@ def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring) -> R
 
 
 def _heartbeat(
-    runner: JobRunner, reporter: Reporter, settings: AgentSettings, ce: ComputingElement, around: Surroundings
+    runner: JobRunner, reporter: Reporter, settings: AgentSettings, given: Given, around: Surroundings
 ) -> Callable[[], None]:
-    """Return what is done for all running jobs once a minute: a sign of life, and a look for one."""
-    heartbeats = Heartbeats(runner, reporter, ce, settings.peek_lines, activity=runner.activity)
-    watchdog = Watchdog(runner, ce, settings, around.environ, lambda job: around.outputs(job) / "outputs")
+    """Return what is done once a minute: signs of life of all running jobs and of the agent, and a look for some."""
+    heartbeats = Heartbeats(runner, reporter, given.ce, settings.peek_lines, activity=runner.activity)
+    watchdog = Watchdog(runner, given.ce, settings, around.environ, lambda job: around.outputs(job) / "outputs")
 
-    def both() -> None:
+    def all_signs() -> None:
         heartbeats.send()
         watchdog.look()
+        given.life.goes_on()
 
-    return both
+    return all_signs
 
 
 def _matcher(

@@ -91,6 +91,11 @@ class Slot:
         return len(self._ids) - self.broken_processors
 
     @property
+    def processor_ids(self) -> tuple[int, ...]:
+        """All processors of the slot, the broken ones too, as the kernel numbers them."""
+        return tuple(sorted(self._ids))
+
+    @property
     def broken_processors(self) -> int:
         """How many processors are still held by something that cannot be killed."""
         return sum(grant.processors for grant in self._broken)

@@ -92,6 +92,7 @@ class MatchedJob:
         owner: user name.
         group: DIRAC group.
         extra: whatever the server's optimizers added.
+        match_s: how long the Matcher took to answer.
     """
 
     job_id: int
@@ -99,6 +100,7 @@ class MatchedJob:
     owner: str
     group: str
     extra: Mapping[str, object] = field(default_factory=dict)
+    match_s: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import Blame, ConfigurationError, NodeUnfit
+from agents.jobs import past
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.jobs.reserve import DiskReserve
 from agents.log import EventLog
@@ -27,7 +28,8 @@ log = EventLog("ledger")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
-    job_id INTEGER, attempt INTEGER, phase TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (job_id, attempt));
+    job_id INTEGER, attempt INTEGER, phase TEXT NOT NULL, body TEXT NOT NULL, moments TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (job_id, attempt));
 CREATE INDEX IF NOT EXISTS job_open ON job (phase) WHERE phase <> 'closed';
 CREATE TABLE IF NOT EXISTS report (
     number INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, kind TEXT NOT NULL, moment TEXT NOT NULL,
@@ -35,14 +37,17 @@ CREATE TABLE IF NOT EXISTS report (
 CREATE INDEX IF NOT EXISTS report_unsent ON report (number) WHERE is_accepted = 0;
 CREATE INDEX IF NOT EXISTS report_job ON report (job_id);
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS life (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, started_s REAL NOT NULL, seen_s REAL NOT NULL, reason TEXT, body TEXT);
 """
 # An update in place keeps the row's number, and with it the order of arrival; REPLACE would not.
 _SAVE = """
-INSERT INTO job VALUES (?, ?, ?, ?)
-ON CONFLICT (job_id, attempt) DO UPDATE SET phase = excluded.phase, body = excluded.body
+INSERT INTO job (job_id, attempt, phase, body, moments) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (job_id, attempt) DO UPDATE SET
+    moments = CASE WHEN job.phase = excluded.phase THEN job.moments ELSE job.moments || excluded.moments END,
+    phase = excluded.phase, body = excluded.body
 """
 _KEPT_JOBS = 1000  # closed jobs that can still be explained
-_OLD = "SELECT job_id FROM job WHERE phase = 'closed' AND rowid <= (SELECT MAX(rowid) FROM job) - ?"
 
 
 # What says that the file is no ledger, or none any more. Anything else (locked, disk full, I/O error) says nothing
@@ -86,10 +91,12 @@ class Ledger:
     Args:
         path: of the file; made when missing, put aside when it is no ledger.
         busy_s: how long to wait for another program that has locked it.
+        now: the wall clock, s since 1970: when each phase of a job began.
     """
 
-    def __init__(self, path: Path, busy_s: float = 10.0) -> None:
+    def __init__(self, path: Path, busy_s: float = 10.0, now: Callable[[], float] = time.time) -> None:
         self._path = path
+        self._now = now
         self._lock = threading.Lock()
         self._disowned: set[int] = set()
         self._db = _open(path, busy_s)
@@ -106,25 +113,47 @@ class Ledger:
         rows = [(r.job_id, r.kind, r.moment, json.dumps(dict(r.body))) for r in said]
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute(_SAVE, (job.job_id, job.attempt, job.phase, _to_json(job)))
+            db.execute(_SAVE, (job.job_id, job.attempt, job.phase, _to_json(job), moment))
             db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
             if job.phase is Phase.CLOSED:
-                db.execute(f"DELETE FROM report WHERE job_id IN ({_OLD})", (_KEPT_JOBS,))  # noqa: S608 - our own text
-                db.execute(f"DELETE FROM job WHERE job_id IN ({_OLD})", (_KEPT_JOBS,))  # noqa: S608 - our own text
+                past.shorten(db, _KEPT_JOBS)
 
+        moment = f"{job.phase}={self._now():.3f} "
         self._write(change)
+
+    def moments(self, job: Job) -> str:
+        """Return when each phase of a job began, as `parse_moments` reads it."""
+        with self._reading() as db:
+            query = "SELECT moments FROM job WHERE job_id = ? AND attempt = ?"
+            row = db.execute(query, (job.job_id, job.attempt)).fetchone()
+        return str(row[0]) if row else ""
+
+    def begin_life(self, about: Mapping[str, object]) -> int:
+        """Take note that an agent begins to work here, and of its slot; return the number of this life."""
+        now_s, body = self._now(), json.dumps(dict(about))
+        self._write(
+            lambda db: db.execute("INSERT INTO life (started_s, seen_s, body) VALUES (?, ?, ?)", (now_s, now_s, body))
+        )
+        with self._reading() as db:
+            return int(db.execute("SELECT MAX(number) FROM life").fetchone()[0])
+
+    def still_alive(self, life: int, reason: str | None = None) -> None:
+        """Take note that the agent was alive now; with a reason, that this is its end."""
+        change = "UPDATE life SET seen_s = ?, reason = ? WHERE number = ?"
+        now_s = self._now()
+        self._write(lambda db: db.execute(change, (now_s, reason, life)))
 
     def open_jobs(self) -> list[Job]:
         """Return the jobs that are not closed, oldest first; one that another version wrote differently is left out."""
         with self._reading() as db:
             rows = db.execute("SELECT job_id, body FROM job WHERE phase <> 'closed' ORDER BY rowid").fetchall()
-        return [job for job_id, body in rows if (job := _readable(job_id, body))]
+        return [job for job_id, body in rows if (job := readable(job_id, body))]
 
     def attempts(self, job_id: int) -> int:
         """Return how often this job was matched here before; from the next attempt on it is ours again."""
         self._disowned.discard(job_id)
         with self._reading() as db:
-            row = db.execute("SELECT COALESCE(MAX(attempt), 0) FROM job WHERE job_id = ?", (job_id,)).fetchone()
+            row = db.execute(past.ATTEMPTS, (job_id,)).fetchone()
         return int(row[0])
 
     def unsent(self, limit: int = 500) -> list[Report]:
@@ -219,12 +248,19 @@ def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA wal_autocheckpoint=200")  # pages: on a full disk the reserve must do for many changes
-        db.executescript(_SCHEMA)
+        db.executescript(_SCHEMA + past.SCHEMA)
+        _renew(db)
         _check(db)
     except sqlite3.DatabaseError:
         db.close()
         raise
     return db
+
+
+def _renew(db: sqlite3.Connection) -> None:
+    """Give a ledger of an earlier version the columns that it lacks."""
+    if "moments" not in {row[1] for row in db.execute("PRAGMA table_info(job)")}:
+        db.execute("ALTER TABLE job ADD COLUMN moments TEXT NOT NULL DEFAULT ''")
 
 
 def _check(db: sqlite3.Connection) -> None:
@@ -264,7 +300,7 @@ def stories(path: Path, job_id: int | None = None) -> list[Story]:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
             jobs = db.execute("SELECT job_id, body FROM job WHERE ?1 IS NULL OR job_id = ?1 ORDER BY rowid", (job_id,))
-            found = [job for number, body in jobs.fetchall() if (job := _readable(number, body))]
+            found = [job for number, body in jobs.fetchall() if (job := readable(number, body))]
             return [_story(db, job) for job in found]
     except sqlite3.Error as error:
         raise ConfigurationError(f"{path}: the ledger cannot be read: {error}") from error
@@ -278,7 +314,8 @@ def _story(db: sqlite3.Connection, job: Job) -> Story:
     return Story(job, reports, sum(1 for row in rows if not row[4]))
 
 
-def _readable(job_id: int, body: str) -> Job | None:
+def readable(job_id: int, body: str) -> Job | None:
+    """Return a job as it was written; None, and a word in the log, when another version wrote it differently."""
     try:
         return _from_json(body)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,6 +1,8 @@
 """The Matcher: one offer out, at most one job back."""
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agents.errors import BadAnswer, PilotRefused, Refused
 from agents.jobs.job import MatchedJob
@@ -27,6 +29,7 @@ class Matcher:
             BadAnswer: the answer names no usable job; whatever was matched is in the message.
             ServiceError: no answer could be had.
         """
+        asked_s = time.monotonic()
         try:
             answer = self._service.call("requestJob", dict(offer), repeatable=False)
         except Refused as refusal:
@@ -35,7 +38,7 @@ class Matcher:
             if refusal.errno == _WRONG_VERSION:
                 raise PilotRefused(str(refusal)) from refusal
             raise
-        return _matched(answer)
+        return replace(_matched(answer), match_s=round(time.monotonic() - asked_s, 3))
 
 
 def _matched(answer: object) -> MatchedJob:

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agents import process, wiring
-from agents.cfg import Section
 from agents.credentials.identity import establish
 from agents.errors import AgentError, ConfigurationError, ExitCode
 from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
@@ -31,6 +30,7 @@ from agents.slot.resources import find_slot
 from agents.wms.published import Published
 from agents.wms.service import Service
 from agents.wms.transports import Voices
+from ce_backends.cfg import Section
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.registry import backend, create
 

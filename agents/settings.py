@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from agents.cfg import Section, Value, read
 from agents.errors import ConfigurationError
 from agents.jobs.watch_settings import WatchSettings
 from agents.option import WRAPPER, option
+from ce_backends.cfg import Section, Value, read
 
 AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
 CE_DEFAULTS = "/Resources/Computing/CEDefaults"

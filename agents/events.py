@@ -3,7 +3,6 @@
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -187,23 +186,34 @@ class Events:
 
 
 class Workers:
-    """Threads for what waits for the network; each piece of work ends in an event."""
+    """Threads for what waits for the network; each piece of work ends in an event.
+
+    They are daemons: a call that hangs keeps no agent from ending.
+    """
 
     def __init__(self, events: Events, size: int = 4) -> None:
         self._events = events
-        self._threads = ThreadPoolExecutor(max_workers=size, thread_name_prefix="worker")
+        self._size = size
+        self._idle = threading.Semaphore(0)
+        self._waiting: SimpleQueue[Callable[[], Event]] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
 
     def start(self, work: Callable[..., Event], *arguments: object) -> None:
         """Do a piece of work; its event follows."""
-        self._threads.submit(work, *arguments).add_done_callback(functools.partial(_pass_on, self._events))
+        self._waiting.put(functools.partial(work, *arguments))
+        if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
+            thread = threading.Thread(target=self._run, name=f"worker-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
-    def close(self) -> None:
-        """End the threads without waiting for a call that hangs."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def _run(self) -> None:
+        while True:
+            self._events.put(_result(self._waiting.get()))
+            self._idle.release()
 
 
-def _pass_on(events: Events, future: "Future[Event]") -> None:
-    if future.cancelled():
-        return
-    error = future.exception()
-    events.put(Crashed(error) if error else future.result())
+def _result(work: Callable[[], Event]) -> Event:
+    try:
+        return work()
+    except BaseException as error:  # noqa: BLE001 - the main thread raises it
+        return Crashed(error)

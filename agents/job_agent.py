@@ -6,6 +6,7 @@ One thread owns all job state; it sleeps until something happens. See `docs/walk
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from agents import events as happened
 from agents.errors import (
@@ -21,6 +22,8 @@ from agents.errors import (
 )
 from agents.events import Events, Workers
 from agents.jobs.allocation import Slot
+from agents.jobs.job import MatchedJob
+from agents.jobs.ledger import Ledger
 from agents.jobs.runner import JobRunner
 from agents.jobs.tally import Tally
 from agents.log import EventLog
@@ -28,8 +31,6 @@ from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile, Stop
 from agents.slot.offer import can_offer, offers
 from agents.slot.watch import Watch
-from agents.wms.lost_matches import SureMatcher
-from agents.wms.matcher import Matcher
 from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
 
@@ -68,6 +69,13 @@ class _Asking:
     patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
 
 
+class Matches(Protocol):
+    """Asks the WMS for jobs."""
+
+    def request_job(self, offer: Mapping[str, object]) -> MatchedJob | None:
+        """See agents.wms.matcher.Matcher."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What the agent is made of; wired in `agents.__main__.build`."""
@@ -77,13 +85,13 @@ class Parts:
     slot: Slot
     watch: Watch
     drain_file: DrainFile
-    matcher: Matcher | SureMatcher
+    matcher: Matches
     runner: JobRunner
     reporter: Reporter
     workers: Workers
     events: Events
     heartbeat: Callable[[], None]
-    has_disk_space: Callable[[], bool]
+    ledger: Ledger
     chores: Callable[[], happened.Event]
     keep_time: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=Clock)
@@ -163,13 +171,13 @@ class JobAgent:
                 self._told_by_wms(event)
             case happened.HeartbeatDue() | happened.ChoresDue() | happened.ChoresDone():
                 self._on_time(event)
-            case happened.SlotEndsDue() | happened.SlotEndsFound() | happened.PowerMeasured():
+            case happened.SlotEndsDue() | happened.SlotEndsFound() | happened.PowerMeasured() | happened.LookAround():
                 self._about_slot(event)
             case happened.SignalReceived():
                 self._signalled(event)
             case happened.Crashed(error):
                 raise error
-            case happened.TaskChanged() | happened.LookAround() | None:
+            case happened.TaskChanged() | None:
                 self._look_around()
 
     def _told_by_wms(self, event: happened.ReportsAccepted | happened.KillOrdered | happened.JobLost) -> None:
@@ -192,7 +200,9 @@ class JobAgent:
             case happened.ChoresDone(renewed):
                 self._parts.runner.renewed(renewed)
 
-    def _about_slot(self, event: happened.SlotEndsDue | happened.SlotEndsFound | happened.PowerMeasured) -> None:
+    def _about_slot(
+        self, event: happened.SlotEndsDue | happened.SlotEndsFound | happened.PowerMeasured | happened.LookAround
+    ) -> None:
         """Ask about the slot, or take in what was answered; the next offer knows it."""
         match event:
             case happened.SlotEndsDue():
@@ -200,6 +210,9 @@ class JobAgent:
             case happened.SlotEndsFound(told):
                 self._parts.watch.time_left.update(told)
                 self._asking.awaits_batch_system = False
+            case happened.LookAround():
+                self._parts.watch.look_again()
+                self._look_around()
             case happened.PowerMeasured(hs06):
                 self._settings = replace(self._settings, pilot_benchmark_hs06=hs06) if hs06 else self._settings
 
@@ -227,6 +240,9 @@ class JobAgent:
             self._exit_code = ExitCode.NODE_UNFIT
         elif not self._parts.slot.processors:
             self._stop(Stop.ALL_BROKEN)
+            self._exit_code = ExitCode.NODE_UNFIT
+        elif not self._parts.ledger.lasts:
+            self._stop(Stop.NO_LEDGER)
             self._exit_code = ExitCode.NODE_UNFIT
 
     def _check_deadline(self) -> None:
@@ -276,9 +292,9 @@ class JobAgent:
     def _has_room(self) -> bool:
         if self._settings.ce_type == "InProcess" and self._parts.runner.working:
             return False
-        if not self._parts.watch.brake.lets_try(len(self._parts.runner.working)):
+        if self._parts.runner.is_clearing or not self._parts.watch.brake.lets_try(len(self._parts.runner.working)):
             return False
-        return can_offer(self._settings, self._parts.slot) and self._parts.has_disk_space()
+        return can_offer(self._settings, self._parts.slot) and self._parts.ledger.has_space()
 
     def _check_before_asking(self) -> None:
         settings, asking = self._settings, self._asking

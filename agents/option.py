@@ -3,7 +3,6 @@
 from dataclasses import MISSING, field
 from typing import Any
 
-AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
 WRAPPER = "/Systems/WorkloadManagement/JobWrapper"
 
 

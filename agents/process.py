@@ -4,13 +4,16 @@ import ctypes
 import fcntl
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from agents.errors import ConfigurationError, NodeUnfit
 from agents.events import Events, SignalReceived
+from ce_backends.sessions import own_children
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_FIRST_PROCESS = 1
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
@@ -40,6 +43,23 @@ def lock(work_dir: Path) -> IO[str]:
         held.close()
         raise ConfigurationError(f"{work_dir}: another agent works in this directory; give each its own") from error
     return held
+
+
+def collect_orphans() -> None:
+    """As process 1 of a container, collect what ends and has no other parent: it would stay a zombie for ever.
+
+    Orphans of payloads are in other sessions than we; what we started ourselves and wait for is in ours.
+    """
+    if os.getpid() == _FIRST_PROCESS:
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: _collect())
+
+
+def _collect() -> None:
+    ours = os.getsid(0)
+    for stat in own_children():
+        if stat.is_zombie and stat.session != ours:
+            with suppress(ChildProcessError):  # who waits for it was faster
+                os.waitpid(stat.process.pid, os.WNOHANG)
 
 
 def listen(events: Events) -> None:

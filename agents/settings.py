@@ -8,11 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from agents.cfg import Section, Value, read
 from agents.errors import ConfigurationError
-from agents.option import AGENT, WRAPPER, option
-from agents.outside.settings import OutsideSettings
-from ce_backends.cfg import Section, Value, read
+from agents.jobs.watch_settings import WatchSettings
+from agents.option import WRAPPER, option
 
+AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
 CE_DEFAULTS = "/Resources/Computing/CEDefaults"
 LOCAL = "/LocalSite"
 
@@ -56,7 +57,7 @@ _DIRAC_LEVELS: Mapping[str, LogLevel] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSettings(OutsideSettings):
+class AgentSettings(WatchSettings):
     """What the agent was told, frozen at start."""
 
     site: str = option(f"{LOCAL}/Site", doc="Name of the site, as the WMS knows it.")

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import __version__
+from agents.cfg import Section
 from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies
 from agents.errors import ServiceError, ServiceMissing
 from agents.events import ChoresDone, Events, JobLost, KillOrdered, ReportsAccepted, Workers
 from agents.job_agent import JobAgent, Parts
 from agents.jobs.allocation import Slot
+from agents.jobs.forgotten import take_up
 from agents.jobs.heartbeat import Heartbeats
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
@@ -30,19 +32,19 @@ from agents.slot.offer import site_requirements
 from agents.slot.watch import Watch
 from agents.wms.accounting import Accounting
 from agents.wms.doubts import Doubts
-from agents.wms.job_monitoring import JobMonitoring
+from agents.wms.job_monitoring import PILOT_REFERENCE, JobMonitoring
 from agents.wms.job_state import JobState
 from agents.wms.lost_matches import PilotJobs, SureMatcher
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.published import Published
 from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
+from agents.wms.rematch import OnceMatcher
 from agents.wms.reporter import Reporter
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service, Transport
 from agents.wms.transports import Voices
 from ce_backends.base import ComputingElement, Notifies
-from ce_backends.cfg import Section
 
 log = EventLog("agent")
 
@@ -81,11 +83,13 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     def sandbox_store(credential: Path | None) -> SandboxStore:
         return SandboxStore(service("SandboxStore", _PATIENT, credential=credential))
 
+    surroundings = _surroundings(cfg, settings, work_dir, given)
+    take_up(given.ledger, surroundings.jobs)  # before anybody asks the ledger what is in hand
     job_state = JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE))
-    reporter = _reporter(given, job_state, JobMonitoring(service("JobMonitoring", _ONCE)))
+    monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
+    reporter = _reporter(given, job_state, monitoring, settings.pilot_reference)
     credentials = _payload_credentials(given.published, given.voices, work_dir / "proxies")
     accounting = _accounting(given)
-    surroundings = _surroundings(cfg, settings, work_dir, given)
     runner = JobRunner(
         surroundings=surroundings,
         slot=given.slot,
@@ -111,14 +115,14 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             workers=given.workers,
             events=given.events,
             heartbeat=_heartbeat(runner, reporter, settings, given, surroundings),
-            has_disk_space=given.ledger.has_space,
+            ledger=given.ledger,
             chores=lambda: _chores(given.published, accounting, credentials),
             keep_time=given.schedule.keep_time,
         )
     )
 
 
-def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring) -> Reporter:
+def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, reference: str) -> Reporter:
     return Reporter(
         given.ledger,
         job_state,
@@ -127,6 +131,7 @@ def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring) -> R
         doubts=Doubts(
             monitoring,
             given.ledger,
+            reference=reference,
             lost=lambda job_id: given.events.put(JobLost(job_id)),
             now=lambda: datetime.now(UTC) + given.voices.clock.ahead(),
         ),
@@ -150,9 +155,10 @@ def _heartbeat(
 
 def _matcher(
     settings: AgentSettings, service: Callable[[str, Retry], Service], ledger: Ledger
-) -> Matcher | SureMatcher:
+) -> OnceMatcher | SureMatcher:
     """Return the Matcher, with a look for lost matches where the WMS can tell what this pilot holds."""
-    matcher = Matcher(service("Matcher", _ONCE))
+    monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
+    matcher = OnceMatcher(Matcher(service("Matcher", _ONCE)), monitoring, was_here=ledger.has_ended)
     try:
         pilot_jobs = PilotJobs(
             service("PilotManager", _ONCE), service("JobMonitoring", _ONCE), settings.pilot_reference
@@ -230,7 +236,7 @@ def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: 
             "GridCE": settings.ce_name,
             "CEQueue": settings.queue,
             "BatchSystem": cfg.text("/LocalSite/BatchSystemInfo/Type"),
-            "Pilot_Reference": settings.pilot_reference,
+            PILOT_REFERENCE: settings.pilot_reference,
             "CPUNormalizationFactor": settings.pilot_benchmark_hs06,
             "PilotAgent": f"gridpilot {__version__}",
             "HostName": socket.gethostname(),

@@ -1,7 +1,8 @@
 """Tasks held in control groups."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ce_backends.cgroup import Group, Hierarchy
@@ -12,6 +13,7 @@ from ce_backends.process_tree import Process
 BYTES_PER_MB = 1_000_000
 MAX_PROCESSES = 4096  # processes and threads of one task: a fork bomb ends here, no real payload does
 
+_SHARED = "cpus-"
 _MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")
 
 
@@ -22,6 +24,7 @@ class CgroupCell:
     killer: Group
     memory: Group | None = None
     pids: Group | None = None
+    processors: Group | None = None  # shared by tasks that hold the same ones: entered, never removed by one of them
 
     @property
     def _groups(self) -> list[Group]:
@@ -30,7 +33,8 @@ class CgroupCell:
     @property
     def joins(self) -> Sequence[Path]:
         """See Cell."""
-        return [group.procs for group in self._groups]
+        entered = [*self._groups, *([self.processors] if self.processors else [])]
+        return [group.procs for group in entered]
 
     def begin(self, wrapper: Process) -> None:
         """See Cell. Nothing to do: the payload enters by itself."""
@@ -77,14 +81,16 @@ class CgroupContainment:
     Attributes:
         prefix: begins the name of each group, different for each pool.
         killer: the hierarchy whose groups end the task.
-        limiters: the hierarchy that has the controller `memory`, `pids`.
+        limiters: the hierarchy that has the controller `memory`, `pids`, `cpuset`.
+        processor_sets: the groups of version 1 that hold tasks to their processors, as they were needed.
     """
 
     prefix: str
     killer: Hierarchy
     limiters: Mapping[str, Hierarchy] = field(default_factory=dict)
+    processor_sets: dict[tuple[int, ...], Group] = field(default_factory=dict, compare=False)
 
-    def prepare(self, stamp: str, memory_mb: int) -> CgroupCell:
+    def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> CgroupCell:
         """See Containment.
 
         Raises:
@@ -100,7 +106,31 @@ class CgroupContainment:
             cell.pids.write("pids.max", str(MAX_PROCESSES))
         if cell.memory is not None and memory_mb:
             _limit_memory(cell.memory, memory_mb * BYTES_PER_MB)
-        return cell
+        return self._bound(cell, tuple(processor_ids))
+
+    def _bound(self, cell: CgroupCell, processor_ids: tuple[int, ...]) -> CgroupCell:
+        """Hold a task to its processors, where the kernel can: a payload may widen its affinity, but not this."""
+        hierarchy = self.limiters.get("cpuset")
+        if not processor_ids or hierarchy is None:
+            return cell
+        if hierarchy.version == 2:
+            cell.killer.write("cpuset.cpus", _listed(processor_ids))
+            return cell
+        return replace(
+            cell, processors=self.processor_sets.get(processor_ids) or self._new_set(hierarchy, processor_ids)
+        )
+
+    def _new_set(self, hierarchy: Hierarchy, processor_ids: tuple[int, ...]) -> Group | None:
+        own = Group(hierarchy.own)
+        group = Group(hierarchy.own / f"{self.prefix}{_SHARED}{_listed(processor_ids).replace(',', '_')}")
+        with suppress(OSError):  # then the writes below are refused too
+            group.path.mkdir(exist_ok=True)
+        if not (
+            group.write("cpuset.mems", own.read("cpuset.mems")) and group.write("cpuset.cpus", _listed(processor_ids))
+        ):
+            return None
+        self.processor_sets[processor_ids] = group
+        return group
 
     def adopt(self, stamp: str, joins: Sequence[Path]) -> CgroupCell:
         """See Containment. Our own group may be another one than when the task began: only `joins` is believed."""
@@ -113,13 +143,19 @@ class CgroupContainment:
         """See Containment."""
         for own in {h.own for h in (self.killer, *self.limiters.values())}:
             for path in own.glob(f"{self.prefix}*"):
-                if path.name.removeprefix(self.prefix) not in live:
+                if path.name.startswith(self.prefix + _SHARED):
+                    Group(path).remove()  # while a task is in it, it stays
+                elif path.name.removeprefix(self.prefix) not in live:
                     Group(path).kill()
                     Group(path).remove()
 
     def _cell(self, stamp: str) -> CgroupCell:
         groups = {name: Group(h.own / f"{self.prefix}{stamp}") for name, h in self.limiters.items()}
         return CgroupCell(Group(self.killer.own / f"{self.prefix}{stamp}"), groups.get("memory"), groups.get("pids"))
+
+
+def _listed(processor_ids: Sequence[int]) -> str:
+    return ",".join(map(str, processor_ids))
 
 
 def _that_has(groups: Sequence[Group], names: Sequence[str]) -> Group | None:

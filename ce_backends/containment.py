@@ -64,8 +64,8 @@ class Cell(Protocol):
 class Containment(Protocol):
     """Makes cells of one kind."""
 
-    def prepare(self, stamp: str, memory_mb: int) -> Cell:
-        """Make the cell of a new task; the memory limit (0: none) holds where `limits` says so."""
+    def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> Cell:
+        """Make the cell of a new task; memory (0: any) and processors (none: any) are held where `limits` says so."""
 
     def adopt(self, stamp: str, joins: Sequence[Path]) -> Cell:
         """Return the cell of a task that another object began."""

@@ -19,7 +19,7 @@ from ce_backends.errors import CEError
 from ce_backends.sessions import Sessions
 
 PROBE_S = 5.0
-_LIMITS = ("memory", "pids")
+_LIMITS = ("memory", "pids", "cpuset")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Probed:
     Attributes:
         containment: to be used.
         level: which kind it is.
-        limits: what it can limit for a task: `memory`, `pids`.
+        limits: what it can limit for a task: `memory`, `pids`, `cpuset`.
         why_not_better: one sentence, empty for the best level with all limits.
     """
 

@@ -222,6 +222,7 @@ class Pool:
         if self._probed is not None:
             self._rounds.close()
             self._watcher.close()
+            self._probed.containment.sweep(self._held)
 
     def _open(self) -> Probed:
         """Find out how to contain, and take up what an earlier object left; once, when first needed."""
@@ -296,7 +297,7 @@ class Pool:
             CEError: it can never run.
             OSError: it was not started.
         """
-        cell = self._open().containment.prepare(spec.stamp, spec.memory_mb)
+        cell = self._open().containment.prepare(spec.stamp, spec.memory_mb, spec.processor_ids)
         try:
             record = lay_out(spec, directory, cell.joins, reset_oom_score=_is_protected())
             task = WatchedTask(

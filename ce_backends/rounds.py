@@ -149,13 +149,15 @@ class Rounds:
             self._end(stamp, Excess(Limit.PROCESSES, sentence, at_once=True))
 
     def _make_room(self) -> None:
-        """End the task that uses the most of a disk that is nearly full."""
+        """End the task that uses the most of a disk that is nearly full; none when all use next to nothing of it."""
         shortage = self._shortage()
         if not shortage or not self._sightings:
             return
         for sighting in self._sightings.values():
             sighting.look_at_disk()
         largest = max(self._sightings.values(), key=_disk_order)
+        if not _is_worth_ending(largest):
+            return
         used_mb = largest.disk.size_bytes / _BYTES_PER_MB if largest.disk else 0.0
         share_mb = self._share_mb(largest.task)
         is_its_own = used_mb > share_mb
@@ -182,6 +184,12 @@ class Rounds:
         if least_mb and disk.f_files and disk.f_favail < LEAST_INODES:  # a file system without inodes counts none
             return f"the node's disk has room for {disk.f_favail} more files, less than {LEAST_INODES}"
         return ""
+
+
+def _is_worth_ending(sighting: Sighting) -> bool:
+    """Tell whether the end of this task would make room."""
+    size_bytes, files = _disk_order(sighting)
+    return size_bytes >= _BYTES_PER_MB or files >= LEAST_INODES // 10
 
 
 def _disk_order(sighting: Sighting) -> tuple[int, int]:

@@ -47,7 +47,7 @@ class Sessions:
     wrappers: dict[str, Process] = field(default_factory=dict)
     before: dict[str, frozenset[Process]] = field(default_factory=dict)
 
-    def prepare(self, stamp: str, memory_mb: int) -> "SessionCell":  # noqa: ARG002 - nothing here can limit memory
+    def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> "SessionCell":  # noqa: ARG002 - nothing here can limit
         """See Containment."""
         return self.adopt(stamp, ())
 

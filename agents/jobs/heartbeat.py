@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from agents.jobs.job import Job
 from agents.jobs.runner import JobRunner
-from agents.redaction import redacted
 from agents.wms.job_state import Heartbeat
 from agents.wms.reporter import Reporter
 from ce_backends.base import Activity, ComputingElement, Peeks
@@ -53,14 +52,14 @@ class Heartbeats:
 
     def _last_lines(self, job: Job) -> str:
         """Return the end of what the payload printed, under DIRAC's heading."""
-        name = self._runner.stdout_name(job)
+        name = self._runner.description(job).std_output
         if not name or not isinstance(self._ce, Peeks) or not self._peek_lines:
             return ""
         try:
             seen = self._ce.peek(job.task_id, name, _PEEK_BYTES)
         except CEError:  # a sign of life without a look is one all the same
             return ""
-        lines = redacted(seen.decode("utf-8", "replace")).splitlines()
+        lines = seen.decode("utf-8", "replace").splitlines()
         if not lines:
             return ""
         last = lines[-self._peek_lines :]

@@ -21,25 +21,12 @@ from typing import Any
 from agents.errors import Blame, ConfigurationError, NodeUnfit
 from agents.jobs import past
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
+from agents.jobs.ledger_file import opened
 from agents.jobs.reserve import DiskReserve
 from agents.log import EventLog
 
 log = EventLog("ledger")
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS job (
-    job_id INTEGER, attempt INTEGER, phase TEXT NOT NULL, body TEXT NOT NULL, moments TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (job_id, attempt));
-CREATE INDEX IF NOT EXISTS job_open ON job (phase) WHERE phase <> 'closed';
-CREATE TABLE IF NOT EXISTS report (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, kind TEXT NOT NULL, moment TEXT NOT NULL,
-    body TEXT NOT NULL, is_accepted INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX IF NOT EXISTS report_unsent ON report (number) WHERE is_accepted = 0;
-CREATE INDEX IF NOT EXISTS report_job ON report (job_id);
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS life (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, started_s REAL NOT NULL, seen_s REAL NOT NULL, reason TEXT, body TEXT);
-"""
 # An update in place keeps the row's number, and with it the order of arrival; REPLACE would not.
 _SAVE = """
 INSERT INTO job (job_id, attempt, phase, body, moments) VALUES (?, ?, ?, ?, ?)
@@ -48,11 +35,6 @@ ON CONFLICT (job_id, attempt) DO UPDATE SET
     phase = excluded.phase, body = excluded.body
 """
 _KEPT_JOBS = 1000  # closed jobs that can still be explained
-
-
-# What says that the file is no ledger, or none any more. Anything else (locked, disk full, I/O error) says nothing
-# about its content, which must then stay where the next agent finds it.
-_UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR)
 
 
 class ReportKind(StrEnum):
@@ -86,7 +68,8 @@ class Report:
 class Ledger:
     """Jobs in hand and reports not yet accepted. Safe to use from several threads.
 
-    Every method raises NodeUnfit when the file cannot be read or written any more (disk full, I/O error).
+    When the file cannot be written any more (disk full, read-only, I/O error) it goes on in memory, see `lasts`; every
+    method raises NodeUnfit when it cannot be read either.
 
     Args:
         path: of the file; made when missing, put aside when it is no ledger.
@@ -99,13 +82,19 @@ class Ledger:
         self._now = now
         self._lock = threading.Lock()
         self._disowned: set[int] = set()
-        self._db = _open(path, busy_s)
+        self._db = opened(path, busy_s)
         self._reserve = DiskReserve(path.with_suffix(".reserve"))
         self._reserve.hold()
+        self._lasts = True
+
+    @property
+    def lasts(self) -> bool:
+        """False once the file cannot be written any more: what happens from then on is remembered in memory only."""
+        return self._lasts
 
     def has_space(self) -> bool:
         """Tell whether there is room on the disk for whatever a new job may bring; else take none on."""
-        return self._reserve.hold()
+        return self._lasts and self._reserve.hold()
 
     def save(self, job: Job, reports: Sequence[Report] = ()) -> None:
         """Write a job's present state and what the WMS has to be told of it, in one transaction."""
@@ -155,6 +144,21 @@ class Ledger:
         with self._reading() as db:
             row = db.execute(past.ATTEMPTS, (job_id,)).fetchone()
         return int(row[0])
+
+    def has(self, job_id: int, attempt: int) -> bool:
+        """Tell whether this attempt at a job is written here and can be read."""
+        query = "SELECT body FROM job WHERE job_id = ?1 AND attempt = ?2"
+        query += " UNION SELECT body FROM past WHERE job_id = ?1 AND attempt = ?2"
+        with self._reading() as db:
+            row = db.execute(query, (job_id, attempt)).fetchone()
+        return row is not None and readable(job_id, row[0]) is not None
+
+    def has_ended(self, job_id: int) -> bool:
+        """Tell whether an attempt at this job has ended here, told or not yet."""
+        query = """SELECT 1 FROM job WHERE job_id = ?1 AND phase IN ('reporting', 'closed')
+            UNION SELECT 1 FROM past WHERE job_id = ?1"""
+        with self._reading() as db:
+            return db.execute(query, (job_id,)).fetchone() is not None
 
     def unsent(self, limit: int = 500) -> list[Report]:
         """Return reports that the WMS has not accepted, in order; accounts are not among them."""
@@ -208,70 +212,40 @@ class Ledger:
 
     def _write(self, change: Callable[[sqlite3.Connection], object]) -> None:
         """Make a change in one transaction, all of it or nothing; on a full disk with the space kept for that."""
+        with self._lock:
+            try:
+                with self._db:
+                    change(self._db)
+            except sqlite3.Error as error:
+                self._write_all_the_same(change, error)
+
+    def _write_all_the_same(self, change: Callable[[sqlite3.Connection], object], error: sqlite3.Error) -> None:
         try:
-            with self._lock, self._db:
+            if self._reserve.release():
+                log.error("ledger.reserve_released", cause=error)
+                with self._db:
+                    change(self._db)
+                return
+        except sqlite3.Error as again:
+            error = again
+        self._go_on_in_memory(error)
+        try:
+            with self._db:
                 change(self._db)
-        except sqlite3.Error as error:
-            if not self._reserve.release():
-                raise NodeUnfit(f"{self._path}: the ledger cannot be written: {error}") from error
-            log.error("ledger.reserve_released", cause=error)
-            with self._reading() as db, db:
-                change(db)
+        except sqlite3.Error as ours:
+            raise NodeUnfit(f"{self._path}: the ledger does not take this: {ours}") from ours
 
-
-def _open(path: Path, busy_s: float) -> sqlite3.Connection:
-    """Open the ledger; a file that is none is put aside, for it must never stop the agent."""
-    try:
+    def _go_on_in_memory(self, error: sqlite3.Error) -> None:
+        """Leave the file as it is: the jobs in hand can still be followed and told of, by this process."""
+        if not self._lasts:
+            raise NodeUnfit(f"{self._path}: the ledger cannot be written: {error}") from error
+        memory = sqlite3.connect(":memory:", check_same_thread=False)
         try:
-            return _connect(path, busy_s)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _UNREADABLE or not path.exists():
-                raise
-            aside = path.with_name(f"{path.name}.unreadable-{time.time_ns()}")
-            log.error("ledger.quarantined", file=path, as_=aside.name, cause=error)
-            _put_aside(path, aside)
-            return _connect(path, busy_s)
-    except (sqlite3.Error, OSError) as error:
-        raise NodeUnfit(f"{path}: the ledger cannot be opened: {error}") from error
-
-
-def _put_aside(path: Path, aside: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-
-
-def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=busy_s, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        db.execute("PRAGMA wal_autocheckpoint=200")  # pages: on a full disk the reserve must do for many changes
-        db.executescript(_SCHEMA + past.SCHEMA)
-        _renew(db)
-        _check(db)
-    except sqlite3.DatabaseError:
-        db.close()
-        raise
-    return db
-
-
-def _renew(db: sqlite3.Connection) -> None:
-    """Give a ledger of an earlier version the columns that it lacks."""
-    if "moments" not in {row[1] for row in db.execute("PRAGMA table_info(job)")}:
-        db.execute("ALTER TABLE job ADD COLUMN moments TEXT NOT NULL DEFAULT ''")
-
-
-def _check(db: sqlite3.Connection) -> None:
-    """Read every page once, so that damage is found now and not in the middle of a job."""
-    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        damage = sqlite3.DatabaseError(verdict)
-        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damage
-    db.execute("SELECT job_id, attempt, phase, body FROM job LIMIT 1").fetchone()
-    db.execute("SELECT number, job_id, kind, moment, body, is_accepted FROM report LIMIT 1").fetchone()
+            self._db.backup(memory)
+        except sqlite3.Error as unreadable:
+            raise NodeUnfit(f"{self._path}: the ledger cannot be read or written: {unreadable}") from unreadable
+        self._db, self._lasts = memory, False
+        log.error("ledger.in_memory", cause=error, note="no job is taken any more; those in hand are told of")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,13 +68,14 @@ class JobRunner:
         return [job for job in self._jobs.values() if job.phase is not Phase.REPORTING]
 
     @property
+    def is_clearing(self) -> bool:
+        """True while something runs of which nobody knows what it holds: there may be no room."""
+        return any(job.end and job.grant is None for job in self.working)
+
+    @property
     def running(self) -> list[Job]:
         """Jobs whose task the CE has."""
         return [job for job in self._jobs.values() if job.phase is Phase.RUNNING]
-
-    def stdout_name(self, job: Job) -> str:
-        """Return where a job's payload writes what it prints, empty when the JDL names no file."""
-        return self._descriptions[job.job_id].std_output or ""
 
     def description(self, job: Job) -> JobDescription:
         """Return what a job's JDL says."""
@@ -96,8 +97,7 @@ class JobRunner:
             return
         job = Job(matched=matched, stamp=uuid.uuid4().hex, attempt=self._ledger.attempts(matched.job_id) + 1)
         self.tally.matched += 1
-        whose = {"owner": matched.owner, "group": matched.group}
-        log.info("job.matched", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, **whose)
+        log.info("job.matched", job_id=job.job_id, owner=matched.owner, group=matched.group, attempt=job.attempt)
         job = job.to(JobStatus.MATCHED, Minor.RECEIVED)
         self._save(job, self._reports.by_agent(job))
         try:
@@ -111,7 +111,7 @@ class JobRunner:
         job = replace(job, grant=grant, phase=Phase.STAGING).to(JobStatus.MATCHED, Minor.SUBMITTING)
         said = [self._reports.by_agent(job)]
         job = job.to(JobStatus.RUNNING, Minor.INITIALIZATION)
-        said.append(self._reports.by_wrapper(job))
+        said += [self._reports.by_wrapper(job), self._reports.parameters(job, self._around.parameters)]
         if description.input_sandbox:
             job = job.to(JobStatus.RUNNING, Minor.DOWNLOADING_INPUT)
             said.append(self._reports.by_wrapper(job))
@@ -134,9 +134,7 @@ class JobRunner:
         job = self._jobs.get(event.job_id)
         if job is None or job.phase is not Phase.STAGING:
             return
-        if job.end:
-            self._finish(self._released(job), job.end)
-        elif event.error:
+        if event.error:
             self._end_early(job, event.error)
         else:
             self._submit(job)
@@ -145,6 +143,9 @@ class JobRunner:
         """Give the task to the CE. Its stamp makes it safe to do this twice."""
         job = job.entering(Phase.SUBMITTING)
         self._save(job)
+        if not self._ledger.lasts:  # a start that nobody remembers may be done twice
+            self._end_early(job, HandBack("CE Submission Error", "the ledger cannot be written", blame=Blame.SITE))
+            return
         description, credential = self._descriptions[job.job_id], self._staging.credential(job)
         task = task_of(job, description, self._around, credential=credential, is_pinned=self._slot.is_pinned)
         answer = self._tasks.submit(task)
@@ -187,10 +188,11 @@ class JobRunner:
         task_id = self._tasks.find(job.stamp)
         if isinstance(task_id, CEUnavailable):
             self._put_off(job, task_id)
+        elif task_id and job.end:
+            self._save(replace(job, task_id=task_id, phase=Phase.RUNNING))
+            self._tasks.cancel(task_id)
         elif task_id:
             self._started(job, task_id)
-            if job.end:
-                self._tasks.cancel(task_id)
         elif job.end:
             self._finish(self._released(job), job.end)
         else:
@@ -264,7 +266,7 @@ class JobRunner:
         self.tally.ended(end)
         if job.started_at:  # what never ran has used nothing
             last.append(self._reports.account(job, self._descriptions[job.job_id], self._around.power_hs06))
-        self._save(job, self._reports.facts(job, {**self._around.parameters, **(facts or {})}), *said, *last)
+        self._save(job, self._reports.facts(job, facts or {}), *said, *last)
 
     def _released(self, job: Job) -> Job:
         """Free what a job holds; its grant stays written in it, for the accounts."""
@@ -348,6 +350,9 @@ class JobRunner:
         log.info("job.stopping", job_id=job.job_id, end=end.status, cause=end.minor_status)
         if job.phase is Phase.RUNNING:
             self._tasks.wind_down(job.task_id, self._descriptions[job.job_id].stop_signal, within_s)
+        elif job.phase is Phase.STAGING:
+            self._staging.give_up(job)
+            self._finish(self._released(job), end)
 
     # ---- after a restart ----
 
@@ -355,7 +360,7 @@ class JobRunner:
         """Go on with the jobs that a former agent in this work directory had in hand."""
         found = self._ledger.open_jobs()
         for job in found:
-            log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
+            log.info("job.recovered", job_id=job.job_id, phase=job.phase)
             self._jobs[job.job_id] = job
             self._staging.has_credential(job)  # takes the proxy up again, for renewal
             if job.grant and job.phase in _HOLDING:
@@ -373,7 +378,9 @@ class JobRunner:
             self._prepare(job)
         else:
             self._described(job)
-            if job.phase is Phase.STAGING:
+            if job.phase is Phase.STAGING and job.end:
+                self._finish(self._released(job), job.end)
+            elif job.phase is Phase.STAGING:
                 self._stage(job)
             elif job.phase is Phase.RUNNING and job.end:
                 self._tasks.cancel(job.task_id)

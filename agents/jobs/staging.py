@@ -33,6 +33,7 @@ class Staging:
         self._store_for = store_for
         self._ce = ce
         self._limit_bytes = limit_bytes
+        self._given_up: set[str] = set()  # stamps
 
     def has_credential(self, job: Job) -> bool:
         """Tell whether the payload's credential is here, so that nothing has to be asked for."""
@@ -42,6 +43,10 @@ class Staging:
         """Return the payload's credential, None where payloads have none."""
         return self._credentials.file(job.matched)
 
+    def give_up(self, job: Job) -> None:
+        """Let a download that is under way leave nothing behind: nobody waits for it any more."""
+        self._given_up.add(job.stamp)
+
     def download(self, job: Job, names: Sequence[str], into: Path) -> Staged:
         """Get the owner's credential, and put the input sandbox into a directory, which is emptied first."""
         try:
@@ -49,29 +54,34 @@ class Staging:
             shutil.rmtree(into, ignore_errors=True)
             into.mkdir(parents=True)
             for name in filter(_is_stored, names):
-                self._download_one(self._store(job), name, into)
+                if job.stamp not in self._given_up:
+                    self._download_one(job, name, into)
         except JobError as error:
             return Staged(job.job_id, error)
         except OSError as error:
             return Staged(job.job_id, HandBack(Minor.FAILED_DOWNLOADING_INPUT, str(error), blame=Blame.SITE))
+        finally:
+            if job.stamp in self._given_up:
+                shutil.rmtree(into.parent, ignore_errors=True)
         return Staged(job.job_id)
 
     def _store(self, job: Job) -> SandboxStore:
         """Return the store as the job's owner meets it: it takes an output sandbox from nobody else."""
         return self._store_for(self.credential(job))
 
-    def _download_one(self, store: SandboxStore, name: str, into: Path) -> None:
+    def _download_one(self, job: Job, name: str, into: Path) -> None:
         if not name.startswith("SB:"):
             raise FailJob(
                 Minor.FAILED_DOWNLOADING_INPUT, f"{name}: only SB: references can be downloaded", blame=Blame.USER
             )
         try:
-            packed = store.download(name)
+            packed = self._store(job).download(name)
         except Refused as error:
             raise FailJob(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.USER) from error
         except ServiceError as error:
             raise HandBack(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.SERVER) from error
-        sandbox.unpack(packed, into)
+        if job.stamp not in self._given_up:
+            sandbox.unpack(packed, into)
 
     def upload(self, job: Job, patterns: Sequence[str], into: Path, logs: Sequence[str] = ()) -> Delivered:
         """Fetch an ended task's files and upload the output sandbox.

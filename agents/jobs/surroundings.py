@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.cfg import Section
+from agents.jobs.forgotten import directory_name
 from agents.jobs.job import Job
 from agents.jobs.watch_settings import WatchSettings
 from agents.slot.brake import Brake, Patience
 from agents.slot.gpus import Gpu
-from ce_backends.cfg import Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,12 @@ class Surroundings:
 
     def directory(self, job: Job) -> Path:
         """Return where the agent keeps what belongs to this attempt of a job."""
-        return self.work_dir / "jobs" / f"{job.job_id}.{job.attempt}"
+        return self.jobs / directory_name(job)
+
+    @property
+    def jobs(self) -> Path:
+        """Where all of them are."""
+        return self.work_dir / "jobs"
 
     def inputs(self, job: Job) -> Path:
         """Return where a job's input sandbox is unpacked."""

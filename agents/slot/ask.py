@@ -49,7 +49,7 @@ class Commands:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=self._environment(),
-                start_new_session=True,
+                process_group=0,  # to be killed as one; in our session, unlike all that belongs to payloads
                 encoding="utf-8",
                 errors="replace",
             )

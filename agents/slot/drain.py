@@ -19,6 +19,7 @@ class Stop(StrEnum):
     SLOT_ENDS = "The slot ends, says {source}"
     UNFIT = "The node is not fit for jobs: {cause}"
     BLACK_HOLE = "The node looks like a black hole: {reason}"
+    NO_LEDGER = "The ledger cannot be written any more"
     ALL_BROKEN = "Processes that cannot be killed hold every processor"
     AND_BROKEN = "; {count} processors are held by processes that cannot be killed"  # added to another reason
     REFUSED = "The WMS refused this pilot: {cause}"

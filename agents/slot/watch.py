@@ -9,7 +9,7 @@ from agents.slot import health
 from agents.slot.ask import Ask, nobody
 from agents.slot.benchmark import Benchmark
 from agents.slot.brake import Brake
-from agents.slot.ends import Node, survey, waits_for_commands
+from agents.slot.ends import Node, read_again, survey, waits_for_commands
 from agents.slot.time_left import SteadyClock, TimeLeft
 
 log = EventLog("slot")
@@ -49,6 +49,10 @@ class Watch:
         log.info("time_left.found", source=self.time_left.source, seconds=int(self.time_left.seconds()))
         for sentence in health.troubles(self.node, health.WISHED):
             log.warning("node.odd", note=sentence)
+
+    def look_again(self) -> None:
+        """Take in what files tell now: a notice of an early end may have appeared."""
+        self.time_left.update(read_again(self._asked(nobody)))
 
     @property
     def waits_for_batch_system(self) -> bool:

@@ -5,10 +5,9 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from agents.errors import BadAnswer, ServiceError, ServiceMissing
+from agents.cfg import Section, parse
+from agents.errors import BadAnswer, ConfigurationError, ServiceError, ServiceMissing
 from agents.wms.service import Service
-from ce_backends.cfg import Section, parse
-from ce_backends.errors import CfgError
 
 _LARGEST_BYTES = 256 * 10**6
 
@@ -52,7 +51,7 @@ def download_newer(service: Service, version: str) -> Downloaded | None:
         raise BadAnswer(f"expected the configuration's data, got {str(answer)[:60]!r}")
     try:
         return Downloaded(str(answer.get("newestVersion", "")), parse(_unpacked(packed), "Configuration service"))
-    except CfgError as error:
+    except ConfigurationError as error:
         raise BadAnswer(f"the configuration is malformed: {error}") from error
 
 

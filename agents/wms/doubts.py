@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 from agents.errors import AccessDenied, Refused
-from agents.jobs.job import JobStatus
+from agents.jobs.job import JobStatus, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.log import EventLog
 from agents.wms.job_monitoring import JobMonitoring
@@ -19,18 +19,28 @@ _OUTAGE = timedelta(minutes=10)  # the age of an unsent report after which the W
 
 
 class Doubts:
-    """Asks about jobs in bulk before anything more is said of them. Used by the reporter's one thread."""
+    """Asks about jobs in bulk before anything more is said of them. Used by the reporter's one thread.
+
+    Args:
+        monitoring: is asked.
+        ledger: has what is still to be said.
+        lost: is told of each job that was taken away.
+        reference: of our pilot; a job that another pilot tells of is not ours, empty when unknown.
+        now: by the servers' clock.
+    """
 
     def __init__(
         self,
         monitoring: JobMonitoring,
         ledger: Ledger,
         lost: Callable[[int], None],
+        reference: str = "",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._monitoring = monitoring
         self._ledger = ledger
         self._lost = lost
+        self._reference = reference
         self._now = now
         self._open: set[int] = {job.job_id for job in ledger.open_jobs()}
 
@@ -47,24 +57,37 @@ class Doubts:
         unsent = self._ledger.unsent()
         if unsent and self._age(unsent[0]) > _OUTAGE:
             self._open |= {report.job_id for report in unsent}
-        answer = self._asked(self._open) if self._open else {}
+        answer, pilots = self._asked(self._open) if self._open else ({}, {})
         self._open.clear()
-        taken_away = {job_id for job_id, status in answer.items() if not _is_ours(status, _of(job_id, unsent))}
+        gone = {job_id for job_id, status in answer.items() if not _is_ours(status, _of(job_id, unsent))}
+        elsewhere = {
+            job_id for job_id in self._told_ours(unsent) if pilots.get(job_id, self._reference) != self._reference
+        }
+        taken_away = gone | elsewhere
         for job_id in taken_away:
-            log.warning("job.taken_away", job_id=job_id, status=answer[job_id])
+            log.warning("job.taken_away", job_id=job_id, status=answer.get(job_id), pilot=pilots.get(job_id))
             self._ledger.disown(job_id)
             self._lost(job_id)
         return taken_away
 
+    def _told_ours(self, unsent: list[Report]) -> set[int]:
+        """Return the jobs of which the WMS has heard that they are ours; before that it names an earlier pilot."""
+        if not self._reference:
+            return set()
+        begun = {job.job_id for job in self._ledger.open_jobs() if job.phase is not Phase.MATCHED}
+        return begun - {report.job_id for report in unsent if report.kind is ReportKind.PARAMETERS}
+
     def _age(self, report: Report) -> timedelta:
         return self._now() - datetime.fromisoformat(report.moment).replace(tzinfo=UTC)
 
-    def _asked(self, job_ids: Collection[int]) -> dict[int, str]:
+    def _asked(self, job_ids: Collection[int]) -> tuple[dict[int, str], dict[int, str]]:
+        """Return the status of each job, and the pilot that has last told of it."""
         try:
-            return self._monitoring.statuses(job_ids)
+            statuses = self._monitoring.statuses(job_ids)
+            return statuses, self._monitoring.pilots(job_ids) if self._reference else {}
         except (Refused, AccessDenied) as error:
             log.warning("doubts.not_settled", jobs=len(job_ids), cause=error)
-            return {}
+            return {}, {}
 
 
 def _of(job_id: int, reports: list[Report]) -> list[Report]:

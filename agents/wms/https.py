@@ -1,5 +1,8 @@
 """HTTPS as DIRAC's Tornado services speak it: POST form `method`, `args`; S_OK and S_ERROR in JEncode."""
 
+import functools
+import http.client
+import io
 import re
 import ssl
 import time
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 import urllib3
@@ -16,6 +20,10 @@ from requests.adapters import HTTPAdapter
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unreachable
 from agents.wms import jencode
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
+_E = TypeVar("_E", bound=BaseException)
 _SURELY_NOT_SENT = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeoutError")
 # TLS failures before the request was read: trust, handshake, an alert (with TLS 1.3 the server's word on our own
 # certificate comes only after the request was written). Any other TLS error may follow a call that was received.
@@ -47,7 +55,7 @@ class Limits:
     Attributes:
         connect_s: for TCP and TLS.
         read_s: of silence.
-        whole_s: for the whole exchange; a server that drips its answer is given up at most `read_s` later.
+        whole_s: for the whole answer; a server that drips its head or its body is given up at most `read_s` later.
         body_mb: of the decoded answer.
     """
 
@@ -68,7 +76,6 @@ def session(certificate: Path | tuple[Path, Path], ca: Path) -> requests.Session
     made.trust_env = False  # REQUESTS_CA_BUNDLE would silently replace our CAs
     made.verify = str(ca)
     made.cert = str(certificate) if isinstance(certificate, Path) else (str(certificate[0]), str(certificate[1]))
-    made.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=8, max_retries=0))
     return made
 
 
@@ -85,6 +92,7 @@ class HttpsTransport:
         limits: Limits = Limits(),
     ) -> None:
         self._session = session
+        self._session.mount("https://", _adapter(limits.whole_s))
         self._fixed = {"clientVO": vo, "clientSetup": setup}
         if extra is not None:
             self._fixed["extraCredentials"] = jencode.encode(extra)
@@ -95,7 +103,6 @@ class HttpsTransport:
         form = {"method": method, "args": jencode.encode(list(arguments)), **self._fixed}
         if raw:
             form["rawContent"] = "True"
-        deadline = time.monotonic() + self._limits.whole_s
         try:
             with self._session.post(
                 url,
@@ -104,24 +111,73 @@ class HttpsTransport:
                 allow_redirects=False,
                 timeout=(self._limits.connect_s, self._limits.read_s),
             ) as response:
-                body = self._body(response, deadline)
+                body = self._body(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _lost(url, method, error) from error
         except OSError as error:  # requests did not even begin: a certificate or CA file is gone
             raise Unreachable(f"{url}: {error}") from error
         return _answer(url, method, response, body)
 
-    def _body(self, response: requests.Response, deadline: float) -> bytes:
-        """Read the answer within its limits of size and time."""
+    def _body(self, response: requests.Response) -> bytes:
+        """Read the answer within its limit of size."""
         chunks, size, limit = [], 0, self._limits.body_mb * 10**6
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):  # read() would wait for a whole chunk
             size += len(chunk)
             if size > limit:
                 raise BadAnswer(f"{response.url}: the answer is larger than {self._limits.body_mb} MB")
-            if time.monotonic() > deadline:
-                raise NoAnswer(f"{response.url}: no complete answer in {self._limits.whole_s:g} s")
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+class _TooSlow(TimeoutError):
+    """An answer drips."""
+
+
+class _Timed(io.RawIOBase):
+    """What comes in on a connection, until a deadline: the sockets' own time-out begins anew with every byte."""
+
+    def __init__(self, source: io.RawIOBase, whole_s: float) -> None:
+        self._source = source
+        self._whole_s = whole_s
+        self._deadline = time.monotonic() + whole_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer") -> int | None:
+        if time.monotonic() > self._deadline:
+            raise _TooSlow(f"it was not complete in {self._whole_s:g} s")
+        return self._source.readinto(buffer)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer of which head and body together have their time."""
+
+    def __init__(self, *arguments: Any, whole_s: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), whole_s))
+
+
+def _adapter(whole_s: float) -> HTTPAdapter:
+    """Return what keeps the connections; answers have their time on them."""
+
+    def connection(*arguments: Any, **named: Any) -> urllib3.connection.HTTPSConnection:
+        made = urllib3.connection.HTTPSConnection(*arguments, **named)
+        made.response_class = functools.partial(_TimedResponse, whole_s=whole_s)  # type: ignore[assignment]
+        return made
+
+    def pool(*arguments: Any, **named: Any) -> urllib3.HTTPSConnectionPool:
+        made = urllib3.HTTPSConnectionPool(*arguments, **named)
+        made.ConnectionCls = connection  # type: ignore[assignment]
+        return made
+
+    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=8, max_retries=0)
+    adapter.poolmanager.pool_classes_by_scheme = {"https": pool}
+    return adapter
 
 
 def _lost(url: str, method: str, error: Exception) -> ServiceError:
@@ -135,8 +191,10 @@ def _lost(url: str, method: str, error: Exception) -> ServiceError:
 
 def _plain(error: BaseException) -> str:
     """Return the innermost reason of requests' nested exceptions."""
-    if untrusted := _untrusted(error):
-        return untrusted
+    if refused := _caused_by(error, ssl.SSLCertVerificationError):
+        return _untrusted(refused)
+    if slow := _caused_by(error, _TooSlow):
+        return str(slow)
     if isinstance(error, requests.ConnectTimeout):
         return "no connection in time"
     if isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
@@ -145,12 +203,15 @@ def _plain(error: BaseException) -> str:
     return found[-1].strip() if found else str(error)[:200]
 
 
-def _untrusted(error: BaseException | None) -> str:
-    """Return OpenSSL's word on a certificate that it refused, empty when it did not."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+def _caused_by(error: BaseException | None, kind: type[_E]) -> _E | None:
+    """Return the error of this kind that led to another one."""
+    while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
-    if error is None:
-        return ""
+    return error
+
+
+def _untrusted(error: ssl.SSLCertVerificationError) -> str:
+    """Return OpenSSL's word on a certificate that it refused."""
     san = "; that name must stand in its subjectAltName, the CN does not count (RFC 6125)"
     word = error.verify_message.rstrip(".")
     return f"the server's certificate is not trusted: {word}{san if 'mismatch' in word else ''}"

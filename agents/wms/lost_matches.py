@@ -7,14 +7,14 @@ it gave a job to (PilotManager), and a job of which nobody has told anything is 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError
-from agents.jobs.job import JobStatus, MatchedJob
+from agents.jobs.job import MatchedJob
 from agents.log import EventLog
-from agents.wms.matcher import Matcher
+from agents.wms.job_monitoring import is_untouched
+from agents.wms.rematch import OnceMatcher
 from agents.wms.service import Service
 
 log = EventLog("matcher")
 
-_UNTOUCHED = (JobStatus.MATCHED, "Assigned")
 _LOOKS = 3  # after a lost answer: the WMS may still be at work on the request when we look first
 
 
@@ -39,7 +39,7 @@ class PilotJobs:
         states = self._mapping(self._monitoring, "getJobsStates", job_ids) if job_ids else {}
         for job_id in job_ids:
             state = states.get(str(job_id), {})
-            if isinstance(state, Mapping) and (state.get("Status"), state.get("MinorStatus")) == _UNTOUCHED:
+            if isinstance(state, Mapping) and is_untouched(state):
                 yield self._matched(job_id)
 
     def _given(self) -> list[int]:
@@ -70,7 +70,7 @@ class SureMatcher:
     Used by one thread at a time.
     """
 
-    def __init__(self, matcher: Matcher, pilot_jobs: PilotJobs, in_hand: Callable[[], Collection[int]]) -> None:
+    def __init__(self, matcher: OnceMatcher, pilot_jobs: PilotJobs, in_hand: Callable[[], Collection[int]]) -> None:
         self._matcher = matcher
         self._pilot_jobs = pilot_jobs
         self._in_hand = in_hand

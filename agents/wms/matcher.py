@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from agents.errors import BadAnswer, PilotRefused, Refused
+from agents.jobs.jdl import JdlError, describe
 from agents.jobs.job import MatchedJob
 from agents.log import EventLog
 from agents.wms.service import Service
@@ -52,7 +54,17 @@ def _matched(answer: object) -> MatchedJob:
     if not (isinstance(jdl, str) and isinstance(owner, str) and isinstance(group, str)):
         raise BadAnswer(f"Matcher.requestJob: JDL, Owner and Group of job {answer['JobID']!r} must be texts")
     extra = {name: value for name, value in answer.items() if name not in _NEEDED}
-    return MatchedJob(job_id=_job_id(answer["JobID"]), jdl=jdl, owner=owner, group=group, extra=extra)
+    job = MatchedJob(job_id=_job_id(answer["JobID"]), jdl=jdl, owner=owner, group=group, extra=extra)
+    _check_number(job)
+    return job
+
+
+def _check_number(job: MatchedJob) -> None:
+    """Believe neither number when the answer and the JDL in it name two jobs: the WMS knows which it gave us."""
+    with suppress(JdlError):  # a job that cannot be understood is ended with that reason
+        named = describe(job.jdl).job_id
+        if named != job.job_id:
+            raise BadAnswer(f"Matcher.requestJob: the match of job {job.job_id} has the JDL of job {named}")
 
 
 def _job_id(value: object) -> int:

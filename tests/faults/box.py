@@ -52,10 +52,13 @@ class Box:
     def open(self) -> "Box":
         """Make the groups, with limits that protect the machine from the scenario."""
         mounted = mounted_cgroups()
-        for key in ("v2", "pids", "memory", "freezer"):
+        for key in ("v2", "pids", "memory", "freezer", "cpuset"):
             if key in mounted and os.access(mounted[key], os.W_OK):
                 group = mounted[key] / f"gridpilot-faults-{self.name}"
                 group.mkdir()
+                for name in ("cpuset.mems", "cpuset.cpus"):  # empty at first, and then nobody can enter
+                    if (group / name).exists():
+                        (group / name).write_text((mounted[key] / name).read_text(encoding="ascii"), encoding="ascii")
                 self.groups.append(group)
         self._limit("pids.max", SAFETY_PROCESSES)
         self._limit("memory.limit_in_bytes", SAFETY_MEMORY_BYTES)

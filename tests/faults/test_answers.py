@@ -8,7 +8,6 @@ import pytest
 from tests.faults import fault_kinds, invariants
 from tests.faults.box import rss_mb
 from tests.faults.fault_proxy import FaultProxy
-from tests.faults.marks import missing
 from tests.faults.payloads import SHORT, sleeps
 from tests.faults.scene import AGENT, BACK, Options, Scene
 
@@ -126,7 +125,6 @@ def test_job_that_cannot_be_understood_is_ended_with_the_reason(
 
 
 @pytest.mark.scenario(30, "the Matcher gives a job under the number of another one")
-@missing("the number that does not exist is reported, and the job that its JDL names stays Matched")
 def test_job_under_a_wrong_number_is_given_back(scene: Scene, proxy: FaultProxy) -> None:
     proxy.on("requestJob", fault_kinds.altered(another_number))
     job_id = scene.submit(SHORT)
@@ -184,7 +182,6 @@ def test_job_in_hand_is_not_run_twice(scene: Scene, proxy: FaultProxy) -> None:
 
 
 @pytest.mark.scenario(32, "the Matcher gives a job again that has ended here")
-@missing("a job that was closed here and is given again without a new match is run a second time (runner.accept)")
 def test_job_that_has_ended_is_not_run_again(scene: Scene, proxy: FaultProxy) -> None:
     recorder = Recorder()
     proxy.on("requestJob", fault_kinds.altered(recorder.keep), fault_kinds.delayed(2), recorder.again)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.faults import invariants
-from tests.faults.marks import missing
 from tests.faults.payloads import SHORT, sleeps
 from tests.faults.scene import AGENT, BACK, Options, Scene
 from tests.faults.small_disk import SmallDisk, can_mount
@@ -75,9 +74,6 @@ def test_job_that_fills_the_disk_does_not_take_the_agent_with_it(scene: Scene, d
 
 
 @pytest.mark.scenario(20, "the disk is full while a job runs; it stays so until after the job has ended")
-@missing(
-    "a payload's exit code is lost when the disk is full: no space is kept for its file (ce_backends/node_script.py)"
-)
 def test_end_of_a_job_on_a_full_disk_is_reported(scene: Scene, disk: SmallDisk) -> None:
     job_id = scene.submit(sleeps(2))
     agent = scene.agent(Options(more=PATIENT))
@@ -153,7 +149,6 @@ def test_agent_without_inodes_loses_no_job(scene: Scene, disk: SmallDisk) -> Non
 
 
 @pytest.mark.scenario(21, "the disk becomes read-only while a job runs")
-@missing("a work directory that becomes read-only ends the agent before it has told how its jobs ended")
 def test_end_of_a_job_on_a_read_only_disk_is_reported(scene: Scene, disk: SmallDisk) -> None:
     job_id = scene.submit(sleeps(2))
     agent = scene.agent(Options(more=PATIENT))

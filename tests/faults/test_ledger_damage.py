@@ -11,8 +11,7 @@ import pytest
 
 from tests.faults import invariants
 from tests.faults.box import read_proc, send, within
-from tests.faults.marks import missing
-from tests.faults.payloads import sleeps
+from tests.faults.payloads import once, sleeps
 from tests.faults.scene import AGENT, BACK, FINAL, Options, Scene
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -93,11 +92,10 @@ def directory(path: Path) -> None:
 
 @pytest.mark.scenario(7, "the ledger is empty, cut, bit-flipped, garbage, a directory, or has an unreadable job")
 @pytest.mark.parametrize("damage", [empty, truncated, bit_flipped, garbage, unreadable_job, directory])
-@missing("a task whose job the ledger has lost is neither ended nor reported: its job stays Running at the WMS")
 def test_agent_with_a_damaged_ledger_starts_and_no_job_is_forgotten(
     scene: Scene, damage: Callable[[Path], None]
 ) -> None:
-    first = scene.submit(sleeps(600))
+    first = scene.submit(once(sleeps(600)))
     agent = scene.agent()
     scene.until(lambda: scene.is_running(first), "the payload runs")
     agent.killed()

@@ -10,7 +10,6 @@ import pytest
 
 from tests.faults import invariants
 from tests.faults.box import mounted_cgroups, read_proc, rss_mb
-from tests.faults.marks import missing
 from tests.faults.payloads import sleeps
 from tests.faults.scene import AGENT, Options, Scene
 from tests.faults.test_containment import hostile
@@ -49,7 +48,6 @@ def test_job_over_its_memory_limit_dies_alone_with_the_reason(scene: Scene, need
 
 
 @pytest.mark.scenario(18, "a payload fills /dev/shm over its memory limit, and leaves the file there")
-@missing("what a payload leaves in /dev/shm stays there after its job")
 def test_shared_memory_counts_and_is_removed(scene: Scene, need: Need) -> None:
     need_memory_limit(need)
     left = Path("/dev/shm", f"left-by-{scene.name}")
@@ -93,7 +91,6 @@ def test_busy_job_stays_on_its_processor(scene: Scene) -> None:
 
 
 @pytest.mark.scenario(19, "a job that was granted one processor sets its own affinity to all of them")
-@missing("processors are held by affinity only, which a payload may widen: there is no cpuset (ce_backends)")
 def test_job_cannot_widen_its_grant(scene: Scene) -> None:
     shown = scene.folder / "allowed"
     body = "import os; os.sched_setaffinity(0, range(2)); print(os.sched_getaffinity(0))"

@@ -12,7 +12,6 @@ import pytest
 from agents.local_wms.testing import running
 from tests.faults import fault_kinds, invariants
 from tests.faults.fault_proxy import Exchange, FaultProxy, before
-from tests.faults.marks import missing
 from tests.faults.payloads import SHORT, sleeps
 from tests.faults.scene import AGENT, Options, Scene
 from tests.faults.silences import SILENCES, Silence
@@ -35,12 +34,8 @@ def test_other_calls_go_on_while_one_hangs(silences: dict[str, Silence], kind: s
     assert proxy.count("sendHeartBeat") >= 2
 
 
-HEAD_UNLIMITED = missing("the head of an answer may drip for ever: whole_s of a call counts for its body only (https)")
-HANGING = [pytest.param(kind, marks=HEAD_UNLIMITED if "head" in kind else ()) for kind in SILENCES]
-
-
 @pytest.mark.scenario(25, "the Matcher accepts and is silent, or sends a byte each second, while a job runs")
-@pytest.mark.parametrize("kind", HANGING)
+@pytest.mark.parametrize("kind", SILENCES)
 def test_hanging_call_is_given_up_at_its_deadline(silences: dict[str, Silence], kind: str) -> None:
     scene, proxy, agent = silences[kind].scene, silences[kind].proxy, silences[kind].agent
 
@@ -54,7 +49,6 @@ def test_hanging_call_is_given_up_at_its_deadline(silences: dict[str, Silence], 
 
 
 @pytest.mark.scenario(25, "a call hangs and SIGTERM comes")
-@missing("SIGTERM waits for a requestJob that hangs, up to its deadline of 60 s and more (job_agent._is_over)")
 def test_agent_told_to_end_does_not_wait_for_a_hanging_call(scene: Scene, proxy: FaultProxy) -> None:
     proxy.always("requestJob", fault_kinds.silent)
     agent = scene.agent(Options(url=proxy.url))

@@ -10,7 +10,6 @@ import pytest
 
 from tests.faults import invariants
 from tests.faults.box import command_line, everybody, open_files, read_proc
-from tests.faults.marks import missing
 from tests.faults.payloads import FAILS, SHORT, sleeps
 from tests.faults.scene import AGENT, Options, Scene
 from tests.faults.test_containment import hostile
@@ -18,11 +17,10 @@ from tests.faults.test_containment import hostile
 Need = Callable[[str, bool, str], None]
 AS_PID_1 = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 ZOMBIES = 1000
-STAY = missing("an agent that is PID 1 reaps only orphans of tasks that it holds by session; others stay zombies")
 
 
 @pytest.mark.scenario(38, "the agent is PID 1 of a container, and a payload leaves 1000 orphans that end")
-@pytest.mark.parametrize("level", [pytest.param("V2", marks=STAY), "SESSION"])
+@pytest.mark.parametrize("level", ["V2", "SESSION"])
 def test_agent_as_pid_1_leaves_no_zombie(scene: Scene, need: Need, level: str) -> None:
     need("root", os.geteuid() == 0 and bool(shutil.which("unshare")), "a pid namespace is needed")
     job_id = scene.submit(f"{hostile('orphans', ZOMBIES)}; touch {scene.folder}/orphaned; sleep 4")

@@ -12,6 +12,7 @@ from agents.credentials.payload_proxies import FixedProxy
 from agents.errors import BadAnswer, Blame, FailJob, HandBack, NoAnswer
 from agents.events import Delivered
 from agents.jobs.heartbeat import Heartbeats
+from agents.jobs.jdl import JobDescription, describe
 from agents.jobs.job import Job, MatchedJob
 from agents.jobs.sandbox import pack
 from agents.jobs.staging import Staging
@@ -123,8 +124,8 @@ class Running:
     def __init__(self, *jobs: Job) -> None:
         self.running = list(jobs)
 
-    def stdout_name(self, job: Job) -> str:
-        return "std.out"
+    def description(self, job: Job) -> JobDescription:
+        return describe('[ JobID = 7; StdOutput = "std.out"; ]')
 
 
 class Look:

@@ -19,7 +19,7 @@ from tests.unit.agent_scene import Ce as AgentCe
 from tests.unit.agent_scene import Scene as AgentScene
 from tests.unit.agent_scene import job
 from tests.unit.agent_scene import scene as agent_scene
-from tests.unit.runner_scene import Ce, Scene, scene
+from tests.unit.runner_scene import SANDBOX, Ce, Scene, scene
 
 __all__ = ["agent_scene", "scene"]
 
@@ -82,6 +82,23 @@ def test_limit_that_ended_a_task_decides_the_jobs_end(
     end = outcome.of_task(TaskStatus(state=TaskState.FAILED, reason="why", limit=limit))
 
     assert end == outcome.Outcome(status, minor_status, "why", blame)
+
+
+# ---- before the start ----
+
+
+def test_job_that_waits_for_its_inputs_is_given_back_at_once_and_its_download_leaves_nothing(scene: Scene) -> None:
+    scene.match(SANDBOX)
+    ((download, arguments),) = scene.workers.waiting
+    scene.runner.hand_back_all("the slot goes away")
+
+    given_back, orders = scene.said()[-1], scene.orders()
+    scene.accept_reports()
+    download(*arguments)
+
+    assert given_back == "JobWrapper: Rescheduled / the slot goes away"
+    assert orders == [7]
+    assert list((scene.work_dir / "jobs").iterdir()) == []
 
 
 # ---- a signal before the end ----

@@ -2,11 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Iterator
 
 import pytest
 
-from agents.events import Crashed, Events, KillOrdered, LookAround, TaskChanged, Workers
+from agents.events import Crashed, Events, HeartbeatDue, KillOrdered, LookAround, TaskChanged, Workers
 from agents.log import EventLog
 from agents.schedule import Schedule
 
@@ -19,10 +18,8 @@ def events() -> Events:
 
 
 @pytest.fixture
-def workers(events: Events) -> Iterator[Workers]:
-    made = Workers(events)
-    yield made
-    made.close()
+def workers(events: Events) -> Workers:
+    return Workers(events)
 
 
 def test_events_come_in_order(events: Events) -> None:
@@ -62,7 +59,7 @@ def test_work_that_crashes_is_told_with_its_error(events: Events, workers: Worke
     assert isinstance(event.error, KeyError)
 
 
-def test_closing_does_not_wait_for_work_that_hangs(events: Events, workers: Workers) -> None:
+def test_work_that_hangs_holds_up_neither_other_work_nor_the_end_of_the_agent(events: Events, workers: Workers) -> None:
     release, begun = threading.Event(), threading.Event()
 
     def hang() -> LookAround:
@@ -73,9 +70,10 @@ def test_closing_does_not_wait_for_work_that_hangs(events: Events, workers: Work
     workers.start(hang)
     assert begun.wait(DEADLINE_S)
 
-    workers.close()
+    workers.start(HeartbeatDue)
 
-    assert events.next(0.0) is None
+    assert events.next(DEADLINE_S) == HeartbeatDue()
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("worker-"))
     release.set()
     assert events.next(DEADLINE_S) == LookAround()
 

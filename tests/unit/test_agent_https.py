@@ -191,10 +191,17 @@ def test_silence_is_no_answer(authority: Authority, host: Holder, proxy: Path) -
     assert sentence(error, server) == "no answer to requestJob: silence until the read time-out"
 
 
-def test_an_answer_that_drips_is_given_up_as_a_whole(authority: Authority, host: Holder, proxy: Path) -> None:
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n"
+BODY = b'{"OK": true, "Value": 7}'
+
+
+@pytest.mark.parametrize(("at_once", "dripping"), [(HEAD, BODY), (b"", HEAD + BODY)], ids=["body", "head"])
+def test_an_answer_that_drips_is_given_up_as_a_whole(
+    authority: Authority, host: Holder, proxy: Path, at_once: bytes, dripping: bytes
+) -> None:
     def drip(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n")
-        for byte in b'{"OK": true, "Value": 7}':
+        connection.sendall(at_once)
+        for byte in dripping:
             connection.sendall(bytes([byte]))
             threading.Event().wait(0.03)
 
@@ -202,7 +209,7 @@ def test_an_answer_that_drips_is_given_up_as_a_whole(authority: Authority, host:
         error = failed(server, proxy, authority, Limits(whole_s=0.1))
 
     assert isinstance(error, NoAnswer)
-    assert sentence(error, server) == "no complete answer in 0.1 s"
+    assert sentence(error, server) == "no answer to requestJob: it was not complete in 0.1 s"
 
 
 def test_an_endless_answer_is_given_up_at_its_limit(authority: Authority, host: Holder, proxy: Path) -> None:

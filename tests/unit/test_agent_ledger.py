@@ -13,7 +13,7 @@ import pytest
 
 from agents.errors import Blame, NodeUnfit
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
-from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.jobs.ledger import Ledger, Report, ReportKind, stories
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 20
@@ -225,20 +225,22 @@ def test_a_directory_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
         Ledger(tmp_path / "no" / "ledger")
 
 
-def test_a_disk_that_is_full_is_one_sentence(ledger: Ledger, path: Path) -> None:
+def test_on_a_disk_that_stays_full_it_goes_on_in_memory_and_leaves_the_file_alone(ledger: Ledger, path: Path) -> None:
+    ledger.save(job(1))
     ledger._db.execute("PRAGMA max_page_count = 1")
 
-    with pytest.raises(NodeUnfit, match="the ledger cannot be read or written: database or disk is full"):
-        ledger.save(job(1), [report(1, "x" * 100_000)])
+    ledger.save(job(2), [report(2, "x" * 100_000)])
 
-    assert ledger.open_jobs() == []
+    assert (ledger.lasts, ledger.has_space()) == (False, False)
+    assert [one.job_id for one in ledger.open_jobs()] == [1, 2]
+    assert [story.job.job_id for story in stories(path)] == [1]
 
 
 WRITER = """
 import sys
 from pathlib import Path
 from agents.jobs.job import Job, MatchedJob
-from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.jobs.ledger import Ledger, Report, ReportKind, stories
 
 ledger = Ledger(Path(sys.argv[1]))
 for number in range(1, 10**9):

@@ -185,6 +185,28 @@ def test_kill_reaches_groups_that_the_payload_made_itself(level: Level) -> None:
     assert ended_by == -signal.SIGKILL
 
 
+CAN_BIND = [level for level in AVAILABLE if "cpuset" in probe(key(), best=level).limits]
+
+
+@pytest.mark.parametrize("level", CAN_BIND, ids=lambda level: level.name)
+def test_task_cannot_widen_the_set_of_its_processors(level: Level) -> None:
+    name, (processor, *_) = key(), sorted(os.sched_getaffinity(0))
+    containment = probe(name, best=level).containment
+    cell = containment.prepare("0" * 32, 0, (processor,))
+    enter = " && ".join(f"echo 0 >{join}" for join in cell.joins)
+    widen = f'{enter} && exec "{sys.executable}" -c "import os; os.sched_setaffinity(0, range(1024))"'
+    shown = subprocess.run(
+        ["/bin/sh", "-c", f"({widen}; :); {enter}; grep Cpus_allowed_list /proc/self/status"],
+        capture_output=True,
+        check=True,
+    )
+    until(cell.remove)
+
+    assert shown.stdout.split()[-1] == str(processor).encode()
+    containment.sweep(set())
+    assert not groups_named(name)
+
+
 def test_version_2_without_kill_file_is_frozen_and_killed_one_by_one(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "1000"]) as process:
         (tmp_path / "cgroup.procs").write_text(f"{process.pid}\n")

@@ -122,6 +122,27 @@ def test_reports_that_an_outage_made_old_are_asked_about(ledger: Ledger, age: ti
     assert bool(wms.calls) is is_asked
 
 
+OURS, ANOTHER = "https://ce/1", "https://ce/2"
+
+
+@pytest.mark.parametrize(("pilot", "is_lost"), [(OURS, False), (ANOTHER, True), ("", False)])
+def test_a_job_that_another_pilot_runs_is_not_ours(ledger: Ledger, pilot: str, is_lost: bool) -> None:
+    ledger.save(job(1))
+    parameters = {"1": {"Pilot_Reference": pilot}} if pilot else {}
+    wms = Wms(getJobsStatus=statuses(job1="Running"), getJobParameters=parameters)
+
+    taken_away = Doubts(JobMonitoring(wms.service()), ledger, lambda _: None, OURS).settle()
+
+    assert taken_away == ({1} if is_lost else set())
+
+
+def test_a_job_is_ours_while_the_wms_has_not_heard_that_it_is(ledger: Ledger) -> None:
+    ledger.save(job(1), [said(1, ReportKind.PARAMETERS, Pilot_Reference=OURS)])
+    wms = Wms(getJobsStatus=statuses(job1="Matched"), getJobParameters={"1": {"Pilot_Reference": ANOTHER}})
+
+    assert Doubts(JobMonitoring(wms.service()), ledger, lambda _: None, OURS).settle() == set()
+
+
 def test_a_lost_heartbeat_raises_a_doubt(ledger: Ledger) -> None:
     lost: list[int] = []
     asking = doubts(Wms(getJobsStatus=statuses(job1="Failed")), ledger, lost)

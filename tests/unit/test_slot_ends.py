@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.slot.ask import Ask, nobody
-from agents.slot.ends import Node, survey, waits_for_commands
+from agents.slot.ends import Node, read_again, survey, waits_for_commands
 from agents.slot.ends.source import duration_s
 
 NOW_S, STARTED_S = 1_795_315_600.0, 1_795_315_000.0
@@ -257,3 +257,14 @@ def test_node_outside_any_batch_system_has_no_source() -> None:
 )
 def test_only_systems_that_answer_by_commands_are_waited_for(environ: dict[str, str], waits: bool) -> None:
     assert waits_for_commands(environ) is waits
+
+
+def test_notice_in_a_file_is_read_again_and_what_commands_told_is_not_touched(tmp_path: Path) -> None:
+    environ = {"MACHINEFEATURES": str(tmp_path), "SLURM_JOB_ID": "3", "SLURM_JOB_END_TIME": "1795315700"}
+    node = Node(environ=environ, now_s=NOW_S, started_s=STARTED_S, processors=1, ask=nobody)
+    (tmp_path / "shutdowntime").write_text("1795315650", encoding="ascii")
+
+    told = read_again(node)
+
+    assert set(told) == {"features"}
+    assert [end.epoch_s for end in told["features"]] == [1795315650.0]

@@ -20,12 +20,18 @@ SOURCES: Mapping[str, Source] = {
     "Grid Engine": grid_engine,
     "LSF": lsf,
 }
+_FILES = ("features", "HTCondor")  # what these say may change at any moment, and costs nothing to read
 _ANSWERED_BY_COMMANDS = ("SLURM_JOB_ID", "SLURM_JOBID", "PBS_JOBID", "SGE_TASK_ID", "LSB_JOBID")
 
 
 def survey(node: Node) -> dict[str, Sequence[SlotEnd]]:
     """Return what each source knows; a source that is not there, or did not answer, is left out."""
     return {name: ends for name, source in SOURCES.items() if (ends := source(node)) is not None}
+
+
+def read_again(node: Node) -> dict[str, Sequence[SlotEnd]]:
+    """Return what the sources know that are files, where a notice of an early end appears."""
+    return {name: ends for name in _FILES if (ends := SOURCES[name](node)) is not None}
 
 
 def waits_for_commands(environ: Mapping[str, str]) -> bool:

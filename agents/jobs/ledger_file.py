@@ -1,0 +1,88 @@
+"""The ledger's file: its tables, and what is done with a file that is none or none any more."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+from agents.errors import NodeUnfit
+from agents.jobs import past
+from agents.log import EventLog
+
+log = EventLog("ledger")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS job (
+    job_id INTEGER, attempt INTEGER, phase TEXT NOT NULL, body TEXT NOT NULL, moments TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (job_id, attempt));
+CREATE INDEX IF NOT EXISTS job_open ON job (phase) WHERE phase <> 'closed';
+CREATE TABLE IF NOT EXISTS report (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, kind TEXT NOT NULL, moment TEXT NOT NULL,
+    body TEXT NOT NULL, is_accepted INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS report_unsent ON report (number) WHERE is_accepted = 0;
+CREATE INDEX IF NOT EXISTS report_job ON report (job_id);
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS life (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, started_s REAL NOT NULL, seen_s REAL NOT NULL, reason TEXT, body TEXT);
+"""
+# What says that the file is no ledger, or none any more. Anything else (locked, disk full, I/O error) says nothing
+# about its content, which must then stay where the next agent finds it.
+_UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_ERROR)
+
+
+def opened(path: Path, busy_s: float) -> sqlite3.Connection:
+    """Return the open ledger; a file that is none is put aside, for it must never stop the agent.
+
+    Raises:
+        NodeUnfit: it can be neither opened nor made.
+    """
+    try:
+        try:
+            return _connect(path, busy_s)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _UNREADABLE or not path.exists():
+                raise
+            aside = path.with_name(f"{path.name}.unreadable-{time.time_ns()}")
+            log.error("ledger.quarantined", file=path, as_=aside.name, cause=error)
+            _put_aside(path, aside)
+            return _connect(path, busy_s)
+    except (sqlite3.Error, OSError) as error:
+        raise NodeUnfit(f"{path}: the ledger cannot be opened: {error}") from error
+
+
+def _put_aside(path: Path, aside: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+
+
+def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=busy_s, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint=200")  # pages: on a full disk the reserve must do for many changes
+        db.executescript(_SCHEMA + past.SCHEMA)
+        _renew(db)
+        _check(db)
+    except sqlite3.DatabaseError:
+        db.close()
+        raise
+    return db
+
+
+def _renew(db: sqlite3.Connection) -> None:
+    """Give a ledger of an earlier version the columns that it lacks."""
+    if "moments" not in {row[1] for row in db.execute("PRAGMA table_info(job)")}:
+        db.execute("ALTER TABLE job ADD COLUMN moments TEXT NOT NULL DEFAULT ''")
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Read every page once, so that damage is found now and not in the middle of a job."""
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        damage = sqlite3.DatabaseError(verdict)
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage
+    db.execute("SELECT job_id, attempt, phase, body FROM job LIMIT 1").fetchone()
+    db.execute("SELECT number, job_id, kind, moment, body, is_accepted FROM report LIMIT 1").fetchone()

@@ -4,6 +4,7 @@
 libfaketime, …) from a skip into a failure; it also takes a comma list of facilities.
 """
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +16,10 @@ from agents.local_wms.testing import running
 from tests.faults.fault_proxy import FaultProxy, before
 from tests.faults.results import Result, page
 from tests.faults.scene import Scene
-from tests.faults.silences import Silence, begun
 
 NEED = "GRIDPILOT_NEED"
 RESULTS = pytest.StashKey[list[Result]]()
+PROPERTY = "fault"  # how a result gets from the process that has it to the one that writes the page
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,7 +30,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "scenario(number, done): a row of the fault matrix and what is done in it")
     config.addinivalue_line("markers", "quick: belongs to the subset that every `make test` runs")
+    config.addinivalue_line("markers", "long: takes longer than most; begins first")
     config.stash[RESULTS] = []
+    config.pluginmanager.register(Collector(config.stash[RESULTS]), "gridpilot-faults")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long ones first, so that none of them is what everybody waits for in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+class Collector:
+    """Gathers results from the test processes."""
+
+    def __init__(self, results: list[Result]) -> None:
+        self._results = results
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._results += [Result(**value) for name, value in report.user_properties if name == PROPERTY]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -40,14 +58,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         number, done = mark.args
         held = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
         verdict, reason = _verdict(report)
-        item.config.stash[RESULTS].append(Result(number, done, held, verdict, reason, report.duration))
+        result = Result(number, done, held, verdict, reason, report.duration)
+        report.user_properties.append((PROPERTY, dataclasses.asdict(result)))
     return report
 
 
 def _verdict(report: pytest.TestReport) -> tuple[str, str]:
     """Return the page's word for an outcome, and the reason where one is given."""
-    if hasattr(report, "wasxfail"):
-        return ("missing" if report.skipped else "passed after all"), report.wasxfail.removeprefix("reason: ")
     if report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         return "skipped", reason.removeprefix("Skipped: ")
@@ -55,9 +72,9 @@ def _verdict(report: pytest.TestReport) -> tuple[str, str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    path = session.config.getoption("--faults-page")
-    if path and session.config.stash[RESULTS]:
-        Path(path).write_text(page(session.config.stash[RESULTS]), encoding="utf-8")
+    path, results = session.config.getoption("--faults-page"), session.config.stash[RESULTS]
+    if path and results and not hasattr(session.config, "workerinput"):
+        Path(path).write_text(page(results), encoding="utf-8")
 
 
 @pytest.fixture
@@ -90,20 +107,6 @@ def scene(endpoint: Endpoint, tmp_path: Path, request: pytest.FixtureRequest) ->
         yield stage
     finally:
         stage.close()
-
-
-@pytest.fixture(scope="session")
-def silences(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Silence]]:
-    """Agents that meet a silent service, begun long ago."""
-    with begun(endpoint, tmp_path_factory.mktemp("silences")) as found:
-        yield found
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _begin_early(request: pytest.FixtureRequest) -> None:
-    """Begin what takes long before the first test, when one of the tests chosen wants it."""
-    if any("silences" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("silences")
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""Agents whose service is no use for two minutes. They begin with the session, so that nobody has to wait for them."""
+"""Agents whose service is no use for two minutes; all at once, so that they take no more than that."""
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,13 +49,10 @@ class Silence:
 
 
 @contextmanager
-def begun(endpoint: Endpoint, folder: Path) -> Iterator[dict[str, Silence]]:
+def begun(endpoint: Endpoint, folder: Path) -> Iterator[list[Silence]]:
     """Run all of them until the block ends."""
-    found: dict[str, Silence] = {}
-    try:
-        for number, kind in enumerate(SILENCES):
-            found[kind] = Silence(endpoint, folder / str(number), kind)
-        yield found
-    finally:
-        for silence in found.values():
-            silence.close()
+    with ExitStack() as everything:
+        yield [
+            everything.enter_context(closing(Silence(endpoint, folder / str(number), kind)))
+            for number, kind in enumerate(SILENCES)
+        ]

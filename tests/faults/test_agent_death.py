@@ -89,6 +89,7 @@ def test_few_jobs_survive_a_loop_of_kills_exactly_once(scene: Scene) -> None:
     kill_loop(scene, jobs=20, body=sleeps(0.5))
 
 
+@pytest.mark.long
 @pytest.mark.scenario(5, "SIGKILL of the agent every 0.5 to 3 s while 200 short jobs run")
 def test_two_hundred_jobs_survive_a_loop_of_kills_exactly_once(scene: Scene) -> None:
     kill_loop(scene, jobs=200, body=sleeps(0.3))

@@ -64,6 +64,7 @@ def test_job_is_not_lost_when_the_agent_dies_before_it_wrote_anything(scene: Sce
     dies_and_is_started_again(scene, "plain", 1, "before")
 
 
+@pytest.mark.long
 @pytest.mark.scenario(2, "SIGKILL of the agent at every step of its ledger, before and after it")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,37 +9,44 @@ from pathlib import Path
 
 import pytest
 
+from agents.local_wms.home import Endpoint
 from agents.local_wms.testing import running
 from tests.faults import fault_kinds, invariants
 from tests.faults.fault_proxy import Exchange, FaultProxy, before
 from tests.faults.payloads import SHORT, sleeps
 from tests.faults.scene import AGENT, Options, Scene
-from tests.faults.silences import SILENCES, Silence
+from tests.faults.silences import Silence, begun
 
 DEADLINE_S = 135.0  # of one call, with its one repetition: agents.wms.https.Limits, and what the WMS may take
 PATIENT = {f"{AGENT}/StopAfterFailedMatches": "1000"}
 SEED = 20260803
 
 
-@pytest.mark.scenario(25, "the Matcher accepts and is silent, or sends a byte each second, while a job runs")
-@pytest.mark.parametrize("kind", SILENCES)
-def test_other_calls_go_on_while_one_hangs(silences: dict[str, Silence], kind: str) -> None:
-    scene, proxy = silences[kind].scene, silences[kind].proxy
+@pytest.mark.long
+@pytest.mark.scenario(25, "the Matcher is silent, or sends a byte of head or body each second; three agents")
+def test_hanging_call_holds_up_no_other_and_is_given_up_at_its_deadline(endpoint: Endpoint, tmp_path: Path) -> None:
+    with begun(endpoint, tmp_path) as silences:
+        for silence in silences:
+            holds_up_no_other_call(silence)
+        for silence in silences:
+            is_given_up_at_its_deadline(silence)
 
-    scene.until(lambda: scene.statuses()[silences[kind].job_id] == "Done", "the running job is reported", 30)
 
-    ended = max(when for _, _, when, _ in scene.history(silences[kind].job_id))
+def holds_up_no_other_call(silence: Silence) -> None:
+    scene, proxy = silence.scene, silence.proxy
+
+    scene.until(lambda: scene.statuses()[silence.job_id] == "Done", "the running job is reported", 30)
+
+    ended = max(when for _, _, when, _ in scene.history(silence.job_id))
     asked_again = proxy.times("requestJob")[2:]
-    assert not asked_again or silences[kind].wall(asked_again[0]) > ended, "the hanging call was given up too early"
+    assert not asked_again or silence.wall(asked_again[0]) > ended, "the hanging call was given up too early"
     assert proxy.count("sendHeartBeat") >= 2
 
 
-@pytest.mark.scenario(25, "the Matcher accepts and is silent, or sends a byte each second, while a job runs")
-@pytest.mark.parametrize("kind", SILENCES)
-def test_hanging_call_is_given_up_at_its_deadline(silences: dict[str, Silence], kind: str) -> None:
-    scene, proxy, agent = silences[kind].scene, silences[kind].proxy, silences[kind].agent
+def is_given_up_at_its_deadline(silence: Silence) -> None:
+    scene, proxy, agent = silence.scene, silence.proxy, silence.agent
 
-    scene.until(lambda: proxy.count("requestJob") > 2, "it asks again", silences[kind].left_s(DEADLINE_S))
+    scene.until(lambda: proxy.count("requestJob") > 2, "it asks again", silence.left_s(DEADLINE_S))
 
     first, second = proxy.times("requestJob")[1:3]
     assert second - first < DEADLINE_S

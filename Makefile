@@ -4,10 +4,10 @@ PYTHON      ?= python3
 VENV        := .venv
 BIN         := $(VENV)/bin
 READY       := $(VENV)/.ready
-CODE        := pilot agents ce_backends tests docs bench
+CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop bench bench-dirac docs clean
+.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop bundle nodes bench bench-dirac docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ faults: $(READY) ## the whole fault matrix; writes docs/faults.md
 
 interop: $(READY) ## real jobs of a real DIRAC 9 server, started by tests/clusters/dirac
 	$(BIN)/python -m pytest tests/system -q
+
+bundle: $(READY) ## dist/gridpilot.pyz: gridpilot with its own Python in one file, and the folder it unpacks to
+	$(BIN)/python -m tools.bundle
+
+nodes: $(READY) ## the bundle on bare Debian nodes (Python 3.9, 3.11, 3.13), made with debootstrap; needs root
+	$(BIN)/python -m pytest tests/nodes -q
 
 bench: $(READY) ## side by side with HyperQueue, PSI/J and DIRAC; writes docs/performance.md
 	bench/set_up.sh

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agents import process, wiring
-from agents.cfg import Section
 from agents.credentials.identity import establish
 from agents.errors import AgentError, ConfigurationError, ExitCode
 from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
@@ -20,8 +19,9 @@ from agents.explain import status
 from agents.job_agent import Ending
 from agents.jobs.allocation import Slot
 from agents.jobs.ledger import Ledger
-from agents.log import EventLog, configure
+from agents.log import EventLog, Whose, configure
 from agents.outside.life import Life, about
+from agents.redaction import redacted, secrets_of
 from agents.schedule import Schedule
 from agents.settings import AgentSettings, ce_options, explain, load, nearly_ours, read_files, without_effect
 from agents.slot.ask import Commands
@@ -31,6 +31,7 @@ from agents.slot.resources import find_slot
 from agents.wms.published import Published
 from agents.wms.service import Service
 from agents.wms.transports import Voices
+from ce_backends.cfg import Section
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.registry import backend, create
 
@@ -70,10 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _obeyed(arguments)
     except (AgentError, CEError) as error:
-        print(f"agent: {error}", file=sys.stderr)
+        print(f"agent: {redacted(str(error))}", file=sys.stderr)
         return error.exit_code if isinstance(error, AgentError) else ExitCode.CONFIGURATION
     except Exception as error:
-        print(f"agent: internal error: {type(error).__name__}: {error}; see agent.log", file=sys.stderr)
+        what = redacted(f"{type(error).__name__}: {error}")
+        print(f"agent: internal error: {what}; see agent.log", file=sys.stderr)
         logging.getLogger("gridpilot").debug("traceback", exc_info=error)
         return ExitCode.INTERNAL
 
@@ -103,7 +105,7 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     """Settle everything that can be wrong, then work."""
     settings = load(local)
     lock = process.lock(work_dir)
-    configure(settings.log_level.upper(), work_dir / "agent.log")
+    _configure_log(settings, work_dir)
     for path, reason in without_effect(local):
         log.warning("option.without_effect", option=path, reason=reason)
     for sentence in nearly_ours(local):
@@ -118,6 +120,21 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     _leave_word(work_dir, ending)
     lock.close()
     return ending.exit_code
+
+
+def _configure_log(settings: AgentSettings, work_dir: Path) -> None:
+    """Open the logs.
+
+    Raises:
+        ConfigurationError: one of them cannot be written.
+    """
+    pilot = settings.pilot_reference if settings.pilot_reference != "Unknown" else ""
+    whose = Whose(pilot=pilot, site=settings.site, known=secrets_of(os.environ))
+    json_file = work_dir / settings.json_log if settings.json_log else None
+    try:
+        configure(settings.log_level.upper(), work_dir / "agent.log", json_file=json_file, whose=whose)
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: the log cannot be written: {error.strerror}") from error
 
 
 def _work(published: Published, settings: AgentSettings, work_dir: Path, voices: Voices, *, pilot_pid: int) -> Ending:
@@ -168,7 +185,7 @@ def _inner_options(cfg: Section, settings: AgentSettings, slot: Slot) -> dict[st
 
 def _leave_word(work_dir: Path, ending: Ending) -> None:
     """Write why the agent ended, for the pilot and for people."""
-    word = {"reason": ending.reason, "exit_code": int(ending.exit_code), **asdict(ending.tally)}
+    word = {"reason": redacted(ending.reason), "exit_code": int(ending.exit_code), **asdict(ending.tally)}
     aside = work_dir / "agent_end.json.new"
     aside.write_text(json.dumps(word, indent=2) + "\n", encoding="utf-8")
     aside.replace(work_dir / "agent_end.json")

@@ -11,6 +11,7 @@ from pathlib import Path
 from agents.errors import ConfigurationError
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger import Report, ReportKind, Story, stories
+from agents.redaction import redacted, without_secrets
 
 _COLUMNS = ("job", "attempt", "doing", "status", "minor status", "processors", "wall s", "exit", "unsent", "blame")
 
@@ -24,11 +25,11 @@ def status(work_dir: Path, *, as_json: bool) -> str:
     found = stories(work_dir / "ledger.sqlite")
     found.sort(key=lambda story: story.job.phase is Phase.CLOSED)
     if as_json:
-        return json.dumps([_facts(story) for story in found], indent=1, default=str)
+        return json.dumps(without_secrets([_facts(story) for story in found]), indent=1)
     in_hand = [story for story in found if story.job.phase is not Phase.CLOSED]
     held = sum(story.job.grant.processors for story in in_hand if story.job.grant and story.job.phase in _HOLDING)
     heading = f"{len(in_hand)} jobs in hand, holding {held} processors; {len(found) - len(in_hand)} closed"
-    return "\n".join([heading, *_table([_COLUMNS, *(_row(story) for story in found)])])
+    return redacted("\n".join([heading, *_table([_COLUMNS, *(_row(story) for story in found)])]))
 
 
 _HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)
@@ -44,8 +45,9 @@ def explain(work_dir: Path, job_id: int, *, as_json: bool) -> str:
     if not found:
         raise ConfigurationError(f"{work_dir}: job {job_id} was never here, or a thousand jobs ago")
     if as_json:
-        return json.dumps([_facts(story) | {"told": [asdict(r) for r in story.reports]} for story in found], indent=1)
-    return "\n\n".join(_told(story) for story in found)
+        told = [_facts(story) | {"told": [asdict(r) for r in story.reports]} for story in found]
+        return json.dumps(without_secrets(told), indent=1)
+    return redacted("\n\n".join(_told(story) for story in found))
 
 
 def _facts(story: Story) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from dataclasses import MISSING, field
 from typing import Any
 
+AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
 WRAPPER = "/Systems/WorkloadManagement/JobWrapper"
 
 

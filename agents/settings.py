@@ -8,12 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from agents.cfg import Section, Value, read
 from agents.errors import ConfigurationError
-from agents.jobs.watch_settings import WatchSettings
-from agents.option import WRAPPER, option
+from agents.option import AGENT, WRAPPER, option
+from agents.outside.settings import OutsideSettings
+from ce_backends.cfg import Section, Value, read
 
-AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
 CE_DEFAULTS = "/Resources/Computing/CEDefaults"
 LOCAL = "/LocalSite"
 
@@ -57,7 +56,7 @@ _DIRAC_LEVELS: Mapping[str, LogLevel] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSettings(WatchSettings):
+class AgentSettings(OutsideSettings):
     """What the agent was told, frozen at start."""
 
     site: str = option(f"{LOCAL}/Site", doc="Name of the site, as the WMS knows it.")

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import __version__
-from agents.cfg import Section
 from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies
 from agents.errors import ServiceError, ServiceMissing
 from agents.events import ChoresDone, Events, JobLost, KillOrdered, ReportsAccepted, Workers
@@ -45,6 +44,7 @@ from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service, Transport
 from agents.wms.transports import Voices
 from ce_backends.base import ComputingElement, Notifies
+from ce_backends.cfg import Section
 
 log = EventLog("agent")
 

@@ -205,12 +205,11 @@ def new_object_finds_a_running_task(subject: Subject) -> None:
     with subject.ce() as trial:
         found = trial.ce.find([shared.stamp, stranger])
         task_id = trial.submit(shared)
-        running = trial.status(task_id)
+        subject.until(lambda: trial.status(task_id).state is TaskState.RUNNING, "a new object sees it running")
         write(go_on, "")
         status = trial.ended(task_id)
 
     assert found == {shared.stamp: task_id}, f"a new object found {found}, asked for {shared.stamp} and a stranger"
-    assert running.state is TaskState.RUNNING, f"the running task is {running} to a new object"
     assert (status.state, status.exit_code) == (TaskState.DONE, 5), f"its end is {status}"
     assert lines(ledger) == ["started"], f"it ran {len(lines(ledger))} times"
 

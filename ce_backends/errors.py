@@ -3,6 +3,7 @@
 CEError
 ├── CEUnavailable      surely nothing was submitted: wait, then try again
 └── CEMisconfigured    an option is wrong: stop and tell the VO admin
+    └── CfgError       a configuration file is malformed
 """
 
 
@@ -16,3 +17,7 @@ class CEUnavailable(CEError):
 
 class CEMisconfigured(CEError):
     """A CE type or one of its options is wrong; trying again will not help."""
+
+
+class CfgError(CEMisconfigured):
+    """A CFG text is malformed or cannot be read."""

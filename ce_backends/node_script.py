@@ -7,6 +7,7 @@ It is started as `sh FILE` and needs nothing but the task's directory:
     tmp/          TMPDIR                           stdout, stderr
     node_script   this script                      times        CPU times as the shell's `times` prints them
     credential    the payload's, if any            exit_code    last of all, one line
+    limit         which limit it has reached, where the script itself keeps it
                                                    reason       one line the payload may leave
 
 A file that ends without a newline is not finished: each is one write, so nothing has to be renamed.
@@ -32,7 +33,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TEMPLATE = """\
 #!/bin/sh
 # {stamp}: a second start of this script ends at once without running anything.
-[ "${{{cookie}-}}" = {stamp} ] || exec env -i {assignments} /bin/sh "$0"
+[ "${{{cookie}-}}" = {stamp} ] || exec env -i {assignments}{passed} /bin/sh "$0"
 umask 022
 cd {directory} || exit 1
 set -C
@@ -42,17 +43,38 @@ trap : TERM INT HUP USR1 USR2
 read -r gridpilot_boot < /proc/sys/kernel/random/boot_id
 read -r gridpilot_stat < /proc/$$/stat
 echo "$$ $gridpilot_boot $gridpilot_stat" > pid
-(
+{begins}(
 {before}unset gridpilot_boot gridpilot_stat
-cd work && exec /bin/sh {payload}
+cd work && exec {within}/bin/sh {payload}
 ) < /dev/null > stdout 2> stderr
 gridpilot_code=$?
-times > times
+{after}times > times
 {{ echo "$gridpilot_code" > exit_code; }} 2> /dev/null && exit
 rm -rf payload tmp
 sync .
 echo "$gridpilot_code" > exit_code
 """
+
+# Where nobody watches the task, its script does: the wall limit, and at the end what the payload left running. What
+# looks for it starts with an empty environment, so that it does not find itself.
+_SWEEP = """\
+for gridpilot_round in 1 2 3 4 5 6 7 8 9; do
+    gridpilot_left=
+    for gridpilot_pid in $(/usr/bin/env -i {path} grep -l {cookie}={stamp} /proc/[0-9]*/environ 2> /dev/null); do
+        gridpilot_pid=${{gridpilot_pid#/proc/}}
+        gridpilot_pid=${{gridpilot_pid%/environ}}
+        [ "$gridpilot_pid" = $$ ] || {{ kill -KILL "$gridpilot_pid" 2> /dev/null && gridpilot_left=1; }}
+    done
+    [ "$gridpilot_left" ] || break
+done
+"""
+_WALL_BEGINS = "read -r gridpilot_began gridpilot_rest < /proc/uptime\n"
+_WITHIN_WALL = "/usr/bin/timeout -k {grace_s} {wall_s} "
+_WALL_ENDS = """\
+read -r gridpilot_ended gridpilot_rest < /proc/uptime
+[ $((${{gridpilot_ended%.*}} - ${{gridpilot_began%.*}})) -lt {wall_s} ] || echo wall > limit
+"""
+WALL_GRACE_S = 5  # from SIGTERM to SIGKILL for a payload at its wall limit
 
 
 def quote(text: str) -> str:
@@ -102,7 +124,15 @@ def _before_payload(joins: Sequence[Path], *, reset_oom_score: bool) -> str:
     return "".join(lines)
 
 
-def render(spec: TaskSpec, task_dir: Path, *, joins: Sequence[Path] = (), reset_oom_score: bool = False) -> bytes:
+def render(
+    spec: TaskSpec,
+    task_dir: Path,
+    *,
+    joins: Sequence[Path] = (),
+    reset_oom_score: bool = False,
+    passed: Sequence[str] = (),
+    is_alone: bool = False,
+) -> bytes:
     """Return the script for one task; bytes, because a variable may hold any.
 
     Started without the task's cookie in its environment (by a batch system), it first starts itself again with exactly
@@ -113,16 +143,26 @@ def render(spec: TaskSpec, task_dir: Path, *, joins: Sequence[Path] = (), reset_
         task_dir: its directory on the node, absolute.
         joins: the `cgroup.procs` files the payload's process enters.
         reset_oom_score: whether the payload must not inherit the protection from the OOM killer that its starter has.
+        passed: variables of the starter that the payload gets where they are set.
+        is_alone: nobody watches on the node: the script itself keeps the wall limit, writing `wall` into the file
+            `limit`, and ends what carries the task's cookie when the payload has ended.
 
     Raises:
         CEError: a variable cannot be passed on.
     """
+    has_wall = is_alone and spec.wall_s > 0
+    limits = {"wall_s": spec.wall_s, "grace_s": WALL_GRACE_S}
+    sweep = _SWEEP.format(stamp=spec.stamp, cookie=COOKIE, path=f"PATH={DEFAULT_PATH}")
     text = _TEMPLATE.format(
         stamp=spec.stamp,
         cookie=COOKIE,
         assignments=_assignments(environment_of(spec, task_dir)),
+        passed="".join(f' ${{{name}+"{name}=${name}"}}' for name in passed if name not in spec.environment),
         directory=quote(str(task_dir)),
+        begins=_WALL_BEGINS if has_wall else "",
         before=_before_payload(joins, reset_oom_score=reset_oom_score),
+        within=_WITHIN_WALL.format(**limits) if has_wall else "",
         payload=quote(f"{task_dir}/payload"),
+        after=(_WALL_ENDS.format(**limits) if has_wall else "") + (sweep if is_alone else ""),
     )
     return text.encode("utf-8", "surrogateescape")

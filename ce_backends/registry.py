@@ -10,7 +10,12 @@ from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue, did_you_mean, parse_options
 
 GROUP = "gridpilot.ce_backends"
-_BUILT_IN = {"InProcess": "ce_backends.pool:InProcess", "Pool": "ce_backends.pool:Pool"}
+_BUILT_IN = {
+    "InProcess": "ce_backends.pool:InProcess",
+    "Local": "ce_backends.batch_types:LocalBatch",
+    "Pool": "ce_backends.pool:Pool",
+    "SSH": "ce_backends.batch_types:SshBatch",
+}
 
 
 class Backend(Protocol):

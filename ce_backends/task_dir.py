@@ -120,15 +120,7 @@ class TaskDir:
     def end(self) -> TaskStatus | None:
         """Return the final status, None while there is none."""
         text = self._line("ended")
-        if text is None:
-            return None
-        try:
-            fields = json.loads(text)
-            limit = Limit(fields["limit"]) if fields["limit"] else None
-            usage = Usage(**fields["usage"])
-            return TaskStatus(**{**fields, "state": TaskState(fields["state"]), "usage": usage, "limit": limit})
-        except (ValueError, TypeError, KeyError):
-            return None
+        return None if text is None else parse_status(text)
 
     def wrapper(self, boot_id: str) -> Process | None:
         """Return the process that runs the node script, as it wrote down itself; None on another boot."""
@@ -149,8 +141,7 @@ class TaskDir:
 
     def cpu_s(self) -> float | None:
         """Return the CPU time of the payload and all it waited for: the second line of `times`."""
-        parts = _CPU_TIME.findall(self._text("times"))
-        return sum(int(minutes) * 60 + float(seconds) for minutes, seconds in parts[2:]) if len(parts) == 4 else None
+        return parse_cpu_s(self._text("times").rstrip("\n").rpartition("\n")[2])
 
     def started_s(self) -> float | None:
         """Return when the payload began, in seconds of the system's clock."""
@@ -184,6 +175,23 @@ class TaskDir:
             return ""
         finally:
             os.close(fd)
+
+
+def parse_status(text: str) -> TaskStatus | None:
+    """Return a final status from its JSON, None if it is none."""
+    try:
+        fields = json.loads(text)
+        limit = Limit(fields["limit"]) if fields["limit"] else None
+        usage = Usage(**fields["usage"])
+        return TaskStatus(**{**fields, "state": TaskState(fields["state"]), "usage": usage, "limit": limit})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def parse_cpu_s(line: str) -> float | None:
+    """Return the CPU time of the payload and all it waited for, from the last line of `times`: user and system."""
+    parts = _CPU_TIME.findall(line)
+    return sum(int(minutes) * 60 + float(seconds) for minutes, seconds in parts) if len(parts) == 2 else None
 
 
 def stamp_problem(stamp: str) -> str:

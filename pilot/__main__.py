@@ -14,6 +14,7 @@ from types import FrameType
 
 from pilot import (
     batch_slot,
+    bundle,
     cli,
     commands,
     configuration,
@@ -38,6 +39,13 @@ REASON_LIMIT = 255  # the column's width in DIRAC's database
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a pilot and return its exit code; see `pilot.errors`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _guarded(arguments)
+    finally:
+        bundle.remove(os.environ)
+
+
+def _guarded(arguments: Sequence[str]) -> int:
     try:
         with _signals_raise():
             if arguments[:1] in (["status"], ["explain"]):
@@ -87,9 +95,11 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     work_dir = Path(loaded.settings.work_dir).absolute()
     node = worker_node.look(Path("/"), environ, work_dir)
     if line.asks_for == "--explain":
-        print(explain.text(loaded, vo, slot, node))
+        print(explain.text(loaded, vo, slot, node, bundle.read(environ)))
         return ENDED
     log, remote = _open_log(loaded.settings, work_dir)
+    started = bundle.read(environ)
+    log.info("pilot.python", python=started.python or sys.executable, why=started.why or "started with it")
     unused = [*line.without_effect, *commands.without_effect(loaded.settings)]
     unused += pilot_json.without_effect(content, path, first.settings, vo)
     for name in dict.fromkeys(unused):

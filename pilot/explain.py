@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from pilot.batch_slot import BatchSlot
+from pilot.bundle import Bundle
 from pilot.settings import Loaded, table
 from pilot.worker_node import WorkerNode
 
 
-def text(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode) -> str:
+def text(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode, started: Bundle) -> str:
     """Return a table: name, value, origin."""
-    rows = [*_settings(loaded), *_slot(slot, vo), *_node(node)]
+    rows = [*_settings(loaded), *_slot(slot, vo), *_node(node), *_start(started)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows)
 
@@ -36,6 +38,11 @@ def _node(node: WorkerNode) -> Iterator[tuple[str, str, str]]:
     yield "disk found, MB", str(node.disk_mb.value), node.disk_mb.origin
     yield "GPUs found", _shown(node.gpus), node.gpus_origin
     yield "architecture", node.architecture, "this system"
+
+
+def _start(started: Bundle) -> Iterator[tuple[str, str, str]]:
+    yield "Python", started.python or sys.executable, started.why or "started with it"
+    yield "bundle", started.digest or "-", "the first digits of its manifest's SHA-512"
 
 
 def _shown(value: object) -> str:

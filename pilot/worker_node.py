@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilot import bundle
+
 CGROUPS = "sys/fs/cgroup"
 MIB = 1_048_576
 MB = 1_000_000
@@ -56,7 +58,7 @@ def look(root: Path, environ: Mapping[str, str], work_dir: Path) -> WorkerNode:
         disk_mb=Fact(_free_disk_mb(work_dir), f"free on {work_dir}"),
         gpus=gpus,
         gpus_origin=gpus_origin,
-        architecture=architecture(),
+        architecture=architecture(environ),
     )
 
 
@@ -88,11 +90,11 @@ def find_gpus(root: Path, environ: Mapping[str, str]) -> tuple[tuple[str, ...], 
     return tuple(devices), "devices in /dev"
 
 
-def architecture() -> str:
+def architecture(environ: Mapping[str, str]) -> str:
     """Return this platform in the words of DIRAC's OSCompatibility table."""
     machine = os.uname()
     try:
-        libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+        libc = bundle.read(environ).node_libc or os.confstr("CS_GNU_LIBC_VERSION") or ""
     except ValueError:  # musl has no such name
         libc = ""
     return "_".join(part for part in (machine.sysname, machine.machine, libc.replace(" ", "-")) if part)

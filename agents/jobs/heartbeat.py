@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from agents.jobs.job import Job
 from agents.jobs.runner import JobRunner
+from agents.redaction import redacted
 from agents.wms.job_state import Heartbeat
 from agents.wms.reporter import Reporter
 from ce_backends.base import Activity, ComputingElement, Peeks
@@ -59,7 +60,7 @@ class Heartbeats:
             seen = self._ce.peek(job.task_id, name, _PEEK_BYTES)
         except CEError:  # a sign of life without a look is one all the same
             return ""
-        lines = seen.decode("utf-8", "replace").splitlines()
+        lines = redacted(seen.decode("utf-8", "replace")).splitlines()
         if not lines:
             return ""
         last = lines[-self._peek_lines :]

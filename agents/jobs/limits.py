@@ -6,9 +6,9 @@ that is written before the payload starts, and never again.
 
 from pathlib import Path
 
-from agents.cfg import Section, render
 from agents.jobs.job import Grant
 from agents.log import EventLog
+from ce_backends.cfg import Section, render
 
 log = EventLog("jobs")
 

@@ -1,4 +1,4 @@
-"""What the WMS is told about a job, in DIRAC's words and widths."""
+"""What the WMS is told about a job, in DIRAC's words and widths. Secrets in what a payload wrote are not passed on."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job
 from agents.jobs.ledger import Report, ReportKind
+from agents.redaction import redacted
 
 # Column widths of DIRAC's JobDB; a longer text is an SQL error there.
 _MINOR_STATUS_WIDTH, _APPLICATION_STATUS_WIDTH = 128, 255
@@ -60,12 +61,15 @@ class Reports:
 
     def remark(self, job: Job, sentence: str) -> Report:
         """Return a sentence for the owner of a running job; its status stays as it is."""
-        words = {"ApplicationStatus": sentence[:_APPLICATION_STATUS_WIDTH], "Source": f"JobWrapper@{self._site}"}
+        words = {
+            "ApplicationStatus": redacted(sentence)[:_APPLICATION_STATUS_WIDTH],
+            "Source": f"JobWrapper@{self._site}",
+        }
         return Report(job.job_id, ReportKind.STATUS, written(self._moments.next()), words)
 
     def parameters(self, job: Job, values: Mapping[str, object]) -> Report:
         """Return job parameters; what is None or empty is left out."""
-        known = {name: str(value) for name, value in values.items() if value not in (None, "")}
+        known = {name: redacted(str(value)) for name, value in values.items() if value not in (None, "")}
         return Report(job.job_id, ReportKind.PARAMETERS, written(self._moments.next()), known)
 
     def facts(self, job: Job, more: Mapping[str, object]) -> Report:
@@ -109,7 +113,7 @@ class Reports:
         words = {
             "Status": str(job.status),
             "MinorStatus": job.minor_status[:_MINOR_STATUS_WIDTH],
-            "ApplicationStatus": application_status[:_APPLICATION_STATUS_WIDTH],
+            "ApplicationStatus": redacted(application_status)[:_APPLICATION_STATUS_WIDTH],
             "Source": source,
         }
         return Report(

@@ -97,7 +97,8 @@ class JobRunner:
             return
         job = Job(matched=matched, stamp=uuid.uuid4().hex, attempt=self._ledger.attempts(matched.job_id) + 1)
         self.tally.matched += 1
-        log.info("job.matched", job_id=job.job_id, owner=matched.owner, group=matched.group, attempt=job.attempt)
+        whose = {"owner": matched.owner, "group": matched.group}
+        log.info("job.matched", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, **whose)
         job = job.to(JobStatus.MATCHED, Minor.RECEIVED)
         self._save(job, self._reports.by_agent(job))
         try:
@@ -360,7 +361,7 @@ class JobRunner:
         """Go on with the jobs that a former agent in this work directory had in hand."""
         found = self._ledger.open_jobs()
         for job in found:
-            log.info("job.recovered", job_id=job.job_id, phase=job.phase)
+            log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
             self._jobs[job.job_id] = job
             self._staging.has_credential(job)  # takes the proxy up again, for renewal
             if job.grant and job.phase in _HOLDING:

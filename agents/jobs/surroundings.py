@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.cfg import Section
 from agents.jobs.forgotten import directory_name
 from agents.jobs.job import Job
 from agents.jobs.watch_settings import WatchSettings
 from agents.slot.brake import Brake, Patience
 from agents.slot.gpus import Gpu
+from ce_backends.cfg import Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

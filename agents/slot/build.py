@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from agents.cfg import Section
 from agents.jobs.ledger import Ledger
 from agents.settings import AgentSettings
 from agents.slot import health
@@ -13,6 +12,7 @@ from agents.slot.benchmark import Benchmark, cache_directory, this_machine
 from agents.slot.brake import Brake, Patience
 from agents.slot.time_left import SteadyClock, TimeLeft, boottime_s
 from agents.slot.watch import Watch
+from ce_backends.cfg import Section
 from ce_backends.process_tree import boot_id
 
 _ROOT = Path("/")

@@ -7,9 +7,9 @@ there loses a job for two hours.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from agents.cfg import Section
 from agents.jobs.allocation import GPU_TAG, Slot
 from agents.settings import AgentSettings, Strategy
+from ce_backends.cfg import Section
 
 _WHOLE_NODE = "WholeNode"  # true only while no job holds a processor
 _MULTI = "MultiProcessor"

@@ -5,9 +5,10 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from agents.cfg import Section, parse
-from agents.errors import BadAnswer, ConfigurationError, ServiceError, ServiceMissing
+from agents.errors import BadAnswer, ServiceError, ServiceMissing
 from agents.wms.service import Service
+from ce_backends.cfg import Section, parse
+from ce_backends.errors import CfgError
 
 _LARGEST_BYTES = 256 * 10**6
 
@@ -51,7 +52,7 @@ def download_newer(service: Service, version: str) -> Downloaded | None:
         raise BadAnswer(f"expected the configuration's data, got {str(answer)[:60]!r}")
     try:
         return Downloaded(str(answer.get("newestVersion", "")), parse(_unpacked(packed), "Configuration service"))
-    except ConfigurationError as error:
+    except CfgError as error:
         raise BadAnswer(f"the configuration is malformed: {error}") from error
 
 

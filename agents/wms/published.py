@@ -3,11 +3,11 @@
 import random
 from collections.abc import Callable, Sequence
 
-from agents.cfg import Section
 from agents.errors import ServiceError
 from agents.log import EventLog
 from agents.wms import configuration
 from agents.wms.service import Service
+from ce_backends.cfg import Section
 
 log = EventLog("configuration")
 

@@ -2,8 +2,8 @@
 
 import re
 
-from agents.cfg import Section
 from agents.errors import Blame, HandBack
+from ce_backends.cfg import Section
 
 GENERIC_PILOT, FULL_DELEGATION = "GenericPilot", "FullDelegation"
 

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # A Debian trixie tree with software that is newer than this machine's, made once by debootstrap; source after lib.sh.
 # Nothing of it is installed on the machine: `trixie_tree` is a directory, used through chroot or through its own loader.
-trixie_tree="$system_cache/trixie"
+trixie_tree="$system_cache/trees/trixie"
 
 # need_trixie PACKAGE...: the tree, with these packages in it
 need_trixie() {
   need_packages debootstrap
-  mkdir -p "$system_cache"
-  exec 8>"$system_cache/trixie.lock"
-  flock -w 600 8 || die "another script has held $system_cache/trixie.lock for 600 s"
+  mkdir -p "$system_cache/trees"
+  exec 8>"$trixie_tree.lock"
+  flock -w 600 8 || die "another script has held $trixie_tree.lock for 600 s"
   [[ -e $trixie_tree.complete ]] || make_trixie
   if ! chroot "$trixie_tree" dpkg-query -W "$@" >/dev/null 2>&1; then
     say "trixie tree: $*"

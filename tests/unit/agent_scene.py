@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.cfg import from_options
 from agents.credentials.payload_proxies import FixedProxy
 from agents.errors import ServiceError
 from agents.events import ChoresDone, Event, Events
@@ -30,6 +29,7 @@ from agents.wms.reporter import Reporter
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Clock, Retry, Service
 from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, TaskState, TaskStatus
+from ce_backends.cfg import from_options
 
 DEADLINE_S = 20.0
 NO_MATCH = {"OK": False, "Errno": 1510, "Message": "No match found"}

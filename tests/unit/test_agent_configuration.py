@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from agents.cfg import Section, from_options, parse
 from agents.errors import ServiceMissing, Unreachable
 from agents.wms.configuration import download, service_urls, without_setups
 from agents.wms.published import Published
 from agents.wms.service import Retry, Service
+from ce_backends.cfg import Section, from_options, parse
 
 
 class Wire:

@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from agents.cfg import from_options
 from agents.credentials import der, proxy
 from agents.credentials.identity import establish
 from agents.errors import CredentialError
 from agents.local_wms.authority import Authority, Holder, open_authority
 from agents.settings import AgentSettings, load
+from ce_backends.cfg import from_options
 
 NOW = datetime.now(UTC)
 

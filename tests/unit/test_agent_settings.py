@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.cfg import Section, from_options
 from agents.errors import ConfigurationError
 from agents.settings import (
     AGENT,
@@ -20,6 +19,8 @@ from agents.settings import (
     read_files,
     without_effect,
 )
+from ce_backends.cfg import Section, from_options
+from ce_backends.errors import CfgError
 
 SITE = {"/LocalSite/Site": "LAB.Local.ch"}
 
@@ -188,5 +189,5 @@ def test_files_are_read_in_order_and_the_command_line_wins(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("assignment", ["PollingTime=1", "/PollingTime", "", "/=1", "//=1"])
 def test_a_malformed_assignment_is_refused_with_the_form_that_is_expected(assignment: str) -> None:
-    with pytest.raises(ConfigurationError, match="expected /Section/option"):
+    with pytest.raises((ConfigurationError, CfgError), match="expected /Section/option"):
         read_files([], [assignment])

@@ -24,6 +24,7 @@ BACKENDS: dict[str, tuple[str, dict[str, OptionValue]]] = {
     ),
     "InProcess": ("InProcess", {"NumberOfProcessors": 4, "KillGraceTime": 0.1}),
     "a plug-in": ("Echo", {}),
+    "Host": ("Local", {"BatchSystem": "Host", "MaxTotalJobs": 4, "StatusInterval": 0.1, "SharedArea": "$SCRATCH/area"}),
 }
 
 
@@ -31,6 +32,7 @@ BACKENDS: dict[str, tuple[str, dict[str, OptionValue]]] = {
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_backend_conforms(check: Check, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PLUGIN))
+    monkeypatch.setenv("SCRATCH", str(tmp_path))
     ce_type, options = BACKENDS[backend]
 
     check(Subject(lambda: create(ce_type, options, tmp_path / "state"), tmp_path, DEADLINE_S))

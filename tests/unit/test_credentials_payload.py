@@ -9,7 +9,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from agents.cfg import from_options
 from agents.credentials import proxy
 from agents.credentials.payload_proxies import FixedProxy, PayloadProxies
 from agents.errors import HandBack, NoAnswer, Unreachable
@@ -18,6 +17,7 @@ from agents.local_wms.authority import Authority, Holder, open_authority
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.registry import Registry
 from agents.wms.service import Clock, Retry, Service
+from ce_backends.cfg import from_options
 
 START = datetime.now(UTC).replace(microsecond=0)
 LIFE = timedelta(days=3)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.cfg import parse
 from agents.jobs.job import Grant
 from agents.jobs.limits import payload_cfg, write_payload_cfg
+from ce_backends.cfg import parse
 
 CFG = parse(
     "LocalSite\n{\nSite = LCG.Test.ch\n}\n"

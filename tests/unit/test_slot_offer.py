@@ -2,11 +2,11 @@
 
 import pytest
 
-from agents.cfg import parse
 from agents.jobs.allocation import Slot
 from agents.jobs.jdl import Request
 from agents.settings import AgentSettings, Strategy
 from agents.slot.offer import can_offer, offers, site_requirements
+from ce_backends.cfg import parse
 
 
 def settings(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.errors import ConfigurationError
+from ce_backends.errors import CfgError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,19 @@ class Section:
         """Set one option, making the sections on its way.
 
         Raises:
-            ConfigurationError: the path names no option, or one of its sections is an option, or the reverse.
+            CfgError: the path names no option, or one of its sections is an option, or the reverse.
         """
         *sections, option = _names(path) or [""]
         if not option:
-            raise ConfigurationError(f"{origin}: {path!r} names no option; expected /Section/option")
+            raise CfgError(f"{origin}: {path!r} names no option; expected /Section/option")
         node = self
         for name in sections:
             inner = node.content.setdefault(name, Section())
             if not isinstance(inner, Section):
-                raise ConfigurationError(f"{origin}: {path}: {name} is an option, not a section")
+                raise CfgError(f"{origin}: {path}: {name} is an option, not a section")
             node = inner
         if isinstance(node.content.get(option), Section):
-            raise ConfigurationError(f"{origin}: {path} is a section, not an option")
+            raise CfgError(f"{origin}: {path} is a section, not an option")
         node.content[option] = Value(text, origin)
 
     def merge(self, over: "Section") -> "Section":
@@ -99,7 +99,7 @@ def parse(text: str, origin: str) -> Section:
         origin: its name, for messages and for `--explain`.
 
     Raises:
-        ConfigurationError: file, line and what was expected.
+        CfgError: file, line and what was expected.
     """
     root = Section()
     open_sections = [root]
@@ -111,7 +111,7 @@ def parse(text: str, origin: str) -> Section:
                 open_sections.append(_open(open_sections[-1], name_waiting, where))
                 name_waiting = ""
             elif name_waiting:
-                raise ConfigurationError(f"{where}: expected '{{' after section name {name_waiting!r}, got {part!r}")
+                raise CfgError(f"{where}: expected '{{' after section name {name_waiting!r}, got {part!r}")
             elif part == "}":
                 _close(open_sections, where)
             elif "=" in part:
@@ -119,7 +119,7 @@ def parse(text: str, origin: str) -> Section:
             else:
                 name_waiting = part
     if name_waiting or len(open_sections) > 1:
-        raise ConfigurationError(f"{origin}: the text ends inside a section; a '}}' is missing")
+        raise CfgError(f"{origin}: the text ends inside a section; a '}}' is missing")
     return root
 
 
@@ -136,16 +136,16 @@ def _parts(line: str) -> Iterator[str]:
 
 def _open(parent: Section, name: str, where: str) -> Section:
     if not name:
-        raise ConfigurationError(f"{where}: '{{' without a section name before it")
+        raise CfgError(f"{where}: '{{' without a section name before it")
     inner = parent.content.setdefault(name, Section())
     if not isinstance(inner, Section):
-        raise ConfigurationError(f"{where}: section {name} has the name of an option")
+        raise CfgError(f"{where}: section {name} has the name of an option")
     return inner
 
 
 def _close(open_sections: list[Section], where: str) -> None:
     if len(open_sections) == 1:
-        raise ConfigurationError(f"{where}: '}}' closes nothing")
+        raise CfgError(f"{where}: '}}' closes nothing")
     open_sections.pop()
 
 
@@ -155,10 +155,10 @@ def _assign(section: Section, line: str, where: str) -> None:
     appends = name.endswith("+")
     name = name.rstrip("+ \t")
     if not name:
-        raise ConfigurationError(f"{where}: expected 'option = value', got {line!r}")
+        raise CfgError(f"{where}: expected 'option = value', got {line!r}")
     before = section.content.get(name)
     if isinstance(before, Section):
-        raise ConfigurationError(f"{where}: option {name} has the name of a section")
+        raise CfgError(f"{where}: option {name} has the name of a section")
     if appends and isinstance(before, Value):
         text = f"{before.text}, {text}"
     section.content[name] = Value(text, where)
@@ -168,12 +168,12 @@ def read(path: Path) -> Section:
     """Read a CFG file.
 
     Raises:
-        ConfigurationError: it cannot be read or is malformed.
+        CfgError: it cannot be read or is malformed.
     """
     try:
         return parse(path.read_text(encoding="utf-8"), path.name)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+        raise CfgError(f"{path}: cannot be read: {error}") from error
 
 
 def render(section: Section, depth: int = 0) -> str:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.cfg import Section, from_options, parse, read, render
-from agents.errors import ConfigurationError
+from ce_backends.cfg import Section, from_options, parse, read, render
+from ce_backends.errors import CfgError
 
 
 def refusal(text: str) -> str:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(CfgError) as caught:
         parse(text, "pilot.cfg")
     return str(caught.value)
 
@@ -95,7 +95,7 @@ def test_malformed_text_is_refused_with_its_line(text: str, sentence: str) -> No
 def test_any_text_is_refused_or_reads_the_same_when_it_is_rendered(text: str) -> None:
     try:
         tree = parse(text, "x")
-    except ConfigurationError:
+    except CfgError:
         return
 
     assert render(parse(render(tree), "again")) == render(tree)
@@ -108,14 +108,14 @@ def test_what_is_rendered_is_read_back() -> None:
 
 
 def test_a_file_that_is_missing_is_refused_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"no\.cfg: cannot be read: .*No such file"):
+    with pytest.raises(CfgError, match=r"no\.cfg: cannot be read: .*No such file"):
         read(tmp_path / "no.cfg")
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.cfg").write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(ConfigurationError, match=r"b\.cfg: cannot be read"):
+    with pytest.raises(CfgError, match=r"b\.cfg: cannot be read"):
         read(tmp_path / "b.cfg")
 
 
@@ -155,7 +155,7 @@ def test_options_become_a_tree() -> None:
 def test_an_assignment_that_does_not_fit_the_tree_is_refused(path: str, sentence: str) -> None:
     tree = from_options({"/A/b": "1"}, "test")
 
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(CfgError) as caught:
         tree.set(path, "2", "test")
 
     assert str(caught.value) == sentence

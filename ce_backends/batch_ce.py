@@ -1,0 +1,343 @@
+"""A computing element in front of a batch system: the same for all of them, here and through ssh.
+
+Composed of a dialect (what the batch system's commands are), a spool (where the tasks lie) and a task book (what must
+be remembered). A thread of its own asks the batch system, one command for all tasks, at an interval; `poll` answers
+from memory and never waits.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
+from ce_backends.batch_system import BatchJob, BatchSystem
+from ce_backends.conclusion import Patience, conclude
+from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.spool import End, Spool
+from ce_backends.task_book import Entry, TaskBook
+from ce_backends.task_dir import pattern_problem, stamp_problem
+from ce_backends.transport import Transport
+
+OF_THE_TASK = ("stdout", "stderr")
+_QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
+_NOT_ASKED = TaskStatus(state=TaskState.UNKNOWN, reason="the batch system has not been asked yet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much, how often, how long.
+
+    Attributes:
+        processors: of a task that does not say; and what `free_processors` counts in.
+        most_tasks: waiting and running at a time.
+        most_waiting: waiting at a time.
+        interval_s: between two looks at the batch system.
+        patience: with absences.
+    """
+
+    processors: int = 1
+    most_tasks: int = 1000
+    most_waiting: int = 1000
+    interval_s: float = 30.0
+    patience: Patience = field(default_factory=Patience)
+
+
+class BatchCE:
+    """See the module.
+
+    Args:
+        name: of the batch system, for sentences.
+        system: its dialect.
+        transport: to its submit host; closed with this object.
+        spool: where the tasks lie.
+        book: what is remembered.
+        bounds: how much, how often, how long.
+    """
+
+    def __init__(
+        self, name: str, system: BatchSystem, transport: Transport, spool: Spool, book: TaskBook, bounds: Bounds
+    ) -> None:
+        self._name = name
+        self._system = system
+        self._transport = transport
+        self._spool = spool
+        self._book = book
+        self._bounds = bounds
+        self._seen: dict[str, TaskStatus] = {}  # by stamp, of the last look that was answered
+        self._trouble = ""  # why the last look was not
+        self._changed: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()  # one look at a time, none while tasks are forgotten
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._looker: threading.Thread | None = None
+
+    # ---- the contract ----
+
+    def notify(self, changed: Callable[[], None]) -> None:
+        """See Notifies."""
+        self._changed = changed
+        self._start_looking()
+
+    def slots(self) -> SlotCount:
+        """See ComputingElement. Counted is what was handed over by us and has not ended, as of the last look."""
+        entries = self._book.running()
+        running = sum(self._known(entry).state is TaskState.RUNNING for entry in entries)
+        waiting = len(entries) - running
+        free = max(0, min(self._bounds.most_tasks - len(entries), self._bounds.most_waiting - waiting))
+        return SlotCount(running=running, waiting=waiting, free_processors=free * self._bounds.processors)
+
+    def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
+        """See ComputingElement. Tasks with equal needs become one array, where the batch system has arrays."""
+        answers: dict[str, Submission] = {}
+        known = self._book.by_stamp([task.stamp for task in tasks])
+        lost = self.find([stamp for stamp, entry in known.items() if entry.task_id is None])
+        fresh = []
+        for task in tasks:
+            if problem := _problem(task):
+                answers[task.stamp] = Rejected(problem)
+            elif task.stamp in lost:
+                answers[task.stamp] = Accepted(lost[task.stamp])
+            elif task.stamp in known and (task_id := known[task.stamp].task_id):
+                answers[task.stamp] = Accepted(task_id)
+            else:
+                fresh.append(task)
+        for group in _groups(fresh, self._system.array_limit):
+            answers |= self._submit_group(group, is_first=not any(isinstance(a, Accepted) for a in answers.values()))
+        self._start_looking()
+        return answers
+
+    def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
+        """See ComputingElement. The answer is that of the last look, and its reason says when there was none since."""
+        self._start_looking()
+        entries = self._book.by_task_id(task_ids)
+        return {
+            task_id: self._known(entries[task_id]) if task_id in entries else TaskStatus(state=TaskState.UNKNOWN)
+            for task_id in task_ids
+        }
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """See ComputingElement. The task is Aborted when the batch system says that it has ended."""
+        entries = [entry for entry in self._book.by_task_id(task_ids).values() if entry.end is None]
+        if not entries:
+            return
+        self._book.cancel(entry.stamp for entry in entries)
+        self._system.cancel([entry.task_id for entry in entries if entry.task_id])
+        self._wake.set()
+
+    def fetch(self, task_id: str, into: Path) -> None:
+        """See ComputingElement. What of the outputs could not be brought is named at the end of `stderr`.
+
+        Raises:
+            CEError: the task is not known, has not ended, or its files cannot be brought.
+        """
+        entry = self._book.by_task_id([task_id]).get(task_id)
+        if entry is None or entry.end is None:
+            state = "is not known" if entry is None else "has not ended"
+            raise CEError(f"task {task_id} {state}: only an ended task can be fetched")
+        skipped = self._spool.fetch(entry.stamp, entry.outputs, entry.capped, into)
+        if entry.end.exit_code is not None:
+            (into / "exit_code").write_text(f"{entry.end.exit_code}\n", encoding="ascii")
+        if skipped:
+            with (into / "stderr").open("a", encoding="utf-8", errors="backslashreplace") as stderr:
+                stderr.writelines(f"gridpilot: {sentence}\n" for sentence in skipped)
+
+    def find(self, stamps: Collection[str]) -> dict[str, str]:
+        """See ComputingElement.
+
+        Raises:
+            CEError: the batch system had to be asked and gave no answer.
+        """
+        entries = self._book.by_stamp(stamps)
+        doubtful = {entry.job for entry in entries.values() if entry.task_id is None}
+        if doubtful:
+            for name, job_id in self._system.find(doubtful).items():
+                self._accept(self._book.of_jobs([name])[name], job_id)
+            entries = self._book.by_stamp(stamps)
+        return {stamp: entry.task_id for stamp, entry in entries.items() if entry.task_id}
+
+    def clean(self, task_ids: Collection[str]) -> None:
+        """See ComputingElement.
+
+        Raises:
+            CEError: a task has not ended, or something of it cannot be removed.
+        """
+        with self._lock:
+            entries = list(self._book.by_task_id(task_ids).values())
+            for entry in entries:
+                if entry.end is None:
+                    raise CEError(f"task {entry.task_id} has not ended: cancel it and wait for its end before cleaning")
+            stamps = {entry.stamp for entry in entries}
+            jobs = self._book.of_jobs({entry.job for entry in entries})
+            empty = [name for name, members in jobs.items() if {member.stamp for member in members} <= stamps]
+            self._spool.remove(stamps, empty)
+            self._book.forget(stamps)
+            for stamp in stamps:
+                self._seen.pop(stamp, None)
+
+    def close(self) -> None:
+        """See ComputingElement."""
+        self._closing.set()
+        self._wake.set()
+        if self._looker:
+            self._looker.join()
+        self._book.close()
+        self._transport.close()
+
+    def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
+        """See Peeks. `stdout` and `stderr` are those of the task."""
+        entry = self._book.by_task_id([task_id]).get(task_id)
+        if entry is None:
+            return b""
+        return self._spool.peek(entry.stamp, name if name in OF_THE_TASK else f"work/{name}", max_bytes)
+
+    def renew_credential(self, task_id: str, credential: Path) -> None:
+        """See RenewsCredentials."""
+        if entry := self._book.by_task_id([task_id]).get(task_id):
+            self._spool.renew_credential(entry.stamp, credential)
+
+    # ---- submission ----
+
+    def _submit_group(self, group: Sequence[TaskSpec], *, is_first: bool) -> Mapping[str, Submission]:
+        """Submit tasks that may become one array; a task that can never run is told apart from the others.
+
+        Raises:
+            CEUnavailable: surely nothing was submitted, neither of this group nor before.
+        """
+        job = self._job(group)
+        try:
+            self._spool.lay_out(job, group, self._system.index, self._system.passed)
+            self._book.open_job(job.name, group, time.time())
+            answer = self._system.submit(job)
+        except CEUnavailable as error:
+            self._book.forget([task.stamp for task in group])
+            if is_first:
+                raise
+            return {task.stamp: Uncertain(str(error)) for task in group}
+        except CEError as error:
+            if len(group) > 1:
+                return self._submit_apart(group, is_first=is_first)
+            answer = Rejected(str(error))
+        if isinstance(answer, Accepted):
+            return self._accept(self._book.of_jobs([job.name])[job.name], answer.task_id)
+        if isinstance(answer, Rejected):
+            stamps = [task.stamp for task in group]
+            self._book.forget(stamps)
+            self._spool.remove(stamps, [job.name])
+        return {task.stamp: answer for task in group}
+
+    def _submit_apart(self, group: Sequence[TaskSpec], *, is_first: bool) -> Mapping[str, Submission]:
+        """Submit one by one, because one of them is at fault."""
+        answers: dict[str, Submission] = {}
+        for task in group:
+            is_still_first = is_first and not any(isinstance(answer, Accepted) for answer in answers.values())
+            answers |= self._submit_group([task], is_first=is_still_first)
+        return answers
+
+    def _job(self, group: Sequence[TaskSpec]) -> BatchJob:
+        first = group[0]
+        return BatchJob(
+            name=first.stamp,
+            size=len(group),
+            script=self._spool.job_script(first.stamp),
+            log=self._spool.job_script(f"{first.stamp}.log"),
+            processors=first.processors,
+            memory_mb=first.memory_mb,
+            gpus=len(first.gpus),
+            wall_s=first.wall_s,
+        )
+
+    def _accept(self, entries: Iterable[Entry], job_id: str) -> dict[str, Submission]:
+        task_ids = {entry.stamp: self._system.element(job_id, entry.number, entry.size) for entry in entries}
+        self._book.accept(task_ids)
+        self._seen |= dict.fromkeys(task_ids, _QUEUED)
+        return {stamp: Accepted(task_id) for stamp, task_id in task_ids.items()}
+
+    # ---- looking ----
+
+    def _known(self, entry: Entry) -> TaskStatus:
+        if entry.end is not None:
+            return entry.end
+        seen = self._seen.get(entry.stamp, _NOT_ASKED)
+        return replace(seen, reason=self._trouble) if self._trouble else seen
+
+    def _start_looking(self) -> None:
+        if self._looker is None and not self._closing.is_set():
+            self._looker = threading.Thread(target=self._look_on, name=f"gridpilot-{self._name}", daemon=True)
+            self._looker.start()
+
+    def _look_on(self) -> None:
+        while not self._closing.is_set():
+            self._wake.clear()
+            if self.look():
+                self._changed()
+            self._wake.wait(self._bounds.interval_s)
+
+    def look(self) -> bool:
+        """Ask once for all tasks that have not ended; tell whether one of them has. No answer changes nothing."""
+        with self._lock:
+            entries = self._book.running()
+            if not entries:
+                return False
+            try:
+                seen = self._system.states([entry.task_id for entry in entries if entry.task_id])
+                ends = self._spool.ends(
+                    [entry.stamp for entry in entries if _may_have_ended(seen.get(entry.task_id or ""))]
+                )
+            except CEError as error:
+                self._trouble = f"no answer from {self._name}: {error}"
+                return False
+            self._trouble = ""
+            return self._conclude(entries, seen, ends)
+
+    def _conclude(self, entries: Sequence[Entry], seen: Mapping[str, TaskStatus], ends: Mapping[str, End]) -> bool:
+        now = time.time()
+        patience, name = self._bounds.patience, self._name
+        concluded = {
+            entry.stamp: conclude(
+                entry,
+                seen.get(entry.task_id or ""),
+                ends.get(entry.stamp),
+                now=now,
+                patience=patience,
+                batch_system=name,
+            )
+            for entry in entries
+        }
+        self._book.see([entry.stamp for entry in entries if _is_alive(seen.get(entry.task_id or ""))], now)
+        over = {stamp: status for stamp, status in concluded.items() if status.state.is_final}
+        self._book.end(over)
+        self._seen |= {stamp: status for stamp, status in concluded.items() if stamp not in over}
+        for stamp in over:
+            self._seen.pop(stamp, None)
+        return bool(over)
+
+
+def _is_alive(seen: TaskStatus | None) -> bool:
+    return seen is not None and not seen.state.is_final
+
+
+def _may_have_ended(seen: TaskStatus | None) -> bool:
+    return not _is_alive(seen)
+
+
+def _problem(task: TaskSpec) -> str:
+    """Return why this task can never run, empty if it may."""
+    if problem := stamp_problem(task.stamp):
+        return problem
+    return next((problem for pattern in task.outputs if (problem := pattern_problem(pattern) or _odd(pattern))), "")
+
+
+def _odd(pattern: str) -> str:
+    return f"output pattern {pattern!r} holds a line break" if "\n" in pattern or "\0" in pattern else ""
+
+
+def _groups(tasks: Sequence[TaskSpec], array_limit: int) -> Iterator[Sequence[TaskSpec]]:
+    """Yield tasks with equal needs together, as many as fit into one array."""
+    by_needs: dict[tuple[object, ...], list[TaskSpec]] = {}
+    for task in tasks:
+        by_needs.setdefault((task.processors, task.memory_mb, len(task.gpus), task.wall_s), []).append(task)
+    for alike in by_needs.values():
+        for at in range(0, len(alike), array_limit):
+            yield alike[at : at + array_limit]

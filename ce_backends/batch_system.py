@@ -1,0 +1,79 @@
+"""What a batch system's dialect is: the smallest part of a backend, its commands and how their answers read.
+
+Everything else (task directories, what is remembered, what an absence means) is the same for all, in `batch_ce.py`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ce_backends.base import Submission, TaskStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchJob:
+    """Tasks with equal needs, handed over with one command: one job, or an array of `size` elements.
+
+    Attributes:
+        name: of the batch job, by which it is found again: the stamp of its first task.
+        size: how many tasks; an array only if there are more than one.
+        script: path, there, of the POSIX sh script that a node runs for each element.
+        log: path, there, of a file for what the batch system itself has to say.
+        processors: of each task.
+        memory_mb: limit of each task in MB (10^6 bytes), 0 for the queue's own.
+        gpus: number of GPUs of each task.
+        wall_s: limit of each task, 0 for the queue's own.
+    """
+
+    name: str
+    size: int
+    script: str
+    log: str
+    processors: int
+    memory_mb: int
+    gpus: int
+    wall_s: int
+
+
+class BatchSystem(Protocol):
+    """The commands of one batch system. It keeps nothing: all that lasts is in the task book."""
+
+    array_limit: int
+    """The most elements of an array; 1 where there are no arrays."""
+
+    index: Sequence[str]
+    """Shell commands that set `gridpilot_index` on the node to the element's number, counted from 1."""
+
+    passed: Sequence[str]
+    """Variables of the batch system that the payload may see where they are set: what GPUs it was given."""
+
+    def submit(self, job: BatchJob) -> Submission:
+        """Queue one job. Accepted with the batch system's own id of the job; Rejected is for all of its tasks.
+
+        Raises:
+            CEUnavailable: surely nothing was submitted.
+        """
+
+    def element(self, job_id: str, number: int, size: int) -> str:
+        """Return the id of one task of a job, its number counted from 1; the job's own id if its size is 1."""
+
+    def states(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
+        """Answer, with as few commands as can be, for those the system knows. What it does not know is left out.
+
+        Raises:
+            CEError: it gave no answer, or one that cannot be understood: nothing is known of any task.
+        """
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """Ask for their end; no error if they are gone already.
+
+        Raises:
+            CEError: it gave no answer.
+        """
+
+    def find(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return the job id of each job name the system knows.
+
+        Raises:
+            CEError: it gave no answer.
+        """

@@ -1,0 +1,121 @@
+"""CE types that are a place and a batch system: DIRAC's `Local` and `SSH`, with the option `BatchSystem`."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import ClassVar, Protocol, cast
+
+from ce_backends import batch_options
+from ce_backends.batch_ce import BatchCE, Bounds
+from ce_backends.batch_options import Needs, Options
+from ce_backends.batch_system import BatchSystem
+from ce_backends.capped_output import Cap
+from ce_backends.conclusion import Patience
+from ce_backends.errors import CEMisconfigured
+from ce_backends.options import Option
+from ce_backends.spool import Spool
+from ce_backends.ssh import Login, Ssh
+from ce_backends.task_book import TaskBook
+from ce_backends.transport import Local, Transport
+
+BYTES_PER_MB = 1_000_000
+SYSTEMS = {
+    "Host": "ce_backends.host:Host",
+    "SLURM": "ce_backends.slurm:Slurm",
+}
+"""By DIRAC's name of the batch system: where its dialect is."""
+
+
+class Dialect(Protocol):
+    """What an entry of SYSTEMS names: the class of a BatchSystem."""
+
+    OPTIONS: Sequence[Option]
+
+    def __call__(self, transport: Transport, needs: Needs, *, timeout_s: float, options: Options) -> BatchSystem:
+        """Return the dialect, its own options taken out of all that were given."""
+
+
+def dialect(name: str) -> Dialect:
+    """Return the class for a batch system, by DIRAC's name of it."""
+    module, _, attribute = SYSTEMS[name].partition(":")
+    return cast("Dialect", getattr(import_module(module), attribute))
+
+
+def _options(*, is_remote: bool) -> list[Option]:
+    batch_system = Option(
+        name="BatchSystem",
+        kind=str,
+        default="Host",
+        choices=sorted(SYSTEMS),
+        doc="What takes the tasks; Host for none, they are started on the machine itself.",
+    )
+    own = [option for name in sorted(SYSTEMS) for option in dialect(name).OPTIONS]
+    return [batch_system, *(SSH_OPTIONS if is_remote else ()), *batch_options.OPTIONS, *own]
+
+
+SSH_OPTIONS: Sequence[Option] = (
+    Option(name="SSHHost", kind=str, default="", doc="Host to log in to; needed."),
+    Option(name="SSHUser", kind=str, default="", doc="User there; ssh's own configuration decides if empty."),
+    Option(name="SSHPort", kind=int, default=0, minimum=0, doc="Port there; ssh's own configuration decides if 0."),
+    Option(name="SSHKey", kind=str, default="", doc="Private key file; ssh's own configuration decides if empty."),
+    Option(name="SSHTunnel", kind=str, default="", doc="Jump host, or several with commas, as ssh -J takes them."),
+    Option(name="SSHOptions", kind=str, default="", doc="More arguments of ssh, quoted as for a shell."),
+)
+
+
+class LocalBatch:
+    """The batch system whose commands are on this machine: CE type `Local`."""
+
+    OPTIONS: ClassVar[Sequence[Option]] = _options(is_remote=False)
+
+    @classmethod
+    def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
+        """See registry.Backend."""
+        return _build(work_dir, options, Local())
+
+
+class SshBatch:
+    """The batch system of another machine, or that machine itself: CE type `SSH`."""
+
+    OPTIONS: ClassVar[Sequence[Option]] = _options(is_remote=True)
+
+    @classmethod
+    def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
+        """See registry.Backend."""
+        return _build(work_dir, options, Ssh(_login(options)))
+
+
+def _login(options: Options) -> Login:
+    if not options["SSHHost"]:
+        raise CEMisconfigured("option SSHHost of CE type SSH is not set: expected the host to log in to")
+    return Login(
+        host=str(options["SSHHost"]),
+        user=str(options["SSHUser"]),
+        port=int(options["SSHPort"] or 0),
+        key=os.path.expandvars(str(options["SSHKey"])),
+        jump=str(options["SSHTunnel"]),
+        options=shlex.split(str(options["SSHOptions"])),
+    )
+
+
+def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
+    name = str(options["BatchSystem"])
+    timeout_s = float(options["CommandTimeout"] or 0.0)
+    system = dialect(name)(transport, batch_options.needs(options), timeout_s=timeout_s, options=options)
+    cap = Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB)
+    spool = Spool(transport, os.path.expandvars(str(options["SharedArea"])), work_dir / "moving", cap=cap)
+    return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), _bounds(options))
+
+
+def _bounds(options: Options) -> Bounds:
+    return Bounds(
+        processors=int(options["NumberOfProcessors"] or 1),
+        most_tasks=int(options["MaxTotalJobs"] or 1),
+        most_waiting=int(options["MaxWaitingJobs"] or 1),
+        interval_s=float(options["StatusInterval"] or 0.0),
+        patience=Patience(
+            lost_after_s=float(options["LostAfter"] or 0.0), exit_code_s=float(options["ExitCodeWait"] or 0.0)
+        ),
+    )

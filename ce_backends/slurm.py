@@ -1,0 +1,255 @@
+"""Slurm (20.11 and later): sbatch, squeue, sacct, scancel. Source: their manuals, and what they were seen to do."""
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
+from ce_backends.batch_options import NONE, Needs, Options
+from ce_backends.batch_system import BatchJob
+from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.options import Option
+from ce_backends.transport import Done, Transport
+from ce_backends.unknown_words import UnknownWords
+
+_AT_ONCE = 1000  # ids in one command: an argument may be 128 kB long
+_MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one Slurm is told
+_BYTES_PER_MIB = 1 << 20
+_BYTES_PER_UNIT = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+_STATES: Mapping[str, TaskState] = {
+    **dict.fromkeys(
+        ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"),
+        TaskState.WAITING,
+    ),
+    **dict.fromkeys(
+        ("RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"), TaskState.RUNNING
+    ),
+    "COMPLETED": TaskState.DONE,
+    **dict.fromkeys(
+        ("FAILED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "REVOKED", "LAUNCH_FAILED", "RECONFIG_FAIL"), TaskState.FAILED
+    ),
+    **dict.fromkeys(("TIMEOUT", "OUT_OF_MEMORY", "CANCELLED", "PREEMPTED"), TaskState.FAILED),
+}
+_LIMITS = {"TIMEOUT": Limit.WALL, "OUT_OF_MEMORY": Limit.MEMORY}
+
+# Accepted by sbatch, and pending for ever: slurm.conf's EnforcePartLimits is off by default.
+_HOPELESS = frozenset(
+    {
+        "BadConstraints",
+        "DependencyNeverSatisfied",
+        "InvalidAccount",
+        "InvalidQOS",
+        "PartitionConfig",
+        "PartitionNodeLimit",
+        "PartitionTimeLimit",
+    }
+)
+_NOT_NOW = (
+    "Unable to contact slurm controller",
+    "temporarily unable to accept job",
+    "Resource temporarily unavailable",
+    "violates accounting/QOS policy",  # too many jobs of ours, as a rule
+    "Zero Bytes were transmitted",
+)
+_NO_ANSWER = ("Socket timed out", "Unexpected message received")  # nextflow issue 970: it may be queued all the same
+
+
+class Slurm:
+    """See BatchSystem.
+
+    Args:
+        transport: to a host with Slurm's commands.
+        needs: queue, account and what else all jobs have in common.
+        timeout_s: for a command; slurmctld being down takes sbatch 9 s to find out.
+        options: of those below.
+    """
+
+    OPTIONS: ClassVar[Sequence[Option]] = (
+        Option(name="Cluster", kind=str, default="", doc="Slurm: which cluster, where there are several."),
+    )
+
+    array_limit: int = 1000  # slurm.conf's MaxArraySize is 1001 by default
+    index: Sequence[str] = ("gridpilot_index=${SLURM_ARRAY_TASK_ID:-1}",)
+    passed: Sequence[str] = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
+
+    def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
+        self._transport = transport
+        self._needs = needs
+        self._cluster = [f"--clusters={cluster}"] if (cluster := options.get("Cluster")) else []
+        self._timeout_s = timeout_s
+        self._unknown = UnknownWords("Slurm")
+
+    def submit(self, job: BatchJob) -> Submission:
+        """See BatchSystem."""
+        done = self._run("sbatch", *self._sbatch(job))
+        if done.exit_code is None or any(text in done.stderr for text in _NO_ANSWER):
+            return Uncertain(f"sbatch: {done.sentence}")
+        if done.exit_code != 0:
+            if any(text in done.stderr for text in _NOT_NOW):
+                raise CEUnavailable(f"sbatch: {done.sentence}")
+            return Rejected(f"sbatch: {done.sentence}")
+        job_id = done.stdout.strip().rpartition("\n")[2].partition(";")[0]  # --parsable: "42" or "42;cluster"
+        return Accepted(job_id) if job_id.isdecimal() else Uncertain(f"sbatch printed {done.stdout!r} for a job number")
+
+    def _sbatch(self, job: BatchJob) -> Iterator[str]:
+        """Yield the arguments. Not requeued by Slurm: whether a lost job runs again is for the WMS to decide."""
+        yield from ("--parsable", f"--job-name={job.name}", "--no-requeue", "--export=PATH")
+        yield from (f"--output={job.log}", f"--error={job.log}", "--open-mode=append", "--input=/dev/null")
+        yield from (f"--nodes={self._needs.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={job.processors}")
+        if job.size > 1:
+            yield f"--array=1-{job.size}"
+        if job.memory_mb:
+            yield f"--mem={math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB)}M"
+        if job.wall_s:
+            yield f"--time={math.ceil((job.wall_s + _MARGIN_S) / 60)}"
+        if gpus := job.gpus or self._needs.gpus:
+            yield f"--gpus-per-node={gpus}"
+        if self._needs.queue:
+            yield f"--partition={self._needs.queue}"
+        if self._needs.account:
+            yield f"--account={self._needs.account}"
+        if self._needs.whole_node:
+            yield "--exclusive"
+        yield from (*self._needs.submit_options, job.script)
+
+    def element(self, job_id: str, number: int, size: int) -> str:
+        """See BatchSystem."""
+        return job_id if size == 1 else f"{job_id}_{number}"
+
+    def states(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
+        """See BatchSystem. squeue knows what waits, runs, and has ended a short time ago; sacct knows the rest."""
+        wanted = set(task_ids)
+        found: dict[str, TaskStatus] = {}
+        for jobs in _chunks(sorted({task_id.partition("_")[0] for task_id in wanted})):
+            found |= self._queue(jobs)
+        found = {task_id: status for task_id, status in found.items() if task_id in wanted}
+        if hopeless := [task_id for task_id, status in found.items() if status.reason.startswith(_NEVER)]:
+            self.cancel(hopeless)
+        missing = wanted - set(found)
+        for jobs in _chunks(sorted({task_id.partition("_")[0] for task_id in missing})):
+            found |= self._accounts(jobs)
+        return {task_id: status for task_id, status in found.items() if task_id in wanted}
+
+    def _queue(self, jobs: Sequence[str]) -> dict[str, TaskStatus]:
+        done = self._run(
+            "squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r", f"--jobs={','.join(jobs)}"
+        )
+        if done.exit_code != 0:
+            if "Invalid job id specified" in done.stderr:  # it knows none of them
+                return {}
+            raise CEError(f"squeue: {done.sentence}")
+        return {task_id: self._status(word, reason) for task_id, word, reason, *_ in _rows(done.stdout, 3)}
+
+    def _accounts(self, jobs: Sequence[str]) -> dict[str, TaskStatus]:
+        """Ask the accounting; where there is none, nothing is known."""
+        fields = "--format=JobID,State,ExitCode,MaxRSS"
+        done = self._run("sacct", "--noheader", "--parsable2", "--duplicates", fields, f"--jobs={','.join(jobs)}")
+        if done.exit_code != 0:
+            if "accounting storage is disabled" in done.stderr:
+                return {}
+            raise CEError(f"sacct: {done.sentence}")
+        found: dict[str, TaskStatus] = {}
+        peaks: dict[str, float] = {}
+        for name, word, code, peak, *_ in _rows(done.stdout, 4):
+            task_id, _, step = name.partition(".")
+            if step:
+                peaks[task_id] = max(peaks.get(task_id, 0.0), _megabytes(peak))
+            else:  # of a requeued job there are several lines, the last one counts
+                found[task_id] = self._status(word, _exit_words(code))
+        return {task_id: _with_peak(status, peaks.get(task_id)) for task_id, status in found.items()}
+
+    def _status(self, text: str, reason: str) -> TaskStatus:
+        """Return the status for a state word; `CANCELLED by 4000` has more than the word."""
+        word = text.partition(" ")[0].rstrip("+")
+        state = _STATES.get(word)
+        if state is None:
+            return self._unknown.status(word)
+        if state is TaskState.WAITING:
+            if reason in _HOPELESS:
+                return TaskStatus(state=TaskState.FAILED, native=text, reason=f"{_NEVER}{reason}")
+            return TaskStatus(state=state, native=text, reason="" if reason in ("None", "") else reason)
+        if state is TaskState.FAILED:
+            return TaskStatus(state=state, native=text, reason=_failure(text, reason), limit=_LIMITS.get(word))
+        return TaskStatus(state=state, native=text)
+
+    def cancel(self, task_ids: Collection[str]) -> None:
+        """See BatchSystem. scancel says nothing, and returns 0, about what has ended or was never there."""
+        for some in _chunks(sorted(task_ids)):
+            done = self._run("scancel", *some)
+            if done.exit_code != 0 and "Invalid job id" not in done.stderr:
+                raise CEError(f"scancel: {done.sentence}")
+
+    def find(self, names: Collection[str]) -> Mapping[str, str]:
+        """See BatchSystem."""
+        found: dict[str, str] = {}
+        for some in _chunks(sorted(names)):
+            done = self._run("squeue", "--noheader", "--states=all", "--format=%j|%F", f"--name={','.join(some)}")
+            if done.exit_code != 0:
+                raise CEError(f"squeue: {done.sentence}")
+            found |= dict(row[:2] for row in _rows(done.stdout, 2))
+        if missing := set(names) - set(found):
+            found |= self._named_in_accounts(sorted(missing))
+        return found
+
+    def _named_in_accounts(self, names: Sequence[str]) -> dict[str, str]:
+        fields = ("--starttime=now-30days", "--format=JobName,JobID", f"--name={','.join(names)}")
+        done = self._run("sacct", "--noheader", "--parsable2", "--allocations", *fields)
+        if done.exit_code != 0:
+            if "accounting storage is disabled" in done.stderr:
+                return {}
+            raise CEError(f"sacct: {done.sentence}")
+        return {name: job_id.partition("_")[0] for name, job_id, *_ in _rows(done.stdout, 2)}
+
+    def _run(self, command: str, *arguments: str) -> Done:
+        return self._transport.run([command, *self._cluster, *arguments], timeout_s=self._timeout_s)
+
+
+_NEVER = "will never run here: "
+
+
+def _rows(text: str, columns: int) -> Iterator[list[str]]:
+    """Yield the columns of each whole line; headings of clusters, blank and broken lines are passed over."""
+    for line in text.splitlines():
+        parts = line.strip().split("|")
+        if len(parts) >= columns and parts[0]:
+            yield parts
+
+
+def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
+
+
+def _failure(text: str, reason: str) -> str:
+    """Return a sentence: what it was, by whom, and what the exit code told."""
+    said = text.replace("CANCELLED by ", "CANCELLED by uid ")
+    return f"{said}: {reason}" if reason and reason not in ("None", said) else said
+
+
+def _exit_words(code: str) -> str:
+    """Return `0:9` in words."""
+    returned, _, signal = code.partition(":")
+    if signal.isdecimal() and int(signal):
+        return f"killed by signal {signal}"
+    return f"exit code {returned}" if returned.isdecimal() and int(returned) else ""
+
+
+def _megabytes(size: str) -> float:
+    """Return Slurm's `1024K` in MB (10^6 bytes), 0 for what is no size."""
+    number, unit = (size[:-1], size[-1]) if size and size[-1] in _BYTES_PER_UNIT else (size, "")
+    try:
+        return float(number) * _BYTES_PER_UNIT[unit] / 1_000_000
+    except ValueError:
+        return 0.0
+
+
+def _with_peak(status: TaskStatus, peak_mb: float | None) -> TaskStatus:
+    if not peak_mb:
+        return status
+    return TaskStatus(
+        state=status.state,
+        native=status.native,
+        reason=status.reason,
+        limit=status.limit,
+        usage=Usage(memory_peak_mb=peak_mb),
+    )

@@ -1,0 +1,337 @@
+"""Where the tasks of a batch system lie: a directory that its nodes and its submit host share.
+
+    ROOT/tasks/STAMP/     as `node_script` describes it
+    ROOT/jobs/NAME        what a node runs for the batch job NAME, and beside it the list of its tasks and its log
+
+All of it is reached through a Transport, in bulk: one archive there, one archive back, one look at all ends. The POSIX
+sh scripts below are constants; names and stamps are given to them as arguments and lines.
+"""
+
+import io
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ce_backends.base import Limit, TaskSpec, Usage
+from ce_backends.batch_system import BatchJob
+from ce_backends.capped_output import Cap
+from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.node_script import quote, render
+from ce_backends.outputs import copy_outputs
+from ce_backends.task_dir import MAX_REASON, parse_cpu_s
+from ce_backends.transport import Done, Transport, sure
+
+LOOK_S = 60.0  # for a command that touches a few small files of each task
+MOVE_S = 3600.0  # for one that moves whole sandboxes
+
+_MAKE = 'umask 077; mkdir -p -- "$1/tasks" "$1/jobs" "$1/incoming" && cd -- "$1" && pwd -P'
+_UNPACK = 'cd -- "$1" && tar -xf "incoming/$2" && rm -f -- "incoming/$2"'
+_ENDS = """\
+cd -- "$1/tasks" || exit 1
+plain() { [ -f "$1" ] && [ ! -h "$1" ]; }
+while read -r stamp; do
+    began=- code=- times= reason= wall=- limit=
+    if [ -d "$stamp" ]; then
+        plain "$stamp/started" && began=1
+        if plain "$stamp/exit_code"; then
+            read -r code < "$stamp/exit_code"
+            wall=$(stat -c %Y "$stamp/started" "$stamp/exit_code" | tr '\\n' ' ')
+        fi
+        plain "$stamp/times" && times=$(dd if="$stamp/times" bs=200 count=1 2> /dev/null | tail -n 1)
+        plain "$stamp/limit" && limit=$(dd if="$stamp/limit" bs=20 count=1 2> /dev/null | head -n 1)
+        plain "$stamp/reason" && reason=$(dd if="$stamp/reason" bs=1000 count=1 2> /dev/null | head -n 1)
+    else
+        began=gone
+    fi
+    printf '%s|%s|%s|%s|%s|%s|%s\\n' "$stamp" "$began" "$code" "$wall" "$times" "$limit" "$reason"
+done
+"""
+# The payload has ended, and what it left may be a link to anywhere: only what really lies in work/ is packed.
+_PACK = """\
+cd -- "$1/tasks/$2" || exit 1
+half=$(($3 / 2)); shift 3
+for name in stdout stderr "$@"; do
+    [ -f "$name" ] && [ ! -h "$name" ] && [ "$(stat -c %s -- "$name")" -gt $((2 * half)) ] || continue
+    { head -c "$half" -- "$name"; printf '\\n[gridpilot: the middle of this output was cut out]\\n'
+      tail -c "$half" -- "$name"; } > .capped && mv -f .capped "$name"
+done
+here=$(cd work && pwd -P) || exit 1
+cd work
+IFS=
+while read -r pattern; do
+    for path in $pattern; do
+        [ -e "$path" ] || [ -h "$path" ] || continue
+        real=$(readlink -f -- "$path")
+        case $real in
+            "$here"/*) printf 'work/%s\\0' "$path" ;;
+            *) printf 'output %s was skipped: %s leads outside the work directory\\n' "$path" "$path" >&2 ;;
+        esac
+    done
+done > ../.list
+cd ..
+touch stdout stderr
+tar -cf - --null --verbatim-files-from --files-from=.list stdout stderr
+"""
+_TAIL = 'cd -- "$1/tasks/$2" && [ -f "$3" ] && [ ! -h "$3" ] && tail -c "$4" -- "$3"'
+_RENEW = 'cd -- "$1/tasks/$2" && umask 077 && cat > credential.new && mv -f credential.new credential'
+_REMOVE = """\
+cd -- "$1" || exit 1
+while read -r path; do
+    [ -e "$path" ] || continue
+    chmod -R u+rwX -- "$path" 2> /dev/null
+    rm -rf -- "$path" || exit 1
+done
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """What a task's directory says.
+
+    Attributes:
+        exists: there is one.
+        has_started: the run that counts has begun.
+        exit_code: what the script returned, None until it has ended.
+        reason: one line the payload may have left.
+        limit: which limit its script ended it for.
+        usage: of an ended one.
+    """
+
+    exists: bool
+    has_started: bool
+    exit_code: int | None
+    reason: str
+    limit: Limit | None
+    usage: Usage
+
+
+class Spool:
+    """The task directories of one batch CE.
+
+    Args:
+        transport: to the submit host.
+        root: a directory there, absolute or below the home of the user there; made when missing.
+        scratch: a directory here for archives on their way; made when missing.
+        cap: how much is brought back of the log output.
+    """
+
+    def __init__(self, transport: Transport, root: str, scratch: Path, *, cap: Cap) -> None:
+        self._transport = transport
+        self._given_root = root
+        self._root = ""
+        self._scratch = scratch
+        self._cap = cap
+
+    @property
+    def root(self) -> str:
+        """The directory there, absolute.
+
+        Raises:
+            CEUnavailable: it cannot be made.
+        """
+        if not self._root:
+            done = self._sh(_MAKE, self._given_root)
+            if done.exit_code != 0:
+                raise CEUnavailable(f"directory {self._given_root} on {self._transport.where}: {done.sentence}")
+            self._root = done.stdout.rstrip("\n").rpartition("\n")[2]
+            self._scratch.mkdir(parents=True, exist_ok=True)
+        return self._root
+
+    def lay_out(self, job: BatchJob, tasks: Sequence[TaskSpec], index: Sequence[str], passed: Sequence[str]) -> None:
+        """Bring a job's script and all of its tasks' directories there, in one archive.
+
+        Raises:
+            CEError: an input cannot be read, or a variable not passed on.
+            CEUnavailable: it could not be brought.
+        """
+        root = self.root
+        with tempfile.NamedTemporaryFile(dir=self._scratch, suffix=".tar") as file:
+            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+                _add_job(archive, job, tasks, root, index)
+                for task in tasks:
+                    _add_task(archive, task, root, passed)
+            file.flush()
+            self._transport.put(Path(file.name), f"{root}/incoming/{job.name}.tar", timeout_s=MOVE_S)
+        done = self._sh(_UNPACK, root, f"{job.name}.tar", timeout_s=MOVE_S)
+        if done.exit_code != 0:
+            raise CEUnavailable(f"tasks could not be laid out in {root} on {self._transport.where}: {done.sentence}")
+
+    def job_script(self, name: str) -> str:
+        """Return where the script of a batch job lies.
+
+        Raises:
+            CEUnavailable: there is no directory for it.
+        """
+        return f"{self.root}/jobs/{name}"
+
+    def ends(self, stamps: Collection[str]) -> dict[str, End]:
+        """Look at all of these tasks at once.
+
+        Raises:
+            CEError: that was not possible.
+        """
+        if not stamps:
+            return {}
+        done = sure(self._sh(_ENDS, self.root, lines=stamps), "the ends of tasks cannot be read")
+        return dict(_parse_end(line) for line in done.stdout.splitlines() if line.count("|") >= 6)
+
+    def fetch(self, stamp: str, outputs: Sequence[str], capped: Sequence[str], into: Path) -> list[str]:
+        """Bring stdout, stderr and what the patterns match into a directory.
+
+        Returns:
+            A sentence for each output that was skipped.
+
+        Raises:
+            CEError: it cannot be brought or written.
+        """
+        root, argument = self.root, [f"work/{name}" for name in capped]
+        try:
+            with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
+                archive, unpacked = Path(folder) / "archive.tar", Path(folder) / "unpacked"
+                arguments = (root, stamp, str(self._cap.limit_bytes), *argument)
+                done = self._sh(_PACK, *arguments, lines=outputs, timeout_s=MOVE_S, into=archive)
+                sure(done, f"task {stamp} cannot be fetched")
+                skipped = [*done.stderr.splitlines(), *_unpack(archive, unpacked)]
+                into.mkdir(parents=True, exist_ok=True)
+                copy_outputs(unpacked, ("stdout", "stderr"), into)
+                if (unpacked / "work").is_dir():
+                    shutil.copytree(unpacked / "work", into / "outputs", symlinks=True, dirs_exist_ok=True)
+                return skipped
+        except (OSError, tarfile.TarError) as error:
+            raise CEError(f"task {stamp} cannot be fetched into {into}: {error}") from error
+
+    def peek(self, stamp: str, path: str, max_bytes: int) -> bytes:
+        """Return the last bytes of a file in a task's directory; empty if there is none or no answer."""
+        with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+            self._sh(_TAIL, self.root, stamp, path, str(max_bytes), into=Path(file.name))
+            return Path(file.name).read_bytes()
+
+    def renew_credential(self, stamp: str, credential: Path) -> None:
+        """Replace a task's credential in one step.
+
+        Raises:
+            CEError: it could not be.
+        """
+        with credential.open("rb") as file:
+            argv = ["/bin/sh", "-c", _RENEW, "sh", self.root, stamp]
+            sure(self._transport.run(argv, timeout_s=LOOK_S, stdin=file), f"the credential of task {stamp}")
+
+    def remove(self, stamps: Collection[str], jobs: Collection[str]) -> None:
+        """Remove the directories of these tasks and all of these batch jobs.
+
+        Raises:
+            CEError: something is left.
+        """
+        paths = [f"tasks/{stamp}" for stamp in stamps]
+        paths += [f"jobs/{name}{suffix}" for name in jobs for suffix in ("", ".tasks", ".log")]
+        if paths:
+            sure(self._sh(_REMOVE, self.root, lines=paths, timeout_s=MOVE_S), "task directories cannot be removed")
+
+    def _sh(
+        self,
+        script: str,
+        *arguments: str,
+        lines: Collection[str] = (),
+        timeout_s: float = LOOK_S,
+        into: Path | None = None,
+    ) -> Done:
+        stdin = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        argv = ["/bin/sh", "-c", script, "sh", *arguments]
+        return self._transport.run(argv, timeout_s=timeout_s, stdin=stdin, into=into)
+
+
+def _add_job(
+    archive: tarfile.TarFile, job: BatchJob, tasks: Sequence[TaskSpec], root: str, index: Sequence[str]
+) -> None:
+    """Add what a node runs: the task's own script, found in the list of the array's tasks by number."""
+    start = f"exec /bin/sh {quote(root)}/tasks/"
+    if job.size == 1:
+        lines = [f"{start}{tasks[0].stamp}/node_script"]
+    else:
+        listed = quote(f"{job.script}.tasks")
+        lines = [
+            *index,
+            f'read -r stamp <<E\n$(sed -n "${{gridpilot_index}}p" {listed})\nE',
+            f'{start}"$stamp"/node_script',
+        ]
+        _add(archive, f"jobs/{job.name}.tasks", "".join(f"{task.stamp}\n" for task in tasks).encode(), 0o600)
+    _add(archive, f"jobs/{job.name}", "\n".join(["#!/bin/sh", *lines, ""]).encode(), 0o700)
+
+
+def _add_task(archive: tarfile.TarFile, task: TaskSpec, root: str, passed: Sequence[str]) -> None:
+    directory = f"tasks/{task.stamp}"
+    for part in ("", "/work", "/tmp"):  # noqa: S108 # the task's own
+        entry = tarfile.TarInfo(directory + part)
+        entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o700, int(time.time())
+        archive.addfile(entry)
+    _add(archive, f"{directory}/payload", task.script.encode("utf-8", "surrogateescape"), 0o600)
+    _add(archive, f"{directory}/node_script", render(task, Path(root) / directory, passed=passed, is_alone=True), 0o600)
+    if task.credential is not None:
+        _add(archive, f"{directory}/credential", _read(task.credential, "credential"), 0o600)
+    for source in task.inputs:
+        try:
+            archive.add(source, f"{directory}/work/{source.name}", filter=_ours)
+        except OSError as error:
+            raise CEError(f"input {source} cannot be copied: {error.strerror or error}") from error
+
+
+def _ours(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Owner and group are those of the user there."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CEError(f"{what} {path} cannot be copied: {error.strerror}") from error
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(content), mode, int(time.time())
+    archive.addfile(entry, io.BytesIO(content))
+
+
+def _parse_end(line: str) -> tuple[str, End]:
+    stamp, began, code, wall, times, limit, reason = line.split("|", 6)
+    seconds = wall.split()
+    usage = Usage(wall_s=float(seconds[1]) - float(seconds[0]) if len(seconds) == 2 else None, cpu_s=parse_cpu_s(times))
+    return stamp, End(
+        exists=began != "gone",
+        has_started=began == "1",
+        exit_code=int(code) if code.isdecimal() and len(code) <= 3 else None,
+        reason=reason[:MAX_REASON].strip(),
+        limit=Limit(limit) if limit in list(Limit) else None,
+        usage=usage,
+    )
+
+
+def _unpack(archive: Path, into: Path) -> list[str]:
+    """Unpack what came from a payload's directory: plain files and directories below `into`, nothing else.
+
+    By hand, since Python 3.11.2, which Debian 12 has, knows no filters of tarfile yet.
+    """
+    skipped: list[str] = []
+    with tarfile.open(archive) as opened:
+        for entry in opened:
+            path = PurePosixPath(entry.name)
+            if not (entry.isreg() or entry.isdir()) or path.is_absolute() or ".." in path.parts:
+                skipped.append(f"output {entry.name.removeprefix('work/')} was skipped: it is not a regular file")
+            else:
+                _bring(opened, entry, into / path)
+    return skipped
+
+
+def _bring(archive: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
+    (target if entry.isdir() else target.parent).mkdir(parents=True, exist_ok=True)
+    if content := archive.extractfile(entry):
+        with content, target.open("wb") as file:
+            shutil.copyfileobj(content, file)
+        target.chmod(entry.mode & 0o777 | 0o600)

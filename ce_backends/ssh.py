@@ -1,0 +1,176 @@
+"""Commands on another machine, by the OpenSSH client: one connection, kept and shared by all calls.
+
+Source: ssh(1), ssh_config(5). Host keys are checked strictly. ssh's exit code 255 means a lost connection, a refused
+key, or a remote command that returned 255 or was killed, and a shell's start-up files may print what they like: so the
+remote side says in a line of its own when the command begins, and with which code it ended.
+"""
+
+import os
+import shlex
+import tempfile
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.transport import Done, Local
+
+# $1: a mark that nobody else prints. The lines are written before and after the command.
+_FRAME = """\
+mark=$1; shift
+printf '\\n%s begins\\n' "$mark"
+printf '\\n%s begins\\n' "$mark" >&2
+"$@"
+printf '\\n%s %s\\n' "$mark" "$?" >&2
+"""
+_SIZE = 'mkdir -p -- "$(dirname -- "$1")" && if [ -f "$1.part" ]; then stat -c %s -- "$1.part"; else echo 0; fi'
+_APPEND = 'tail -c 0 -- "$1.part" > /dev/null 2>&1; cat >> "$1.part"'
+_FINISH = '[ "$(stat -c %s -- "$1.part")" -eq "$2" ] && mv -f -- "$1.part" "$1"'
+_CONNECT_S = 20
+_UPLOADS = 5  # attempts, each going on where the last one was cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How to get there.
+
+    Attributes:
+        host: name or address.
+        user: empty for ssh's default.
+        port: 0 for ssh's default.
+        key: private key file, empty for ssh's default.
+        jump: hosts to go through, as `ssh -J` takes them.
+        options: more arguments of ssh.
+    """
+
+    host: str
+    user: str = ""
+    port: int = 0
+    key: str = ""
+    jump: str = ""
+    options: Sequence[str] = field(default=())
+
+
+class Ssh:
+    """A machine that is reached by ssh. See Transport.
+
+    Args:
+        login: how to get there.
+        command: the client.
+    """
+
+    def __init__(self, login: Login, command: str = "ssh") -> None:
+        self._login = login
+        self._local = Local()
+        self._command = command
+        self._sockets: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def where(self) -> str:
+        """See Transport."""
+        return f"{self._login.user}@{self._login.host}" if self._login.user else self._login.host
+
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | bytes = b"", into: Path | None = None
+    ) -> Done:
+        """See Transport."""
+        mark = f"gridpilot-{uuid.uuid4().hex}"
+        remote = " ".join(shlex.quote(word) for word in ("/bin/sh", "-c", _FRAME, "sh", mark, *argv))
+        ssh = [*self._ssh(), "--", self._login.host, remote]
+        done = self._local.run(ssh, timeout_s=timeout_s, stdin=stdin, into=into)
+        if into:
+            _cut_before(into, f"\n{mark} begins\n".encode())
+        return self._told(done, mark)
+
+    def _told(self, done: Done, mark: str) -> Done:
+        """Return the remote command's answer out of what ssh and the remote shell have printed.
+
+        Raises:
+            CEUnavailable: surely it was not started.
+        """
+        stdout = done.stdout.partition(f"\n{mark} begins\n")[2]
+        before, began, stderr = done.stderr.partition(f"\n{mark} begins\n")
+        if not began and done.exit_code is not None:
+            raise CEUnavailable(f"{self.where} cannot be reached by ssh: {_last_line(before)}")
+        stderr, ended, code = stderr.rpartition(f"\n{mark} ")
+        if not ended:
+            return Done(None, stdout, code or before)
+        number, _, after = code.partition("\n")
+        return Done(int(number) if number.isdecimal() else None, stdout, stderr + after)
+
+    def _ssh(self) -> list[str]:
+        login = self._login
+        if self._sockets is None:  # a path that is short enough for a socket, and nobody else's
+            self._sockets = tempfile.TemporaryDirectory(prefix="gp-ssh-")
+        argv = [self._command, "-T", "-x", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
+        argv += ["-o", f"ConnectTimeout={_CONNECT_S}", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"]
+        argv += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-o", f"ControlPath={self._sockets.name}/%C"]
+        for flag, value in (("-l", login.user), ("-i", login.key), ("-J", login.jump)):
+            argv += [flag, value] if value else []
+        argv += ["-p", str(login.port)] if login.port else []
+        return [*argv, *login.options]
+
+    def put(self, source: Path, target: str, *, timeout_s: float) -> None:
+        """See Transport. What a cut connection has brought already is not sent again."""
+        size, trouble = source.stat().st_size, ""
+        for _ in range(_UPLOADS):
+            there = self._sh(_SIZE, target, timeout_s=timeout_s)
+            if there.exit_code != 0:
+                raise CEUnavailable(f"{target} cannot be written on {self.where}: {there.sentence}")
+            with source.open("rb") as file:
+                file.seek(min(int(there.stdout.split()[-1]), size))
+                sent = self._sh(_APPEND, target, timeout_s=timeout_s, stdin=file)
+            if sent.exit_code == 0 and self._sh(_FINISH, target, str(size), timeout_s=timeout_s).exit_code == 0:
+                return
+            trouble = sent.sentence
+            if sent.exit_code is not None and _is_full(sent.stderr):
+                break
+        self._sh('rm -f -- "$1.part"', target, timeout_s=timeout_s)
+        raise CEUnavailable(f"{target} cannot be written on {self.where}: {trouble}")
+
+    def _sh(self, script: str, *arguments: str, timeout_s: float, stdin: IO[bytes] | bytes = b"") -> Done:
+        return self.run(["/bin/sh", "-c", script, "sh", *arguments], timeout_s=timeout_s, stdin=stdin)
+
+    def close(self) -> None:
+        """See Transport. Ends the shared connection."""
+        if self._sockets is not None:
+            with suppress(CEError):
+                self._local.run([*self._ssh(), "-O", "exit", "--", self._login.host], timeout_s=5)
+            self._sockets.cleanup()
+            self._sockets = None
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "the connection was closed"
+
+
+def _is_full(said: str) -> bool:
+    return any(text in said for text in ("Disk quota exceeded", "No space left on device"))
+
+
+def _cut_before(path: Path, mark: bytes) -> None:
+    """Remove what a remote shell has printed before the command began; nothing is kept when it never did."""
+    with path.open("rb+") as file:
+        head = file.read(1 << 16)
+        at = head.find(mark)
+        if at < 0:
+            file.truncate(0)
+            return
+        _shift(file, at + len(mark))
+
+
+def _shift(file: IO[bytes], by: int) -> None:
+    to = 0
+    while True:
+        file.seek(to + by)
+        block = file.read(1 << 20)
+        if not block:
+            break
+        file.seek(to)
+        file.write(block)
+        to += len(block)
+    os.ftruncate(file.fileno(), to)

@@ -1,0 +1,155 @@
+"""Where the commands of a batch system run: on this machine here, through ssh in `ssh.py`.
+
+A backend never knows which. Commands are argv lists; nothing is ever put together into a shell's text.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from ce_backends.errors import CEError, CEUnavailable
+
+_LAST_WORDS_S = 2.0  # for the pipes of a command that was killed
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command went.
+
+    Attributes:
+        exit_code: None when it gave no answer in time: what it was to do may have been done.
+        stdout: what it wrote; empty where it went into a file.
+        stderr: the same.
+    """
+
+    exit_code: int | None
+    stdout: str
+    stderr: str
+
+    @property
+    def sentence(self) -> str:
+        """What it said when it failed, in one line."""
+        if self.exit_code is None:
+            return "no answer in time"
+        said = " ".join((self.stderr.strip() or self.stdout.strip()).split())
+        return f"{said[:500]} (exit code {self.exit_code})" if said else f"exit code {self.exit_code}"
+
+
+class Transport(Protocol):
+    """Runs commands and brings files, on one machine."""
+
+    @property
+    def where(self) -> str:
+        """The machine, for messages."""
+
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | bytes = b"", into: Path | None = None
+    ) -> Done:
+        """Run a command to its end; one that takes longer than this is killed as far as we can.
+
+        Args:
+            argv: the command.
+            timeout_s: how long to wait.
+            stdin: what it reads.
+            into: a file here for its standard output.
+
+        Raises:
+            CEUnavailable: surely it was not started.
+        """
+
+    def put(self, source: Path, target: str, *, timeout_s: float) -> None:
+        """Copy a file of ours to that machine, whole or not at all.
+
+        Raises:
+            CEUnavailable: it is not there.
+        """
+
+    def close(self) -> None:
+        """Release connections."""
+
+
+class Local:
+    """This machine."""
+
+    where = "this machine"
+
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | bytes = b"", into: Path | None = None
+    ) -> Done:
+        """See Transport."""
+        with _stdout(into) as stdout:
+            try:
+                process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+                    stdout=stdout,
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, "LC_ALL": "C"},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise CEUnavailable(f"{argv[0]} cannot be started on {self.where}: {error.strerror}") from error
+            with process:
+                return _answer(process, stdin if isinstance(stdin, bytes) else None, timeout_s)
+
+    def put(self, source: Path, target: str, *, timeout_s: float) -> None:  # noqa: ARG002 # a copy on one machine
+        """See Transport."""
+        try:
+            shutil.copyfile(source, f"{target}.part")
+            Path(f"{target}.part").replace(target)
+        except OSError as error:
+            raise CEUnavailable(f"{target} cannot be written on {self.where}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """See Transport."""
+
+
+@contextmanager
+def _stdout(into: Path | None) -> Iterator[int | IO[bytes]]:
+    if into is None:
+        yield subprocess.PIPE
+        return
+    with into.open("wb") as file:
+        yield file
+
+
+def _answer(process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float) -> Done:
+    try:
+        stdout, stderr = process.communicate(stdin, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        stdout, stderr = _killed(process)
+        return Done(None, _text(stdout), _text(stderr))
+    code = process.returncode
+    return Done(code if code >= 0 else None, _text(stdout), _text(stderr))
+
+
+def _killed(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """End a command and its children; one that we may not kill (oarsub is setuid) is left alone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        return process.communicate(timeout=_LAST_WORDS_S)
+    except subprocess.TimeoutExpired as late:
+        process.returncode = -signal.SIGKILL  # nobody waits for it any more
+        return late.stdout or b"", late.stderr or b""
+
+
+def _text(written: bytes | None) -> str:
+    return (written or b"").decode("utf-8", "replace")
+
+
+def sure(done: Done, what: str) -> Done:
+    """Return a command's answer if it went well.
+
+    Raises:
+        CEError: it did not; `what` begins the sentence.
+    """
+    if done.exit_code != 0:
+        raise CEError(f"{what}: {done.sentence}")
+    return done

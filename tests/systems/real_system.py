@@ -1,0 +1,134 @@
+"""A real system of tests/clusters, and clients of it that are an unprivileged user."""
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CLUSTERS = Path(os.environ.get("GRIDPILOT_CLUSTERS", "/var/tmp/gridpilot-clusters"))
+USER = "griduser"
+PYTHON = "/usr/bin/python3"  # one that every user may run
+OURS = ("pilot", "agents", "ce_backends")
+THEIRS = ("requests", "urllib3", "certifi", "idna", "charset_normalizer")  # plain Python, for any interpreter
+UP_S = 900
+CLIENT_S = 900
+
+
+class CannotBeHad(Exception):
+    """This machine cannot run the system; why."""
+
+
+@dataclass(frozen=True)
+class RealSystem:
+    """One that runs.
+
+    Attributes:
+        name: its folder in tests/clusters.
+        variables: that its scripts were given.
+        env: what a client needs, from its client.env.
+        home: where clients may write: theirs, and short.
+    """
+
+    name: str
+    variables: Mapping[str, str]
+    env: Mapping[str, str]
+    home: Path = field(compare=False)
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = CLIENT_S, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as the unprivileged user, in an environment of its own."""
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHONPATH": str(_code()), **self.env, **more}
+        as_user = [
+            "runuser",
+            "-u",
+            USER,
+            "--",
+            "/usr/bin/env",
+            "-i",
+            *(f"{name}={value}" for name, value in env.items()),
+        ]
+        return subprocess.run(
+            [*as_user, *argv], check=False, text=True, capture_output=True, timeout=timeout_s, cwd=self.home
+        )
+
+    def ce(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m ce_backends` as the unprivileged user."""
+        return self.run([PYTHON, "-m", "ce_backends", *arguments], **more)
+
+    def verdicts(self, ce_type: str, options: Mapping[str, object], *, deadline_s: float = 60) -> dict[str, str]:
+        """Run the conformance suite as the unprivileged user; return the problem of each check, empty if none."""
+        assignments = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        done = self.ce("test", ce_type, *assignments, "--deadline", str(deadline_s), "--json")
+        try:
+            results: list[dict[str, Any]] = json.loads(done.stdout)
+        except json.JSONDecodeError:
+            raise AssertionError(f"no verdicts: {done.stderr or done.stdout}") from None
+        return {result["check"]: result["problem"] for result in results}
+
+    def script(self, name: str) -> None:
+        """Run one of the system's scripts."""
+        _script(self.name, name, self.variables)
+
+    def down(self) -> None:
+        """Stop the system, whatever runs in it."""
+        self.script("down")
+
+
+def bring_up(name: str, variables: Mapping[str, str]) -> RealSystem:
+    """Start a system.
+
+    Raises:
+        CannotBeHad: it cannot run here.
+    """
+    if os.geteuid() != 0:
+        raise CannotBeHad("only root can start its daemons and jobs of another user")
+    _script(name, "up", variables)
+    home = Path(tempfile.mkdtemp(prefix=f"gp-{name}-", dir="/var/tmp"))
+    shutil.chown(home, USER)
+    return RealSystem(name, variables, _client_env(name, variables), home)
+
+
+def _script(name: str, what: str, variables: Mapping[str, str]) -> None:
+    script = ROOT / "tests/clusters" / name / f"{what}.sh"
+    try:
+        done = subprocess.run(
+            [script], env={**os.environ, **variables}, check=False, text=True, capture_output=True, timeout=UP_S
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotBeHad(f"{script.relative_to(ROOT)} took more than {UP_S} s") from None
+    if done.returncode != 0:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise CannotBeHad(f"{script.relative_to(ROOT)}: {''.join(last)} (exit code {done.returncode})")
+
+
+def _client_env(name: str, variables: Mapping[str, str]) -> dict[str, str]:
+    folder = f"{name}-{variables['GRIDPILOT_ARC_LRMS']}" if "GRIDPILOT_ARC_LRMS" in variables else name
+    read = 'set -a; . "$1"; exec /usr/bin/env -0'
+    argv = ["/usr/bin/env", "-i", f"PATH={os.environ['PATH']}", "/bin/bash", "-c", read, "bash"]
+    done = subprocess.run([*argv, CLUSTERS / folder / "client.env"], check=True, capture_output=True, text=True)
+    pairs = (item.partition("=") for item in done.stdout.split("\0") if item)
+    return {name: value for name, _, value in pairs if name not in ("PWD", "SHLVL", "_")}
+
+
+_copied: list[Path] = []
+
+
+def _code() -> Path:
+    """Return a copy of our code, and of what it needs, that every user may read."""
+    if not _copied:
+        folder = Path(tempfile.mkdtemp(prefix="gp-code-", dir="/var/tmp"))
+        folder.chmod(0o755)
+        for name in OURS:
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in THEIRS:
+            found = next(path / name for path in map(Path, site.getsitepackages()) if (path / name).is_dir())
+            shutil.copytree(found, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+        _copied.append(folder)
+    return _copied[0]

@@ -1,0 +1,115 @@
+"""A relocatable copy of the Python that runs this: its library as one zip, its shared libraries, and their loader.
+
+Started through its own loader it needs nothing of the node but the kernel, so the node's C library may be older, newer
+or another one.
+"""
+
+import importlib.util
+import os
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file in every archive, so that equal content makes equal archives
+# of no use without a screen, a terminal, a person who develops, or a compiler
+LEFT_OUT = {"test", "tkinter", "idlelib", "turtledemo", "turtle", "ensurepip", "lib2to3", "distutils", "venv", "curses"}
+LEFT_OUT |= {"pydoc_data", "pydoc", "doctest", "pdb", "bdb", "msilib", "wsgiref", "mailbox", "nntplib"}
+LEFT_OUT |= {"imaplib", "smtpd", "dbm", "site-packages", "dist-packages", "__pycache__"}
+MODULES_LEFT_OUT = re.compile(
+    r"_tkinter|_test|_ctypes_test|_?xx|ossaudiodev|nis\.|_curses|readline|_g?dbm|_crypt|spwd|_codecs_|_multibyte|audioop"
+)
+READ_FIRST = "encodings"  # before Python can unpack anything
+# Debian's libc loads these by name, ldd does not see them; before glibc 2.34 they are what finds hosts and users
+LOADED_BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "libgcc_s.so.1")
+STARTER = """\
+#!/bin/sh
+# Start this Python through the loader that came with it.
+here=$(dirname "$0")
+exec "$here/../lib/{loader}" --library-path "$here/../lib" --argv0 "$0" "$here/{program}" "$@"
+"""
+
+
+def copy_interpreter(into: Path) -> Path:
+    """Make the copy; return its site-packages, still empty."""
+    library = into / "lib" / VERSION
+    (library / "lib-dynload").mkdir(parents=True)
+    (library / "site-packages").mkdir()
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    _zip_library(stdlib, into / "lib" / f"{VERSION.replace('.', '')}.zip")
+    shutil.copyfile(stdlib / "os.py", library / "os.py")  # by it the interpreter finds where it is
+    for module in _extension_modules(stdlib):
+        copy_stripped(module, library / "lib-dynload" / module.name)
+    program = Path(os.path.realpath(sys.executable))
+    (into / "bin").mkdir()
+    copy_stripped(program, into / "bin" / program.name)
+    loader = copy_libraries([program, *_extension_modules(stdlib)], into)
+    starter = into / "bin" / "python3"
+    starter.write_text(STARTER.format(loader=loader, program=program.name), encoding="utf-8")
+    starter.chmod(0o755)
+    return library / "site-packages"
+
+
+def copy_libraries(binaries: list[Path], into: Path) -> str:
+    """Copy what these files are linked with, the loader too; return the loader's name."""
+    found = dict(line for binary in binaries for line in _linked(binary))
+    libc_folder = next(path for name, path in found.items() if name.startswith("libc.so")).parent
+    named = {name: libc_folder / name for name in LOADED_BY_NAME if (libc_folder / name).exists()}
+    for name, path in {**found, **named}.items():
+        copy_stripped(path, into / "lib" / name)
+    return next(name for name in found if name.startswith("ld-"))
+
+
+def _linked(binary: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and place of each shared library of a file, as the loader of this machine finds it."""
+    said = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=True).stdout
+    for name, arrow, place in re.findall(r"^\s*(\S+)( => )?(\S*) \(0x", said, re.MULTILINE):
+        if arrow or name.startswith("/"):
+            yield Path(name).name, Path(place or name).resolve()
+
+
+def copy_stripped(source: Path, target: Path) -> None:
+    """Copy a program or library without its symbols for debuggers, where `strip` is there to do it."""
+    shutil.copyfile(source, target)
+    target.chmod(0o755)
+    if shutil.which("strip"):
+        subprocess.run(["strip", "--strip-unneeded", str(target)], check=False, stderr=subprocess.DEVNULL)
+
+
+def _extension_modules(stdlib: Path) -> list[Path]:
+    modules = sorted((stdlib / "lib-dynload").glob("*.so"))
+    return [module for module in modules if not MODULES_LEFT_OUT.match(module.name)]
+
+
+def _zip_library(stdlib: Path, target: Path) -> None:
+    """Write the library as compiled modules; what is imported is unpacked then, the rest costs nothing."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for source in sorted(stdlib.rglob("*.py")):
+            inside = source.relative_to(stdlib)
+            if not any(Path(part).stem in LEFT_OUT or part.startswith("config-") for part in inside.parts):
+                member = zipfile.ZipInfo(inside.with_suffix(".pyc").as_posix(), EPOCH)
+                is_first = inside.parts[0] == READ_FIRST
+                member.compress_type = zipfile.ZIP_STORED if is_first else zipfile.ZIP_DEFLATED
+                archive.writestr(member, compiled(source, f"{VERSION}/{inside.as_posix()}"), compresslevel=9)
+
+
+def compiled(source: Path, shown: str) -> bytes:
+    """Return a module as bytecode that is good whatever the time of its source; `shown` is its name in tracebacks."""
+    cache = source.parent / f".{source.name}.pyc"
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    try:
+        py_compile.compile(str(source), cfile=str(cache), dfile=shown, doraise=True, invalidation_mode=mode)
+        return cache.read_bytes()
+    finally:
+        cache.unlink(missing_ok=True)
+
+
+def cached_name(source: Path) -> Path:
+    """Return where Python looks for the bytecode of a module."""
+    return Path(importlib.util.cache_from_source(str(source)))

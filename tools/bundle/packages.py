@@ -1,0 +1,93 @@
+"""What the bundle's Python can import: our three packages and, from this environment, what they need."""
+
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from tools.bundle.interpreter import cached_name, compiled, copy_stripped
+
+OURS = ("pilot", "agents", "ce_backends")
+NOT_SHIPPED = ("__pycache__", "tests", "test")
+ENTRY_POINT_GROUP = "gridpilot.ce_backends"
+
+
+def copy_packages(root: Path, into: Path) -> list[Path]:
+    """Fill a site-packages folder; return the compiled modules (shared libraries) among what came in.
+
+    Args:
+        root: the project.
+        into: the folder.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for name in OURS:
+        ignore = shutil.ignore_patterns(*NOT_SHIPPED, *(["local_wms"] if name == "agents" else []))
+        shutil.copytree(root / name, into / name, ignore=ignore)
+    _write_metadata(project, into / f"{project['name']}-{project['version']}.dist-info")
+    compiled_modules = []
+    for distribution in _closure(project["dependencies"]):
+        compiled_modules += _copy_distribution(distribution, into)
+    for source in sorted(into.rglob("*.py")):
+        _compile(source, source.relative_to(into))
+    return compiled_modules
+
+
+def _compile(source: Path, inside: Path) -> None:
+    """Add the bytecode of a module; ours keep their source too, so that a traceback shows it."""
+    bytecode = compiled(source, inside.as_posix())
+    if inside.parts[0] in OURS:
+        cached_name(source).parent.mkdir(exist_ok=True)
+        cached_name(source).write_bytes(bytecode)
+    else:
+        source.with_suffix(".pyc").write_bytes(bytecode)
+        source.unlink()
+
+
+def _write_metadata(project: dict[str, object], folder: Path) -> None:
+    """Write what `importlib.metadata` is asked for at run time: the version, and who else brings CE types."""
+    folder.mkdir()
+    text = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    (folder / "METADATA").write_text(text, encoding="utf-8")
+    groups = project.get("entry-points", {})
+    assert isinstance(groups, dict)
+    lines = [f"{name} = {place}" for name, place in groups.get(ENTRY_POINT_GROUP, {}).items()]
+    (folder / "entry_points.txt").write_text("\n".join([f"[{ENTRY_POINT_GROUP}]", *lines, ""]), encoding="utf-8")
+
+
+def _closure(requirements: list[str]) -> Iterator[metadata.Distribution]:
+    """Yield each distribution that these need, and theirs, once."""
+    waiting, seen = [Requirement(text) for text in requirements], set()
+    while waiting:
+        wanted = waiting.pop()
+        name = re.sub(r"[-_.]+", "-", wanted.name).lower()
+        if name in seen or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+            continue
+        seen.add(name)
+        distribution = metadata.distribution(wanted.name)
+        yield distribution
+        waiting += [Requirement(text) for text in distribution.requires or []]
+
+
+def _copy_distribution(distribution: metadata.Distribution, into: Path) -> list[Path]:
+    """Copy the modules of a distribution, and of its metadata what names and licences it."""
+    modules = []
+    for file in distribution.files or []:
+        source, inside = Path(str(distribution.locate_file(file))), Path(str(file))
+        if ".." in inside.parts or set(inside.parts) & set(NOT_SHIPPED) or _is_idle_metadata(inside):
+            continue
+        (into / inside).parent.mkdir(parents=True, exist_ok=True)
+        if inside.suffix == ".so":
+            copy_stripped(source, into / inside)
+            modules.append(source)
+        else:
+            shutil.copyfile(source, into / inside)
+    return modules
+
+
+def _is_idle_metadata(inside: Path) -> bool:
+    in_metadata = inside.parts[0].endswith(".dist-info")
+    return in_metadata and inside.name in ("RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json")

@@ -1,114 +1,78 @@
-"""`python -m ce_backends`: list, describe, validate and test CE types."""
+"""`gridpilot ce`, or `python -m ce_backends`: list, describe, validate, plan and test computing elements."""
 
 import argparse
-import json
 import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ce_backends import conformance
-from ce_backends.errors import CEError, CEMisconfigured
-from ce_backends.registry import backend, ce_types, create, validate
-from ce_backends.subject import Subject
+from ce_backends import commands, trial_run
+from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 
 WRONG_USE = 2
+UNAVAILABLE = 3
+
+_SUBJECT = "FILE, a configuration in DIRAC's CFG, or a CE type with -o OPTION=VALUE"
+
+_OPTION = "one option; wins over FILE"
+_WHICH = "of several CEs in FILE, this one: CE, CE/QUEUE or LocalSite"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line: four commands, each with --json."""
-    top = argparse.ArgumentParser(prog="python -m ce_backends", description="The computing elements gridpilot can use.")
-    commands = top.add_subparsers(dest="command", required=True)
-    for name, does in (
-        ("list", "name all CE types"),
-        ("describe", "show the options of a CE type"),
-        ("validate", "check options and show what the CE would get"),
-        ("test", "run the conformance suite against the real CE"),
-    ):
-        command = commands.add_parser(name, help=does, description=does)
+    """Return the command line."""
+    top = argparse.ArgumentParser(prog="gridpilot ce", description="The computing elements gridpilot can use.")
+    commands_ = top.add_subparsers(dest="command", required=True)
+
+    def add(name: str, does: str) -> argparse.ArgumentParser:
+        command = commands_.add_parser(name, help=does, description=does)
         command.add_argument("--json", action="store_true", help="print JSON")
-        if name != "list":
-            command.add_argument("ce_type", metavar="TYPE")
-        if name in ("validate", "test"):
-            command.add_argument("-o", dest="options", action="append", default=[], metavar="OPTION=VALUE")
+        return command
+
+    add("list", "name all CE types, and say what this machine can do")
+    add("describe", "show the options of a CE type, with an example").add_argument("ce_type", metavar="TYPE")
+    for name, does in (
+        ("validate", "check a configuration: every mistake, with its place and what was expected"),
+        ("plan", "show what would be submitted, and submit nothing"),
+        ("test", "submit small tasks to the real CE and judge every clause of the contract"),
+    ):
+        command = add(name, does)
+        command.add_argument("subject", metavar="FILE|TYPE", help=_SUBJECT)
+        command.add_argument("-o", dest="options", action="append", default=[], metavar="OPTION=VALUE", help=_OPTION)
+        command.add_argument("--ce", default="", metavar="NAME", help=_WHICH)
         if name == "test":
-            command.add_argument("--deadline", type=float, default=60.0, metavar="S", help="per step (default: 60)")
+            command.add_argument("--deadline", type=float, default=300.0, metavar="S", help="per step (default: 300)")
+            command.add_argument("--quick", action="store_true", help="only run one task, and cancel one")
+            command.add_argument("--work-dir", type=Path, help="where to work (default: a temporary directory)")
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 1 where the suite found a fault, 2 for wrong use."""
-    arguments = parser().parse_args(argv)
-    run = {"list": _list, "describe": _describe, "validate": _validate, "test": _test}[arguments.command]
-    try:
-        return run(arguments)
-    except CEError as error:
-        print(f"ce_backends: {error}", file=sys.stderr)
-        return WRONG_USE
+    """Run one command.
 
-
-def _list(arguments: argparse.Namespace) -> int:
-    _show(ce_types(), "\n".join(ce_types()), as_json=arguments.json)
-    return 0
-
-
-def _describe(arguments: argparse.Namespace) -> int:
-    options = backend(arguments.ce_type).OPTIONS
-    table = [
-        {
-            "name": option.name,
-            "expected": option.expected,
-            "unit": option.unit,
-            "default": option.default,
-            "doc": option.doc,
-        }
-        for option in options
-    ]
-    text = "\n".join(f"{o.name} = {o.default}: {o.expected}. {o.doc}" for o in options)
-    _show(table, text, as_json=arguments.json)
-    return 0
-
-
-def _validate(arguments: argparse.Namespace) -> int:
-    options = validate(arguments.ce_type, _pairs(arguments.options))
-    _show(options, "\n".join(f"{name} = {value}" for name, value in options.items()), as_json=arguments.json)
-    return 0
-
-
-def _test(arguments: argparse.Namespace) -> int:
-    options = _pairs(arguments.options)
-    validate(arguments.ce_type, options)
-    with tempfile.TemporaryDirectory(prefix="gridpilot-conformance-") as scratch:
-        state = Path(scratch) / "state"
-        subject = Subject(lambda: create(arguments.ce_type, options, state), Path(scratch), arguments.deadline)
-        results = []
-        for result in conformance.run(subject):
-            results.append(result)
-            if not arguments.json:
-                word = "ok" if result.passed else "FAILED"
-                print(f"{word:6}  {result.wall_s:6.2f} s  {result.check}", flush=True)
-                if result.problem:
-                    print(f"        {result.problem}", flush=True)
-    if arguments.json:
-        print(json.dumps([asdict(result) for result in results], indent=2))
-    return 0 if all(result.passed for result in results) else 1
-
-
-def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    """Split OPTION=VALUE.
-
-    Raises:
-        CEMisconfigured: there is no `=` in one.
+    Returns:
+        0 for well, 1 for a fault of the CE, 2 for wrong use or configuration, 3 for a CE that cannot be reached.
     """
-    for text in texts:
-        if "=" not in text:
-            raise CEMisconfigured(f"-o {text}: expected OPTION=VALUE")
-    return dict(text.split("=", 1) for text in texts)
-
-
-def _show(value: object, text: str, *, as_json: bool) -> None:
-    print(json.dumps(value, indent=2) if as_json else text)
+    arguments = parser().parse_args(argv)
+    run: Mapping[str, Callable[[argparse.Namespace], int]] = {
+        "list": commands.list_types,
+        "describe": commands.describe,
+        "validate": commands.validate,
+        "plan": commands.plan,
+        "test": trial_run.test,
+    }
+    try:
+        return run[arguments.command](arguments)
+    except CEUnavailable as error:
+        print(f"gridpilot ce: the CE cannot be used now: {error}", file=sys.stderr)
+        return UNAVAILABLE
+    except CEMisconfigured as error:
+        print(f"gridpilot ce: {error}", file=sys.stderr)
+        return WRONG_USE
+    except CEError as error:
+        print(f"gridpilot ce: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("gridpilot ce: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -48,13 +48,7 @@ OPTIONS: Sequence[Option] = (
         minimum=1,
         doc="Processors of one task; what a free place offers.",
     ),
-    Option(
-        name="WholeNode",
-        kind=str,
-        default="False",
-        choices=("True", "False"),
-        doc="Nobody else's jobs run beside ours.",
-    ),
+    Option(name="WholeNode", kind=bool, default=False, doc="Nobody else's jobs run beside ours."),
     Option(name="NumberOfNodes", kind=str, default="1", doc="Nodes of each task, 2 or 1-4 (Slurm only beyond 1)."),
     Option(name="NumberOfGPUs", kind=int, default=0, minimum=0, doc="GPUs of a task that does not ask for any itself."),
     Option(
@@ -115,7 +109,7 @@ def needs(options: Options) -> Needs:
     return Needs(
         queue=str(options["Queue"]),
         account=str(options["Account"]),
-        whole_node=options["WholeNode"] == "True",
+        whole_node=bool(options["WholeNode"]),
         nodes=str(options["NumberOfNodes"]),
         gpus=int(options["NumberOfGPUs"] or 0),
         submit_options=submit_options,

@@ -2,12 +2,14 @@
 
 import os
 import shlex
+import shutil
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Protocol, cast
 
 from ce_backends import batch_options
+from ce_backends.base import TaskSpec
 from ce_backends.batch_ce import BatchCE, Bounds
 from ce_backends.batch_options import Needs, Options
 from ce_backends.batch_system import BatchSystem
@@ -15,6 +17,7 @@ from ce_backends.capped_output import Cap
 from ce_backends.conclusion import Patience
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option
+from ce_backends.plan import Recorder
 from ce_backends.spool import Spool
 from ce_backends.ssh import Login, Ssh
 from ce_backends.task_book import TaskBook
@@ -32,6 +35,8 @@ class Dialect(Protocol):
     """What an entry of SYSTEMS names: the class of a BatchSystem."""
 
     OPTIONS: Sequence[Option]
+    COMMAND: str
+    """The submit command; where it is found, the batch system can be used. Empty for none."""
 
     def __call__(self, transport: Transport, needs: Needs, *, timeout_s: float, options: Options) -> BatchSystem:
         """Return the dialect, its own options taken out of all that were given."""
@@ -75,6 +80,16 @@ class LocalBatch:
         """See registry.Backend."""
         return _build(work_dir, options, Local())
 
+    @classmethod
+    def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
+        """See registry.Plans."""
+        return _plan(work_dir, options, tasks, Recorder("this machine"))
+
+    @staticmethod
+    def here() -> str:
+        """See registry.Looks."""
+        return _found_here()
+
 
 class SshBatch:
     """The batch system of another machine, or that machine itself: CE type `SSH`."""
@@ -85,6 +100,16 @@ class SshBatch:
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
         return _build(work_dir, options, Ssh(_login(options)))
+
+    @classmethod
+    def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
+        """See registry.Plans."""
+        return _plan(work_dir, options, tasks, Recorder(_login(options).host))
+
+    @staticmethod
+    def here() -> str:
+        """See registry.Looks."""
+        return "yes" if shutil.which("ssh") else "no: there is no ssh (Debian: apt-get install openssh-client)"
 
 
 def _login(options: Options) -> Login:
@@ -105,8 +130,30 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     timeout_s = float(options["CommandTimeout"] or 0.0)
     system = dialect(name)(transport, batch_options.needs(options), timeout_s=timeout_s, options=options)
     cap = Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB)
-    spool = Spool(transport, os.path.expandvars(str(options["SharedArea"])), work_dir / "moving", cap=cap)
+    spool = Spool(transport, _area(str(options["SharedArea"])), work_dir / "moving", cap=cap)
     return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), _bounds(options))
+
+
+def _plan(work_dir: Path, options: Options, tasks: Sequence[TaskSpec], recorder: Recorder) -> Sequence[str]:
+    ce = _build(work_dir, options, recorder)
+    try:
+        ce.submit(tasks)
+        ce.look()
+    finally:
+        ce.close()
+    return list(dict.fromkeys(recorder.steps))
+
+
+def _found_here() -> str:
+    found = [name for name in sorted(SYSTEMS) if (command := dialect(name).COMMAND) and shutil.which(command)]
+    return f"yes: Host{''.join(f', {name}' for name in found)}"
+
+
+def _area(written: str) -> str:
+    """Return the directory; a home is that of the user there, where relative paths begin."""
+    for home in ("$HOME/", "${HOME}/", "~/"):
+        written = written.removeprefix(home)
+    return os.path.expandvars(written)
 
 
 def _bounds(options: Options) -> Bounds:

@@ -40,6 +40,9 @@ CHECKS: Sequence[Check] = (
     checks.clean_forgets_the_task,
 )
 
+QUICK = ("output_and_exit_code_come_back", "cancel_ends_the_whole_tree")
+"""Enough to see that a CE works at all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:

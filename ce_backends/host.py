@@ -56,6 +56,7 @@ class Host:
         options: there are none of its own.
     """
 
+    COMMAND: ClassVar[str] = ""
     OPTIONS: ClassVar[Sequence[Option]] = ()
 
     array_limit: int = 1

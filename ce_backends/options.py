@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from ce_backends.errors import CEMisconfigured
 
 OptionValue = int | float | str
-_KINDS = {int: "a whole number", float: "a number", str: "a text"}
+_KINDS = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
+_YES = ("yes", "true", "y", "1", "on")
+_NO = ("no", "false", "n", "0", "off", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +18,7 @@ class Option:
 
     Attributes:
         name: in DIRAC's spelling.
-        kind: int, float or str.
+        kind: bool, int, float or str.
         default: its value when it is not set; None where the backend finds it out, as `doc` tells.
         doc: one sentence.
         unit: `s`, `MB`; empty for none.
@@ -25,7 +27,7 @@ class Option:
     """
 
     name: str
-    kind: type[int] | type[float] | type[str]
+    kind: type[bool] | type[int] | type[float] | type[str]
     default: OptionValue | None
     doc: str
     unit: str = ""
@@ -48,7 +50,7 @@ class Option:
             CEMisconfigured: it is none.
         """
         try:
-            parsed = self.kind(value)
+            parsed = _truth(value) if self.kind is bool else self.kind(value)
         except (ValueError, OverflowError):
             parsed = None
         if parsed is None or not self._allows(parsed):
@@ -59,6 +61,13 @@ class Option:
         if isinstance(value, str):
             return not self.choices or value in self.choices
         return self.minimum is None or value >= self.minimum  # false for a float that is no number
+
+
+def _truth(value: OptionValue) -> bool:
+    word = str(value).strip().lower()
+    if word not in (*_YES, *_NO):
+        raise ValueError(word)
+    return word in _YES
 
 
 def parse_options(

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
-from ce_backends.base import ComputingElement
+from ce_backends.base import ComputingElement, TaskSpec
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue, did_you_mean, parse_options
 
@@ -27,9 +27,35 @@ class Backend(Protocol):
         """Return a CE that keeps all it must remember below `work_dir`; there is a value for every option."""
 
 
+@runtime_checkable
+class Plans(Protocol):
+    """A backend that can tell what it would do with tasks, without doing it."""
+
+    def plan(
+        self, work_dir: Path, options: Mapping[str, OptionValue | None], tasks: Sequence[TaskSpec]
+    ) -> Sequence[str]:
+        """Return its steps, a line each."""
+
+
+@runtime_checkable
+class Looks(Protocol):
+    """A backend that can tell whether it can be used on this machine."""
+
+    def here(self) -> str:
+        """Return `yes`, or `no` and the reason, in one line."""
+
+
 def ce_types() -> list[str]:
     """Return the names of all CE types there are."""
     return sorted(_entry_points())
+
+
+def origin(ce_type: str) -> str:
+    """Return which distribution a CE type comes from."""
+    if ce_type in _BUILT_IN:
+        return "gridpilot"
+    distribution = _entry_points()[ce_type].dist
+    return f"{distribution.name} {distribution.version}" if distribution else _entry_points()[ce_type].value
 
 
 def _entry_points() -> dict[str, EntryPoint]:

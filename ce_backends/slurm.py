@@ -65,6 +65,7 @@ class Slurm:
         options: of those below.
     """
 
+    COMMAND: ClassVar[str] = "sbatch"
     OPTIONS: ClassVar[Sequence[Option]] = (
         Option(name="Cluster", kind=str, default="", doc="Slurm: which cluster, where there are several."),
     )

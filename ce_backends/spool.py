@@ -28,7 +28,7 @@ from ce_backends.transport import Done, Transport, sure
 LOOK_S = 60.0  # for a command that touches a few small files of each task
 MOVE_S = 3600.0  # for one that moves whole sandboxes
 
-_MAKE = 'umask 077; mkdir -p -- "$1/tasks" "$1/jobs" "$1/incoming" && cd -- "$1" && pwd -P'
+_MAKE = 'cd && umask 077; mkdir -p -- "$1/tasks" "$1/jobs" "$1/incoming" && cd -- "$1" && pwd -P'
 _UNPACK = 'cd -- "$1" && tar -xf "incoming/$2" && rm -f -- "incoming/$2"'
 _ENDS = """\
 cd -- "$1/tasks" || exit 1

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 CLUSTERS = Path(os.environ.get("GRIDPILOT_CLUSTERS", "/var/tmp/gridpilot-clusters"))
 USER = "griduser"
 PYTHON = "/usr/bin/python3"  # one that every user may run
-OURS = ("pilot", "agents", "ce_backends")
+OURS = ("pilot", "agents", "ce_backends", "configs")
 THEIRS = ("requests", "urllib3", "certifi", "idna", "charset_normalizer")  # plain Python, for any interpreter
 UP_S = 900
 CLIENT_S = 900
@@ -70,6 +70,10 @@ class RealSystem:
         except json.JSONDecodeError:
             raise AssertionError(f"no verdicts: {done.stderr or done.stdout}") from None
         return {result["check"]: result["problem"] for result in results}
+
+    def config(self, name: str) -> Path:
+        """Return an example of configs/, in a place that the user can read."""
+        return _code() / "configs" / name
 
     def script(self, name: str) -> None:
         """Run one of the system's scripts."""

@@ -27,3 +27,18 @@ def verdicts(slurm: RealSystem) -> dict[str, str]:
 @pytest.mark.parametrize("check", WORDS)
 def test_slurm_conforms(check: str, verdicts: dict[str, str]) -> None:
     assert verdicts[check] == ""
+
+
+def test_ce_test_of_the_example_is_all_green(slurm: RealSystem) -> None:
+    done = slurm.ce("test", str(slurm.config("slurm.cfg")), "--quick")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2 clauses kept" in done.stdout
+
+
+def test_wrong_queue_is_told_in_a_sentence(slurm: RealSystem) -> None:
+    done = slurm.ce("test", str(slurm.config("slurm.cfg")), "-o", "Queue=nowhere")
+
+    assert done.returncode == 1
+    assert "the CE refuses a small task: sbatch: " in done.stderr
+    assert "invalid partition specified: nowhere" in done.stderr

@@ -9,7 +9,7 @@ from ce_backends.__main__ import main
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue
 from ce_backends.pool import InProcess, Pool
-from ce_backends.registry import create, validate
+from ce_backends.registry import ce_types, create, validate
 
 PLUGIN = Path(__file__).parents[1] / "plugins/echo_ce"
 
@@ -125,7 +125,9 @@ def test_other_distribution_cannot_replace_our_own_type(monkeypatch: pytest.Monk
 
 def test_list_names_all_types(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
-    assert {"InProcess", "Pool"} <= set(json.loads(capsys.readouterr().out))
+    rows = {row["type"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {"InProcess", "Local", "Pool", "SSH"} <= set(rows)
+    assert rows["Local"]["here"].startswith("yes: Host")
 
 
 def test_describe_shows_each_option_with_its_unit_and_default(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,17 +139,18 @@ def test_describe_shows_each_option_with_its_unit_and_default(capsys: pytest.Cap
 
 def test_validate_shows_what_the_ce_would_get(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "Pool", "-o", "NumberOfProcessors=2", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["NumberOfProcessors"] == 2
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["options"], row["mistakes"]) == ({"NumberOfProcessors": 2}, [])
 
 
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["validate", "Pool", "-o", "Nothing"], "ce_backends: -o Nothing: expected OPTION=VALUE\n"),
-        (["describe", "Poool"], "ce_backends: unknown CE type Poool; did you mean Pool?\n"),
+        (["validate", "Pool", "-o", "Nothing"], "gridpilot ce: -o Nothing: expected OPTION=VALUE\n"),
+        (["describe", "Poool"], "gridpilot ce: unknown CE type Poool; did you mean Pool?\n"),
         (
-            ["test", "Pool", "-o", "NumberOfProcesors=1"],
-            "ce_backends: unknown option NumberOfProcesors of CE type Pool; did you mean NumberOfProcessors?\n",
+            ["test", "Local", "-o", "WholeNod=1"],
+            "gridpilot ce: -o WholeNod: unknown option WholeNod = 1; did you mean WholeNode?\n",
         ),
     ],
 )
@@ -156,3 +159,24 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
 ) -> None:
     assert main(argv) == 2
     assert capsys.readouterr().err == sentence
+
+
+def test_plan_shows_the_command_and_submits_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    area = tmp_path / "area"
+
+    assert main(["plan", "Local", "-o", "BatchSystem=SLURM", "-o", f"SharedArea={area}", "--json"]) == 0
+
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert any("sbatch --parsable" in step and "--array=1-2" in step for step in steps)
+    assert not area.exists()
+
+
+def test_describe_of_every_type_ends_with_an_example_that_validates(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for ce_type in ce_types():
+        assert main(["describe", ce_type]) == 0
+        file = tmp_path / "example.cfg"
+        file.write_text(capsys.readouterr().out.partition("Example:\n")[2])
+
+        assert main(["validate", str(file)]) == 0, ce_type

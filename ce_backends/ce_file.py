@@ -1,0 +1,174 @@
+"""CEs as DIRAC's configuration defines them: sites with their CEs and queues, or the slot's own section.
+
+Resources/Sites/GRID/SITE/CEs/CE          CEType, options; in Queues/QUEUE options of one queue over them
+LocalSite                                 LocalCE, options, those of CEDefaults and Computing/TYPE below them
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ce_backends.cfg import Section, Value
+from ce_backends.errors import CEMisconfigured
+from ce_backends.options import Option, OptionValue
+from ce_backends.registry import backend, ce_types
+
+SITES = "/Resources/Sites"
+LOCAL = "/LocalSite"
+_TYPE_OPTIONS = ("CEType", "LocalCEType", "LocalCE")
+
+# DIRAC's and old names for a place and a batch system
+ALIASES: Mapping[str, tuple[str, str]] = {
+    "SSHTorque": ("SSH", "Torque"),
+    "SSHGE": ("SSH", "GE"),
+    "SSHCondor": ("SSH", "Condor"),
+    "SSHLSF": ("SSH", "LSF"),
+    "SSHOAR": ("SSH", "OAR"),
+    "SLURM": ("Local", "SLURM"),
+    "Slurm": ("Local", "SLURM"),
+    "GE": ("Local", "GE"),
+    "Torque": ("Local", "Torque"),
+    "LSF": ("Local", "LSF"),
+    "OAR": ("Local", "OAR"),
+    "ARC": ("AREX", ""),
+    "ARC6": ("AREX", ""),
+}
+RENAMED = {"ExecQueue": "Queue", "CEQueueName": "Queue", "Timeout": "CommandTimeout", "MaxNumberOfJobs": "MaxTotalJobs"}
+
+# What DIRAC reads in these sections and a CE does not: for its Matcher, its accounting, or its own way of doing things.
+_NOT_FOR_CES = """
+Architecture BatchError BatchOutput BundleProxy CEQueue CPUNormalizationFactor CPUScalingFactor CPUTime CPUTimeLeft
+ClearWorkArea Description ExecutableArea ExecutionContext GridCE GridEnv HostRAM InfoArea JobExecDir LocalSE
+MaxProcessors MaxRAM Name OS ParallelLibrary Pilot PilotReference Platform ReleaseProject ReleaseVersion RemoveOutput
+RequiredTag ReservedRAM SI00 SSHType Site SubmissionMode Tag UserEnvVariables VO VOs VirtualOrganization
+WaitingToRunningRatio WorkArea WorkingDirectory maxCPUTime wnTmpDir
+"""
+NOT_FOR_CES = frozenset(_NOT_FOR_CES.split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """One CE, for one queue if it has any.
+
+    Attributes:
+        name: `CE/QUEUE`, or `LocalSite`.
+        ce_type: as the registry has it.
+        options: by name, with where they stand; those that are not for the CE too.
+        notes: what was understood in another way than it is written.
+    """
+
+    name: str
+    ce_type: str
+    options: Mapping[str, Value]
+    notes: Sequence[str] = ()
+
+
+def definitions(cfg: Section) -> list[Definition]:
+    """Return all CEs that a configuration defines.
+
+    Raises:
+        CEMisconfigured: it defines none, or the type of one is missing or unknown.
+    """
+    found = [*_of_sites(cfg), *_of_slot(cfg)]
+    if not found:
+        raise CEMisconfigured(
+            f"no CE is defined: expected {SITES}/GRID/SITE/CEs/CE with CEType, or {LOCAL} with LocalCE"
+        )
+    return found
+
+
+def _of_sites(cfg: Section) -> Iterator[Definition]:
+    for grid_name, grid in cfg.section(SITES).sections():
+        for site_name, site in grid.sections():
+            for ce_name, ce in site.section("CEs").sections():
+                path = f"{SITES}/{grid_name}/{site_name}/CEs/{ce_name}"
+                yield from _of_ce(ce_name, ce, path)
+
+
+def _of_ce(name: str, ce: Section, path: str) -> Iterator[Definition]:
+    queues = list(ce.section("Queues").sections())
+    for queue_name, queue in queues:
+        options = {**dict(ce.options()), **dict(queue.options())}
+        options.setdefault("Queue", options.get("CEQueueName", Value(queue_name, f"{path}/Queues/{queue_name}")))
+        yield _definition(f"{name}/{queue_name}", options, path)
+    if not queues:
+        yield _definition(name, dict(ce.options()), path)
+
+
+def _of_slot(cfg: Section) -> Iterator[Definition]:
+    local = dict(cfg.section(LOCAL).options())
+    ce_type = local.get("LocalCE") or local.get("LocalCEType")
+    if ce_type is None:
+        return
+    outer = ce_type.text.partition("/")[0]
+    name = local["GridCE"].text if "GridCE" in local else outer
+    merged: dict[str, Value] = {}
+    for path in ("/Resources/Computing/CEDefaults", f"/Resources/Computing/{outer}", f"{LOCAL}/{name}", LOCAL):
+        merged |= dict(cfg.section(path).options())
+    yield _definition("LocalSite", merged, LOCAL)
+
+
+def _definition(name: str, options: dict[str, Value], path: str) -> Definition:
+    written = next((options[key] for key in _TYPE_OPTIONS if key in options), None)
+    if written is None:
+        raise CEMisconfigured(f"{path}: CEType is not set: expected one of {', '.join(ce_types())}")
+    ce_type, batch_system = ALIASES.get(written.text, (written.text, ""))
+    notes = []
+    if written.text in ALIASES:
+        with_system = f" with BatchSystem = {batch_system}" if batch_system else ""
+        notes.append(f"{written.origin}: CEType = {written.text} is taken for CEType = {ce_type}{with_system}")
+    if batch_system:
+        options.setdefault("BatchSystem", Value(batch_system, written.origin))
+    try:
+        backend(ce_type)
+    except CEMisconfigured as error:
+        raise CEMisconfigured(f"{written.origin}: {error}") from error
+    rest = {key: value for key, value in options.items() if key not in _TYPE_OPTIONS}
+    return Definition(name=name, ce_type=ce_type, options=rest, notes=notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A definition as its CE would get it.
+
+    Attributes:
+        options: for `registry.create`.
+        mistakes: sentences; with any of them the CE cannot be made.
+        notes: sentences about what has no effect.
+    """
+
+    options: Mapping[str, OptionValue]
+    mistakes: Sequence[str]
+    notes: Sequence[str]
+
+
+def read(definition: Definition) -> Reading:
+    """Check every option of a definition; all mistakes are found, not only the first."""
+    table = {option.name: option for option in backend(definition.ce_type).OPTIONS}
+    options: dict[str, OptionValue] = {}
+    mistakes: list[str] = []
+    notes = list(definition.notes)
+    for written, value in definition.options.items():
+        name = written if written in table else RENAMED.get(written, written)
+        if name in table:
+            _take(table[name], value, definition.ce_type, options, mistakes)
+        elif near := _nearest(name, table):
+            mistakes.append(f"{value.origin}: unknown option {name} = {value.text}; did you mean {near}?")
+        else:
+            notes.append(f"{value.origin}: {name} has no effect on CE type {definition.ce_type}")
+    return Reading(options, mistakes, notes)
+
+
+def _take(option: Option, value: Value, ce_type: str, into: dict[str, OptionValue], mistakes: list[str]) -> None:
+    try:
+        into[option.name] = option.parse(value.text, ce_type)
+    except CEMisconfigured as error:
+        mistakes.append(f"{value.origin}: {error}")
+
+
+def _nearest(name: str, table: Mapping[str, Option]) -> str:
+    if name in NOT_FOR_CES:
+        return ""
+    folded = {known.casefold(): known for known in table}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.8)
+    return folded[near[0]] if near else ""

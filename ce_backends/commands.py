@@ -1,0 +1,156 @@
+"""The commands about configurations: they submit nothing."""
+
+import argparse
+import json
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ce_backends import cfg, registry
+from ce_backends.base import TaskSpec
+from ce_backends.ce_file import Definition, Reading, definitions, read
+from ce_backends.cfg import Value
+from ce_backends.errors import CEMisconfigured
+from ce_backends.options import Option
+
+WRONG_USE = 2
+_SAMPLES = 2
+
+
+def list_types(arguments: argparse.Namespace) -> int:
+    """Name all CE types."""
+    rows = [{"type": name, "here": _here(name), "from": registry.origin(name)} for name in registry.ce_types()]
+    _show(rows, table([("TYPE", "HERE", "FROM"), *(tuple(row.values()) for row in rows)]), as_json=arguments.json)
+    return 0
+
+
+def _here(ce_type: str) -> str:
+    """Return whether a type can be used on this machine; a broken plug-in must not hide the others."""
+    try:
+        found = registry.backend(ce_type)
+    except CEMisconfigured as error:
+        return f"no: {error}"
+    return found.here() if isinstance(found, registry.Looks) else "yes"
+
+
+def describe(arguments: argparse.Namespace) -> int:
+    """Show the options of a CE type."""
+    options = registry.backend(arguments.ce_type).OPTIONS
+    rows = [{**asdict(option), "kind": option.kind.__name__, "expected": option.expected} for option in options]
+    _show(rows, "\n".join(_described(arguments.ce_type, options)), as_json=arguments.json)
+    return 0
+
+
+def _described(ce_type: str, options: Sequence[Option]) -> Iterator[str]:
+    yield f"{ce_type}\n"
+    for option in options:
+        default = "found out" if option.default is None else option.default if option.default != "" else "none"
+        yield f"  {option.name}  ({option.expected}; default: {default})"
+        yield f"      {option.doc}"
+    yield "\nExample:\n"
+    examples = "".join(
+        f"  {option.name} = {option.default}\n" for option in options if option.default not in (None, "")
+    )
+    yield f"LocalSite\n{{\n  LocalCE = {ce_type}\n{examples}}}"
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Check every CE of a file; all mistakes are shown."""
+    readings = [(definition, read(definition)) for definition in defined(arguments)]
+    rows = [
+        {"ce": d.name, "type": d.ce_type, "options": r.options, "mistakes": r.mistakes, "notes": r.notes}
+        for d, r in readings
+    ]
+    _show(rows, "\n".join(line for d, r in readings for line in _validated(d, r)), as_json=arguments.json)
+    return WRONG_USE if any(reading.mistakes for _, reading in readings) else 0
+
+
+def _validated(definition: Definition, reading: Reading) -> Iterator[str]:
+    verdict = f"{len(reading.mistakes)} mistakes" if reading.mistakes else "ok"
+    yield f"{definition.name}: CE type {definition.ce_type}: {verdict}"
+    yield from (f"  mistake: {sentence}" for sentence in reading.mistakes)
+    yield from (f"  note: {sentence}" for sentence in reading.notes)
+    yield from (f"  {name} = {value}" for name, value in reading.options.items())
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Show what would be submitted for two tasks."""
+    definition, options = chosen(arguments)
+    backend = registry.backend(definition.ce_type)
+    complete = registry.validate(definition.ce_type, options)
+    with tempfile.TemporaryDirectory(prefix="gridpilot-plan-") as scratch:
+        if isinstance(backend, registry.Plans):
+            steps = list(backend.plan(Path(scratch), complete, _samples(complete)))
+        else:
+            steps = [f"start {_SAMPLES} tasks on this machine, each as `/bin/sh node_script` in a session of its own"]
+    _show({"ce": definition.name, "type": definition.ce_type, "steps": steps}, "\n".join(steps), as_json=arguments.json)
+    return 0
+
+
+def _samples(options: Mapping[str, object]) -> Sequence[TaskSpec]:
+    processors = int(str(options.get("NumberOfProcessors") or 1))
+    return [
+        TaskSpec(stamp=uuid.uuid4().hex, script="hostname\n", processors=processors, wall_s=3600)
+        for _ in range(_SAMPLES)
+    ]
+
+
+def defined(arguments: argparse.Namespace) -> Sequence[Definition]:
+    """Return the CEs that the arguments name: those of a file, or one of a type.
+
+    Raises:
+        CEMisconfigured: there is no such file and no such type.
+    """
+    given = {name: Value(text, f"-o {name}") for name, text in pairs(arguments.options).items()}
+    if arguments.subject in registry.ce_types():
+        return [Definition(name=arguments.subject, ce_type=arguments.subject, options=given)]
+    path = Path(arguments.subject)
+    if not path.exists() and path.suffix != ".cfg":
+        registry.backend(arguments.subject)  # tells the nearest type
+    found = definitions(cfg.read(path))
+    wanted = [d for d in found if arguments.ce in ("", d.name, d.name.partition("/")[0])]
+    if not wanted:
+        raise CEMisconfigured(f"{path}: there is no CE {arguments.ce}; there are {', '.join(d.name for d in found)}")
+    return [Definition(name=d.name, ce_type=d.ce_type, options={**d.options, **given}, notes=d.notes) for d in wanted]
+
+
+def chosen(arguments: argparse.Namespace) -> tuple[Definition, Mapping[str, int | float | str]]:
+    """Return the one CE that the arguments name, and its options.
+
+    Raises:
+        CEMisconfigured: there are several, or its configuration has a mistake.
+    """
+    found = defined(arguments)
+    if len(found) > 1:
+        names = ", ".join(definition.name for definition in found)
+        raise CEMisconfigured(f"{arguments.subject} defines several CEs: choose one by --ce: {names}")
+    reading = read(found[0])
+    if reading.mistakes:
+        raise CEMisconfigured("; ".join(reading.mistakes))
+    return found[0], reading.options
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Split OPTION=VALUE.
+
+    Raises:
+        CEMisconfigured: there is no `=` in one.
+    """
+    for text in texts:
+        if "=" not in text:
+            raise CEMisconfigured(f"-o {text}: expected OPTION=VALUE")
+    return dict(text.split("=", 1) for text in texts)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as text, columns aligned; the last may be as long as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]) for row in rows
+    )
+
+
+def _show(value: object, text: str, *, as_json: bool) -> None:
+    print(json.dumps(value, indent=2) if as_json else text)

@@ -1,0 +1,49 @@
+"""What a CE would do with a task, without doing it: its commands and files, recorded instead of run."""
+
+import shlex
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from ce_backends.transport import Done
+
+_NUMBER = "1"  # of a job that is not there
+
+
+class Recorder:
+    """A Transport that does nothing and keeps what it was asked to do.
+
+    Every command succeeds and prints a number: enough for a backend to go on to what it would do next.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.steps: list[str] = []
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,  # noqa: ARG002
+        stdin: IO[bytes] | bytes = b"",  # noqa: ARG002
+        into: Path | None = None,  # noqa: ARG002
+    ) -> Done:
+        """See Transport."""
+        if argv[:2] == ["/bin/sh", "-c"]:  # our own constant scripts move files; their effect is told by `put`
+            return Done(0, f"{argv[-1]}\n", "")
+        self.steps.append(f"run on {self.where}: {shlex.join(argv)}")
+        return Done(0, f"{_NUMBER}\n", "")
+
+    def put(self, source: Path, target: str, *, timeout_s: float) -> None:  # noqa: ARG002
+        """See Transport."""
+        root = target.rpartition("/incoming/")[0]
+        with tarfile.open(source) as archive:
+            for entry in archive:
+                if entry.isreg():
+                    self.steps.append(f"write {root}/{entry.name} ({entry.size} bytes)")
+                if entry.isreg() and entry.name.startswith("jobs/") and (file := archive.extractfile(entry)):
+                    self.steps += [f"    {line}" for line in file.read().decode().splitlines()]
+
+    def close(self) -> None:
+        """See Transport."""

@@ -1,0 +1,134 @@
+"""`gridpilot ce test`: a small task through the real CE, then a verdict on every clause of the contract."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from ce_backends import commands, conformance
+from ce_backends.base import Accepted, ComputingElement, Rejected, TaskState, TaskStatus
+from ce_backends.conformance import Result
+from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.registry import create
+from ce_backends.subject import Subject, task
+
+_PAUSE_S = 0.2
+_SCRIPT = 'echo "gridpilot ran on $(hostname)"; exit 7\n'
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """Test one CE; the exit code is 1 where a clause is not kept."""
+    definition, options = commands.chosen(arguments)
+    with _scratch(arguments.work_dir) as scratch:
+        subject = Subject(lambda: create(definition.ce_type, options, scratch / "state"), scratch, arguments.deadline)
+        progress = Progress(is_silent=arguments.json)
+        progress.say(f"{definition.name}: CE type {definition.ce_type}")
+        _first_task(subject, progress)
+        if arguments.quick:
+            checks = [check for check in conformance.CHECKS if check.__name__ in conformance.QUICK]
+        else:
+            checks = list(conformance.CHECKS)
+        results = []
+        for result in conformance.run(subject, checks):
+            results.append(result)
+            progress.verdict(result)
+    kept = sum(result.passed for result in results)
+    progress.say(f"{kept} of {len(results)} clauses kept")
+    if arguments.json:
+        print(json.dumps([asdict(result) for result in results], indent=2))
+    return 0 if kept == len(results) else 1
+
+
+@contextmanager
+def _scratch(given: Path | None) -> Iterator[Path]:
+    """Yield where to work: a place given by the caller is kept."""
+    if given:
+        given.mkdir(parents=True, exist_ok=True)
+        yield Path(tempfile.mkdtemp(prefix="ce-test-", dir=given))
+        return
+    with tempfile.TemporaryDirectory(prefix="gridpilot-ce-test-", ignore_cleanup_errors=True) as scratch:
+        yield Path(scratch)
+
+
+class Progress:
+    """What a person sees meanwhile: one line that changes, where it is a terminal."""
+
+    def __init__(self, *, is_silent: bool) -> None:
+        self._is_silent = is_silent
+        self._is_live = sys.stdout.isatty()
+        self._last = ""
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        if not self._is_silent:
+            print(f"\r\033[K{text}" if self._is_live else text, flush=True)
+
+    def show(self, text: str) -> None:
+        """Show where things stand: in the changing line, elsewhere once for each change."""
+        if self._is_silent or (text == self._last and not self._is_live):
+            return
+        self._last = text
+        print(f"\r\033[K{text}" if self._is_live else text, end="" if self._is_live else "\n", flush=True)
+
+    def verdict(self, result: Result) -> None:
+        """Print how a check went."""
+        word = "ok" if result.passed else "FAILED"
+        self.say(f"{word:6}  {result.wall_s:6.2f} s  {result.check}")
+        if result.problem:
+            self.say(f"        {result.problem}")
+
+
+def _first_task(subject: Subject, progress: Progress) -> None:
+    """Submit one task, follow it, bring its output: what goes wrong here goes wrong everywhere.
+
+    Raises:
+        CEUnavailable: the CE cannot take it now, or its end was not seen in time.
+        CEError: the CE refuses it, or its output does not come back.
+    """
+    ce, spec = subject.create(), task(_SCRIPT)
+    task_id = ""
+    try:
+        progress.show("submitting a small task")
+        answer = ce.submit([spec])[spec.stamp]
+        if isinstance(answer, Rejected):
+            raise CEError(f"the CE refuses a small task: {answer.reason}")
+        if not isinstance(answer, Accepted):
+            raise CEUnavailable(answer.reason)
+        task_id = answer.task_id
+        status = _followed(ce, task_id, subject.deadline_s, progress)
+        if (status.state, status.exit_code) != (TaskState.DONE, 7):
+            raise CEError(
+                f"task {task_id} was to end with exit code 7: it is {status.state}, {status.reason or status}"
+            )
+        ce.fetch(task_id, subject.scratch / "first")
+        progress.say(f"task {task_id}: {(subject.scratch / 'first/stdout').read_text().strip()}")
+    finally:
+        with suppress(CEError):
+            _tidy(ce, task_id)
+        ce.close()
+
+
+def _followed(ce: ComputingElement, task_id: str, deadline_s: float, progress: Progress) -> TaskStatus:
+    began_s = time.monotonic()
+    while not (status := ce.poll([task_id])[task_id]).state.is_final:
+        waited_s = time.monotonic() - began_s
+        progress.show(f"task {task_id}: {status.state} {status.reason}".rstrip())
+        if waited_s > deadline_s:
+            raise CEUnavailable(
+                f"task {task_id} has not ended within {deadline_s:g} s: {status.state} {status.reason}".rstrip()
+            )
+        time.sleep(_PAUSE_S)
+    return status
+
+
+def _tidy(ce: ComputingElement, task_id: str) -> None:
+    if not task_id:
+        return
+    ce.cancel([task_id])
+    if ce.poll([task_id])[task_id].state.is_final:
+        ce.clean([task_id])

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agents import process, wiring
-from agents.credentials.identity import establish
+from agents.credentials.identity import establish, secrets
 from agents.errors import AgentError, ConfigurationError, ExitCode
 from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
 from agents.explain import explain as explain_job
@@ -147,7 +147,8 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
     gpus = find_gpus(Path("/"), os.environ, Commands(os.environ))
     slot = find_slot(settings, gpus=gpus)
     watch = build_watch(cfg, settings, ledger, os.environ, work_dir=work_dir, processors=slot.processors)
-    ce = create(settings.ce_type, _inner_options(cfg, settings, slot), work_dir / "tasks")
+    hidden = [work_dir, *secrets(voices.pilot, os.environ)]
+    ce = create(settings.ce_type, _inner_options(cfg, settings, slot, hidden), work_dir / "tasks")
     agent = None
     try:
         life = Life(ledger, about(settings, slot, pilot_pid))
@@ -175,11 +176,16 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
         ledger.close()
 
 
-def _inner_options(cfg: Section, settings: AgentSettings, slot: Slot) -> dict[str, str]:
+def _inner_options(cfg: Section, settings: AgentSettings, slot: Slot, hidden: Sequence[Path]) -> dict[str, str]:
     """Return the inner CE's own options out of DIRAC's sections, which hold much more than them."""
+    found = ce_options(cfg, settings)
     known = {option.name for option in backend(settings.ce_type).OPTIONS}
-    chosen = {name: text for name, text in ce_options(cfg, settings).items() if name in known}
-    ours = {"NumberOfProcessors": str(slot.processors), "MinDiskSpace": str(settings.least_disk_mb)}
+    chosen = {name: text for name, text in found.items() if name in known}
+    ours = {
+        "NumberOfProcessors": str(slot.processors),
+        "MinDiskSpace": str(settings.least_disk_mb),
+        "HiddenPaths": ",".join(filter(None, (found.get("HiddenPaths"), *map(str, hidden)))),
+    }
     return chosen | {name: text for name, text in ours.items() if name in known}
 
 

@@ -84,6 +84,7 @@ class Parts:
     requirements: Mapping[str, object]
     slot: Slot
     watch: Watch
+    troubles: Callable[[], Sequence[str]]
     drain_file: DrainFile
     matcher: Matches
     runner: JobRunner
@@ -290,7 +291,7 @@ class JobAgent:
             self._request()
 
     def _has_room(self) -> bool:
-        if self._settings.ce_type == "InProcess" and self._parts.runner.working:
+        if self._settings.takes_one_job and self._parts.runner.working:
             return False
         if self._parts.runner.is_clearing or not self._parts.watch.brake.lets_try(len(self._parts.runner.working)):
             return False
@@ -324,7 +325,7 @@ class JobAgent:
 
     def _match(self, descriptions: Sequence[Mapping[str, object]]) -> happened.MatchAnswered:
         """Ask the Matcher with one offer after another until it gives a job; runs in a worker."""
-        if troubles := self._parts.watch.troubles():
+        if troubles := self._parts.troubles():
             return happened.MatchAnswered(error=NodeUnfit("; ".join(troubles)))
         started = time.monotonic()
         answers = map(self._parts.matcher.request_job, descriptions)

@@ -16,6 +16,8 @@ from ce_backends.cfg import Section, Value, read
 CE_DEFAULTS = "/Resources/Computing/CEDefaults"
 LOCAL = "/LocalSite"
 
+ONE_AT_A_TIME = frozenset({"InProcess", "Singularity", "Podman", "Bubblewrap"})
+
 # DIRAC's options that have no meaning here, and why: accepted in the agent's section, said once.
 WITHOUT_EFFECT: Mapping[str, str] = {
     "SubmissionDelay": "nothing waits between jobs",
@@ -63,7 +65,9 @@ class AgentSettings(OutsideSettings):
     ce_name: str = option(f"{LOCAL}/GridCE", default="", doc="Computing element through which the pilot came.")
     queue: str = option(f"{LOCAL}/CEQueue", f"{LOCAL}/Queue", default="", doc="Queue of that computing element.")
     ce_type: str = option(
-        f"{LOCAL}/LocalCE", default="InProcess", doc="Inner CE that runs the payloads: InProcess, Pool, or a plug-in's."
+        f"{LOCAL}/LocalCE",
+        default="InProcess",
+        doc="Inner CE that runs the payloads: InProcess, Pool, Singularity, Pool/Singularity, or another CE type.",
     )
     pilot_reference: str = option(
         f"{LOCAL}/PilotReference", default="Unknown", doc="The pilot's reference, as the submitter stored it."
@@ -196,6 +200,11 @@ class AgentSettings(OutsideSettings):
     ca_location: str = option(
         "/DIRAC/Security/CALocation", default="", doc="CA directory or bundle; else X509_CERT_DIR, /etc/grid-security."
     )
+
+    @property
+    def takes_one_job(self) -> bool:
+        """True where the inner CE runs one job at a time, whatever the slot holds."""
+        return self.ce_type in ONE_AT_A_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,10 +362,15 @@ def _default(declared: "Field[Any]") -> str:
 
 
 def ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
-    """Return the options of the inner CE, in DIRAC's order of precedence (later wins)."""
-    outer = settings.ce_type.partition("/")[0]
+    """Return the options of the inner CE, in DIRAC's order of precedence (later wins).
+
+    `Pool/Singularity` reads those of Pool, then those of Singularity.
+    """
+    outer, *inner = settings.ce_type.split("/")
     merged: dict[str, str] = {}
-    for path in (CE_DEFAULTS, f"/Resources/Computing/{outer}", f"{LOCAL}/{settings.ce_name or outer}"):
+    computing = (f"/Resources/Computing/{name}" for name in (outer, *inner))
+    local = (f"{LOCAL}/{name}" for name in (*inner, settings.ce_name or outer))
+    for path in (CE_DEFAULTS, *computing, *local):
         merged |= {name: value.text for name, value in cfg.section(path).options()}
     return merged
 

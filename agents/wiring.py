@@ -26,6 +26,7 @@ from agents.outside.life import Life
 from agents.schedule import Schedule
 from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile
+from agents.slot.fitness import Fitness
 from agents.slot.gpus import Gpu
 from agents.slot.offer import site_requirements
 from agents.slot.watch import Watch
@@ -108,6 +109,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             requirements=site_requirements(cfg),
             slot=given.slot,
             watch=given.watch,
+            troubles=Fitness(given.watch, given.ce).troubles,
             drain_file=DrainFile(Path(settings.drain_file)),
             matcher=_matcher(settings, service, given.ledger),
             runner=runner,

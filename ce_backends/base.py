@@ -212,6 +212,17 @@ class Notifies(Protocol):
 
 
 @runtime_checkable
+class CanTell(Protocol):
+    """A backend that knows before a job is asked for whether it could run one."""
+
+    def trouble(self) -> str:
+        """Return in a sentence why no task can run here now, empty if one can. Called from any thread; may be slow."""
+
+    def remark(self) -> str:
+        """Return what this node does not offer to hold tasks by, and why; empty if it offers all."""
+
+
+@runtime_checkable
 class Peeks(Protocol):
     """A backend that can show what a running task has written so far."""
 

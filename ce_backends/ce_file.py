@@ -100,10 +100,11 @@ def _of_slot(cfg: Section) -> Iterator[Definition]:
     ce_type = local.get("LocalCE") or local.get("LocalCEType")
     if ce_type is None:
         return
-    outer = ce_type.text.partition("/")[0]
+    outer, *inner = ce_type.text.split("/")
     name = local["GridCE"].text if "GridCE" in local else outer
+    computing = (f"/Resources/Computing/{part}" for part in ("CEDefaults", outer, *inner))
     merged: dict[str, Value] = {}
-    for path in ("/Resources/Computing/CEDefaults", f"/Resources/Computing/{outer}", f"{LOCAL}/{name}", LOCAL):
+    for path in (*computing, *(f"{LOCAL}/{part}" for part in (*inner, name)), LOCAL):
         merged |= dict(cfg.section(path).options())
     yield _definition("LocalSite", merged, LOCAL)
 

@@ -7,14 +7,20 @@ It is started as `sh FILE` and needs nothing but the task's directory:
     tmp/          TMPDIR                           stdout, stderr
     node_script   this script                      times        CPU times as the shell's `times` prints them
     credential    the payload's, if any            exit_code    last of all, one line
-    limit         which limit it has reached, where the script itself keeps it
-                                                   reason       one line the payload may leave
+    limit         which limit it has reached,      reason       one line the payload may leave
+                  where the script itself keeps it
+
+In a container (see `inside_script`) also:
+
+    inside        the first script there           entered      it was started
+    covers/       empty, over what is hidden
 
 A file that ends without a newline is not finished: each is one write, so nothing has to be renamed.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
@@ -45,7 +51,7 @@ read -r gridpilot_stat < /proc/$$/stat
 echo "$$ $gridpilot_boot $gridpilot_stat" > pid
 {begins}(
 {before}unset gridpilot_boot gridpilot_stat
-cd work && exec {within}/bin/sh {payload}
+cd work && exec {within}{command}
 ) < /dev/null > stdout 2> stderr
 gridpilot_code=$?
 {after}times > times
@@ -76,6 +82,26 @@ read -r gridpilot_ended gridpilot_rest < /proc/uptime
 """
 WALL_GRACE_S = 5  # from SIGTERM to SIGKILL for a payload at its wall limit
 
+# A container that did not start is no result of the payload: there is a reason then, and no exit code.
+_HAS_ENTERED = """\
+[ -e entered ] || { [ -s reason ] || echo "the container did not start: $(tail -n 1 stderr)" > reason; exit 0; }
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Starting the payload in a container.
+
+    Attributes:
+        argv: runs the task's `inside` there.
+        environment: what the node script and argv run with; the payload's own is set inside.
+        places: directories that must be there before.
+    """
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    places: Sequence[Path]
+
 
 def quote(text: str) -> str:
     """Return text as one word of POSIX sh, whatever is in it.
@@ -105,7 +131,8 @@ def environment_of(spec: TaskSpec, task_dir: Path) -> dict[str, str]:
     return {"HOME": f"{task_dir}/work", "TMPDIR": str(task_dir / "tmp"), **spec.environment, **own}
 
 
-def _assignments(environment: Mapping[str, str]) -> str:
+def assignments(environment: Mapping[str, str]) -> str:
+    """Return variables as env(1) takes them, words of POSIX sh."""
     words = [quote(f"{name}={value}") for name, value in environment.items()]
     if "PATH" not in environment:
         words.append(f'"PATH=${{PATH:-{DEFAULT_PATH}}}"')
@@ -132,6 +159,7 @@ def render(
     reset_oom_score: bool = False,
     passed: Sequence[str] = (),
     is_alone: bool = False,
+    launch: Launch | None = None,
 ) -> bytes:
     """Return the script for one task; bytes, because a variable may hold any.
 
@@ -146,6 +174,7 @@ def render(
         passed: variables of the starter that the payload gets where they are set.
         is_alone: nobody watches on the node: the script itself keeps the wall limit, writing `wall` into the file
             `limit`, and ends what carries the task's cookie when the payload has ended.
+        launch: starts the payload, where it is not a plain child.
 
     Raises:
         CEError: a variable cannot be passed on.
@@ -156,13 +185,15 @@ def render(
     text = _TEMPLATE.format(
         stamp=spec.stamp,
         cookie=COOKIE,
-        assignments=_assignments(environment_of(spec, task_dir)),
+        assignments=assignments(launch.environment if launch else environment_of(spec, task_dir)),
         passed="".join(f' ${{{name}+"{name}=${name}"}}' for name in passed if name not in spec.environment),
         directory=quote(str(task_dir)),
         begins=_WALL_BEGINS if has_wall else "",
         before=_before_payload(joins, reset_oom_score=reset_oom_score),
         within=_WITHIN_WALL.format(**limits) if has_wall else "",
-        payload=quote(f"{task_dir}/payload"),
-        after=(_WALL_ENDS.format(**limits) if has_wall else "") + (sweep if is_alone else ""),
+        command=" ".join(map(quote, launch.argv if launch else ("/bin/sh", f"{task_dir}/payload"))),
+        after=(_WALL_ENDS.format(**limits) if has_wall else "")
+        + (sweep if is_alone else "")
+        + (_HAS_ENTERED if launch else ""),
     )
     return text.encode("utf-8", "surrogateescape")

@@ -18,8 +18,10 @@ from typing import ClassVar, Self
 
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.capped_output import Cap
-from ce_backends.containment import Level
+from ce_backends.containment import Cell, Level
 from ce_backends.containment_probe import Probed, probe
+from ce_backends.enclosed_cell import EnclosedCell
+from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.examination import signal_matching, stacks
 from ce_backends.node_script import DEFAULT_PATH, environment_of
@@ -53,13 +55,16 @@ class Pool:
         grace_s: what a cancelled task gets between SIGTERM and SIGKILL, in seconds.
         best_containment: the best level of containment to try; what this node has decides below it.
         bounds: what holds for every task.
+        enclosure: starts payloads in containers; None for plain processes.
     """
 
     ONE_AT_A_TIME: ClassVar[bool] = False
     OPTIONS: ClassVar[Sequence[Option]] = OPTIONS
 
     @classmethod
-    def from_options(cls, work_dir: Path, options: Mapping[str, OptionValue | None]) -> Self:
+    def from_options(
+        cls, work_dir: Path, options: Mapping[str, OptionValue | None], *, enclosure: Enclosure | None = None
+    ) -> Self:
         """See registry.Backend."""
         return cls(
             work_dir,
@@ -70,6 +75,7 @@ class Pool:
                 output=Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB),
                 least_disk_mb=int(options["MinDiskSpace"] or 0),
             ),
+            enclosure=enclosure,
         )
 
     def __init__(
@@ -80,10 +86,12 @@ class Pool:
         grace_s: float = 5.0,
         best_containment: Level = Level.V2,
         bounds: Bounds = USUAL,
+        enclosure: Enclosure | None = None,
     ) -> None:
         self._work_dir = work_dir.absolute()
         self._processors = processors
         self._best = best_containment
+        self._enclosure = enclosure
         self._lock = threading.Lock()
         self._held: dict[str, int] = {}  # processors of each task that is not over
         self._broken = 0  # processors of tasks of which something is left that cannot be killed
@@ -103,6 +111,16 @@ class Pool:
     def notify(self, changed: Callable[[], None]) -> None:
         """See Notifies."""
         self._changed = changed
+
+    def trouble(self) -> str:
+        """See CanTell."""
+        self._open()
+        return self._enclosure.trouble(self._work_dir) if self._enclosure else ""
+
+    def remark(self) -> str:
+        """See CanTell."""
+        lacks = self._enclosure.lacks if self._enclosure else ""
+        return "; ".join(filter(None, (self._open().why_not_better, lacks)))
 
     def slots(self) -> SlotCount:
         """See ComputingElement."""
@@ -256,7 +274,8 @@ class Pool:
     def _adopt(self, stamp: str, directory: TaskDir, record: TaskRecord, probed: Probed) -> None:
         """Follow a task that an earlier object started, if its wrapper still runs; end what is left of it if not."""
         wrapper = directory.wrapper(boot_id())
-        cell = probed.containment.adopt(stamp, [Path(join) for join in record.joins])
+        cell: Cell = probed.containment.adopt(stamp, [Path(join) for join in record.joins])
+        cell = EnclosedCell(cell) if record.is_enclosed else cell
         task = WatchedTask(
             stamp=stamp,
             directory=directory,
@@ -278,6 +297,8 @@ class Pool:
         directory = self._directory(spec.stamp)
         try:
             self._begin(spec, directory)
+        except CEUnavailable:
+            raise
         except CEError as error:
             self._remove(directory)
             return Rejected(str(error))
@@ -295,15 +316,21 @@ class Pool:
 
         Raises:
             CEError: it can never run.
+            CEUnavailable: no container can be started here now.
             OSError: it was not started.
         """
-        cell = self._open().containment.prepare(spec.stamp, spec.memory_mb, spec.processor_ids)
+        if trouble := self.trouble():
+            raise CEUnavailable(trouble)
+        cell: Cell = self._open().containment.prepare(spec.stamp, spec.memory_mb, spec.processor_ids)
         try:
-            record = lay_out(spec, directory, cell.joins, reset_oom_score=_is_protected())
+            launch = self._enclosure.launch(spec, directory.path, cell.joins) if self._enclosure else None
+            cell = EnclosedCell(cell) if launch else cell
+            record = lay_out(spec, directory, cell.joins, reset_oom_score=_is_protected(), launch=launch)
             task = WatchedTask(
                 stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()
             )
-            environment = {"PATH": DEFAULT_PATH, **environment_of(spec, directory.path)}
+            own = launch.environment if launch else environment_of(spec, directory.path)
+            environment = {"PATH": DEFAULT_PATH, **own}
             with self._lock:
                 self._held[spec.stamp] = spec.processors
             self._watcher.add(task, lambda: spawn(directory.path / "node_script", environment, spec.processor_ids))
@@ -337,6 +364,8 @@ class Pool:
         """Keep a task's end; called by the watcher."""
         with suppress(OSError):  # disk full: known until a restart, and after it derived again from what is there
             task.directory.write_end(status)
+        if self._enclosure and status.state is TaskState.FAILED and not status.limit:
+            self._enclosure.doubt()
         with self._lock:
             held = self._held.pop(task.stamp, 0)
             self._broken += held if status.is_stuck else 0
@@ -347,6 +376,8 @@ class Pool:
         return TaskDir(self._work_dir / task_id)
 
     def _remove(self, directory: TaskDir) -> None:
+        if self._enclosure:
+            self._enclosure.forget(directory.path)
         try:
             remove_tree(directory.path)
         except OSError as error:

@@ -12,9 +12,14 @@ from ce_backends.options import Option, OptionValue, did_you_mean, parse_options
 GROUP = "gridpilot.ce_backends"
 _BUILT_IN = {
     "InProcess": "ce_backends.pool:InProcess",
+    "Bubblewrap": "ce_backends.enclosed_pools:BUBBLEWRAP",
     "Local": "ce_backends.batch_types:LocalBatch",
     "Pool": "ce_backends.pool:Pool",
+    "Pool/Bubblewrap": "ce_backends.enclosed_pools:POOL_BUBBLEWRAP",
+    "Pool/InProcess": "ce_backends.pool:Pool",  # DIRAC's way to say it
+    "Pool/Singularity": "ce_backends.enclosed_pools:POOL_SINGULARITY",
     "SSH": "ce_backends.batch_types:SshBatch",
+    "Singularity": "ce_backends.enclosed_pools:SINGULARITY",
 }
 
 

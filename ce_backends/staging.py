@@ -6,19 +6,27 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
-from ce_backends.node_script import render
+from ce_backends.inside_script import render_inside
+from ce_backends.node_script import Launch, render
 from ce_backends.small_files import write_small
 from ce_backends.task_dir import TaskDir, TaskRecord
 
 
-def lay_out(spec: TaskSpec, directory: TaskDir, joins: Sequence[Path], *, reset_oom_score: bool) -> TaskRecord:
+def lay_out(
+    spec: TaskSpec,
+    directory: TaskDir,
+    joins: Sequence[Path],
+    *,
+    reset_oom_score: bool,
+    launch: Launch | None = None,
+) -> TaskRecord:
     """Write everything the task needs, its record last: where that is, all is.
 
     Raises:
         CEError: an input cannot be read, or a variable not passed on.
         OSError: the directory cannot be written.
     """
-    script = render(spec, directory.path, joins=joins, reset_oom_score=reset_oom_score)
+    script = render(spec, directory.path, joins=joins, reset_oom_score=reset_oom_score, launch=launch)
     for part in (directory.path, directory.work, directory.path / "tmp"):
         part.mkdir(mode=0o700)
     for source in spec.inputs:
@@ -27,9 +35,17 @@ def lay_out(spec: TaskSpec, directory: TaskDir, joins: Sequence[Path], *, reset_
         _bring_credential(spec.credential, directory.path / "credential")
     write_small(f"{directory.path}/payload", spec.script.encode("utf-8", "surrogateescape"))
     write_small(f"{directory.path}/node_script", script)
-    record = TaskRecord.of(spec, joins)
+    if launch:
+        _prepare_inside(spec, directory, launch)
+    record = TaskRecord.of(spec, joins, is_enclosed=launch is not None)
     directory.write_record(record)
     return record
+
+
+def _prepare_inside(spec: TaskSpec, directory: TaskDir, launch: Launch) -> None:
+    for place in launch.places:
+        place.mkdir(parents=True, exist_ok=True)
+    write_small(f"{directory.path}/inside", render_inside(spec, directory.path))
 
 
 def _bring_in(source: Path, work: Path) -> None:

@@ -34,6 +34,7 @@ class TaskRecord:
         capped: log files in the work directory.
         disk_mb: limit, 0 for none.
         cpu_s: limit, 0 for none.
+        is_enclosed: its payload runs in a container.
     """
 
     processors: int
@@ -44,9 +45,10 @@ class TaskRecord:
     capped: Sequence[str] = ()
     disk_mb: int = 0
     cpu_s: int = 0
+    is_enclosed: bool = False
 
     @classmethod
-    def of(cls, spec: TaskSpec, joins: Sequence[Path]) -> "TaskRecord":
+    def of(cls, spec: TaskSpec, joins: Sequence[Path], *, is_enclosed: bool = False) -> "TaskRecord":
         """Return the record of a task."""
         return cls(
             processors=spec.processors,
@@ -57,6 +59,7 @@ class TaskRecord:
             capped=list(spec.capped),
             disk_mb=spec.disk_mb,
             cpu_s=spec.cpu_s,
+            is_enclosed=is_enclosed,
         )
 
 

@@ -102,7 +102,7 @@ def _verdict(task: WatchedTask, spent: Consumption, exit_code: int | None) -> tu
         its_own = Limit.MEMORY if task.record.memory_mb else None
         return TaskState.FAILED, _out_of_memory(task.record.memory_mb, spent), its_own
     if exit_code is None:
-        return TaskState.FAILED, VANISHED, None
+        return TaskState.FAILED, task.directory.reason() or VANISHED, None
     if spent.refusals and exit_code != 0:
         return TaskState.FAILED, REFUSED, Limit.PROCESSES
     return TaskState.DONE, task.directory.reason(), None

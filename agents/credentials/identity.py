@@ -57,6 +57,13 @@ def establish(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
     return replace(certified, token=BearerToken(environ))
 
 
+def secrets(pilot: Identity, environ: Mapping[str, str]) -> list[Path]:
+    """Return the files that identify the pilot: no payload may read them."""
+    own = pilot.certificate if isinstance(pilot.certificate, tuple) else (pilot.certificate,)
+    named = (environ[name] for name in ("X509_USER_PROXY", "BEARER_TOKEN_FILE") if environ.get(name))
+    return [*own, *map(Path, named)]
+
+
 def _certified(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
     ca, now = _ca(settings, environ), datetime.now(UTC)
     if settings.use_server_certificate:

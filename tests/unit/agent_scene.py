@@ -21,6 +21,7 @@ from agents.slot import health
 from agents.slot.ask import nobody
 from agents.slot.brake import Brake, Patience
 from agents.slot.drain import DrainFile
+from agents.slot.fitness import Fitness
 from agents.slot.time_left import SteadyClock, TimeLeft
 from agents.slot.watch import Watch
 from agents.wms.job_state import Heartbeat
@@ -167,12 +168,14 @@ class Scene:
             staging=Staging(FixedProxy(None), self._no_store, self.ce, 10**6),  # type: ignore[arg-type] # the border
             workers=workers,  # type: ignore[arg-type] # the border
         )
+        watch = self._watch()
         agent = JobAgent(
             Parts(
                 settings=settings,
                 requirements={},
                 slot=slot,
-                watch=self._watch(),
+                watch=watch,
+                troubles=Fitness(watch, self.ce).troubles,  # type: ignore[arg-type] # the border
                 drain_file=DrainFile(self.work_dir / "drain"),
                 matcher=Matcher(Service("Matcher", ["https://m"], self.matcher, Retry(attempts=1))),
                 runner=runner,

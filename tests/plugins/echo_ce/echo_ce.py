@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -124,7 +125,8 @@ def _kill(stamp: str) -> None:
     """Kill until nobody has the task's cookie any more."""
     while pids := _with_cookie(f"{COOKIE}={stamp}".encode()):
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
 
 
 def _with_cookie(cookie: bytes) -> list[int]:

@@ -1,0 +1,153 @@
+"""Payloads in bubblewrap: the node's own system, or a directory with another one, read-only and in user namespaces."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from ce_backends.container_options import binds, container_options, words
+from ce_backends.enclosure import Order, Way
+from ce_backends.options import Option, OptionValue
+from ce_backends.view import Bind, is_below
+
+# Of the node's own system: programs, libraries, settings, software areas. No home, no scratch, no /run, no /var.
+_ROOT_PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "sys", "cvmfs", "var/lib/sss")
+SYSTEM = tuple(Path("/", part) for part in _ROOT_PARTS)
+# Over an image's own, so that names are found and people have theirs.
+_FROM_NODE = tuple(map(Path, ("/etc/resolv.conf", "/etc/hosts", "/etc/passwd", "/etc/group", "/etc/localtime")))
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - those of the container
+_OWN = (Path("/dev"), Path("/proc"), *_TEMPORARY)  # of every payload
+_GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd")
+_ALONE = (
+    "--unshare-user",
+    "--unshare-pid",
+    "--unshare-ipc",
+    "--unshare-cgroup-try",
+    "--die-with-parent",
+    "--cap-drop",
+    "ALL",
+    "--proc",
+    "/proc",
+    "--dev",
+    "/dev",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bubblewrap:
+    """The program bwrap.
+
+    Attributes:
+        program: its path; a plain name when it was not found.
+        image: a directory with a system; None for the node's own.
+        binds: what payloads see besides.
+        options: further ones for bwrap.
+    """
+
+    name: ClassVar[str] = "bubblewrap"
+    OPTIONS: ClassVar[Sequence[Option]] = container_options(
+        root="",
+        root_doc="Directory with the system that payloads see; when it is not set, the node's own: "
+        + " ".join(map(str, SYSTEM))
+        + ".",
+        program="bwrap on the PATH",
+    )
+
+    program: str
+    image: Path | None
+    binds: Sequence[Bind]
+    options: Sequence[str]
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, OptionValue | None], environ: Mapping[str, str]) -> Self:
+        """Return it as the options say."""
+        image = str(options["ContainerRoot"] or "")
+        return cls(
+            program=str(options["ContainerBin"] or shutil.which("bwrap", path=environ.get("PATH")) or "bwrap"),
+            image=Path(image) if image else None,
+            binds=binds(options),
+            options=words(options, "ContainerOptions"),
+        )
+
+    @property
+    def ways(self) -> Sequence[Way]:
+        """See Runtime."""
+        return (Way(),)
+
+    @property
+    def shown(self) -> Sequence[Bind]:
+        """See Runtime. An image's own parts are left to `argv`."""
+        if self.image:
+            own = [Bind(Path(os.path.realpath(path)), path) for path in _FROM_NODE]
+            own.append(Bind.same(Path("/cvmfs")))
+        else:
+            own = [Bind.same(path) for path in SYSTEM if not path.is_symlink()]
+            own.append(Bind.same(Path(os.path.realpath("/etc/resolv.conf"))))  # systemd's lies below /run
+        return [*own, *self.binds]
+
+    def trouble(self) -> str:
+        """See Runtime."""
+        if not is_program(self.program):
+            return f"{self.program} is not there: install bubblewrap, or name the program (ContainerBin)"
+        return directory_trouble(self.image) if self.image else ""
+
+    def argv(self, way: Way, order: Order) -> list[str]:
+        """See Runtime."""
+        targets = [bind.target for bind in order.view.binds]
+        command = [self.program, *_ALONE, *way.flags]
+        command += _parts(self.image, Path("/"), [*targets, *_OWN]) if self.image else _links(SYSTEM)
+        for target in _TEMPORARY:
+            command += ["--bind", str(order.directory / "tmp"), str(target)]
+        for bind in order.view.binds:
+            command += ["--bind" if bind.is_writable else "--ro-bind", str(bind.source), str(bind.target)]
+        if order.has_gpus:
+            command += [word for device in _gpu_devices() for word in ("--dev-bind-try", device, device)]
+        inside = ["/bin/sh", str(order.directory / "inside")]
+        return [*command, *self.options, "--chdir", str(order.directory / "work"), "--", *inside]
+
+    def forget(self, directory: Path) -> None:
+        """See Runtime. It keeps nothing."""
+
+
+def is_program(path: str) -> bool:
+    """Tell whether there is a program that may be started."""
+    return Path(path).is_file() and os.access(path, os.X_OK)
+
+
+def directory_trouble(image: Path) -> str:
+    """Return what is wrong with a directory that should hold a system, empty if nothing can be seen."""
+    try:
+        if not image.is_dir():
+            return f"image {image} (ContainerRoot) is not there" if not image.exists() else f"{image} is no directory"
+        next(image.iterdir(), None)
+    except OSError as error:
+        return f"image {image} (ContainerRoot) cannot be read: {error.strerror}"
+    shell = image / "bin/sh"
+    return "" if os.path.lexists(shell) else f"image {image} (ContainerRoot) has no /bin/sh: it is empty or damaged"
+
+
+def _links(places: Sequence[Path]) -> list[str]:
+    """Make the links that the node's system has in its root: /bin to usr/bin."""
+    links = [place for place in places if place.is_symlink()]
+    return [word for place in links for word in ("--symlink", str(place.readlink()), str(place))]
+
+
+def _parts(source: Path, at: Path, targets: Sequence[Path]) -> Iterator[str]:
+    """Show an image piece by piece: nothing can be bound into a read-only directory that has no place for it."""
+    for entry in sorted(source.iterdir()):
+        place = at / entry.name
+        if place in targets:
+            continue
+        if any(is_below(target, place) for target in targets):
+            if entry.is_dir() and not entry.is_symlink():
+                yield from _parts(entry, place, targets)
+        elif entry.is_symlink():
+            yield from ("--symlink", str(entry.readlink()), str(place))
+        else:
+            yield from ("--ro-bind", str(entry), str(place))
+
+
+def _gpu_devices() -> list[str]:
+    return sorted(str(path) for pattern in _GPU_DEVICES for path in Path("/dev").glob(pattern))

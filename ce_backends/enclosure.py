@@ -1,0 +1,245 @@
+"""Starting payloads in containers: each task of a pool becomes `RUNTIME … /bin/sh inside`, and all else stays as it is.
+
+The runtime runs with an environment of its own, so that no variable of a job has an effect outside; the payload gets
+exactly its task's variables inside. That the node can do it is found out by doing it once, before any job is asked for.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ce_backends.base import TaskSpec
+from ce_backends.errors import CEError
+from ce_backends.inside_script import render_inside
+from ce_backends.node_script import COOKIE, DEFAULT_PATH, Launch
+from ce_backends.removal import remove_tree
+from ce_backends.small_files import read_small
+from ce_backends.view import Bind, View, view_of
+
+PROBE_S = 120.0  # a cold image on a network file system; a runtime that takes longer is no help to any job
+TRY_AGAIN_S = 60.0
+_PROBE_EXIT_CODE = 43
+_OURS = ("PATH", "HOME", "XDG_RUNTIME_DIR")  # of the agent's variables, what a runtime is given
+_KNOBS = {
+    "user/max_user_namespaces": "0",
+    "kernel/unprivileged_userns_clone": "0",
+    "kernel/apparmor_restrict_unprivileged_userns": "1",
+}  # sysctls that forbid user namespaces, with the value that does; Linux, Debian, Ubuntu
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to use a runtime.
+
+    Attributes:
+        flags: its options.
+        lacks: what this way does not give, empty for the best.
+    """
+
+    flags: Sequence[str] = ()
+    lacks: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a runtime is to start.
+
+    Attributes:
+        stamp: of the task.
+        directory: of the task, absolute; seen at the same place.
+        view: what of the node is seen.
+        joins: the `cgroup.procs` files its processes enter.
+        has_gpus: devices of GPUs are to be seen.
+    """
+
+    stamp: str
+    directory: Path
+    view: View
+    joins: Sequence[Path] = ()
+    has_gpus: bool = False
+
+
+class Runtime(Protocol):
+    """A program that starts containers."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in sentences."""
+
+    @property
+    def program(self) -> str:
+        """The path of what is run."""
+
+    @property
+    def shown(self) -> Sequence[Bind]:
+        """What every payload sees of the node."""
+
+    @property
+    def ways(self) -> Sequence[Way]:
+        """How it can be used, best first."""
+
+    def trouble(self) -> str:
+        """Return what can be seen to be wrong without starting it, empty if nothing."""
+
+    def argv(self, way: Way, order: Order) -> list[str]:
+        """Return the command that runs `/bin/sh DIRECTORY/inside` in a container, in DIRECTORY/work."""
+
+    def forget(self, directory: Path) -> None:
+        """Remove what it keeps of a task that was killed."""
+
+
+class Enclosure:
+    """How the tasks of one pool are enclosed.
+
+    Args:
+        runtime: starts the containers.
+        hidden: what payloads must not see.
+        environ: of the agent, of which the runtime gets a little.
+        probe_s: how long the first container may take.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        hidden: Sequence[Path],
+        *,
+        environ: Mapping[str, str],
+        probe_s: float = PROBE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runtime = runtime
+        self._hidden = hidden
+        self._environment = {name: environ[name] for name in _OURS if name in environ}
+        self._probe_s = probe_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._way: Way | None = None
+        self._trouble = ""
+        self._try_again_at = 0.0
+
+    @property
+    def lacks(self) -> str:
+        """What the way that works here does not give, empty for all of it."""
+        return self._way.lacks if self._way else ""
+
+    def trouble(self, work_dir: Path) -> str:
+        """Return why no payload can be started here now, empty if one can.
+
+        Takes as long as a container does to start and end, the first time, after `doubt`, and every minute while it
+        fails.
+        """
+        with self._lock:
+            if self._way is None and self._clock() >= self._try_again_at:
+                self._trouble = self._runtime.trouble() or self._probe(work_dir)
+                self._try_again_at = self._clock() + TRY_AGAIN_S
+            return f"{self._runtime.name}: {self._trouble}" if self._way is None else ""
+
+    def doubt(self) -> None:
+        """Find out again before the next task: one was not started."""
+        with self._lock:
+            self._way, self._try_again_at = None, 0.0
+
+    def launch(self, spec: TaskSpec, directory: Path, joins: Sequence[Path]) -> Launch:
+        """Return how the payload of a task is started.
+
+        Raises:
+            CEError: it cannot be.
+        """
+        if self._way is None:
+            raise CEError(f"{self._runtime.name}: {self._trouble or 'it was not tried yet'}")
+        return self._launch(self._way, spec, directory, joins)
+
+    def _launch(self, way: Way, spec: TaskSpec, directory: Path, joins: Sequence[Path]) -> Launch:
+        hidden = [directory.parent, *self._hidden]
+        view = view_of(directory, self._runtime.shown, hidden)
+        order = Order(stamp=spec.stamp, directory=directory, view=view, joins=joins, has_gpus=bool(spec.gpus))
+        return Launch(
+            argv=self._runtime.argv(way, order),
+            environment={"PATH": DEFAULT_PATH, **self._environment, COOKIE: spec.stamp},
+            places=view.places,
+        )
+
+    def forget(self, directory: Path) -> None:
+        """Remove what the runtime keeps of a task that is over."""
+        self._runtime.forget(directory)
+
+    def _probe(self, work_dir: Path) -> str:
+        """Find the best way that works; return why none does."""
+        refusals: list[str] = []
+        for way in self._runtime.ways:
+            try:
+                problem = self._try(way, work_dir)
+            except CEError as error:
+                problem = str(error)
+            except OSError as error:
+                problem = f"{self._runtime.program} cannot be started: {error.strerror}"
+            except subprocess.TimeoutExpired:
+                return f"it did not start a container within {self._probe_s:g} s"
+            if not problem:
+                self._way = Way(way.flags, f"{way.lacks} ({refusals[0]})" if way.lacks else "")
+                return ""
+            refusals.append(problem)
+        return refusals[0] + _knobs_hint()
+
+    def _try(self, way: Way, work_dir: Path) -> str:
+        """Start the smallest payload; return what went wrong."""
+        spec = TaskSpec(stamp=uuid.uuid4().hex, script=f"echo seen > seen; exit {_PROBE_EXIT_CODE}\n")
+        directory = work_dir / f".probe-{spec.stamp}"
+        launch = self._launch(way, spec, directory, ())
+        try:
+            for place in (directory / "work", directory / "tmp", *launch.places):
+                place.mkdir(parents=True, exist_ok=True)
+            (directory / "payload").write_text(spec.script, encoding="ascii")
+            (directory / "inside").write_bytes(render_inside(spec, directory))
+            done = _run(launch, directory / "work", self._probe_s)
+            seen = done.returncode == _PROBE_EXIT_CODE and (directory / "work/seen").exists()
+            return "" if seen else _last_line(done.stderr) or f"its test payload ended with {done.returncode}"
+        finally:
+            self._runtime.forget(directory)
+            with suppress(OSError):
+                remove_tree(directory)
+
+
+def _run(launch: Launch, cwd: Path, limit_s: float) -> "subprocess.CompletedProcess[bytes]":
+    """Run the test payload; nothing it started goes on after it."""
+    with subprocess.Popen(
+        launch.argv,
+        cwd=cwd,
+        env=dict(launch.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        process_group=0,  # not a session: see `sessions`
+    ) as process:
+        try:
+            _, stderr = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(launch.argv, process.returncode, b"", stderr)
+
+
+def _last_line(text: bytes) -> str:
+    lines = [line.strip() for line in text.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
+    return lines[-1][:500] if lines else ""
+
+
+def _knobs_hint() -> str:
+    """Say which of the kernel's settings forbids user namespaces, if one does."""
+    for name, forbids in _KNOBS.items():
+        try:
+            value = read_small(f"/proc/sys/{name}").decode("ascii").strip()
+        except OSError:
+            continue
+        if value == forbids:
+            return f" (user namespaces are off on this node: {name.replace('/', '.')} = {value})"
+    return ""

@@ -1,0 +1,33 @@
+"""The first script in a container: it gives the payload exactly its task's environment, and waits for it.
+
+It waits because it may be the container's init, which a signal ends only if it is caught.
+"""
+
+from pathlib import Path
+
+from ce_backends.base import TaskSpec
+from ce_backends.node_script import DEFAULT_PATH, JOIN_FAILED_EXIT_CODE, assignments, environment_of, quote
+
+_TEMPLATE = """\
+#!/bin/sh
+cd {work} || exit {failed}
+: > {entered}
+trap : TERM INT HUP USR1 USR2
+env -i {assignments} /bin/sh {payload}
+"""
+
+
+def render_inside(spec: TaskSpec, task_dir: Path) -> bytes:
+    """Return the script for one task, whose directory has the same path in the container as outside.
+
+    Raises:
+        CEError: a variable cannot be passed on.
+    """
+    text = _TEMPLATE.format(
+        work=quote(f"{task_dir}/work"),
+        failed=JOIN_FAILED_EXIT_CODE,
+        entered=quote(f"{task_dir}/entered"),
+        assignments=assignments({"PATH": DEFAULT_PATH, **environment_of(spec, task_dir)}),
+        payload=quote(f"{task_dir}/payload"),
+    )
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,111 @@
+"""Payloads in Apptainer, or in the Singularity that it was before: DIRAC's Singularity."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from ce_backends.bubblewrap import directory_trouble, is_program
+from ce_backends.container_options import binds, container_options, words
+from ce_backends.enclosure import Order, Way
+from ce_backends.errors import CEError
+from ce_backends.options import Option, OptionValue
+from ce_backends.view import Bind
+
+DEFAULT_IMAGE = "/cvmfs/cernvm-prod.cern.ch/cvm4"  # as in DIRAC
+FALLBACK = "/cvmfs/oasis.opensciencegrid.org/mis/singularity/current/bin"  # as in DIRAC
+_ALONE = ("--contain", "--ipc", "--no-home")
+_NO_PROCESSES = "payloads see, and may signal, other processes of this user"
+_NO_USERS = "without user namespaces, by the set-user-id installation"
+_GPU_FLAGS = {"/dev/nvidiactl": "--nv", "/dev/kfd": "--rocm"}
+_WAYS = (
+    Way(("--userns", "--pid", "--no-privs")),
+    Way(("--userns", "--no-privs"), _NO_PROCESSES),
+    Way(("--pid", "--no-privs"), _NO_USERS),
+    Way(("--no-privs",), f"{_NO_USERS}; {_NO_PROCESSES}"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Singularity:
+    """The program apptainer or singularity.
+
+    Attributes:
+        program: its path; a plain name when it was not found.
+        image: a directory, a file, or what else the program takes.
+        binds: what payloads see besides.
+        options: further ones for `exec`.
+    """
+
+    name: ClassVar[str] = "Singularity"
+    OPTIONS: ClassVar[Sequence[Option]] = container_options(
+        root=DEFAULT_IMAGE,
+        root_doc="Image that payloads run in: a directory, a .sif file, or a URI.",
+        program=f"apptainer or singularity on the PATH, then in {FALLBACK}",
+    )
+
+    program: str
+    image: str
+    binds: Sequence[Bind]
+    options: Sequence[str]
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, OptionValue | None], environ: Mapping[str, str]) -> Self:
+        """Return it as the options say."""
+        path = f"{environ.get('PATH', os.defpath)}:{FALLBACK}"
+        found = (shutil.which(name, path=path) for name in ("apptainer", "singularity"))
+        places = (environ[name] for name in ("X509_CERT_DIR", "X509_VOMS_DIR", "X509_VOMSES") if environ.get(name))
+        return cls(
+            program=str(options["ContainerBin"] or next(filter(None, found), "apptainer")),
+            image=str(options["ContainerRoot"]),
+            binds=(Bind.same(Path("/cvmfs")), *(Bind.same(Path(place)) for place in places), *binds(options)),
+            options=words(options, "ContainerOptions"),
+        )
+
+    @property
+    def ways(self) -> Sequence[Way]:
+        """See Runtime."""
+        return _WAYS
+
+    @property
+    def shown(self) -> Sequence[Bind]:
+        """See Runtime."""
+        return self.binds
+
+    def trouble(self) -> str:
+        """See Runtime."""
+        if not is_program(self.program):
+            return f"{self.program} is not there: install Apptainer, or name the program (ContainerBin)"
+        image = Path(self.image)
+        if not image.is_absolute():
+            return ""
+        if image.is_file():
+            return "" if os.access(image, os.R_OK) else f"image {image} (ContainerRoot) cannot be read"
+        return directory_trouble(image)
+
+    def argv(self, way: Way, order: Order) -> list[str]:
+        """See Runtime."""
+        command = [self.program, "--silent", "exec", *_ALONE, *way.flags]
+        command += ["--workdir", str(order.directory / "tmp"), "--pwd", str(order.directory / "work")]
+        for bind in order.view.binds:
+            command += ["--bind", bind_text(bind)]
+        if order.has_gpus:
+            command += [flag for device, flag in _GPU_FLAGS.items() if Path(device).exists()]
+        return [*command, *self.options, self.image, "/bin/sh", str(order.directory / "inside")]
+
+    def forget(self, directory: Path) -> None:
+        """See Runtime. It keeps nothing."""
+
+
+def bind_text(bind: Bind) -> str:
+    """Return a bind as Apptainer and Podman read it.
+
+    Raises:
+        CEError: they could not tell where a path ends.
+    """
+    paths = (str(bind.source), str(bind.target))
+    if any(separator in path for path in paths for separator in ":,"):
+        raise CEError(f"{bind.source}: the path holds a colon or a comma, which cannot be shown in a container")
+    return ":".join((*paths, *(() if bind.is_writable else ("ro",))))

@@ -1,0 +1,76 @@
+"""What a payload in a container sees of the node: a list of binds, in the order in which they are made."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NOTHING = Path("/dev/null")  # bound over a file that must not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or directory of the node, at its place in the container."""
+
+    source: Path
+    target: Path
+    is_writable: bool = False
+
+    @classmethod
+    def same(cls, path: Path, *, is_writable: bool = False) -> "Bind":
+        """Return a bind at the same place as on the node."""
+        return cls(path, path, is_writable)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All of it, for one task.
+
+    Attributes:
+        binds: later ones lie over earlier ones.
+        places: directories that must be made first, because something is bound into or over them.
+    """
+
+    binds: Sequence[Bind]
+    places: Sequence[Path]
+
+
+def is_below(path: Path, other: Path) -> bool:
+    """Tell whether a path is another one or lies below it."""
+    return path == other or other in path.parents
+
+
+def view_of(task: Path, shown: Iterable[Bind], hidden: Iterable[Path]) -> View:
+    """Return what one task sees: what is shown, without what is hidden, and its own directory at its own place.
+
+    A hidden directory is covered by an empty one, a hidden file by nothing. What is shown below a hidden directory by
+    a bind of its own stays to be seen.
+
+    Args:
+        task: the task's directory.
+        shown: in order; what the node does not have is left out.
+        hidden: absolute; what does not lie below anything shown needs no cover.
+    """
+    there = [bind for bind in shown if bind.source.exists()]
+    secret = [path for path in hidden if path.exists()]
+    inner = [bind for bind in there if any(is_below(bind.target, path) for path in secret)]
+    outer = [bind for bind in there if bind not in inner]
+    inner.append(Bind.same(task, is_writable=True))
+    covers, places = [], []
+    for number, (target, is_directory) in enumerate(_covered(outer, secret)):
+        cover = task / "covers" / str(number)
+        covers.append(Bind(cover if is_directory else NOTHING, target))
+        if is_directory:
+            within = [bind.target.relative_to(target) for bind in inner if is_below(bind.target, target)]
+            places += [cover, *(cover / path for path in within)]
+    return View([*outer, *covers, *inner], places)
+
+
+def _covered(shown: Sequence[Bind], secret: Sequence[Path]) -> list[tuple[Path, bool]]:
+    """Return where in the container hidden things would be seen, and which of them are directories."""
+    found = {
+        bind.target / path.relative_to(bind.source): path.is_dir()
+        for path in secret
+        for bind in shown
+        if is_below(path, bind.source)
+    }
+    return sorted(found.items())  # an outer one before what lies in it

@@ -1,0 +1,218 @@
+"""What payloads in containers see, how runtimes are called, and what is said when one does not work.
+
+The runtimes here are scripts that play one; the real ones run in tests/systems.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ce_backends.base import CanTell, TaskState
+from ce_backends.container_options import binds
+from ce_backends.errors import CEMisconfigured, CEUnavailable
+from ce_backends.options import OptionValue
+from ce_backends.pool import Pool
+from ce_backends.registry import create, validate
+from ce_backends.subject import Subject, task
+from ce_backends.view import NOTHING, Bind, view_of
+
+# Plays bwrap or apptainer: everything up to the first /bin/sh is the runtime's, the rest is run here.
+PLAYS = """#!/bin/sh
+env > {seen}
+echo "$@" > {called}
+while [ "$1" != /bin/sh ]; do shift; done
+exec "$@"
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], str]:
+    """Write a script that plays a runtime; return its path."""
+
+    def make(text: str) -> str:
+        path = tmp_path / "runtime"
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Return a directory that looks like a system."""
+    shell = tmp_path / "image/bin/sh"
+    shell.parent.mkdir(parents=True)
+    shell.touch()
+    return tmp_path / "image"
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Callable[..., Pool]]:
+    """Make pools that are closed in the end."""
+    made: list[Pool] = []
+
+    def make(ce_type: str = "Pool/Singularity", **options: OptionValue) -> Pool:
+        ce = create(ce_type, {"KillGraceTime": 0.1, **options}, tmp_path / "pool")
+        assert isinstance(ce, Pool)
+        made.append(ce)
+        return ce
+
+    yield make
+    for ce in made:
+        ce.close()
+
+
+def test_own_directory_is_seen_and_those_of_the_neighbours_are_covered(tmp_path: Path) -> None:
+    own = tmp_path / "tasks" / "a"
+    (tmp_path / "tasks").mkdir()
+
+    view = view_of(own, [Bind.same(tmp_path, is_writable=True)], [tmp_path / "tasks"])
+
+    assert view.binds == [
+        Bind(tmp_path, tmp_path, is_writable=True),
+        Bind(own / "covers/0", tmp_path / "tasks"),
+        Bind(own, own, is_writable=True),
+    ]
+    assert own / "covers/0/a" in view.places  # where the own directory comes to lie
+
+
+def test_hidden_file_is_covered_where_it_would_be_seen(tmp_path: Path) -> None:
+    proxy = tmp_path / "home/proxy"
+    proxy.parent.mkdir()
+    proxy.touch()
+
+    view = view_of(tmp_path / "t", [Bind(tmp_path / "home", Path("/data"))], [proxy])
+
+    assert Bind(NOTHING, Path("/data/proxy")) in view.binds
+
+
+def test_what_is_not_shown_needs_no_cover_and_what_is_not_there_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "ledger").touch()
+
+    view = view_of(tmp_path / "t", [Bind.same(tmp_path / "nothing")], [tmp_path / "ledger"])
+
+    assert view.binds == [Bind.same(tmp_path / "t", is_writable=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/data", [Bind(Path("/data"), Path("/data"), is_writable=True)]),
+        ("/a:::/b", [Bind(Path("/a"), Path("/b"), is_writable=True)]),
+        (
+            "/a:::/b:::ro, /c:/d:ro,/e:ro",
+            [Bind(Path("/a"), Path("/b")), Bind(Path("/c"), Path("/d")), Bind.same(Path("/e"))],
+        ),
+        ("", []),
+    ],
+)
+def test_binds_are_read_as_dirac_writes_them(text: str, expected: list[Bind]) -> None:
+    assert binds({"ContainerBind": text}) == expected
+
+
+@pytest.mark.parametrize("text", ["data", "/a:::b", "/a:::/b:::rx", "/a:::/b:::ro:::more"])
+def test_bind_of_another_form_is_told(text: str) -> None:
+    with pytest.raises(CEMisconfigured, match=r"option ContainerBind: .*: expected SOURCE"):
+        binds({"ContainerBind": text})
+
+
+def test_options_of_dirac_are_those_of_the_type() -> None:
+    chosen = validate("Pool/Singularity", {"NumberOfProcessors": "4", "ContainerBin": "/opt/apptainer"})
+
+    assert (chosen["NumberOfProcessors"], chosen["ContainerBin"]) == (4, "/opt/apptainer")
+    assert chosen["ContainerRoot"] == "/cvmfs/cernvm-prod.cern.ch/cvm4"
+
+
+def test_variables_of_a_job_have_no_effect_on_the_runtime(
+    program: Callable[[str], str], image: Path, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    fake = program(PLAYS.format(seen=seen, called=tmp_path / "called"))
+    ce = create("Pool/Singularity", {"ContainerBin": fake, "ContainerRoot": str(image)}, tmp_path / "pool")
+    evil = {"LD_PRELOAD": "./evil.so", "APPTAINER_BIND": "/root", "MINE": "1"}
+    subject = Subject(lambda: ce, tmp_path, 20)
+    with subject.ce() as trial:
+        task_id, status = trial.ran('echo "$MINE $APPTAINER_BIND"', environment=evil)
+        out = (trial.fetched(task_id) / "stdout").read_text()
+
+    names = {line.partition("=")[0] for line in seen.read_text().splitlines()}
+    assert (status.exit_code, out) == (0, "1 /root\n")
+    assert not names & set(evil)
+
+
+def test_container_that_did_not_start_is_no_result_of_the_payload(
+    program: Callable[[str], str], image: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    text = PLAYS.format(seen="/dev/null", called="/dev/null").replace(
+        "while", f'[ ! -e {broken} ] || {{ echo "FATAL: no" >&2; exit 255; }}\nwhile'
+    )
+    options: dict[str, OptionValue] = {"ContainerBin": program(text), "ContainerRoot": str(image)}
+    ce = create("Pool/Singularity", options, tmp_path / "pool")
+    assert isinstance(ce, CanTell)
+    subject = Subject(lambda: ce, tmp_path, 20)
+    assert ce.trouble() == ""
+    broken.touch()
+    with subject.ce() as trial:
+        _, status = trial.ran(":\n")
+        trouble = ce.trouble()
+
+    assert (status.state, status.exit_code) == (TaskState.FAILED, None)
+    assert status.reason == "the container did not start: FATAL: no"
+    assert trouble == "Singularity: FATAL: no"  # it is tried again before the next job is asked for
+
+
+def test_job_is_not_taken_where_no_container_can_be_started(
+    program: Callable[[str], str], image: Path, pool: Callable[..., Pool]
+) -> None:
+    ce = pool(ContainerBin=program("#!/bin/sh\necho broken >&2; exit 3\n"), ContainerRoot=str(image))
+
+    with pytest.raises(CEUnavailable, match="Singularity: broken"):
+        ce.submit([task(":\n")])
+
+
+@pytest.mark.parametrize("ce_type", ["Pool/Singularity", "Pool/Bubblewrap"])
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: None, "(ContainerRoot) is not there"),
+        (lambda path: path.mkdir(), "(ContainerRoot) has no /bin/sh: it is empty or damaged"),
+    ],
+    ids=["missing", "damaged"],
+)
+def test_wrong_image_is_named(
+    make: Callable[[Path], None],
+    sentence: str,
+    ce_type: str,
+    program: Callable[[str], str],
+    pool: Callable[..., Pool],
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    make(root)
+    ce = pool(ce_type, ContainerBin=program("#!/bin/sh\n"), ContainerRoot=str(root))
+
+    assert isinstance(ce, CanTell)
+    assert ce.trouble() == f"{ce_type.partition('/')[2].replace('Bubblewrap', 'bubblewrap')}: image {root} {sentence}"
+
+
+def test_missing_runtime_is_named(image: Path, pool: Callable[..., Pool], tmp_path: Path) -> None:
+    ce = pool(ContainerBin=str(tmp_path / "none"), ContainerRoot=str(image))
+
+    assert ce.trouble() == (
+        f"Singularity: {tmp_path}/none is not there: install Apptainer, or name the program (ContainerBin)"
+    )
+
+
+def test_second_best_way_is_used_and_what_it_lacks_is_said(
+    program: Callable[[str], str], image: Path, pool: Callable[..., Pool]
+) -> None:
+    without_pid = PLAYS.format(seen="/dev/null", called="/dev/null").replace(
+        "while", 'case "$*" in *--pid*) echo "no --pid here" >&2; exit 1 ;; esac\nwhile'
+    )
+    ce = pool(ContainerBin=program(without_pid), ContainerRoot=str(image))
+
+    assert ce.trouble() == ""
+    assert ce.remark().endswith("payloads see, and may signal, other processes of this user (no --pid here)")

@@ -258,6 +258,15 @@ class Examines(Protocol):
 
 
 @runtime_checkable
+class Admits(Protocol):
+    """A backend that does not keep every clause of the contract, and says so."""
+
+    @property
+    def unkept(self) -> Mapping[str, str]:
+        """Why not, by the name of the conformance check."""
+
+
+@runtime_checkable
 class RenewsCredentials(Protocol):
     """A backend that can give a running task a newer credential, for a job that outlives its first one."""
 

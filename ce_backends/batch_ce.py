@@ -73,6 +73,11 @@ class BatchCE:
         self._closing = threading.Event()
         self._looker: threading.Thread | None = None
 
+    @property
+    def unkept(self) -> Mapping[str, str]:
+        """See Admits."""
+        return self._system.unkept
+
     # ---- the contract ----
 
     def notify(self, changed: Callable[[], None]) -> None:

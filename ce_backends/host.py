@@ -59,6 +59,7 @@ class Host:
     COMMAND: ClassVar[str] = ""
     OPTIONS: ClassVar[Sequence[Option]] = ()
 
+    unkept: Mapping[str, str] = {"memory_limit_ends_a_task": "nobody watches the memory of a task on a plain host"}
     array_limit: int = 1
     index: Sequence[str] = ()
     passed: Sequence[str] = ()

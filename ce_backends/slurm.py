@@ -70,6 +70,7 @@ class Slurm:
         Option(name="Cluster", kind=str, default="", doc="Slurm: which cluster, where there are several."),
     )
 
+    unkept: Mapping[str, str] = {}
     array_limit: int = 1000  # slurm.conf's MaxArraySize is 1001 by default
     index: Sequence[str] = ("gridpilot_index=${SLURM_ARRAY_TASK_ID:-1}",)
     passed: Sequence[str] = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")

@@ -37,11 +37,12 @@ def test(arguments: argparse.Namespace) -> int:
         for result in conformance.run(subject, checks):
             results.append(result)
             progress.verdict(result)
-    kept = sum(result.passed for result in results)
-    progress.say(f"{kept} of {len(results)} clauses kept")
+    kept = sum(result.passed and not result.unkept for result in results)
+    failed = sum(not result.passed for result in results)
+    progress.say(f"{kept} of {len(results)} clauses kept, {failed} broken")
     if arguments.json:
         print(json.dumps([asdict(result) for result in results], indent=2))
-    return 0 if kept == len(results) else 1
+    return 1 if failed else 0
 
 
 @contextmanager
@@ -77,10 +78,10 @@ class Progress:
 
     def verdict(self, result: Result) -> None:
         """Print how a check went."""
-        word = "ok" if result.passed else "FAILED"
+        word = "-" if result.unkept else "ok" if result.passed else "FAILED"
         self.say(f"{word:6}  {result.wall_s:6.2f} s  {result.check}")
-        if result.problem:
-            self.say(f"        {result.problem}")
+        if told := result.problem or (result.unkept and f"not kept here: {result.unkept}"):
+            self.say(f"        {told}")
 
 
 def _first_task(subject: Subject, progress: Progress) -> None:

@@ -33,6 +33,10 @@ class EchoCE:
         """See registry.Backend."""
         return cls(work_dir, int(options["MaxTotalJobs"] or 0))
 
+    unkept: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("wall_limit_ends_a_task", "memory_limit_ends_a_task"), "an example keeps no limits"
+    )
+
     def __init__(self, work_dir: Path, at_a_time: int) -> None:
         self._work_dir = work_dir
         self._at_a_time = at_a_time
@@ -96,9 +100,11 @@ class EchoCE:
     def fetch(self, task_id: str, into: Path) -> None:
         """See ComputingElement."""
         directory, record = self._directory(task_id), self._directory(task_id).record()
+        if record is None:
+            raise CEError(f"task {task_id} is not known")
         into.mkdir()
         copy_outputs(directory.path, ["stdout", "stderr"], into)
-        skipped = copy_outputs(directory.work, record.outputs if record else (), into / "outputs")
+        skipped = copy_outputs(directory.work, record.outputs, into / "outputs")
         with (into / "stderr").open("a") as stderr:
             stderr.writelines(f"echo: {sentence}\n" for sentence in skipped)
         exit_code = self._status(task_id).exit_code

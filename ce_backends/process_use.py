@@ -54,6 +54,19 @@ def process_use(pids: Iterable[int]) -> ProcessUse:
     )
 
 
+def proportional_mb(pids: Iterable[int]) -> float:
+    """Add up the memory of processes, what they share divided among them (proc(5), smaps_rollup), in MB."""
+    return sum(map(_proportional_kib, islice(pids, MOST_PROCESSES))) * 1024 / _BYTES_PER_MB
+
+
+def _proportional_kib(pid: int) -> int:
+    try:
+        lines = read_small(f"{PROC}/{pid}/smaps_rollup").split(b"\n")
+        return next(int(line.split()[1]) for line in lines if line.startswith(b"Pss:"))
+    except (OSError, ValueError, IndexError, StopIteration):  # gone
+        return 0
+
+
 def _stat(pid: int) -> tuple[list[str], int] | None:
     """Return the fields of /proc/PID/stat from the third (the state) on: proc(5); None for no living process."""
     try:

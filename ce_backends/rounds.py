@@ -127,7 +127,8 @@ class Rounds:
         if began_s >= sighting.next_processes_s:
             if excess := sighting.look_at_processes(began_s):
                 yield excess
-            sighting.next_processes_s = self._next_s(began_s, self._bounds.processes_s)
+            pause_s = 0.0 if sighting.guards_memory else self._bounds.processes_s
+            sighting.next_processes_s = self._next_s(began_s, pause_s)
         began_s = self._clock()
         if began_s >= sighting.next_disk_s:
             if excess := sighting.look_at_disk():

@@ -7,7 +7,7 @@ from pathlib import Path
 from ce_backends.base import Activity, Limit
 from ce_backends.capped_output import Cap
 from ce_backends.disk_use import DiskUse, disk_use
-from ce_backends.process_use import ProcessUse, process_use
+from ce_backends.process_use import ProcessUse, process_use, proportional_mb
 from ce_backends.watched_task import Excess, WatchedTask
 
 ALWAYS_CAPPED = ("stdout", "stderr")  # beside the work directory
@@ -27,6 +27,7 @@ class Sighting:
         disk: what its directory took when that was last looked at; None before.
         file_changes: how many looks found something changed there.
         refusals: how often it was refused another process.
+        guards_memory: the kernel does not keep its memory limit, so that these looks have to.
         next_processes_s: when to look at its processes again.
         next_disk_s: when to look at its directory again.
     """
@@ -39,6 +40,7 @@ class Sighting:
     disk: DiskUse | None = None
     file_changes: int = 0
     refusals: int = 0
+    guards_memory: bool = False
     next_processes_s: float = 0.0
     next_disk_s: float = 0.0
 
@@ -76,13 +78,26 @@ class Sighting:
         before, use = self.processes, process_use(self.task.cell.members())
         if use.io_bytes is not None:  # whoever ends takes its numbers along: a sum that falls is a sign of life too
             self.io_bytes = (self.io_bytes or 0) + abs(use.io_bytes - (before.io_bytes or 0))
-        counted_s = self.task.cell.consumption().cpu_s
-        self.cpu_s = max(self.cpu_s, use.cpu_s if counted_s is None else counted_s)
+        spent = self.task.cell.consumption()
+        self.cpu_s = max(self.cpu_s, use.cpu_s if spent.cpu_s is None else spent.cpu_s)
         self.at_s, self.processes = now_s, use
+        self.guards_memory = self.task.record.memory_mb > 0 and spent.memory_peak_mb is None
+        if self.guards_memory and (excess := self._excess_memory()):
+            return excess
         limit_s = self.task.record.cpu_s
         if limit_s and self.cpu_s > limit_s:
             return Excess(Limit.CPU, f"CPU limit of {limit_s} s exceeded (used {self.cpu_s:.0f} s)")
         return None
+
+    def _excess_memory(self) -> Excess | None:
+        """Tell of a task over its limit where the kernel does not keep it; shared pages are counted once."""
+        limit_mb = self.task.record.memory_mb
+        if self.processes.memory_mb <= limit_mb:
+            return None
+        used_mb = proportional_mb(self.task.cell.members())
+        if used_mb <= limit_mb:
+            return None
+        return Excess(Limit.MEMORY, f"memory limit of {limit_mb} MB exceeded (used {used_mb:.0f} MB)", at_once=True)
 
     def look_at_disk(self) -> Excess | None:
         """See what its directory takes."""

@@ -7,7 +7,7 @@ READY       := $(VENV)/.ready
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop bundle nodes bench bench-dirac docs clean
+.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop bundle pilot-files nodes bench bench-dirac docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ interop: $(READY) ## real jobs of a real DIRAC 9 server, started by tests/cluste
 
 bundle: $(READY) ## dist/gridpilot.pyz: gridpilot with its own Python in one file, and the folder it unpacks to
 	$(BIN)/python -m tools.bundle
+
+pilot-files: bundle ## dist/pilot, the folder that DIRAC's pilot wrapper downloads: make pilot-files PILOT_JSON=… [WITH="LabCommands.py …"]
+	$(BIN)/python -m tools.pilot_files --pilot-json "$(PILOT_JSON)" $(if $(WITH),--with $(WITH))
 
 nodes: $(READY) ## the bundle on bare Debian nodes (Python 3.9, 3.11, 3.13), made with debootstrap; needs root
 	$(BIN)/python -m pytest tests/nodes -q

@@ -16,6 +16,7 @@ from pilot import (
     batch_slot,
     bundle,
     cli,
+    command_list,
     commands,
     configuration,
     credential,
@@ -24,11 +25,13 @@ from pilot import (
     pilot_json,
     remote_log,
     worker_node,
+    wrapper_log,
 )
 from pilot import settings as table
 from pilot.errors import ENDED, INTERNAL, CredentialError, NodeUnfit, PilotError, Stopped
 from pilot.knowledge import Pilot
 from pilot.log import Log, utc_now
+from pilot.redact import redacted
 from pilot.supervision import PASSED_ON
 
 LOG_FILE = "pilot.log"
@@ -99,9 +102,12 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return ENDED
     log, remote = _open_log(loaded.settings, work_dir)
     started = bundle.read(environ)
+    if started.beside:
+        for each in wrapper_log.lines(sys.stdin.fileno()):  # on the screen the wrapper has shown it itself
+            _to_file(work_dir / LOG_FILE, redacted(each))
+            remote.write(redacted(each))
     log.info("pilot.python", python=started.python or sys.executable, why=started.why or "started with it")
     unused = [*line.without_effect, *commands.without_effect(loaded.settings)]
-    unused += pilot_json.without_effect(content, path, first.settings, vo)
     for name in dict.fromkeys(unused):
         log.warning("setting.without_effect", name=name)
     return run(
@@ -163,8 +169,8 @@ def _to_file(path: Path, line: str) -> None:
 def run(pilot: Pilot) -> int:
     """Run the commands, then say goodbye to the services; return the exit code."""
     try:
-        for command in commands.chosen(pilot.settings, pilot.log):
-            pilot = command(pilot)
+        for step in command_list.chosen(pilot):
+            pilot = step.run(pilot)
     except PilotError as error:
         pilot.log.error("pilot.failed", why=error, exit_code=error.exit_code)
         _last_words(pilot, "Failed", str(error), error.exit_code)

@@ -19,6 +19,7 @@ class Bundle:
         python: the interpreter that was chosen.
         why: the reason.
         node_libc: the C library of the node, e.g. "glibc 2.31": the bundle's Python has one of its own.
+        beside: folder of dirac-pilot.py, where a VO's own modules lie; "" without one.
         remove: folder that the pilot removes at its end, "" for none.
     """
 
@@ -26,6 +27,7 @@ class Bundle:
     python: str = ""
     why: str = ""
     node_libc: str = ""
+    beside: str = ""
     remove: str = ""
 
 

@@ -1,20 +1,20 @@
-"""The pilot's steps, in DIRAC's order and with its names. Each takes what is known so far and returns it with more.
+"""The pilot's steps, in DIRAC's order. Each takes what is known so far and returns it with more.
 
-`-X` runs only some of them. What DIRAC's other commands do is not needed here, and they are skipped by name.
+Which of them run, and under which names, is in `pilot.command_list`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pilot import cfg, configuration, credential, launch, offer, remote_log, services, supervision
 from pilot.errors import NodeUnfit, ServiceRefused, ServiceUnreachable, UsageError
 from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
-from pilot.log import Log, utc_now
+from pilot.log import utc_now
 from pilot.settings import BARE_WORDS, HOST_CERTIFICATES, Settings
 from pilot.worker_node import Fact
 
@@ -52,7 +52,10 @@ def configure_basics(pilot: Pilot) -> Pilot:
     pilot = replace(
         pilot,
         services=caller,
-        agent_environment=_credential_variables(ours, cas),
+        agent_environment={
+            **_credential_variables(ours, cas),
+            **credential.voms_variables(settings, pilot.environ),
+        },
         configuration=configuration.download(caller, settings.servers) if settings.servers else {},
     )
     _start_remote_log(pilot, caller)
@@ -191,6 +194,8 @@ def configure_site(pilot: Pilot) -> Pilot:
         PilotReference=slot.reference,
         ReleaseVersion=_release(pilot, "Version", settings.release),
         ReleaseProject=_release(pilot, "Project", settings.project),
+        CVMFS_locations=settings.cvmfs_folders,
+        InstancePath=str(pilot.work_dir),
     )
     pilot = pilot.having(f"{LOCAL}/BatchSystemInfo", Type=slot.kind, JobID=slot.job_id)
     return pilot.having(f"{LOCAL}/BatchSystemInfo/Parameters", **slot.parameters)
@@ -222,7 +227,7 @@ def launch_agent(pilot: Pilot) -> Pilot:
     """Write pilot.cfg, start the agent, and stay with it to the end."""
     settings = pilot.settings
     pilot = pilot.having(AGENT, **offer.agent_options(pilot)).having(
-        "/AgentJobRequirements", OwnerGroup=settings.owner_group, OwnerDN=settings.owner_dn
+        "/AgentJobRequirements", OwnerGroup=settings.owner_group, OwnerDN=settings.owner_dn, ExtraOptions="pilot.cfg"
     )
     cfg_file = pilot.work_dir / "pilot.cfg"
     write_cfg(cfg_file, {**pilot.options, **dict(user_options(settings))})
@@ -231,7 +236,7 @@ def launch_agent(pilot: Pilot) -> Pilot:
     launch.forget_report(pilot.work_dir)
     if not launch.become_subreaper():
         pilot.log.warning("subreaper.missing", why="ctypes or prctl is not there: processes may outlive the pilot")
-    environment = launch.agent_environment(pilot.environ, settings, more)
+    environment = launch.agent_environment(pilot.environ, settings, more, pilot.brought)
     # another program's exit codes are its own: none of them asks for a restart
     patience = supervision.Patience(restart_delays_s=()) if settings.program else supervision.Patience()
     program = supervision.Program(command, environment, pilot.work_dir)
@@ -239,6 +244,11 @@ def launch_agent(pilot: Pilot) -> Pilot:
         end = supervision.Supervisor(program, pilot.log, patience).run(signals)
         supervision.end_leftovers(pilot.log)
     return replace(pilot, agent_end=end)
+
+
+def launch_pool_agent(pilot: Pilot) -> Pilot:
+    """Do what DIRAC's old MultiLaunchAgent was for, use all processors of the slot: one agent with a Pool."""
+    return launch_agent(pilot.having(LOCAL, LocalCE="Pool"))
 
 
 def without_effect(settings: Settings) -> list[str]:
@@ -256,36 +266,3 @@ def write_cfg(path: Path, options: Mapping[str, str]) -> None:
         aside.replace(path)
     except OSError as error:
         raise NodeUnfit(f"{path}: cannot be written: {error.strerror}") from error
-
-
-Command = Callable[[Pilot], Pilot]
-
-COMMANDS: Mapping[str, Command] = {
-    "CheckWorkerNode": check_worker_node,
-    "ConfigureBasics": configure_basics,
-    "RegisterPilot": register_pilot,
-    "CheckCECapabilities": check_ce_capabilities,
-    "CheckWNCapabilities": check_wn_capabilities,
-    "ConfigureSite": configure_site,
-    "ConfigureArchitecture": configure_architecture,
-    "ConfigureCPURequirements": configure_cpu_requirements,
-    "LaunchAgent": launch_agent,
-}
-NOT_NEEDED = ("GetPilotVersion", "InstallDIRAC", "ConfigureArchitectureWithoutCLI", "NagiosProbes")
-
-
-def chosen(settings: Settings, log: Log) -> list[Command]:
-    """Return the commands to run: all of them, or those that -X names, in its order.
-
-    Raises:
-        UsageError: -X names one that does not exist.
-    """
-    commands = []
-    for name in settings.commands or COMMANDS:
-        if name in NOT_NEEDED:
-            log.info("command.skipped", name=name, why="gridpilot has no need of it")
-        elif name in COMMANDS:
-            commands.append(COMMANDS[name])
-        else:
-            raise UsageError(f"option -X: no command {name!r}; expected some of {', '.join(COMMANDS)}")
-    return commands

@@ -135,6 +135,21 @@ def _ca_places(settings: Settings, environ: Mapping[str, str]) -> Iterator[tuple
         yield Path(folder, "etc/grid-security/certificates"), "CVMFS", False
 
 
+def voms_variables(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return where VOMS servers and their certificates are described, for payloads; {} where nothing is."""
+    found = {}
+    for variable, name in (("X509_VOMS_DIR", "vomsdir"), ("X509_VOMSES", "vomses")):
+        folders = [
+            Path("/etc/grid-security", name),
+            *(Path(each, "etc/grid-security", name) for each in settings.cvmfs_folders),
+        ]
+        places = [Path(environ[variable])] if environ.get(variable) else folders
+        chosen = next((place for place in places if _has_content(place)), None)
+        if chosen:
+            found[variable] = str(chosen)
+    return {**found, "DIRAC_VOMSES": found["X509_VOMSES"]} if "X509_VOMSES" in found else found
+
+
 def _has_content(place: Path) -> bool:
     if place.parts[:2] == ("/", "cvmfs"):
         return os.path.isdir("/cvmfs") and _answers(place)  # noqa: PTH112 - no fork on a node without CVMFS

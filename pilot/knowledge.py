@@ -36,6 +36,7 @@ class Pilot:
         agent_environment: where the agent finds credential and CAs.
         configuration: what the Configuration service said.
         options: pilot.cfg so far, by absolute path.
+        brought: variables of the environment that the VO brought; payloads get them too.
         agent_end: how the agent ended, once it has.
     """
 
@@ -51,6 +52,7 @@ class Pilot:
     agent_environment: Mapping[str, str] = field(default_factory=dict)
     configuration: cfg.Section = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    brought: tuple[str, ...] = ()
     agent_end: AgentEnd | None = None
 
     @property
@@ -62,6 +64,10 @@ class Pilot:
         """Return the pilot with more options for pilot.cfg; an empty one is left out."""
         more = {f"{section}/{name}": _text(value) for name, value in options.items()}
         return replace(self, options={**self.options, **{path: text for path, text in more.items() if text}})
+
+    def having_all(self, options: Mapping[str, str]) -> Pilot:
+        """Return the pilot with more options for pilot.cfg, by absolute path."""
+        return replace(self, options={**self.options, **options})
 
     def option(self, path: str) -> str:
         """Return an option of pilot.cfg, "" if there is none; one given with -o wins."""

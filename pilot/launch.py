@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilot import bundle
 from pilot.errors import NodeUnfit
 from pilot.settings import Settings
 
@@ -20,6 +21,7 @@ NEEDS_PYTHON = (3, 11)
 NEEDS_PACKAGES = ("requests", "psutil", "M2Crypto", "apscheduler")
 PROBE_S = 30.0
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+PAYLOAD_VARIABLES = "GRIDPILOT_PAYLOAD_VARIABLES"  # read by agents/jobs/payload.py
 END_FILE = "agent_end.json"
 
 
@@ -115,16 +117,21 @@ def _lack_of(python: str) -> str:
     return _lack(tuple(version), missing)
 
 
-def agent_environment(environ: Mapping[str, str], settings: Settings, extra: Mapping[str, str]) -> dict[str, str]:
+def agent_environment(
+    environ: Mapping[str, str], settings: Settings, extra: Mapping[str, str], brought: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the environment of the agent: ours, with our packages first and without the node's PYTHONPATH.
 
     Args:
         environ: the pilot's.
         settings: may ask to keep PYTHONPATH, and bring variables of the user.
         extra: where credential and configuration are.
+        brought: variables that the VO's own commands have set; payloads get them, and those of the settings, too.
     """
     before = environ.get("PYTHONPATH", "")
     environment = {**environ, **extra, **dict(settings.environment), "PYTHONUNBUFFERED": "yes"}
+    environment.pop(bundle.VARIABLE, None)
+    environment[PAYLOAD_VARIABLES] = ",".join(dict.fromkeys([*dict(settings.environment), *brought]))
     if before:
         environment["PYTHONPATH_SAVE"] = before
     kept = [before] if settings.keep_python_path and before else []

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
+from pilot.redact import redacted
+
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 Sink = Callable[[str], object]
@@ -45,7 +47,7 @@ class Log:
         if level < self._least:
             return
         values = "".join(f" {name}={_plain(value)}" for name, value in fields.items())
-        line = f"{self._now():%Y-%m-%dT%H:%M:%S.%fZ} {LEVELS[level]} [Pilot] {event}{values}\n"
+        line = redacted(f"{self._now():%Y-%m-%dT%H:%M:%S.%fZ} {LEVELS[level]} [Pilot] {event}{values}\n")
         for sink in self._sinks:
             with contextlib.suppress(OSError):  # a full disk or a closed pipe must not end the pilot
                 sink(line)

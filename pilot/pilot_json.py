@@ -25,6 +25,9 @@ PILOT_KEYS = {
     "PilotLogLevel": "log_level",
     "CVMFS_locations": "cvmfs_folders",
     "ConfigurationServer": "servers",
+    "CommandExtensions": "extensions",
+    "NagiosProbes": "nagios_probes",
+    "NagiosPutURL": "nagios_put_url",
 }
 TOP_KEYS = {"ConfigurationServers": "servers", "DefaultSetup": "setup", "PreferredURLPatterns": "url_patterns"}
 CE_KEYS = {"Site": "site", "GridCEType": "grid_ce_type", "LocalCEType": "inner_ce"}
@@ -59,19 +62,28 @@ def settings(content: Mapping[str, Any], path: Path, told: Settings, vo: str) ->
     yield from _section(content, TOP_KEYS, str(path))
     setup = told.setup or str(content.get("DefaultSetup", ""))
     for place in _pilot_sections(content, setup, vo):
-        yield from _section(_find(content, place, path), PILOT_KEYS, f"{path} {'/'.join(place)}")
+        section = _find(content, place, path)
+        yield from _section(section, PILOT_KEYS, f"{path} {'/'.join(place)}")
+        yield from _commands(section, _ce_type(content, told, path), f"{path} {'/'.join(place)}")
     for place in (("CEs", told.ce), ("CEs", told.ce, told.queue)):
         yield from _section(_find(content, place, path), CE_KEYS, f"{path} {'/'.join(place)}")
 
 
-def without_effect(content: Mapping[str, Any], path: Path, told: Settings, vo: str) -> list[str]:
-    """Return the keys for this pilot that name commands to run: gridpilot has its own list, which only -X changes."""
-    setup = told.setup or str(content.get("DefaultSetup", ""))
-    found = []
-    for place in _pilot_sections(content, setup, vo):
-        section = _find(content, place, path)
-        found += [f"{'/'.join(place)}/{key}" for key in ("Commands", "CommandExtensions") if section.get(key)]
-    return found
+def _ce_type(content: Mapping[str, Any], told: Settings, path: Path) -> str:
+    """Return the type of the CE that the pilot came through: the option, else what the file says of the CE."""
+    return told.grid_ce_type or str(_find(content, ("CEs", told.ce), path).get("GridCEType", ""))
+
+
+def _commands(section: Mapping[str, Any], ce_type: str, origin: str) -> Iterator[Given]:
+    """Yield the list of commands for this type of CE; one list for all types will do as well."""
+    listed = section.get("Commands")
+    if isinstance(listed, dict):
+        name = ce_type if listed.get(ce_type) else "Defaults"
+        listed, origin = listed.get(name), f"{origin}/Commands/{name}"
+    else:
+        origin = f"{origin}/Commands"
+    if listed:
+        yield Given("commands", listed, origin)
 
 
 def _pilot_sections(content: Mapping[str, Any], setup: str, vo: str) -> tuple[tuple[str, ...], ...]:

@@ -99,15 +99,23 @@ def _assignment(part: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def pairs(value: object) -> tuple[tuple[str, str], ...]:
+    """Read DIRAC's `k=v,...` list of options for commands."""
+    split = [part.partition("=") for part in names(value)]
+    if not all(equals and name.strip() for name, equals, _ in split):
+        raise ValueError("NAME=value,...")
+    return tuple((name.strip(), content.strip()) for name, _, content in split)
+
+
 def variables(value: object) -> tuple[tuple[str, str], ...]:
     """Read DIRAC's `name:::value,...` list of environment variables."""
-    pairs = []
+    found = []
     for part in names(value):
         name, separator, content = part.partition(":::")
         if not separator or not name.strip():
             raise ValueError("NAME:::value,...")
-        pairs.append((name.strip(), content))
-    return tuple(pairs)
+        found.append((name.strip(), content))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -211,6 +219,12 @@ class Settings:
     )
     program: str = option("-x", "--execute", meaning="run this program in place of the agent")
     commands: tuple[str, ...] = option("-X", "--commands", read=names, default=(), meaning="run only these commands")
+    extensions: tuple[str, ...] = option(
+        "-E", "--commandExtensions", read=names, default=(), meaning="take commands from <name>Commands.py first"
+    )
+    command_options: tuple[tuple[str, str], ...] = option(
+        "-Z", "--commandOptions", read=pairs, default=(), meaning="options for commands of extensions, k=v,..."
+    )
     remote_logging: bool = flag("-z", "--pilotLogging", meaning="send the pilot's log to the logger URL")
     logger_url: str = option("-g", "--loggerURL", meaning="the PilotLogging service")
     debug: bool = flag("-d", "--debug", meaning="log more")
@@ -220,6 +234,10 @@ class Settings:
     logger_ces: tuple[str, ...] = option(
         read=names, default=(), meaning="RemoteLoggerCEsWhiteList of pilot.json: only these send their log"
     )
+    nagios_probes: tuple[str, ...] = option(
+        read=names, default=(), meaning="NagiosProbes of pilot.json: programs beside the pilot"
+    )
+    nagios_put_url: str = option(meaning="NagiosPutURL of pilot.json: where their results go")
     url_patterns: tuple[str, ...] = option(read=names, default=(), meaning="PreferredURLPatterns of pilot.json")
 
 
@@ -230,8 +248,6 @@ WITHOUT_EFFECT = (
     (("-u", "--url"), True),
     (("-V", "--installation"), True),
     (("-W", "--gateway"), True),
-    (("-E", "--commandExtensions"), True),
-    (("-Z", "--commandOptions"), True),
     (("--modules",), True),
     (("--pipInstallOptions",), True),
     (("--preinstalledEnvPrefix",), True),

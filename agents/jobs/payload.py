@@ -25,6 +25,8 @@ _INHERITED = (
     "https_proxy",
     "no_proxy",
 )
+# names of more variables, which the VO sent with the pilot (--userEnvVariables) or set in commands of its own
+_BROUGHT = "GRIDPILOT_PAYLOAD_VARIABLES"
 # Libraries that start one thread per processor of the node unless they are told otherwise.
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -116,7 +118,8 @@ def environment(description: JobDescription, grant: Grant, *, site: str, base: M
         base: the agent's environment, of which only a short list passes.
     """
     processors = str(grant.processors)
-    variables = {name: base[name] for name in _INHERITED if name in base}
+    brought = base.get(_BROUGHT, "").split(",")
+    variables = {name: base[name] for name in (*_INHERITED, *brought) if name in base}
     variables |= dict.fromkeys(_THREADS, processors)
     variables |= dict(description.execution_environment)
     variables |= {

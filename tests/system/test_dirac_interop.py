@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.dirac_stack import FINAL, ROOT, Pilot, Stack, home, is_up, script
+from tests.system.dirac_stack import FINAL, ROOT, Pilot, Stack, home, script
 
 OUTAGE_S = 30
 RUN_S = 240.0  # a rescheduled job alone is held back for 60 s by the optimizers
@@ -99,16 +99,6 @@ class Run:
         into = self.folder / name.replace(" ", "-")
         files = self.stack.client(who, "output", str(self.jobs[name]), "--into", str(into))
         return {file: (into / file).read_text(encoding="utf-8") for file in files}
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    was_up = is_up()
-    script("up.sh")
-    yield Stack()
-    script("publish.sh", "dips")
-    if not was_up:
-        script("down.sh")
 
 
 def is_final(status: str) -> bool:

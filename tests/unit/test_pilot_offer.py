@@ -123,12 +123,6 @@ def test_without_a_site_the_pilot_says_how_to_give_one():
         commands.configure_site(pilot())
 
 
-def test_chosen_commands_run_in_the_order_given_and_unneeded_ones_are_skipped():
-    told = settings.Settings(commands=("ConfigureSite", "InstallDIRAC", "CheckWorkerNode"))
-
-    assert commands.chosen(told, Log([])) == [commands.configure_site, commands.check_worker_node]
-
-
 def test_an_error_that_nobody_expected_is_one_sentence_and_a_traceback_in_the_log(tmp_path, capsys):
     code = entry.main(["--work-dir", str(tmp_path), 3])
 

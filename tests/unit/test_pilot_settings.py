@@ -56,7 +56,7 @@ def test_every_option_that_dirac_pilot_knows_is_accepted():
 
     line = cli.parse(argv)
 
-    assert {"-s", "-u", "-e", "-V", "-W", "-E", "-Z", "--modules"} <= set(line.without_effect)
+    assert {"-s", "-u", "-e", "-V", "-W", "--modules"} <= set(line.without_effect)
     assert settings.load(line.given).settings.stop_after_failed_matches == 3
 
 
@@ -159,10 +159,39 @@ def test_a_missing_file_matters_only_when_it_was_named(tmp_path):
         pilot_json.load(tmp_path / "pilot.json", must_exist=True)
 
 
-def test_commands_of_the_file_are_reported_as_without_effect(tmp_path):
-    content = {"Defaults": {"Pilot": {"Commands": {"Defaults": ["CheckWorkerNode"]}}}}
+@pytest.mark.parametrize(
+    ("argv", "commands", "origin"),
+    [
+        ([], ("A", "B"), "pilot.json Defaults/Pilot/Commands/Defaults"),
+        (["-N", "ce01"], ("C",), "pilot.json Defaults/Pilot/Commands/HTCondorCE"),
+        (["-a", "HTCondorCE"], ("C",), "pilot.json Defaults/Pilot/Commands/HTCondorCE"),
+        (["-N", "ce01", "-a", "AREX"], ("A", "B"), "pilot.json Defaults/Pilot/Commands/Defaults"),
+        (["-N", "ce01", "-X", "D"], ("D",), "option -X"),
+    ],
+)
+def test_commands_are_listed_by_the_type_of_the_ce(argv, commands, origin):
+    listed = {"Commands": {"Defaults": "A, B", "HTCondorCE": ["C"]}}
 
-    assert pilot_json.without_effect(content, tmp_path, settings.Settings(), "vo") == ["Defaults/Pilot/Commands"]
+    loaded = load(argv, {"CEs": NEW_SCHEMA["CEs"], "Defaults": {"Pilot": listed}})
+
+    assert (loaded.settings.commands, loaded.origins["commands"]) == (commands, origin)
+
+
+@pytest.mark.parametrize("listed", [["A", "B"], "A,B"])
+def test_one_list_of_commands_serves_all_types(listed):
+    assert load(["-N", "ce01"], {"Setups": {"Defaults": {"Commands": listed}}}).settings.commands == ("A", "B")
+
+
+def test_extensions_and_probes_come_from_the_file():
+    told = load([], {"Setups": {"Defaults": {"CommandExtensions": ["Lab"], "NagiosProbes": "a.sh, b.sh"}}}).settings
+
+    assert (told.extensions, told.nagios_probes) == (("Lab",), ("a.sh", "b.sh"))
+
+
+def test_options_for_commands_are_pairs():
+    assert load(["-Z", "a=1,b=x=y"]).settings.command_options == (("a", "1"), ("b", "x=y"))
+    with pytest.raises(UsageError, match=r"'a' is not NAME=value,\.\.\."):
+        load(["-Z", "a"])
 
 
 def test_the_help_names_every_option_and_exit_code():

@@ -191,6 +191,7 @@ def become_pilot(tree, chosen, remove, argv):
     """Go on as the pilot, which reads from GRIDPILOT_BUNDLE what was chosen and what it has to remove."""
     python, why = chosen
     told = {"python": python, "why": why, "remove": remove, "digest": MANIFEST_SHA512[:12], "node_libc": node_libc()}
+    told["beside"] = os.environ.pop("GRIDPILOT_DIRAC_PILOT", "")
     environment = dict(os.environ, GRIDPILOT_BUNDLE=json.dumps(told))
     code = "import sys; sys.path.insert(0, %r); from pilot.__main__ import main; sys.exit(main())" % packages(tree)
     os.execve(python, [python, "-E", "-P", "-c", code, *argv], environment)

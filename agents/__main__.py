@@ -20,6 +20,7 @@ from agents.job_agent import Ending
 from agents.jobs.allocation import Slot
 from agents.jobs.ledger import Ledger
 from agents.log import EventLog, Whose, configure
+from agents.outside import slot_report
 from agents.outside.life import Life, about
 from agents.redaction import redacted, secrets_of
 from agents.schedule import Schedule
@@ -51,9 +52,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "command",
         nargs="?",
-        choices=("run", "status", "explain"),
+        choices=("run", "status", "explain", "report"),
         default="run",
-        help="run: the agent (default); status: the jobs of a work directory; explain: one job of it",
+        help="run: the agent (default); status: the jobs of a work directory; explain: one job of it; "
+        "report: a page about the whole slot",
     )
     made.add_argument("job", nargs="?", type=int, help="which job to explain")
     made.add_argument("--cfg", action="append", default=[], type=Path, help="CFG file; may be given again, later wins")
@@ -61,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--work-dir", type=Path, default=Path(), help="where the ledger and the jobs live")
     made.add_argument("--end-with", type=int, default=0, metavar="PID", help="end when this process, our parent, does")
     made.add_argument("--explain", action="store_true", help="print each setting with its value and origin, and end")
-    made.add_argument("--json", action="store_true", help="status and explain: for programs")
+    made.add_argument("--json", action="store_true", help="status, explain, report: for programs")
+    made.add_argument("-O", "--output", type=Path, help="report: the page; default slot.html in the work directory")
     return made
 
 
@@ -89,6 +92,10 @@ def _obeyed(arguments: argparse.Namespace) -> int:
         if arguments.job is None:
             raise ConfigurationError("explain: which job? expected its number")
         print(explain_job(work_dir, arguments.job, as_json=arguments.json))
+        return ExitCode.ENDED
+    if arguments.command == "report":
+        file = arguments.output or work_dir / "slot.html"
+        print(slot_report.as_json(work_dir) if arguments.json else slot_report.write(work_dir, file))
         return ExitCode.ENDED
     process.end_with(arguments.end_with)
     local = read_files(arguments.cfg, arguments.option)

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _guarded(arguments: Sequence[str]) -> int:
     try:
         with _signals_raise():
-            if arguments[:1] in (["status"], ["explain"]):
+            if arguments[:1] in (["status"], ["explain"], ["report"]):
                 return launch.ask_agent(arguments, os.environ)
             return bootstrap(arguments, os.environ)
     except PilotError as error:

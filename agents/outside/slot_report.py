@@ -1,0 +1,49 @@
+"""`report`: the page of a slot, or the same as JSON, out of its ledger."""
+
+import json
+from pathlib import Path
+
+from agents.errors import ConfigurationError
+from agents.outside import figures
+from agents.outside.chronicle import Chronicle, read
+from agents.outside.figures import Figures
+from agents.outside.page import page
+from agents.outside.told import told
+
+
+def as_json(work_dir: Path) -> str:
+    """Return the numbers of a slot and its jobs for programs.
+
+    Raises:
+        ConfigurationError: no agent has worked here.
+    """
+    chronicle = read(work_dir)
+    return json.dumps(told(chronicle, figures.of(chronicle)), indent=1)
+
+
+def write(work_dir: Path, file: Path) -> str:
+    """Write the page of a slot; return in a sentence or two what it shows.
+
+    Raises:
+        ConfigurationError: no agent has worked here, or the file cannot be written.
+    """
+    chronicle = read(work_dir)
+    found = figures.of(chronicle)
+    aside = file.with_name(f".{file.name}.new")
+    try:
+        aside.write_text(page(chronicle, found, told(chronicle, found)), encoding="utf-8")
+        aside.replace(file)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: the page cannot be written: {error.strerror}; name another: -O") from error
+    return f"{file}\n{_summary(chronicle, found)}"
+
+
+def _summary(chronicle: Chronicle, found: Figures) -> str:
+    ended = ", ".join(f"{count} {name}" for name, count in found.outcomes.items() if count) or "none"
+    core_time = found.core_time
+    used = f"{100 * core_time.held / core_time.total:.1f} %" if core_time.total else "nothing"
+    efficiency = "unknown" if core_time.efficiency is None else f"{100 * core_time.efficiency:.1f} %"
+    return (
+        f"jobs: {len(chronicle.jobs)} ({ended}); jobs held {used} of {core_time.total / 3600:.2f} core hours; "
+        f"CPU efficiency: {efficiency}"
+    )

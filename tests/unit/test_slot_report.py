@@ -1,0 +1,362 @@
+"""The page of a slot and its numbers, against the ledger from which they come; looked at by a browser where one is."""
+
+import html
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.__main__ import main
+from agents.errors import Blame, ConfigurationError
+from agents.jobs.job import JobStatus, Outcome
+from agents.outside import slot_report
+from agents.outside.chronicle import LEDGER
+from tests.unit.slot_scene import START_S, Course, busy, write
+
+PATIENCE_S = 120
+DEAD = Course(1, (0,), 10.0, 12.0, None, exit_code=None, cpu=None)
+TWO_JOBS = [
+    Course(7, (0, 1), 1.0, 3.0, 103.0, 105.0, 106.0, cpu=0.5),
+    Course(
+        8, (1,), 110.0, 111.0, 121.0, 121.5, 122.0, cpu=1.0,
+        end=Outcome(JobStatus.FAILED, "Application Finished With Errors", "Exit code 2", Blame.USER), exit_code=2,
+    ),
+]  # fmt: skip
+
+
+def told(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(slot_report.as_json(folder))
+    return found
+
+
+def test_each_core_second_of_the_slot_is_counted_once(tmp_path: Path) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+
+    found = told(tmp_path)
+
+    assert found["core_time_s"] == {
+        "total": 400.0,
+        "cpu": 100.0 + 10.0,
+        "waiting": 100.0,
+        "unknown": 0.0,
+        "staging": 4.0 + 1.0,
+        "idle": 400.0 - 110.0 - 100.0 - 5.0,
+    }
+    assert (found["used_fraction"], found["cpu_efficiency"]) == (0.5375, round(110 / 210, 4))
+
+
+def test_each_phase_of_a_job_is_told(tmp_path: Path) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+
+    first, _ = told(tmp_path)["jobs"]
+
+    assert first["phases_s"] == {"match": 0.2, "stage in": 2.0, "run": 100.0, "stage out": 2.0, "report": 1.0}
+    assert (first["from_s"], first["run_s"], first["to_s"]) == (1.0, 3.0, 103.0)
+
+
+def test_causes_name_who_has_to_act_and_what_was_lost(tmp_path: Path) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+
+    assert told(tmp_path)["causes"] == [
+        {
+            "status": "Failed",
+            "minor_status": "Application Finished With Errors",
+            "blame": "user",
+            "jobs": [8],
+            "core_s": 11.0,
+            "example": "Exit code 2",
+        }
+    ]
+
+
+def test_an_agent_that_was_killed_leaves_its_jobs_in_hand_and_their_time_unknown(tmp_path: Path) -> None:
+    write(tmp_path, [DEAD], processors=1, end_s=60.0, reason=None)
+
+    found = told(tmp_path)
+
+    assert (found["slot"]["state"], found["slot"]["seconds"], found["outcomes"]["in hand"]) == ("lost", 60.0, 1)
+    assert (found["core_time_s"]["unknown"], found["core_time_s"]["idle"]) == (48.0, 10.0)
+    assert found["jobs"][0]["phases_s"] == {"match": 0.2, "stage in": 2.0}
+
+
+def test_a_job_whose_inputs_did_not_come_has_no_run(tmp_path: Path) -> None:
+    lost = Outcome(JobStatus.RESCHEDULED, "Failed Downloading InputSandbox", "no answer", Blame.SERVER)
+    course = Course(3, (0,), 1.0, None, 5.0, 5.0, 6.0, end=lost, exit_code=None)
+    write(tmp_path, [course], processors=1, end_s=10.0, reason="x")
+
+    found = told(tmp_path)
+
+    assert found["jobs"][0]["phases_s"] == {"match": 0.2, "stage in": 4.0, "report": 1.0}
+    assert (found["core_time_s"]["staging"], found["outcomes"]["Rescheduled"]) == (4.0, 1)
+
+
+def test_of_pilots_one_after_another_in_a_directory_the_last_one_is_told(tmp_path: Path) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+    with closing(sqlite3.connect(tmp_path / LEDGER)) as db, db:
+        body = json.dumps({"pilot_started_s": START_S + 5000, "processor_ids": [0], "site": "LAB"})
+        row = (START_S + 5001, START_S + 5011, "no work", body)
+        db.execute("INSERT INTO life (started_s, seen_s, reason, body) VALUES (?, ?, ?, ?)", row)
+
+    found = told(tmp_path)
+
+    assert (found["slot"]["seconds"], found["jobs"], found["core_time_s"]["idle"]) == (10.0, [], 10.0)
+
+
+def test_a_ledger_of_the_version_before_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+    with closing(sqlite3.connect(tmp_path / LEDGER)) as db, db:
+        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM job")]
+        db.executescript("DROP TABLE past; DROP TABLE life; ALTER TABLE job DROP COLUMN moments")
+        for body in bodies:
+            body["started_at"] = "2026-01-02T03:04:05+00:00"
+            del body["matched"]["match_s"]
+            db.execute("UPDATE job SET body = ? WHERE job_id = ?", (json.dumps(body), body["matched"]["job_id"]))
+
+    found = told(tmp_path)
+
+    assert (len(found["jobs"]), found["slot"]["processor_ids"], found["slot"]["seconds"]) == (2, [0, 1], 100.0)
+
+
+def test_no_ledger_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no ledger; expected the work directory of an agent"):
+        slot_report.as_json(tmp_path)
+
+
+def test_the_command_writes_the_page_into_the_work_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+
+    exit_code = main(["report", "--work-dir", str(tmp_path)])
+
+    assert exit_code == 0
+    assert capsys.readouterr().out == (
+        f"{tmp_path}/slot.html\n"
+        "jobs: 2 (1 Done, 1 Failed); jobs held 53.8 % of 0.11 core hours; CPU efficiency: 52.4 %\n"
+    )
+    assert (tmp_path / "slot.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+
+    exit_code = main(["report", "--work-dir", str(tmp_path), "-O", str(tmp_path / "no" / "page.html")])
+
+    assert exit_code == 2
+    assert (
+        "page.html: the page cannot be written: No such file or directory; name another: -O" in capsys.readouterr().err
+    )
+
+
+def test_the_command_tells_programs_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+    slot_report.write(tmp_path, tmp_path / "slot.html")
+
+    main(["report", "--work-dir", str(tmp_path), "--json"])
+
+    assert json.loads(capsys.readouterr().out) == held_by(tmp_path / "slot.html")
+
+
+def held_by(page: Path) -> object:
+    """Return the numbers that a page holds."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="told">(.*?)</script>', text, re.S)
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+    slot_report.write(tmp_path, tmp_path / "slot.html")
+
+    text = (tmp_path / "slot.html").read_text(encoding="utf-8")
+
+    assert re.findall(r"""(?:src|href)\s*=|url\(|@import|https?://""", text) == []
+    assert "default-src 'none'" in text
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'&<!-- \u2028"
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    end = Outcome(JobStatus.FAILED, HOSTILE, f"{HOSTILE} password=Tr0ub4dor", Blame.USER)
+    write(tmp_path, [replace(TWO_JOBS[0], end=end, owner=HOSTILE)], processors=2, end_s=200.0, reason=HOSTILE)
+    slot_report.write(tmp_path, tmp_path / "slot.html")
+
+    text = (tmp_path / "slot.html").read_text(encoding="utf-8")
+
+    assert text.count("</script>") == 2
+    assert "<img" not in text
+    assert "Tr0ub4dor" not in text
+    assert held_by(tmp_path / "slot.html") == told(tmp_path)
+
+
+# ---- sums, and a browser ----
+
+
+@pytest.fixture(scope="module", params=[(10, 8), (2000, 16)], ids=["10 jobs", "2000 jobs"])
+def slot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slot's work directory with its page."""
+    jobs, processors = request.param
+    folder = tmp_path_factory.mktemp("slot")
+    courses = busy(jobs, processors)
+    write(folder, courses, processors=processors, end_s=_end_s(courses) + 60, reason="no work")
+    slot_report.write(folder, folder / "slot.html")
+    return folder
+
+
+def _end_s(courses: Sequence[Course]) -> float:
+    return max(course.end_s or 0.0 for course in courses)
+
+
+def test_the_sums_are_those_of_the_ledger(slot: Path) -> None:
+    found, jobs = told(slot), list(_from_ledger(slot))
+
+    core_time = found["core_time_s"]
+    assert core_time["total"] == pytest.approx(sum(core_time[name] for name in core_time if name != "total"), abs=0.01)
+    held_s = core_time["total"] - core_time["idle"]
+    assert held_s == pytest.approx(sum(job["held_s"] for job in jobs), abs=0.01 * len(jobs))
+    assert core_time["cpu"] == pytest.approx(sum(job["cpu_s"] for job in jobs), rel=1e-3)
+    ended = {name: count for name, count in found["outcomes"].items() if count}
+    assert ended == dict(Counter(job["status"] for job in jobs))
+    assert sum(len(cause["jobs"]) for cause in found["causes"]) == sum(job["status"] != "Done" for job in jobs)
+
+
+def _from_ledger(folder: Path) -> list[dict[str, Any]]:
+    """Read the ledger by hand."""
+    with closing(sqlite3.connect(folder / LEDGER)) as db:
+        rows = db.execute("SELECT body, moments FROM past UNION ALL SELECT body, moments FROM job").fetchall()
+    jobs = []
+    for text, moments in rows:
+        body, began = (
+            json.loads(text),
+            {key: float(at) for key, _, at in (each.partition("=") for each in moments.split())},
+        )
+        freed_s = began.get("delivering", began.get("reporting", 0.0))
+        held_s = (freed_s - began["staging"]) * len(body["grant"]["processor_ids"])
+        jobs.append({"status": body["end"]["status"], "held_s": held_s, "cpu_s": body["cpu_s"]})
+    return jobs
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
+
+# What a person would see, measured: appended to a copy of the page.
+LOOK = """
+<script>
+const problems = [];
+const near = (a, b) => a.label + ' and ' + b.label;
+function overlaps(boxes) {
+  for (let i = 0; i < boxes.length; i++) for (let j = i + 1; j < boxes.length; j++) {
+    const a = boxes[i], b = boxes[j];
+    if (a.left < b.right - 0.5 && b.left < a.right - 0.5 && a.top < b.bottom - 0.5 && b.top < a.bottom - 0.5)
+      problems.push('overlap: ' + near(a, b));
+  }
+}
+const boxed = each => { const box = each.getBoundingClientRect();
+  return { left: box.left, right: box.right, top: box.top, bottom: box.bottom, label: each.textContent }; };
+if (document.documentElement.scrollWidth > innerWidth)
+  problems.push('the page is ' + document.documentElement.scrollWidth + ' wide in ' + innerWidth);
+for (const section of document.querySelectorAll('section, .tiles div')) {
+  const edge = section.getBoundingClientRect();
+  for (const each of section.querySelectorAll('*')) {
+    const box = each.getBoundingClientRect();
+    if (!each.closest('.scroll table, svg') && box.width && box.right > edge.right + 0.5)
+      problems.push('sticks out: ' + each.tagName + ' ' + each.textContent.slice(0, 40));
+  }
+}
+overlaps([...document.querySelectorAll('.ticks span')].map(boxed));
+overlaps([...document.querySelectorAll('.names span')].map(boxed));
+overlaps([...document.querySelectorAll('section, header')].map(boxed));
+const drawing = document.querySelector('svg.bars'), height = drawing.viewBox.baseVal.height;
+const processors = told.slot.processor_ids.length, rows = Array.from({ length: processors }, () => []);
+let area = 0;
+for (const bar of drawing.querySelectorAll('rect')) {
+  const [x, width] = ['x', 'width'].map(name => Number(bar.getAttribute(name)));  // baseVal is a float of 32 bits
+  const first = Math.round(bar.y.baseVal.value / height * processors);
+  const count = Math.round(bar.height.baseVal.value / height * processors);
+  area += width * count;
+  if (x < 0 || x + width > told.slot.seconds + 0.02) problems.push('outside the slot: job ' + bar.dataset.j);
+  for (let row = first; row < first + count; row++) rows[row].push([x, x + width, bar.dataset.j]);
+}
+for (const row of rows) {
+  row.sort((a, b) => a[0] - b[0]);
+  for (let i = 1; i < row.length; i++)
+    if (row[i][0] < row[i - 1][1] - 0.02) problems.push('bars overlap: ' + row[i - 1][2] + ' and ' + row[i][2]);
+}
+const listed = document.querySelectorAll('#jobs tbody tr').length;
+show(told.slot.seconds / 2, told.slot.seconds / 2 + told.slot.seconds / 20);
+const closer = document.querySelectorAll('.ticks span').length;
+overlaps([...document.querySelectorAll('.names span')].map(boxed));
+find('Failed Downloading');
+const said = { problems, area, listed, closer, found: count.textContent, width: innerWidth,
+  tiles: [...document.querySelectorAll('.tiles dd')].map(each => each.textContent) };
+document.body.append(make('pre', { id: 'said' }, JSON.stringify(said)));
+</script>
+"""
+
+
+def browse(page: Path, width: int, profile: Path) -> str:
+    """Return the document after its scripts have run in a window of this width."""
+    assert CHROMIUM
+    argv = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
+    argv += [f"--user-data-dir={profile}", f"--window-size={width},2000", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run([*argv, page.as_uri()], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("profile")
+
+
+@pytest.fixture
+def look(tmp_path: Path, profile: Path) -> Callable[[Path, int], Mapping[str, Any]]:
+    def looked(folder: Path, width: int) -> Mapping[str, Any]:
+        text = (folder / "slot.html").read_text(encoding="utf-8")
+        copy = tmp_path / "copy.html"
+        without_policy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+        copy.write_text(without_policy.replace("</body>", LOOK + "</body>"), encoding="utf-8")
+        said = re.search(r'<pre id="said">(.*?)</pre>', browse(copy, width, profile), re.S)
+        assert said, "the page's script did not come to its end"
+        found: Mapping[str, Any] = json.loads(html.unescape(said[1]))
+        return found
+
+    return looked
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_looks_right_in_a_browser(
+    slot: Path, look: Callable[[Path, int], Mapping[str, Any]], width: int
+) -> None:
+    seen, numbers = look(slot, width), told(slot)
+
+    held_s = numbers["core_time_s"]["total"] - numbers["core_time_s"]["idle"]
+    assert seen["problems"] == []
+    assert seen["area"] == pytest.approx(held_s, rel=1e-3)
+    assert seen["listed"] == min(50, len(numbers["jobs"]))
+    assert seen["closer"] >= 1
+    assert seen["tiles"][0] == str(len(numbers["jobs"]))
+    assert seen["tiles"][2] == f"{100 * numbers['used_fraction']:.1f} %"
+    lost = [cause for cause in numbers["causes"] if cause["minor_status"].startswith("Failed Downloading")]
+    assert seen["found"] == (f"1 to {len(lost[0]['jobs'])} of {len(lost[0]['jobs'])}" if lost else "none")
+
+
+@needs_browser
+def test_the_script_runs_under_the_pages_own_policy(tmp_path: Path, profile: Path) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+    slot_report.write(tmp_path, tmp_path / "slot.html")
+
+    document = browse(tmp_path / "slot.html", 1280, profile)
+
+    assert document.count('<tr><td class="n">') == len(TWO_JOBS)

@@ -215,7 +215,7 @@ class JobAgent:
                 self._parts.watch.look_again()
                 self._look_around()
             case happened.PowerMeasured(hs06):
-                self._settings = replace(self._settings, pilot_benchmark_hs06=hs06) if hs06 else self._settings
+                self._parts.watch.power.hs06 = hs06 or self._parts.watch.power.hs06
 
     def _look_around(self) -> None:
         """See what tasks do; a slot that became free is offered at once."""
@@ -300,7 +300,7 @@ class JobAgent:
     def _check_before_asking(self) -> None:
         settings, asking = self._settings, self._asking
         self._check_stop_conditions()
-        work_left = self._parts.watch.time_left.work_hs06s(settings.pilot_benchmark_hs06)
+        work_left = self._parts.watch.time_left.work_hs06s(self._parts.watch.power.hs06)
         if work_left <= settings.minimum_time_left_hs06s:
             self._stop(Stop.TIME_OVER)
         elif self._parts.runner.tally.matched and not settings.filling:
@@ -311,9 +311,9 @@ class JobAgent:
             self._stop(Stop.NOTHING_TO_DO.format(limit=settings.stop_after_failed_matches))
 
     def _request(self) -> None:
-        work_left = self._parts.watch.time_left.work_hs06s(self._settings.pilot_benchmark_hs06)
+        work_left = self._parts.watch.time_left.work_hs06s(self._parts.watch.power.hs06)
         descriptions = offers(
-            self._settings,
+            replace(self._settings, pilot_benchmark_hs06=self._parts.watch.power.hs06),
             self._parts.slot,
             work_left_hs06s=work_left,
             requirements=self._parts.requirements,

@@ -220,7 +220,10 @@ def configure_cpu_requirements(pilot: Pilot) -> Pilot:
     elif left is not None:
         pilot.log.info("slot.time_left_s", value=left.value, origin=left.origin, power_hs06=power_hs06)
     work = pilot.settings.cpu_work_hs06s or (int(left.value * power_hs06) if left else "")
-    return pilot.having(LOCAL, CPUNormalizationFactor=f"{power_hs06:.1f}", CPUTimeLeft=work, CPUTime=work)
+    told = (
+        f"{power_hs06:.1f}" if offer.is_power_told(pilot) else ""
+    )  # else the agent measures it, beside the first jobs
+    return pilot.having(LOCAL, CPUNormalizationFactor=told, CPUTimeLeft=work, CPUTime=work)
 
 
 def launch_agent(pilot: Pilot) -> Pilot:

@@ -51,6 +51,11 @@ def inner_ce(pilot: Pilot) -> str:
     return pilot.settings.inner_ce or pilot.options.get(f"{LOCAL}/LocalCEType", "") or "InProcess"
 
 
+def is_power_told(pilot: Pilot) -> bool:
+    """Tell whether option or configuration say what a processor can do."""
+    return bool(pilot.option(f"{LOCAL}/CPUNormalizationFactor"))
+
+
 def power_hs06(pilot: Pilot) -> float:
     """Return the power of one processor; what option or configuration say, else 10."""
     told = pilot.option(f"{LOCAL}/CPUNormalizationFactor")

@@ -76,6 +76,7 @@ class Minor(StrEnum):
     CPU_TIME = "Job has exceeded maximum CPU time limit"
     DISK_SPACE = "Job has insufficient disk space to continue"
     STALLED = "Watchdog identified this job as stalled"
+    LOOPING = "Watchdog identified this job as looping"  # ours: DIRAC does not look for that
     MEMORY = "Job has exceeded its memory limit"  # ours: DIRAC only warns
     OUTPUT = "Job has exceeded its output limit"  # ours, and so is the next: DIRAC has no such limits
     PROCESSES = "Job has exceeded its limit of processes"

@@ -18,7 +18,7 @@ _SECURITY = "Security"  # tells where the pilot's credentials are
 _ORIGIN = "the job's grant"
 
 
-def write_payload_cfg(directory: Path, cfg: Section, job_id: int, grant: Grant) -> list[Path]:
+def write_payload_cfg(directory: Path, cfg: Section, job_id: int, grant: Grant, power_hs06: float) -> list[Path]:
     """Write the job's pilot.cfg into a directory; the list is empty when that cannot be done.
 
     Args:
@@ -26,18 +26,19 @@ def write_payload_cfg(directory: Path, cfg: Section, job_id: int, grant: Grant) 
         cfg: of the agent.
         job_id: names the section of the limits.
         grant: what the limits are.
+        power_hs06: of one processor.
     """
     file = directory / NAME
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file.write_text(payload_cfg(cfg, job_id, grant), encoding="utf-8")
+        file.write_text(payload_cfg(cfg, job_id, grant, power_hs06), encoding="utf-8")
     except OSError as error:  # few payloads look at it: no reason to fail one
         log.warning("limits.not_written", job_id=job_id, file=file, cause=error.strerror)
         return []
     return [file]
 
 
-def payload_cfg(cfg: Section, job_id: int, grant: Grant) -> str:
+def payload_cfg(cfg: Section, job_id: int, grant: Grant, power_hs06: float) -> str:
     """Return the text of a job's pilot.cfg: the site's description of itself, and the job's limits."""
     dirac = {name: node for name, node in cfg.section("/DIRAC").content.items() if name != _SECURITY}
     shown = Section(
@@ -49,6 +50,7 @@ def payload_cfg(cfg: Section, job_id: int, grant: Grant) -> str:
     )
     limits = {"NumberOfProcessors": grant.processors, "MaxRAM": grant.memory_mb, "NumberOfGPUs": len(grant.gpu_ids)}
     own = Section()
+    own.set("/LocalSite/CPUNormalizationFactor", f"{power_hs06:.1f}", "told or measured")
     for name, number in limits.items():
         if number:
             own.set(f"{_COMPUTING}/JobLimits/{job_id}/{name}", str(number), _ORIGIN)

@@ -112,7 +112,7 @@ class JobRunner:
         job = replace(job, grant=grant, phase=Phase.STAGING).to(JobStatus.MATCHED, Minor.SUBMITTING)
         said = [self._reports.by_agent(job)]
         job = job.to(JobStatus.RUNNING, Minor.INITIALIZATION)
-        said += [self._reports.by_wrapper(job), self._reports.parameters(job, self._around.parameters)]
+        said += [self._reports.by_wrapper(job), self._reports.parameters(job, self._around.told)]
         if description.input_sandbox:
             job = job.to(JobStatus.RUNNING, Minor.DOWNLOADING_INPUT)
             said.append(self._reports.by_wrapper(job))
@@ -266,7 +266,7 @@ class JobRunner:
             last.append(self._reports.reschedule(job))
         self.tally.ended(end)
         if job.started_at:  # what never ran has used nothing
-            last.append(self._reports.account(job, self._descriptions[job.job_id], self._around.power_hs06))
+            last.append(self._reports.account(job, self._descriptions[job.job_id], self._around.power.hs06))
         self._save(job, self._reports.facts(job, facts or {}), *said, *last)
 
     def _released(self, job: Job) -> Job:

@@ -10,6 +10,7 @@ from agents.jobs.job import Job
 from agents.jobs.watch_settings import WatchSettings
 from agents.slot.brake import Brake, Patience
 from agents.slot.gpus import Gpu
+from agents.slot.watch import Power
 from ce_backends.cfg import Section
 
 
@@ -22,7 +23,7 @@ class Surroundings:
         work_dir: of the agent; each job has a directory below it.
         environ: the agent's environment, of which payloads get a short list.
         parameters: what is told about every job: pilot, CE, host.
-        power_hs06: of one processor.
+        power: of one processor.
         keep_directories: leave job directories for somebody to look into.
         cfg: of the agent, of which payloads get a part to read.
         gpus: devices of the slot.
@@ -34,12 +35,17 @@ class Surroundings:
     work_dir: Path
     environ: Mapping[str, str]
     parameters: Mapping[str, object]
-    power_hs06: float = 10.0
+    power: Power = field(default_factory=lambda: Power(10.0))
     keep_directories: bool = False
     cfg: Section = field(default_factory=Section)
     gpus: Sequence[Gpu] = ()
     brake: Brake = field(default_factory=lambda: Brake(Patience(), time.monotonic))
     watch: WatchSettings = field(default_factory=WatchSettings)
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What the WMS is told of every job at its start."""
+        return {**self.parameters, "CPUNormalizationFactor": self.power.hs06}
 
     def directory(self, job: Job) -> Path:
         """Return where the agent keeps what belongs to this attempt of a job."""

@@ -33,7 +33,7 @@ def task_of(
     grant = job.grant
     assert grant is not None, "a job is granted before it is submitted"
     variables = payload.environment(description, grant, site=around.site, base=around.environ)
-    own = limits.write_payload_cfg(around.directory(job), around.cfg, job.job_id, grant)
+    own = limits.write_payload_cfg(around.directory(job), around.cfg, job.job_id, grant, around.power.hs06)
     return TaskSpec(
         stamp=job.stamp,
         script=payload.script(description),

@@ -48,6 +48,16 @@ class WatchSettings:
         doc="So many times CPUSampleTime in a row without a sign of life end the payload; the first one warns.",
     )
 
+    looping_s: float = option(
+        f"{WRAPPER}/LoopingTime",
+        default=7200.0,
+        unit="s",
+        doc="The owner is told of a payload that computes for so long and reads, writes, changes nothing; 0 for never.",
+    )
+    ends_looping: bool = option(
+        f"{WRAPPER}/EndLooping", default=False, doc="End such a payload with its stacks: a VO's decision, or a site's."
+    )
+
     def cpu_limit_s(self, asked_s: int | None) -> int:
         """Return the limit of a job's CPU time, 0 for none.
 

@@ -1,4 +1,4 @@
-"""Payloads that have stalled: evidence is gathered, the owner warned, what they do written down, and then they end."""
+"""Payloads that have stalled, or loop: evidence is gathered, the owner told; whoever is ended leaves stacks behind."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -31,12 +31,14 @@ class Sample:
         last: what it had done when last looked at.
         seconds: how long it lasts by now; the time in which payload, agent or machine were suspended does not count.
         quiet_before: samples in a row before this one in which there was no sign of life.
+        busy_before: the stretch right before this one in which it only computed, None when it did more.
     """
 
     first: Activity
     last: Activity
     seconds: float = 0.0
     quiet_before: int = 0
+    busy_before: "Sample | None" = None
 
     def look(self, now: Activity) -> None:
         """Take in what the payload has done by now; an old picture of it tells nothing."""
@@ -61,11 +63,20 @@ class Sample:
 
     def is_quiet(self, least_cpu_percent: float) -> bool:
         """Tell whether there was no sign of life at all."""
-        return (
-            self.cpu_percent < least_cpu_percent
-            and self.io_bytes < _LEAST_IO_BYTES
-            and self.last.file_changes == self.first.file_changes
-        )
+        return self.cpu_percent < least_cpu_percent and self._shows_nothing
+
+    def is_only_busy(self, least_cpu_percent: float) -> bool:
+        """Tell whether it computed and nothing came of it that anybody can see."""
+        return least_cpu_percent <= self.cpu_percent < float("inf") and self._shows_nothing
+
+    @property
+    def _shows_nothing(self) -> bool:
+        return self.io_bytes < _LEAST_IO_BYTES and self.last.file_changes == self.first.file_changes
+
+    def stretched(self) -> "Sample":
+        """Return this sample together with the busy ones right before it."""
+        before = self.busy_before
+        return Sample(before.first, self.last, before.seconds + self.seconds) if before else self
 
     @property
     def evidence(self) -> str:
@@ -116,13 +127,28 @@ class Watchdog:
         sample.look(activity)
         if sample.seconds < self._settings.sample_s:
             return
-        is_quiet = sample.is_quiet(self._settings.least_cpu_percent) and not self._may_be_quiet(job)
+        least, may_be = self._settings.least_cpu_percent, self._may_be_quiet(job)
+        is_quiet = sample.is_quiet(least) and not may_be
+        busy = sample.stretched() if sample.is_only_busy(least) and not may_be else None
         in_a_row = sample.quiet_before + 1 if is_quiet else 0
-        self._samples[job.task_id] = Sample(activity, activity, quiet_before=in_a_row)
+        self._samples[job.task_id] = Sample(activity, activity, quiet_before=in_a_row, busy_before=busy)
         if in_a_row >= self._settings.quiet_samples and is_quiet:
-            self._end(job, sample.evidence)
+            self._end(job, Minor.STALLED, f"Stalled: {sample.evidence}")
         elif in_a_row == 1:
-            self._warn(job, sample.evidence)
+            self._warn(job, f"no sign of life: {sample.evidence}")
+        elif busy and self._crosses_limit(sample, busy):
+            self._is_looping(job, busy.evidence)
+
+    def _crosses_limit(self, sample: Sample, busy: Sample) -> bool:
+        limit_s = self._settings.looping_s
+        return 0 < limit_s <= busy.seconds < limit_s + sample.seconds
+
+    def _is_looping(self, job: Job, evidence: str) -> None:
+        """Tell the owner; whoever computes for hours without a word may be right, so only who is told to ends it."""
+        if self._settings.ends_looping:
+            self._end(job, Minor.LOOPING, f"Looping: {evidence}")
+        else:
+            self._warn(job, f"it computes, and nothing comes of it: {evidence}")
 
     def _may_be_quiet(self, job: Job) -> bool:
         """Tell whether somebody has said that this job is not to be judged by what it does."""
@@ -134,15 +160,15 @@ class Watchdog:
             or (isinstance(self._ce, Examines) and self._ce.has_file(job.task_id, DISABLED))
         )
 
-    def _warn(self, job: Job, evidence: str) -> None:
-        log.warning("job.quiet", job_id=job.job_id, evidence=evidence)
-        self._runner.remark(job.job_id, f"Watchdog: no sign of life: {evidence}")
+    def _warn(self, job: Job, sentence: str) -> None:
+        log.warning("job.suspicious", job_id=job.job_id, evidence=sentence)
+        self._runner.remark(job.job_id, f"Watchdog: {sentence}")
 
-    def _end(self, job: Job, evidence: str) -> None:
+    def _end(self, job: Job, minor_status: Minor, sentence: str) -> None:
         """Write down what the payload does, then end it."""
-        log.error("job.stalled", job_id=job.job_id, evidence=evidence)
+        log.error("job.stuck", job_id=job.job_id, evidence=sentence)
         self._keep_stacks(job)
-        self._runner.end(job.job_id, Outcome(JobStatus.FAILED, Minor.STALLED, f"Stalled: {evidence}", Blame.USER))
+        self._runner.end(job.job_id, Outcome(JobStatus.FAILED, minor_status, sentence, Blame.USER))
 
     def _keep_stacks(self, job: Job) -> None:
         """Put the stacks of the payload's processes where its outputs will be, if they can be had in time."""

@@ -11,7 +11,7 @@ from agents.slot.ask import Commands
 from agents.slot.benchmark import Benchmark, cache_directory, this_machine
 from agents.slot.brake import Brake, Patience
 from agents.slot.time_left import SteadyClock, TimeLeft, boottime_s
-from agents.slot.watch import Watch
+from agents.slot.watch import Power, Watch
 from ce_backends.cfg import Section
 from ce_backends.process_tree import boot_id
 
@@ -74,6 +74,7 @@ def build_watch(
         started_s=started_s,
         time_left=TimeLeft(clock, started_s=started_s, margin_s=settings.stop_margin_s, budget_s=budget_s),
         ask=Commands(environ),
+        power=Power(settings.pilot_benchmark_hs06),
         benchmark=_benchmark(cfg, settings, processors),
         node=health.Surroundings(
             work_dir=work_dir,

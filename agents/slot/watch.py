@@ -17,6 +17,13 @@ log = EventLog("slot")
 _JUMP_S = 60.0
 
 
+@dataclass(slots=True)
+class Power:
+    """The power of one processor in HS06: told by the site, measured on this node, or assumed until then."""
+
+    hs06: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """The slot's time, power and health.
@@ -28,7 +35,8 @@ class Watch:
         started_s: when the agent first started in this slot, on that clock.
         time_left: what is known of the end.
         ask: runs commands of the batch system.
-        benchmark: None when the power is known.
+        power: of one processor, as far as it is known.
+        benchmark: None when the site tells the power.
         node: where health is looked at.
         brake: on black holes.
     """
@@ -39,12 +47,15 @@ class Watch:
     started_s: float
     time_left: TimeLeft
     ask: Ask
+    power: Power
     benchmark: Benchmark | None
     node: health.Surroundings
     brake: Brake
 
     def first_look(self) -> None:
         """Take in what can be known at once, without any command, and say what is odd about this node."""
+        if self.benchmark and (remembered := self.benchmark.remembered_hs06()):
+            self.power.hs06 = remembered
         self.time_left.update(survey(self._asked(nobody)))
         log.info("time_left.found", source=self.time_left.source, seconds=int(self.time_left.seconds()))
         for sentence in health.troubles(self.node, health.WISHED):
@@ -67,7 +78,7 @@ class Watch:
         return SlotEndsFound(survey(self._asked(self.ask)))
 
     def measure_power(self) -> PowerMeasured:
-        """Measure the power of one processor; takes some seconds to two minutes."""
+        """Measure the power of one processor, unless that is remembered; takes some seconds to two minutes."""
         return PowerMeasured(self.benchmark.power_hs06() if self.benchmark else None)
 
     def troubles(self) -> Sequence[str]:

@@ -23,7 +23,7 @@ from agents.slot.brake import Brake, Patience
 from agents.slot.drain import DrainFile
 from agents.slot.fitness import Fitness
 from agents.slot.time_left import SteadyClock, TimeLeft
-from agents.slot.watch import Watch
+from agents.slot.watch import Power, Watch
 from agents.wms.job_state import Heartbeat
 from agents.wms.matcher import Matcher
 from agents.wms.reporter import Reporter
@@ -210,6 +210,7 @@ class Scene:
             started_s=0.0,
             time_left=TimeLeft(lambda: 0.0, started_s=0.0, budget_s=self.end_s),
             ask=nobody,
+            power=Power(10.0),
             benchmark=None,
             node=health.Surroundings(
                 work_dir=self.work_dir, least_disk_mb=0, temporary=self.work_dir, root=self.work_dir, environ={}

@@ -249,3 +249,61 @@ def test_limits_of_the_site_and_of_the_job_reach_the_task(scene: Scene) -> None:
 
     assert (task.wall_s, task.cpu_s, task.disk_mb) == (259_200, 0, 0)
     assert task.capped == ("out", "err")
+
+
+# ---- busy without end ----
+
+LOOPING = replace(SETTINGS, looping_s=300.0)
+BUSY = "in 360 s 99.0 % CPU, 0 bytes read or written, no file changed"
+
+
+def computes(tried: Trial, times: int, **seen: object) -> None:
+    for _ in range(times):
+        before = tried.ce.activity or IDLE
+        tried.look(cpu_s=(before.cpu_s or 0.0) + 59.4, **seen)
+
+
+def test_payload_that_only_computes_is_told_of_once_and_goes_on(scene: Scene) -> None:
+    tried = trial(scene, settings=LOOPING)
+
+    computes(tried, 5)
+    before = tried.remarks()
+    computes(tried, 10)
+
+    assert before == []
+    assert tried.remarks() == [f"Watchdog: it computes, and nothing comes of it: {BUSY}"]
+    assert tried.end is None
+
+
+def test_payload_that_only_computes_is_ended_where_that_is_wanted(scene: Scene) -> None:
+    tried = trial(scene, settings=replace(LOOPING, ends_looping=True))
+
+    computes(tried, 6)
+
+    assert tried.end == Outcome(JobStatus.FAILED, Minor.LOOPING, f"Looping: {BUSY}", Blame.USER)
+    assert (tried.outputs / STACKS).read_text() == f"stacks of {tried.scene.job.task_id}"
+
+
+@pytest.mark.parametrize("life", [{"io_bytes": 10**7}, {"file_changes": 9}], ids=["writes", "changes a file"])
+def test_payload_that_computes_and_shows_something_begins_anew(scene: Scene, life: dict[str, object]) -> None:
+    tried = trial(scene, settings=LOOPING)
+
+    computes(tried, 4)
+    computes(tried, 1, **life)
+    computes(tried, 4)
+
+    assert tried.remarks() == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "settings"),
+    [('JobType = "Test";', LOOPING), ("DisableCPUCheck = true;", LOOPING), ("", replace(LOOPING, looping_s=0.0))],
+)
+def test_payload_that_may_compute_for_ever_is_not_told_of(
+    scene: Scene, attributes: str, settings: WatchSettings
+) -> None:
+    tried = trial(scene, attributes, settings)
+
+    computes(tried, 20)
+
+    assert tried.remarks() == []

@@ -103,7 +103,13 @@ def test_an_unknown_end_is_left_out_not_zero():
     after = commands.configure_cpu_requirements(pilot()).options
 
     assert f"{LOCAL}/CPUTime" not in after
-    assert after[f"{LOCAL}/CPUNormalizationFactor"] == "10.0"
+    assert f"{LOCAL}/CPUNormalizationFactor" not in after, "the agent measures what nobody tells"
+
+
+def test_power_that_is_told_is_passed_on_in_diracs_form():
+    after = commands.configure_cpu_requirements(pilot(options={f"{LOCAL}/CPUNormalizationFactor": "12.345"})).options
+
+    assert after[f"{LOCAL}/CPUNormalizationFactor"] == "12.3"
 
 
 def test_the_cpu_work_that_was_given_is_taken_as_it_is():

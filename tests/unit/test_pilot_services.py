@@ -387,7 +387,7 @@ def test_a_whole_pilot_registers_writes_its_configuration_and_reports_the_end(ke
     local = cfg.options(cfg.section(written, "/LocalSite"))
     defaults = cfg.options(cfg.section(written, "/Resources/Computing/CEDefaults"))
     assert local["Site"] == "LCG.A.ch"
-    assert (local["ReleaseVersion"], local["CPUTime"], local["CPUNormalizationFactor"]) == ("9.1.22", "36000", "10.0")
+    assert (local["ReleaseVersion"], local["CPUTime"]) == ("9.1.22", "36000")
     assert (local["NumberOfProcessors"], defaults["NumberOfProcessors"]) == ("1", "1")
     assert (defaults["Tag"], defaults["RequiredTag"]) == ("a, b, c, d", "d")
     assert "hush" not in text

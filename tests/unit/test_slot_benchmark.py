@@ -41,8 +41,10 @@ def test_result_that_cannot_be_true_is_not_taken(words: list[str], tmp_path: Pat
 
 
 def test_result_is_remembered_for_the_next_pilot(tmp_path: Path) -> None:
-    benchmark(tmp_path / "c", "20.0").power_hs06()
+    first = benchmark(tmp_path / "c", "20.0")
+    before, _ = first.remembered_hs06(), first.power_hs06()
 
+    assert (before, first.remembered_hs06()) == (None, 20.0)
     assert benchmark(tmp_path / "c", "99.0").power_hs06() == 20.0
 
 

@@ -17,7 +17,7 @@ CFG = parse(
 
 
 def test_limits_are_where_dirac_s_tools_look_for_them() -> None:
-    shown = parse(payload_cfg(CFG, 42, Grant(processor_ids=(1, 2), memory_mb=3000, gpu_ids=("GPU-a",))), "x")
+    shown = parse(payload_cfg(CFG, 42, Grant(processor_ids=(1, 2), memory_mb=3000, gpu_ids=("GPU-a",)), 12.34), "x")
 
     limits = shown.section("/Resources/Computing/JobLimits/42")
     assert {name: value.text for name, value in limits.options()} == {
@@ -28,7 +28,7 @@ def test_limits_are_where_dirac_s_tools_look_for_them() -> None:
 
 
 def test_memory_without_limit_is_not_written_as_one() -> None:
-    shown = parse(payload_cfg(CFG, 42, Grant(processor_ids=(1,))), "x")
+    shown = parse(payload_cfg(CFG, 42, Grant(processor_ids=(1,)), 12.34), "x")
 
     assert shown.value("/Resources/Computing/JobLimits/42/MaxRAM") is None
 
@@ -37,6 +37,7 @@ def test_memory_without_limit_is_not_written_as_one() -> None:
     ("path", "text"),
     [
         ("/LocalSite/Site", "LCG.Test.ch"),
+        ("/LocalSite/CPUNormalizationFactor", "12.3"),
         ("/DIRAC/VirtualOrganization", "vo"),
         ("/Resources/Computing/CEDefaults/MaxRAM", "4000"),
         ("/DIRAC/Security/ProxyFile", ""),
@@ -44,10 +45,10 @@ def test_memory_without_limit_is_not_written_as_one() -> None:
     ],
 )
 def test_payload_reads_of_the_site_and_nothing_of_credentials(path: str, text: str) -> None:
-    assert parse(payload_cfg(CFG, 42, Grant(processor_ids=(1,))), "x").text(path) == text
+    assert parse(payload_cfg(CFG, 42, Grant(processor_ids=(1,)), 12.34), "x").text(path) == text
 
 
 def test_limits_that_cannot_be_written_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    assert write_payload_cfg(tmp_path / "file" / "below", CFG, 42, Grant(processor_ids=(1,))) == []
+    assert write_payload_cfg(tmp_path / "file" / "below", CFG, 42, Grant(processor_ids=(1,)), 12.34) == []

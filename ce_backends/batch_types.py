@@ -25,6 +25,7 @@ from ce_backends.transport import Local, Transport
 
 BYTES_PER_MB = 1_000_000
 SYSTEMS = {
+    "GE": "ce_backends.grid_engine:GridEngine",
     "Host": "ce_backends.host:Host",
     "SLURM": "ce_backends.slurm:Slurm",
 }

@@ -53,7 +53,7 @@ configure_whole() {
     'job_load_adjustments NONE' 'load_adjustment_decay_time 0:0:0' 'queue_sort_method seqno' >"$conf/scheduler"
   as_admin qconf -Msconf "$conf/scheduler" >/dev/null
   as_admin qconf -sc | grep -v -e '^#' -e '^gpu ' >"$conf/complexes"
-  echo 'gpu gpu INT <= YES YES 0 0' >>"$conf/complexes"
+  echo 'gpu gpu INT <= YES JOB 0 0' >>"$conf/complexes"
   as_admin qconf -Mc "$conf/complexes" >/dev/null
 }
 

@@ -20,6 +20,7 @@ from pilot import (
     commands,
     configuration,
     credential,
+    dry_run,
     explain,
     launch,
     pilot_json,
@@ -28,9 +29,10 @@ from pilot import (
     wrapper_log,
 )
 from pilot import settings as table
-from pilot.errors import ENDED, INTERNAL, CredentialError, NodeUnfit, PilotError, Stopped
+from pilot.doctor import examination
+from pilot.errors import ENDED, INTERNAL, NodeUnfit, PilotError, Stopped
 from pilot.knowledge import Pilot
-from pilot.log import Log, utc_now
+from pilot.log import Log
 from pilot.redact import redacted
 from pilot.supervision import PASSED_ON
 
@@ -53,6 +55,8 @@ def _guarded(arguments: Sequence[str]) -> int:
         with _signals_raise():
             if arguments[:1] in (["status"], ["explain"], ["report"]):
                 return launch.ask_agent(arguments, os.environ)
+            if arguments[:1] == ["doctor"]:
+                return examination.main(arguments[1:], os.environ)
             return bootstrap(arguments, os.environ)
     except PilotError as error:
         print(f"pilot: {error}", file=sys.stderr)
@@ -89,7 +93,7 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         print(_version())
         return ENDED
     first = table.load(line.given)
-    vo = _vo(first.settings, environ)
+    vo = credential.vo(first.settings, environ)
     path, content = _read_json(first)
     loaded = table.load([*pilot_json.settings(content, path, first.settings, vo), *line.given])
     slot = batch_slot.look(environ, ce=loaded.settings.ce, stamp=loaded.settings.stamp or os.urandom(16).hex())
@@ -98,8 +102,10 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     work_dir = Path(loaded.settings.work_dir).absolute()
     node = worker_node.look(Path("/"), environ, work_dir)
     if line.asks_for == "--explain":
-        print(explain.text(loaded, vo, slot, node, bundle.read(environ)))
+        print(explain.text(loaded, vo, slot, node, bundle.read(environ), line.about))
         return ENDED
+    if line.asks_for == "--dry-run":
+        return dry_run.show(loaded, vo, slot, node, environ, work_dir)
     log, remote = _open_log(loaded.settings, work_dir)
     started = bundle.read(environ)
     if started.beside:
@@ -124,17 +130,6 @@ def _version() -> str:
         return metadata.version("gridpilot")
     except metadata.PackageNotFoundError:
         return "not installed: a source tree"
-
-
-def _vo(settings: table.Settings, environ: Mapping[str, str]) -> str:
-    """Return the VO: option, DIRAC_PILOT_VO, the proxy's VOMS extension, else "unknown", as in DIRAC."""
-    told = settings.vo or environ.get("DIRAC_PILOT_VO", "")
-    if told:
-        return told
-    try:
-        return credential.load(settings, environ, now=utc_now()).vo or "unknown"
-    except CredentialError:  # said in full when the credential is needed
-        return "unknown"
 
 
 def _read_json(first: table.Loaded) -> tuple[Path, dict[str, object]]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 SEQUENCE, UTC_TIME, GENERALIZED_TIME, OCTET_STRING = 0x30, 0x17, 0x18, 0x04
+DNS_NAME = 0x82  # of a GeneralName (RFC 5280)
+SUBJECT_ALT_NAME = bytes.fromhex("0603551d11")  # OID 2.5.29.17
 VOMS_FQANS = bytes.fromhex("060a2b06010401be45646404")  # OID 1.3.6.1.4.1.8005.100.100.4
 
 
@@ -49,6 +51,19 @@ def voms_vo(certificate: Certificate) -> str:
     except IndexError:
         return ""
     return fqans[1].decode("ascii") if fqans else ""
+
+
+def host_names(der: bytes) -> tuple[str, ...]:
+    """Return the DNS names in a certificate's subjectAltName; none if it has none, or is damaged."""
+    at = der.find(SUBJECT_ALT_NAME)
+    if at < 0:
+        return ()
+    try:
+        wrapped = next(content for tag, content in _elements(der[at + len(SUBJECT_ALT_NAME) :]) if tag == OCTET_STRING)
+        _, names, _ = _element(wrapped, 0)
+        return tuple(name.decode("ascii", "replace") for tag, name in _elements(names) if tag == DNS_NAME)
+    except (IndexError, StopIteration):
+        return ()
 
 
 def _read(der: bytes) -> Certificate:

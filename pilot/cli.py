@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pilot.errors import EXIT_CODES, UsageError
 from pilot.settings import WITHOUT_EFFECT, Given, defaults, table
 
-HELP, EXPLAIN, VERSION = ("-h", "--help"), ("--explain",), ("--version",)
+HELP, EXPLAIN, VERSION, DRY_RUN = ("-h", "--help"), ("--explain",), ("--version",), ("--dry-run",)
+QUESTIONS = (HELP, EXPLAIN, VERSION, DRY_RUN)
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,19 @@ class CommandLine:
     Attributes:
         given: the settings, in the order of the table.
         without_effect: spellings that are accepted and change nothing.
-        asks_for: "" to run, else "--help", "--explain" or "--version".
+        asks_for: "" to run, else "--help", "--explain", "--version" or "--dry-run".
+        about: the one thing that `--explain` is asked about, "" for everything.
     """
 
     given: tuple[Given, ...]
     without_effect: tuple[str, ...] = ()
     asks_for: str = ""
+    about: str = ""
 
 
 def parse(argv: Sequence[str]) -> CommandLine:
     """Read the arguments; an unknown option is answered with the nearest known one."""
+    argv, about = _about(argv)
     written = _getopt(argv)
     given = {}
     for setting, row in table().items():
@@ -38,8 +42,22 @@ def parse(argv: Sequence[str]) -> CommandLine:
             value = True if row.flag else values if row.repeats else values[-1]
             given[setting] = Given(setting, value, f"option {name}")
     ignored = tuple(name for name, _ in written if any(name in names for names, _ in WITHOUT_EFFECT))
-    asked = [names[-1] for names in (HELP, EXPLAIN, VERSION) if any(name in names for name, _ in written)]
-    return CommandLine(tuple(given.values()), ignored, asked[0] if asked else "")
+    asked = [names[-1] for names in QUESTIONS if any(name in names for name, _ in written)]
+    return CommandLine(tuple(given.values()), ignored, asked[0] if asked else "", about)
+
+
+def _about(argv: Sequence[str]) -> tuple[Sequence[str], str]:
+    """Take the word after `--explain` out: getopt has no options with a value that may be left out."""
+    takes_value = dict(_spellings())
+    for at, word in enumerate(argv):
+        if word.startswith("--explain="):
+            return [*argv[:at], "--explain", *argv[at + 1 :]], word.partition("=")[2]
+        if word == "--explain" and at + 1 < len(argv):
+            following = argv[at + 1]
+            is_last = at + 2 == len(argv)  # `--explain -n` asks about -n; `--explain -n SITE` gives it
+            if not following.startswith("-") or (is_last and takes_value.get(following)):
+                return [*argv[: at + 1], *argv[at + 2 :]], following
+    return argv, ""
 
 
 def _getopt(argv: Sequence[str]) -> list[tuple[str, str]]:
@@ -60,7 +78,7 @@ def _spellings() -> Iterable[tuple[str, bool]]:
         yield from ((name, not row.flag) for name in row.names)
     for names, takes_value in WITHOUT_EFFECT:
         yield from ((name, takes_value) for name in names)
-    for names in (HELP, EXPLAIN, VERSION):
+    for names in QUESTIONS:
         yield from ((name, False) for name in names)
 
 
@@ -88,14 +106,22 @@ def usage() -> str:
     """Return the text of `--help`."""
     lines = ["usage: python -m pilot [options]", "", "Finds out what this slot has and runs the job agent in it.", ""]
     lines += ["python -m pilot status [--work-dir DIR] [--json]: the jobs of a work directory"]
-    lines += ["python -m pilot explain JOB [--work-dir DIR] [--json]: what became of one of them", ""]
+    lines += ["python -m pilot explain JOB [--work-dir DIR] [--json]: what became of one of them"]
+    lines += [
+        "python -m pilot doctor [options] [--json]: what works on this node, and what to do about what does not",
+        "",
+    ]
     for setting, row in table().items():
         if row.names:
             default = defaults()[setting]
             value = "" if row.flag else " VALUE"
             lines.append(f"  {', '.join(row.names)}{value}")
             lines.append(f"        {row.meaning}{_shown(default)}")
-    lines += ["  --explain", "        show every setting and fact with its origin, and stop"]
+    lines += ["  --explain [OPTION]", "        show every setting and fact with its origin, or one of them, and stop"]
+    lines += [
+        "  --dry-run",
+        "        do everything but register and start the agent; show pilot.cfg, write nothing, and stop",
+    ]
     lines += ["  --version", "        show the version, and stop", ""]
     lines.append("accepted, without effect: " + ", ".join(names[-1] for names, _ in WITHOUT_EFFECT))
     lines += ["", "exit codes:", *(f"  {code:<4}{meaning}" for code, meaning in EXIT_CODES.items())]

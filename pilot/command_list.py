@@ -45,11 +45,13 @@ class Step:
         name: DIRAC's name of it.
         command: takes what is known so far and returns it with more.
         limit_s: how long it may take, 0 for no limit.
+        is_foreign: it comes from an extension.
     """
 
     name: str
     command: Command
     limit_s: float
+    is_foreign: bool = False
 
     def run(self, pilot: Pilot) -> Pilot:
         """Run the command within its limit."""
@@ -71,7 +73,7 @@ def chosen(pilot: Pilot) -> list[Step]:
         extended = extensions.find(name, modules)
         if extended:
             pilot.log.info("command.extended", name=name, module=extended.module)
-            steps.append(Step(name, extended.run, EXTENSION_S))
+            steps.append(Step(name, extended.run, EXTENSION_S, is_foreign=True))
         elif name in NOT_NEEDED:
             pilot.log.info("command.skipped", name=name, why="gridpilot has no need of it")
         else:

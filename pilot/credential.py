@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pilot import certificate
 from pilot.errors import CredentialError
+from pilot.log import utc_now
 from pilot.settings import Settings
 
 CVMFS_ANSWERS_WITHIN_S = 10.0
@@ -60,6 +61,17 @@ def load(settings: Settings, environ: Mapping[str, str], *, now: datetime) -> Cr
         vo=next((vo for vo in map(certificate.voms_vo, chain) if vo), ""),
         origin=origin,
     )
+
+
+def vo(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Return the VO: option, DIRAC_PILOT_VO, the proxy's VOMS extension, else "unknown", as in DIRAC."""
+    told = settings.vo or environ.get("DIRAC_PILOT_VO", "")
+    if told:
+        return told
+    try:
+        return load(settings, environ, now=utc_now()).vo or "unknown"
+    except CredentialError:  # said in full when the credential is needed
+        return "unknown"
 
 
 def _place(settings: Settings, environ: Mapping[str, str]) -> tuple[Path, str]:

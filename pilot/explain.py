@@ -7,15 +7,32 @@ from collections.abc import Iterator
 
 from pilot.batch_slot import BatchSlot
 from pilot.bundle import Bundle
+from pilot.errors import UsageError
 from pilot.settings import Loaded, table
 from pilot.worker_node import WorkerNode
 
 
-def text(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode, started: Bundle) -> str:
-    """Return a table: name, value, origin."""
+def text(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode, started: Bundle, about: str = "") -> str:
+    """Return a table: name, value, origin; of the one thing that is asked about, if it is.
+
+    Raises:
+        UsageError: there is nothing of this name.
+    """
     rows = [*_settings(loaded), *_slot(slot, vo), *_node(node), *_start(started)]
+    if about:
+        rows = _chosen(rows, about)
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows)
+
+
+def _chosen(rows: list[tuple[str, str, str]], about: str) -> list[tuple[str, str, str]]:
+    """Return the rows with this name, or with an option or a part of a name that is spelled so."""
+    spelled = {name: setting for setting, row in table().items() for name in row.names}
+    wanted = spelled.get(about, about)
+    found = [row for row in rows if row[0] == wanted] or [row for row in rows if wanted.lower() in row[0].lower()]
+    if not found:
+        raise UsageError(f"--explain {about}: there is no such option, setting or fact; --explain alone lists them")
+    return found
 
 
 def _settings(loaded: Loaded) -> Iterator[tuple[str, str, str]]:

@@ -83,18 +83,24 @@ def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
 
 @dataclass(frozen=True)
 class Node:
-    """One node: its tree cannot be written to, /mnt is its work folder, /opt has the bundle, /srv the credentials."""
+    """One node: its tree cannot be written to, /mnt is its work folder, /opt has the bundle, /srv the credentials.
+
+    With `disk_bytes` the work folder is a disk of its own that has no more.
+    """
 
     tree: Path
     work: Path
     bundle: Path
     wms: Wms
+    disk_bytes: int = 0
 
     def run(self, *argv: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         """Run a command on the node, which has no variable but those and a PATH."""
         certificates = self.wms.home / "authority"
         sandbox = ["bwrap", "--ro-bind", str(self.tree), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-        sandbox += ["--bind", str(self.work), "/mnt", "--ro-bind", str(self.bundle), "/opt"]
+        small = ["--size", str(self.disk_bytes), "--tmpfs", "/mnt"]
+        sandbox += small if self.disk_bytes else ["--bind", str(self.work), "/mnt"]
+        sandbox += ["--ro-bind", str(self.bundle), "/opt"]
         sandbox += ["--ro-bind", str(certificates), "/srv", "--chdir", "/mnt", "--unshare-pid", "--die-with-parent"]
         sandbox += ["--clearenv", "--setenv", "PATH", "/usr/bin:/bin"]
         for name, value in variables.items():
@@ -103,10 +109,22 @@ class Node:
             [*self.wms.inside(), *sandbox, *argv], check=False, capture_output=True, text=True, timeout=PATIENCE_S
         )
 
-    def pilot(self, start: str, *options: str) -> "subprocess.CompletedProcess[str]":
-        """Run a pilot of the bundle until there is no more work."""
+    def pilot(self, start: str, *options: str, word: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run a pilot of the bundle until there is no more work, or what the word says: doctor."""
         endpoint = self.wms.endpoint
-        argv = ["python3", start, "-n", endpoint["site"], "-N", endpoint["ce"], "-Q", endpoint["queue"], "-y", "Pool"]
+        argv = [
+            "python3",
+            start,
+            *filter(None, [word]),
+            "-n",
+            endpoint["site"],
+            "-N",
+            endpoint["ce"],
+            "-Q",
+            endpoint["queue"],
+            "-y",
+            "Pool",
+        ]
         argv += ["-C", endpoint["configuration"], "--wnVO", endpoint["vo"], "--PollingTime", "0.2"]
         argv += ["--StopAfterFailedMatches", "1", "--disk", "100", *options]
         credentials = {

@@ -1,5 +1,7 @@
 """The bundle on bare Debian nodes: nothing but the node's Python, no compiler, no pip, no network but loopback."""
 
+import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -120,3 +122,26 @@ def test_a_changed_folder_runs_nothing(node: Node, change, said: str) -> None:
 
     assert (ended.returncode, ended.stdout) == (6, "")
     assert said in ended.stderr
+
+
+def test_the_doctor_finds_that_a_bare_node_has_no_cgroup(node: Node) -> None:
+    ended = node.pilot("/opt/gridpilot/start.py", "--json", word="doctor")
+
+    found = {each["step"]: each for each in json.loads(ended.stdout)["findings"]}
+    assert found["cgroups"]["severity"] == "warning", ended.stdout
+    assert found["cgroups"]["says"].startswith(
+        "no cgroup can be used: payloads are held by session, sub-reaper and cookie"
+    )
+    assert found["Matcher"]["severity"] == "ok"
+    assert ended.returncode == 1
+
+
+@pytest.mark.parametrize("node", ["bullseye"], indirect=True)
+def test_the_doctor_finds_a_full_disk(node: Node) -> None:
+    full = dataclasses.replace(node, disk_bytes=500_000)
+
+    ended = full.pilot("/opt/gridpilot/start.py", "--disk", "0", word="doctor")
+
+    assert ended.returncode == 2
+    assert "/mnt: cannot be written: No space left on device" in ended.stdout
+    assert "-> free space or inodes there, or name another --work-dir" in ended.stdout

@@ -89,12 +89,12 @@ def name(common):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def made(subject, *, issuer=None, issuer_key=None, san=True):
+def made(subject, *, issuer=None, issuer_key=None, san=True, days=(-1, 1)):
     """A certificate and its key, as PEM; without an issuer a CA."""
     key = ec.generate_private_key(ec.SECP256R1())
     signer, signing = (name(issuer), issuer_key) if issuer else (name(subject), key)
     builder = x509.CertificateBuilder(
-        signer, name(subject), key.public_key(), x509.random_serial_number(), NOW - timedelta(1), NOW + timedelta(1)
+        signer, name(subject), key.public_key(), x509.random_serial_number(), *(NOW + timedelta(day) for day in days)
     ).add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     if issuer and san:
         names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
@@ -106,12 +106,12 @@ def made(subject, *, issuer=None, issuer_key=None, san=True):
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    """A folder with ca.pem, other-ca.pem, host.pem, nosan.pem and proxy.pem."""
+    """A folder with ca.pem, other-ca.pem, host.pem, nosan.pem, proxy.pem and old.pem, expired."""
     folder = tmp_path_factory.mktemp("keys")
     ca, _, ca_key = made("Test CA")
     (folder / "ca.pem").write_bytes(ca)
     (folder / "other-ca.pem").write_bytes(made("Other CA")[0])
-    for file, options in (("host", {}), ("nosan", {"san": False}), ("proxy", {})):
+    for file, options in (("host", {}), ("nosan", {"san": False}), ("proxy", {}), ("old", {"days": (-2, -1)})):
         certificate, key, _ = made("localhost", issuer="Test CA", issuer_key=ca_key, **options)
         (folder / f"{file}.pem").write_bytes(certificate + key)
         (folder / f"{file}.pem").chmod(0o600)
@@ -433,6 +433,21 @@ def test_options_of_the_user_win_and_those_without_effect_are_named_once(keys, p
     assert cfg.option(written, "/LocalSite/CPUTime") == "45000"
     assert cfg.option(written, "/Systems/WorkloadManagement/Agents/JobAgent/MinimumTimeLeft") == "7"
     assert done.stdout.count("setting.without_effect name=-s") == 1
+
+
+def test_a_dry_run_shows_what_would_be_written_and_leaves_no_trace(keys, place):
+    wms = Wms()
+    with serving(keys, wms) as wms.url:
+        before = sorted(place[0].iterdir())
+        done = run_pilot(place, wms.url, "--ca-dir", str(keys / "ca.pem"), "-z", "--dry-run")
+
+    written = cfg.parse("\n".join(line for line in done.stdout.splitlines() if not line.startswith("#")), "stdout")
+    assert done.returncode == 0, done.stderr
+    assert cfg.option(written, "/LocalSite/Site") == "LCG.A.ch"
+    assert done.stdout.splitlines()[-1].startswith("# would start: ")
+    assert "command.left_out name=RegisterPilot" in done.stderr
+    assert {method for method, _ in wms.calls} == {"getCompressedDataIfNewer"}
+    assert sorted(place[0].iterdir()) == before
 
 
 def test_a_failing_program_makes_the_pilot_failed_and_passes_its_code_on(keys, place):

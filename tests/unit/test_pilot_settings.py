@@ -199,3 +199,21 @@ def test_the_help_names_every_option_and_exit_code():
 
     assert all(name in text for row in settings.table().values() for name in row.names)
     assert all(f"  {code:<4}" in text for code in (0, 2, 3, 4, 5, 6, 70))
+
+
+@pytest.mark.parametrize(
+    ("argv", "about", "site"),
+    [
+        (["--explain"], "", ""),
+        (["--explain", "site"], "site", ""),
+        (["--explain", "-n"], "-n", ""),
+        (["--explain=--disk", "-n", "A"], "--disk", "A"),
+        (["--explain", "-n", "A"], "", "A"),
+        (["-n", "A", "--explain", "-d"], "", "A"),
+    ],
+)
+def test_explain_may_be_asked_about_one_thing(argv, about, site):
+    line = cli.parse(argv)
+
+    assert (line.asks_for, line.about) == ("--explain", about)
+    assert settings.load(line.given).settings.site == site

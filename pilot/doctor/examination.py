@@ -1,0 +1,115 @@
+"""All steps in their order, and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pilot import batch_slot, cli, credential, deadline, pilot_json, worker_node
+from pilot import settings as table
+from pilot.doctor import identity, network, node
+from pilot.doctor.finding import FAULT, OK, SEVERITIES, SKIPPED, WARNING, Finding, Patient, Step
+from pilot.errors import PilotError
+from pilot.log import utc_now
+
+STEP_S = 60.0
+EXIT_CODES = {OK: 0, SKIPPED: 0, WARNING: 1, FAULT: 2}
+STEPS: Mapping[str, Step] = {
+    "Python": node.python,
+    "slot": node.processors,
+    "disk": node.disk,
+    "limits": node.limits,
+    "cgroups": node.containment,
+    "namespaces": node.namespaces,
+    "containers": node.containers,
+    "GPUs": node.gpus,
+    "batch system": node.batch_system,
+    "CAs": identity.authorities,
+    "credential": identity.own_credential,
+    "configuration": network.configuration_servers,
+    "clock": network.clock,
+    "site": network.site,
+    "services": network.wms_services,
+}
+# what to do when a step ends with one of the pilot's own errors
+REMEDIES = {
+    "options": "correct the option or the file; --explain shows every setting with its origin",
+    "Python": "start gridpilot.pyz, which brings its own, or name an environment with --preinstalledEnv",
+    "CAs": "install the IGTF packages, mount CVMFS, or name a folder: X509_CERT_DIR, --ca-dir",
+    "credential": "send a new proxy (dirac-proxy-init, voms-proxy-init), mode 0600, that outlives the slot",
+    "configuration": "ask the operators of the Configuration service; the pilot would try the next server",
+}
+
+
+def examine(argv: Sequence[str], environ: Mapping[str, str]) -> list[Finding]:
+    """Go through all steps; one that fails does not keep the others from being tried."""
+    try:
+        patient = _admit(argv, environ)
+    except PilotError as error:
+        return [_fault("options", error)]
+    found = [Finding("options", OK, f"{len(argv)} words on the command line, {_told(patient)}")]
+    for name, step in STEPS.items():
+        try:
+            with deadline.within(STEP_S, name):
+                patient, more = step(patient)
+        except PilotError as error:
+            more = [_fault(name, error)]
+        found += more
+    return found
+
+
+def _admit(argv: Sequence[str], environ: Mapping[str, str]) -> Patient:
+    """Read settings and facts as the pilot does."""
+    line = cli.parse(argv)
+    first = table.load(line.given)
+    vo = credential.vo(first.settings, environ)
+    named = first.settings.pilot_json
+    path = Path(named or "pilot.json")
+    content = pilot_json.load(path, must_exist=bool(named))
+    loaded = table.load([*pilot_json.settings(content, path, first.settings, vo), *line.given])
+    told = loaded.settings
+    slot = batch_slot.look(environ, ce=told.ce, stamp=told.stamp or os.urandom(16).hex())
+    work_dir = Path(told.work_dir).absolute()
+    found = worker_node.look(Path("/"), environ, work_dir)
+    return Patient(loaded, vo, slot, found, environ, work_dir, utc_now)
+
+
+def _told(patient: Patient) -> str:
+    path = patient.settings.pilot_json or "pilot.json"
+    return f"{path} read" if Path(path).exists() else "no pilot.json"
+
+
+def _fault(step: str, error: PilotError) -> Finding:
+    return Finding(step, FAULT, str(error), REMEDIES.get(step, "look at the sentence before"), error.exit_code)
+
+
+def report(found: Sequence[Finding], *, as_json: bool) -> str:
+    """Return the findings for a person, or for a program."""
+    if as_json:
+        return json.dumps({"severity": worst(found), "findings": [asdict(each) for each in found]}, indent=1)
+    width = max(len(each.step) for each in found)
+    lines = []
+    for each in found:
+        lines.append(f"{each.severity:<8} {each.step:<{width}}  {each.says}")
+        if each.remedy:
+            lines.append(f"{'':<8} {'':<{width}}  -> {each.remedy}")
+    counts = ", ".join(f"{sum(each.severity == word for each in found)} {word}" for word in (FAULT, WARNING, OK))
+    return "\n".join([*lines, counts])
+
+
+def worst(found: Sequence[Finding]) -> str:
+    """Return the severity of the whole."""
+    return max((each.severity for each in found), key=SEVERITIES.index)
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Examine this node; exit code 0: all is well, 1: a pilot runs, with warnings, 2: it does not run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    as_json = "--json" in argv
+    found = examine([word for word in argv if word != "--json"], environ)
+    print(report(found, as_json=as_json))
+    return EXIT_CODES[worst(found)]

@@ -1,0 +1,199 @@
+"""The doctor's steps that look at the node itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pilot import bundle, launch
+from pilot.doctor.finding import FAULT, OK, WARNING, Finding, Patient
+from pilot.errors import UNFIT, NodeUnfit
+
+TRY_S = 20.0
+WRITTEN_BYTES = 1_000_000
+FILES_WANTED = 1024
+RUNTIMES = ("apptainer", "singularity", "podman", "bwrap")
+CONTAINMENT = (
+    "import json; from ce_backends.containment_probe import probe; found = probe('doctor'); "
+    "print(json.dumps([found.level, sorted(found.limits), found.why_not_better]))"
+)
+
+
+def python(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Find the Python that would run the agent."""
+    launch.check_packages(launch.code_folder())
+    chosen = launch.interpreter(patient.settings.python_environment)
+    started = bundle.read(patient.environ)
+    version = f"pilot on {sys.version.split()[0]}"
+    return patient, [Finding("Python", OK, f"agent on {chosen}, {version}; {started.why or 'started with it'}")]
+
+
+def processors(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Say what the slot gives."""
+    node = patient.node
+    cores = f"{node.processors.value} processors ({node.processors.origin})"
+    memory = f"{node.memory_mb.value} MB ({node.memory_mb.origin})"
+    return patient, [Finding("slot", OK, f"{cores}, {memory}, {node.architecture}")]
+
+
+def gpus(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Name the GPUs, and try their driver."""
+    node = patient.node
+    if not node.gpus:
+        return patient, [Finding("GPUs", OK, f"none ({node.gpus_origin})")]
+    found = f"{', '.join(node.gpus)} ({node.gpus_origin})"
+    program = shutil.which("nvidia-smi")
+    trouble = _trouble([program, "-L"]) if program else ""
+    if trouble:
+        remedy = "restart the node's driver, or start pilots without CUDA_VISIBLE_DEVICES"
+        return patient, [Finding("GPUs", WARNING, f"{found}, but nvidia-smi: {trouble}", remedy)]
+    return patient, [Finding("GPUs", OK, found)]
+
+
+def disk(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Look at the free space, write a file, and start a program from the work folder."""
+    free, wanted = patient.node.disk_mb.value, patient.settings.min_disk_mb
+    if free < wanted:
+        says = f"{patient.work_dir}: {free} MB are free; a pilot wants {wanted} MB (--disk)"
+        return patient, [Finding("disk", FAULT, says, "free space there, or name another --work-dir", UNFIT)]
+    try:
+        patient.work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=patient.work_dir) as folder:
+            (Path(folder) / "file").write_bytes(bytes(WRITTEN_BYTES))
+            started = _starts_from(Path(folder))
+    except OSError as error:
+        says = f"{patient.work_dir}: cannot be written: {error.strerror}"
+        return patient, [Finding("disk", FAULT, says, "free space or inodes there, or name another --work-dir", UNFIT)]
+    if not started:
+        remedy = "mount it without noexec, or name another --work-dir"
+        return patient, [Finding("disk", FAULT, f"{patient.work_dir}: programs cannot be started there", remedy, UNFIT)]
+    return patient, [Finding("disk", OK, f"{patient.work_dir}: {free} MB free, files are written, programs start")]
+
+
+def _starts_from(folder: Path) -> bool:
+    program = folder / "program"
+    program.write_text("#!/bin/sh\n", encoding="ascii")
+    program.chmod(0o755)
+    return not _trouble([str(program)])
+
+
+def limits(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Look at the limits that payloads would inherit."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    memory = resource.getrlimit(resource.RLIMIT_AS)[0]
+    found = []
+    if 0 <= files < FILES_WANTED:
+        says = f"{files} open files are allowed; {FILES_WANTED} or more are usual"
+        found.append(Finding("limits", WARNING, says, "ulimit -n, or LimitNOFILE of the batch system's daemon"))
+    if memory != resource.RLIM_INFINITY:
+        says = f"address space is limited to {memory // 1_000_000} MB (ulimit -v)"
+        remedy = "lift it: runtimes that reserve memory (Java, Go, Python with threads) fail under it"
+        found.append(Finding("limits", WARNING, says, remedy))
+    return patient, found or [Finding("limits", OK, f"{_shown(files)} open files, address space not limited")]
+
+
+def _shown(limit: int) -> str:
+    return "any number of" if limit == resource.RLIM_INFINITY else str(limit)
+
+
+def containment(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Hold and kill a real process in the best way the node offers, as the agent will."""
+    interpreter = launch.interpreter(patient.settings.python_environment)
+    environment = launch.agent_environment(patient.environ, patient.settings, {})
+    command = [interpreter, "-P", "-c", CONTAINMENT]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=TRY_S, check=False)
+        level, limiters, why_not_better = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise NodeUnfit(f"the containment of payloads cannot be tried: {error}") from error
+    return patient, [contained(level, limiters, why_not_better)]
+
+
+def contained(level: str, limiters: Sequence[str], why_not_better: str) -> Finding:
+    """Judge the way that payloads are held by."""
+    if not level.startswith("cgroup"):
+        says = f"no cgroup can be used: payloads are held by {level} ({why_not_better})"
+        remedy = "delegate a cgroup to the pilot: Delegate=yes in the batch daemon's unit, or cgroup v2 in its plug-in"
+        return Finding("cgroups", WARNING, says, remedy)
+    says = f"{level}, limits: {', '.join(limiters) or 'none'}" + (f"; {why_not_better}" if why_not_better else "")
+    if not {"memory", "pids", "cpuset"} <= set(limiters):
+        remedy = "delegate the controllers memory, pids and cpuset to the pilot's cgroup"
+        return Finding("cgroups", WARNING, says, remedy)
+    return Finding("cgroups", OK, says)
+
+
+def namespaces(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Make a user namespace, which containers without a set-user-id program need."""
+    program = shutil.which("unshare", path=patient.environ.get("PATH"))
+    if program is None:
+        return patient, [Finding("namespaces", OK, "not tried: the node has no unshare(1)")]
+    trouble = _trouble([program, "--user", "--map-root-user", "true"])
+    if trouble:
+        says = f"user namespaces cannot be made: {trouble}"
+        remedy = "sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns"
+        return patient, [Finding("namespaces", WARNING, says, remedy)]
+    return patient, [Finding("namespaces", OK, "user namespaces can be made")]
+
+
+def containers(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Start each container program that is on the PATH."""
+    named = {name: shutil.which(name, path=patient.environ.get("PATH")) for name in RUNTIMES}
+    found = [_runtime(patient, name, program) for name, program in named.items() if program]
+    if not found and _wants_container(patient):
+        says = f"-y {patient.settings.inner_ce}, and none of {', '.join(RUNTIMES)} is on the PATH"
+        found = [Finding("containers", FAULT, says, "install Apptainer, or use -y Pool", UNFIT)]
+    return patient, found or [
+        Finding("containers", OK, f"none of {', '.join(RUNTIMES)} on the PATH; none is asked for")
+    ]
+
+
+def _runtime(patient: Patient, name: str, program: str) -> Finding:
+    tried = [program, "--ro-bind", "/", "/", "true"] if name == "bwrap" else [program, "--version"]
+    trouble = _trouble(tried)
+    if not trouble:
+        return Finding("containers", OK, f"{program} works")
+    severity, code = (FAULT, UNFIT) if _wants_container(patient) else (WARNING, 0)
+    remedy = f"repair or remove {name}: `{' '.join(tried)}` shows the error"
+    return Finding("containers", severity, f"{program} does not work: {trouble}", remedy, code)
+
+
+def _wants_container(patient: Patient) -> bool:
+    return any(word in patient.settings.inner_ce for word in ("Singularity", "Apptainer", "Podman", "Bubblewrap"))
+
+
+def batch_system(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Say under which name the pilot goes, and when the slot ends."""
+    slot = patient.slot
+    says = f"{slot.kind or slot.flavour}, reference {slot.reference} ({slot.origin})"
+    if slot.end is None and not patient.settings.cpu_work_hs06s:
+        remedy = "-T, maxCPUTime of the queue, or a batch system that says it; else the agent asks the batch system"
+        return patient, [Finding("batch system", WARNING, f"{says}; nothing here says when the slot ends", remedy)]
+    left_s = slot.end.value - int(patient.now().timestamp()) if slot.end else 0
+    end = f"{left_s} s left ({slot.end.origin})" if slot.end else "CPU work is given (-T)"
+    return patient, [Finding("batch system", OK, f"{says}; {end}")]
+
+
+def _trouble(command: Sequence[str]) -> str:
+    """Return why a command fails, "" if it works."""
+    try:
+        done = subprocess.run(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=TRY_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end within {TRY_S:.0f} s"
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    said = done.stdout.decode("utf-8", "replace").strip().splitlines()
+    return "" if done.returncode == 0 else (said[-1] if said else f"exit code {done.returncode}")

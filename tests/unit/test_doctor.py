@@ -1,0 +1,204 @@
+"""The doctor on a healthy node, and on nodes with one planted fault each. Full disk and no cgroup: tests/nodes too."""
+
+import json
+import os
+import time
+from email.utils import formatdate
+
+import pytest
+
+from pilot.doctor import examination, network, node
+from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding
+from tests.unit.test_pilot_services import CONFIGURATION, Door, keys, ok, packed, serving
+
+SERVICES = ("Matcher", "JobStateUpdate", "JobManager", "SandboxStore", "PilotManager", "PilotLogging", "JobMonitoring")
+
+
+def configuration(url):
+    lines = "".join(f"      {name} = {url}/WorkloadManagement/{name}\n" for name in SERVICES)
+    return CONFIGURATION.format(url=url).replace("    URLs\n    {\n", f"    URLs\n    {{\n{lines}", 1)
+
+
+class Site:
+    """A node and its services, which a test spoils before it asks the doctor."""
+
+    def __init__(self, certificates, folder):
+        self.keys, self.folder = certificates, folder
+        self.host = "host.pem"
+        self.environ = {"X509_USER_PROXY": str(keys / "proxy.pem"), "PATH": os.environ["PATH"]}
+        self.options = ["--ca-dir", str(keys / "ca.pem"), "-n", "LCG.A.ch", "-N", "ce01", "-Q", "q", "--wnVO", "vo"]
+        self.options += ["-T", "1000", "--work-dir", str(folder / "w"), "--disk", "1"]
+        self.text = configuration
+        self.is_up = True
+
+    def examined(self):
+        with serving(self.keys, self._answer, host=self.host) as self.url:
+            url = self.url
+            if self.is_up:
+                return examination.examine([*self.options, "-C", f"{url}/Configuration/Server"], self.environ)
+        return examination.examine([*self.options, "-C", f"{url}/Configuration/Server"], self.environ)
+
+    def _answer(self, *_):
+        return ok(packed(self.text(self.url)))
+
+    def program(self, name, text):
+        """Put a program of this name first on the PATH."""
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+        self.environ["PATH"] = f"{folder}:{self.environ['PATH']}"
+
+
+@pytest.fixture
+def site(keys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Site(keys, tmp_path)
+
+
+def bad(found, *severities):
+    return [each for each in found if each.severity in (severities or (FAULT,))]
+
+
+def test_a_healthy_node_has_no_fault_and_every_step_was_taken(site):
+    found = site.examined()
+
+    assert bad(found) == []
+    assert {each.step for each in found} == {"options", *examination.STEPS} - {"services"} | set(SERVICES)
+    assert bad(found, SKIPPED) == []
+
+
+def expired_proxy(site):
+    site.environ["X509_USER_PROXY"] = str(site.keys / "old.pem")
+
+
+def wrong_ca(site):
+    site.options[1] = str(site.keys / "other-ca.pem")
+
+
+def host_without_san(site):
+    site.host = "nosan.pem"
+
+
+def service_down(site):
+    site.is_up = False
+
+
+def full_disk(site):
+    site.options[-1] = str(10**9)
+
+
+def broken_container_runtime(site):
+    site.program("apptainer", "echo 'FATAL: container creation failed' >&2; exit 255")
+    site.options += ["-y", "Pool/Singularity"]
+
+
+def missing_ca_directory(site):
+    site.options[1] = "/nowhere/certificates"
+
+
+def unreadable_configuration(site):
+    site.text = lambda _url: "Systems\n{\n"
+
+
+def unreadable_pilot_json(site):
+    (site.folder / "pilot.json").write_text("{")
+
+
+PLANTED = [
+    (expired_proxy, "credential", "expired at ", "send a new proxy", 3),
+    (wrong_ca, "configuration", "its certificate comes from no CA that we trust", "install the CA that issued it", 4),
+    (
+        host_without_san,
+        "configuration",
+        "its certificate has no subjectAltName",
+        "with subjectAltName DNS:localhost",
+        4,
+    ),
+    (service_down, "configuration", "nothing listens there", "start the service", 4),
+    (full_disk, "disk", "MB are free; a pilot wants 1000000000 MB", "free space there", 6),
+    (broken_container_runtime, "containers", "does not work: FATAL: container creation failed", "repair or remove", 6),
+    (missing_ca_directory, "CAs", "/nowhere/certificates (option --ca-dir): no CA certificates", "install the IGTF", 3),
+    (unreadable_configuration, "configuration", "1 section(s) are not closed", "ask the operators", 2),
+    (unreadable_pilot_json, "options", "pilot.json, line 1, column 2: not JSON", "correct the option or the file", 2),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "step", "says", "remedy", "exit_code"), PLANTED, ids=lambda each: getattr(each, "__name__", "")
+)
+def test_a_planted_fault_is_found_with_its_own_sentence_and_what_to_do(site, plant, step, says, remedy, exit_code):
+    plant(site)
+
+    (fault,) = bad(site.examined())
+
+    assert (fault.step, fault.exit_code) == (step, exit_code)
+    assert says in fault.says
+    assert remedy in fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("off_s", "severity", "says"),
+    [(600, FAULT, "600 s behind localhost"), (-600, FAULT, "600 s ahead of localhost"), (100, WARNING, "100 s behind")],
+)
+def test_a_clock_that_is_wrong_is_found_by_those_of_the_services(site, monkeypatch, off_s, severity, says):
+    monkeypatch.setattr(Door, "date_time_string", lambda *_: formatdate(time.time() + off_s, usegmt=True))
+
+    (clock,) = [each for each in site.examined() if each.step == "clock"]
+
+    assert clock.severity == severity
+    assert says.partition(" ")[2] in clock.says
+    assert abs(int(clock.says.split()[3]) - abs(off_s)) <= 2
+    assert "chronyc makestep" in clock.remedy
+
+
+def test_no_cgroup_is_a_warning_with_the_reason():
+    found = node.contained("session, sub-reaper and cookie", [], "cgroup v2: it is not mounted")
+
+    assert (found.severity, found.step) == (WARNING, "cgroups")
+    assert found.says.startswith("no cgroup can be used: payloads are held by session")
+    assert "Delegate=yes" in found.remedy
+
+
+def test_a_container_runtime_that_nobody_asked_for_is_only_a_warning(site):
+    site.program("podman", "exit 125")
+
+    (found,) = [each for each in bad(site.examined(), WARNING) if each.step == "containers"]
+
+    assert found.says.endswith("podman does not work: exit code 125")
+
+
+def test_a_name_that_dns_does_not_have_is_named():
+    contacts, (found,) = network._reach_all("x", ("https://no-such-host.invalid:1/X",), None, None, FAULT)
+
+    assert contacts == []
+    assert found.says == "https://no-such-host.invalid:1/X: there is no host 'no-such-host.invalid' (DNS)"
+
+
+def test_one_server_of_two_that_is_down_is_a_warning(site):
+    with serving(site.keys, site._answer) as gone:
+        pass
+    site.options += ["-C", f"{gone}/Configuration/Server"]
+
+    found = [each for each in site.examined() if each.step == "configuration"]
+
+    assert [each.severity for each in found] == [WARNING, OK, OK]
+
+
+@pytest.mark.parametrize(("worst", "code"), [(OK, 0), (SKIPPED, 0), (WARNING, 1), (FAULT, 2)])
+def test_the_exit_code_is_that_of_the_worst_finding(worst, code):
+    found = [Finding("a", OK, "fine"), Finding("b", worst, "so so"), Finding("c", OK, "fine")]
+
+    assert examination.EXIT_CODES[examination.worst(found)] == code
+
+
+def test_the_report_is_a_line_for_each_finding_or_json(site, capsys):
+    site.environ["X509_USER_PROXY"] = "/nowhere"
+
+    code = examination.main([*site.options, "--json"], site.environ)
+
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["severity"]) == (2, "fault")
+    assert {"step", "severity", "says", "remedy", "exit_code"} == set(told["findings"][0])
+    lines = examination.report([Finding("disk", FAULT, "full", "empty it", 6)], as_json=False).splitlines()
+    assert lines == ["fault    disk  full", "               -> empty it", "1 fault, 0 warning, 0 ok"]

@@ -9,7 +9,7 @@ import pytest
 
 from pilot.doctor import examination, network, node
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding
-from tests.unit.test_pilot_services import CONFIGURATION, Door, keys, ok, packed, serving
+from tests.unit.test_pilot_services import CONFIGURATION, Door, make_keys, ok, packed, serving
 
 SERVICES = ("Matcher", "JobStateUpdate", "JobManager", "SandboxStore", "PilotManager", "PilotLogging", "JobMonitoring")
 
@@ -25,9 +25,9 @@ class Site:
     def __init__(self, certificates, folder):
         self.keys, self.folder = certificates, folder
         self.host = "host.pem"
-        self.environ = {"X509_USER_PROXY": str(keys / "proxy.pem"), "PATH": os.environ["PATH"]}
-        self.options = ["--ca-dir", str(keys / "ca.pem"), "-n", "LCG.A.ch", "-N", "ce01", "-Q", "q", "--wnVO", "vo"]
-        self.options += ["-T", "1000", "--work-dir", str(folder / "w"), "--disk", "1"]
+        self.environ = {"X509_USER_PROXY": str(certificates / "proxy.pem"), "PATH": os.environ["PATH"]}
+        self.options = ["--ca-dir", str(certificates / "ca.pem"), "-n", "LCG.A.ch", "-N", "ce01", "-Q", "q"]
+        self.options += ["--wnVO", "vo", "-T", "1000", "--work-dir", str(folder / "w"), "--disk", "1"]
         self.text = configuration
         self.is_up = True
 
@@ -48,6 +48,11 @@ class Site:
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
         self.environ["PATH"] = f"{folder}:{self.environ['PATH']}"
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture

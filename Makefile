@@ -4,6 +4,7 @@ PYTHON      ?= python3
 VENV        := .venv
 BIN         := $(VENV)/bin
 READY       := $(VENV)/.ready
+FAULTS      := $(BIN)/python -m pytest tests/faults -q -n 4 --maxschedchunk 1
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
@@ -44,10 +45,10 @@ end-to-end: $(READY) ## from the pilot to Done, over HTTPS
 	$(BIN)/python -m pytest tests/end_to_end -q
 
 faults-quick: $(READY) ## the quick part of the fault matrix
-	$(BIN)/python -m pytest tests/faults -q -m quick
+	$(FAULTS) -m quick
 
 faults: $(READY) ## the whole fault matrix; writes docs/faults.md
-	$(BIN)/python -m pytest tests/faults -q
+	$(FAULTS) --faults-page docs/faults.md
 
 interop: $(READY) ## real jobs of a real DIRAC 9 server, started by tests/clusters/dirac
 	$(BIN)/python -m pytest tests/system -q

@@ -37,12 +37,22 @@ class Delivered:
         sandbox: reference of the output sandbox, empty when there was nothing to upload.
         missing: patterns of OutputSandbox that matched nothing.
         error: why the outputs could not be uploaded.
+        is_lost: nobody will have them, though they were there.
     """
 
     job_id: int
     sandbox: str = ""
     missing: tuple[str, ...] = ()
     error: str = ""
+    is_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A job's outputs are still here, because their store is away; it may come back."""
+
+    job_id: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,7 @@ Event = (
     MatchAnswered
     | Staged
     | Delivered
+    | Undelivered
     | ReportsAccepted
     | KillOrdered
     | JobLost

@@ -24,6 +24,7 @@ from agents.events import Events, Workers
 from agents.jobs.allocation import Slot
 from agents.jobs.job import MatchedJob
 from agents.jobs.ledger import Ledger
+from agents.jobs.outcome import TAKEN_AWAY
 from agents.jobs.runner import JobRunner
 from agents.jobs.tally import Tally
 from agents.log import EventLog
@@ -40,6 +41,7 @@ _LONGEST_SLEEP_S = 5.0  # without any event, look around and at the clock all th
 _FLUSH_S = 120.0  # for the last reports to be accepted
 _FLUSH_NOW_S = 20.0  # the same when the slot goes away
 _LAST_ANSWER_S = 10.0  # for the Matcher's answer when the slot goes away
+_LAST_UPLOAD_S = 15.0  # for outputs that are on their way when the slot goes away
 _ENDING_SLEEP_S = 1.0
 _STOP_SIGNAL_S = 5.0  # for payloads that want a signal before they are ended: batch systems give 30 s for everything
 _UNFIT_ROUNDS = 3  # looks at a node that is not fit, longer apart each time, before it is given up
@@ -108,6 +110,7 @@ class JobAgent:
         self._stop_reason = ""
         self._exit_code = ExitCode.ENDED
         self._is_ending_now = False
+        self._uploads_end = float("inf")  # monotonic
 
     def run(self) -> Ending:
         """Work until the end; return why it came."""
@@ -160,14 +163,11 @@ class JobAgent:
 
     def _handle(self, event: happened.Event | None) -> None:
         """Let the event have its effect."""
-        runner = self._parts.runner
         match event:
             case happened.MatchAnswered():
                 self._answered(event)
-            case happened.Staged():
-                runner.staged(event)
-            case happened.Delivered():
-                runner.delivered(event)
+            case happened.Staged() | happened.Delivered() | happened.Undelivered():
+                self._moved(event)
             case happened.ReportsAccepted() | happened.KillOrdered() | happened.JobLost():
                 self._told_by_wms(event)
             case happened.HeartbeatDue() | happened.ChoresDue() | happened.ChoresDone():
@@ -181,6 +181,16 @@ class JobAgent:
             case happened.TaskChanged() | None:
                 self._look_around()
 
+    def _moved(self, event: happened.Staged | happened.Delivered | happened.Undelivered) -> None:
+        """Go on with a job whose files were brought here or away, or could not be."""
+        match event:
+            case happened.Staged():
+                self._parts.runner.staged(event)
+            case happened.Delivered():
+                self._parts.runner.delivered(event)
+            case happened.Undelivered():
+                self._parts.runner.undelivered(event)
+
     def _told_by_wms(self, event: happened.ReportsAccepted | happened.KillOrdered | happened.JobLost) -> None:
         """Do what the WMS wants, or go on after what it took."""
         match event:
@@ -189,7 +199,7 @@ class JobAgent:
             case happened.KillOrdered(job_id, is_fresh):
                 self._parts.runner.kill(job_id, is_fresh=is_fresh)
             case happened.JobLost(job_id):
-                self._parts.runner.lost(job_id)
+                self._parts.runner.end(job_id, TAKEN_AWAY)
 
     def _on_time(self, event: happened.HeartbeatDue | happened.ChoresDue | happened.ChoresDone) -> None:
         """Do what comes again and again."""
@@ -226,6 +236,7 @@ class JobAgent:
             self._asking.not_before = 0.0
         self._check_stop_conditions()
         self._check_deadline()
+        self._check_uploads()
 
     def _check_stop_conditions(self) -> None:
         settings, tally = self._settings, self._parts.runner.tally
@@ -257,7 +268,16 @@ class JobAgent:
         reason = Stop.SLOT_ENDS.format(source=time_left.source)
         self._stop(reason)
         self._parts.runner.hand_back_all(reason, _STOP_SIGNAL_S)
+        self._end_now(time_left.seconds() / 2)
+
+    def _end_now(self, upload_s: float) -> None:
+        """End as soon as nothing runs any more and outputs are away, or this time for them is over."""
         self._is_ending_now = True
+        self._uploads_end = min(self._uploads_end, time.monotonic() + max(upload_s, _LAST_UPLOAD_S))
+
+    def _check_uploads(self) -> None:
+        if time.monotonic() > self._uploads_end:
+            self._parts.runner.give_up_deliveries(self._stop_reason)
 
     def _stop(self, reason: str) -> None:
         """Take no more jobs; the first reason stays."""
@@ -274,7 +294,7 @@ class JobAgent:
             self._parts.runner.hand_back_all(reason, _STOP_SIGNAL_S)
             if self._is_ending_now:  # the second time means: now
                 self._parts.runner.kill_now()
-            self._is_ending_now = True
+            self._end_now(_LAST_UPLOAD_S)
 
     # ---- asking for work ----
 

@@ -155,6 +155,12 @@ class AgentSettings(OutsideSettings):
     least_disk_mb: int = option(
         f"{WRAPPER}/MinDiskSpace", default=10, unit="MB", doc="Free disk below which no job is asked for."
     )
+    output_patience_s: float = option(
+        f"{WRAPPER}/OutputRetryTime",
+        default=3600.0,
+        unit="s",
+        doc="How long the upload of an output sandbox is tried again while the store is away and the slot has time.",
+    )
     measures_power: bool = option(
         f"{AGENT}/MeasurePower",
         default=True,

@@ -243,6 +243,7 @@ def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: 
             "HostName": socket.gethostname(),
         },
         power=given.watch.power,
+        output_patience_s=settings.output_patience_s,
         keep_directories=settings.keep_directories,
         cfg=cfg,
         gpus=given.gpus,

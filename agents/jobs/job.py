@@ -67,6 +67,7 @@ class Minor(StrEnum):
     APPLICATION_SUCCESS = "Application Finished Successfully"
     APPLICATION_ERRORS = "Application Finished With Errors"
     UPLOADING_OUTPUT = "Uploading Output Sandbox"
+    OUTPUT_LOST = "Failed Uploading Output Sandbox"  # ours, in the manner of the failed download
     OUTPUT_UPLOADED = "Output Sandbox Uploaded"
     COMPLETE = "Execution Complete"
     BAD_JDL = "Could Not Extract JDL Parameters"

@@ -21,9 +21,21 @@ _SIGNAL_BASE = 128  # a shell's exit code for a death by signal N is 128 + N (PO
 KILLED = Outcome(JobStatus.KILLED, Minor.KILLED, "Killed on the owner's order", Blame.USER)
 
 
+TAKEN_AWAY = Outcome(  # the ledger tells nobody
+    JobStatus.RESCHEDULED, "Taken away by the WMS", "Taken away by the WMS", Blame.SITE
+)
+
+
 def handed_back(cause: str) -> Outcome:
     """Return the end of a job that shall run elsewhere, for a cause that is not its own."""
     return Outcome(JobStatus.RESCHEDULED, cause, cause, Blame.SITE)
+
+
+def without_outputs(end: Outcome, cause: str) -> Outcome:
+    """Return the end of a job whose outputs are lost: a success that nobody can see is none, as in DIRAC."""
+    if end.status is not JobStatus.DONE:
+        return end
+    return Outcome(JobStatus.FAILED, Minor.OUTPUT_LOST, f"Its output sandbox is lost: {cause}", Blame.SERVER)
 
 
 def of_error(error: JobError) -> Outcome:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from agents.jobs.jdl import JobDescription
-from agents.jobs.job import Job
+from agents.jobs.job import Job, JobStatus, Outcome
 from agents.jobs.ledger import Report, ReportKind
 from agents.redaction import redacted
 
@@ -84,6 +84,15 @@ class Reports:
     def reschedule(self, job: Job) -> Report:
         """Return the order to put the job back into the queues, to follow its Rescheduled status."""
         return Report(job.job_id, ReportKind.RESCHEDULE, written(self._moments.next()), {})
+
+    def last(self, job: Job, end: Outcome, description: JobDescription | None, power_hs06: float) -> list[Report]:
+        """Return the last words about a job: its end, the order to put it back, the account of what it used."""
+        said = [self.by_wrapper(job, application_status=end.application_status)]
+        if end.status is JobStatus.RESCHEDULED:
+            said.append(self.reschedule(job))
+        if job.started_at and description:  # what never ran has used nothing
+            said.append(self.account(job, description, power_hs06))
+        return said
 
     def account(self, job: Job, description: JobDescription, power_hs06: float) -> Report:
         """Return the accounting record of an attempt, in DIRAC's names; its moment is the attempt's end.

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agents.errors import Blame, HandBack, JobError
-from agents.events import Delivered, Staged, Workers
+from agents.events import Delivered, Staged, Undelivered, Workers
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
+from agents.jobs.deliveries import Deliveries
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger, Report
@@ -51,6 +52,7 @@ class JobRunner:
         self._reporter = reporter
         self._staging = staging
         self._workers = workers
+        self._deliveries = Deliveries(staging, workers, surroundings)
         self._jobs: dict[int, Job] = {}
         self._descriptions: dict[int, JobDescription] = {}
         self.tally = Tally()
@@ -107,7 +109,7 @@ class JobRunner:
             self._end_early(self._jobs[job.job_id], error)
 
     def _prepare(self, job: Job) -> None:
-        description = self._described(job)
+        description = self._descriptions[job.job_id] = description_of(job)
         grant = granted(self._slot, description.request)
         job = replace(job, grant=grant, phase=Phase.STAGING).to(JobStatus.MATCHED, Minor.SUBMITTING)
         said = [self._reports.by_agent(job)]
@@ -118,10 +120,6 @@ class JobRunner:
             said.append(self._reports.by_wrapper(job))
         self._save(job, *said)
         self._stage(job)
-
-    def _described(self, job: Job) -> JobDescription:
-        self._descriptions[job.job_id] = description_of(job)
-        return self._descriptions[job.job_id]
 
     def _stage(self, job: Job) -> None:
         names = self._descriptions[job.job_id].input_sandbox
@@ -183,6 +181,8 @@ class JobRunner:
                 self._ended(running[task_id], task)
         for job in [job for job in self.in_hand if job.phase is Phase.SUBMITTING]:
             self._resubmit(job)
+        for job_id in self._deliveries.due():
+            self._deliver(self._jobs[job_id])
 
     def _resubmit(self, job: Job) -> None:
         """Find out whether the CE has the task; give it again when it has not."""
@@ -221,21 +221,25 @@ class JobRunner:
         if end.status is JobStatus.DONE and self._descriptions[job.job_id].output_sandbox:
             job = job.to(JobStatus.COMPLETING, Minor.UPLOADING_OUTPUT)
             said.append(self._reports.by_wrapper(job))
-        if end.status in (JobStatus.DONE, JobStatus.FAILED):
-            is_failure = end.status is JobStatus.FAILED
-            self._around.brake.ended(job.matched.owner, task.usage.wall_s, is_failure=is_failure)
+        self._around.note_end(job.matched.owner, task.usage.wall_s, end.status)
         self._reporter.forget_beats(job.job_id)
         self._save(job, *said)
         log.info("job.ended", job_id=job.job_id, exit_code=task.exit_code, end=end.status, reason=task.reason)
-        self._deliver(job, end)
+        self._deliver(job)
 
-    def _deliver(self, job: Job, end: Outcome) -> None:
-        description = self._descriptions[job.job_id]
-        patterns, logs = description.output_sandbox, description.log_files
-        if patterns and end.status is not JobStatus.RESCHEDULED:
-            self._workers.start(self._staging.upload, job, patterns, self._around.outputs(job), logs)
-        else:
-            self.delivered(Delivered(job.job_id))
+    def _deliver(self, job: Job) -> None:
+        if done := self._deliveries.start(job, self._descriptions[job.job_id]):
+            self.delivered(done)
+
+    def undelivered(self, event: Undelivered) -> None:
+        """Try the upload again later, or say that the outputs are lost."""
+        if event.job_id in self._jobs and not self._deliveries.put_off(event):
+            self.delivered(Delivered(event.job_id, error=event.error, is_lost=True))
+
+    def give_up_deliveries(self, cause: str) -> None:
+        """Wait for no upload any more."""
+        for job in [job for job in self.in_hand if job.phase is Phase.DELIVERING]:
+            self.delivered(Delivered(job.job_id, error=cause, is_lost=True))
 
     def delivered(self, event: Delivered) -> None:
         """Say the last word about a job whose outputs are delivered, or cannot be."""
@@ -243,6 +247,9 @@ class JobRunner:
         end = job.end if job else None
         if job is None or end is None or job.phase is not Phase.DELIVERING:
             return
+        self._deliveries.forget(job.job_id)
+        if event.is_lost:
+            end = outcome.without_outputs(end, event.error)
         said = []
         if event.sandbox and end.status is JobStatus.DONE:
             job = job.to(JobStatus.COMPLETING, Minor.OUTPUT_UPLOADED)
@@ -261,12 +268,8 @@ class JobRunner:
         """Queue the last reports of a job; it is closed when the WMS has taken them."""
         minor_status = Minor.COMPLETE if end.status is JobStatus.DONE else end.minor_status
         job = replace(job, end=end, phase=Phase.REPORTING).to(end.status, minor_status)
-        last = [self._reports.by_wrapper(job, application_status=end.application_status)]
-        if end.status is JobStatus.RESCHEDULED:
-            last.append(self._reports.reschedule(job))
         self.tally.ended(end)
-        if job.started_at:  # what never ran has used nothing
-            last.append(self._reports.account(job, self._descriptions[job.job_id], self._around.power.hs06))
+        last = self._reports.last(job, end, self._descriptions.get(job.job_id), self._around.power.hs06)
         self._save(job, self._reports.facts(job, facts or {}), *said, *last)
 
     def _released(self, job: Job) -> Job:
@@ -298,10 +301,6 @@ class JobRunner:
         job = self._jobs.get(job_id)
         if job and job.end is None and (is_fresh or job.has_run_for(_FIRST_BEATS)):
             self._stop(job, outcome.KILLED)
-
-    def lost(self, job_id: int) -> None:
-        """End a job that is not ours any more; the ledger tells nobody."""
-        self.end(job_id, outcome.handed_back("Taken away by the WMS"))
 
     def renewed(self, credentials: Sequence[Path]) -> None:
         """Pass new credentials on to the tasks that run with them."""
@@ -378,7 +377,7 @@ class JobRunner:
         elif job.phase is Phase.MATCHED:
             self._prepare(job)
         else:
-            self._described(job)
+            self._descriptions[job.job_id] = description_of(job)
             if job.phase is Phase.STAGING and job.end:
                 self._finish(self._released(job), job.end)
             elif job.phase is Phase.STAGING:
@@ -386,7 +385,7 @@ class JobRunner:
             elif job.phase is Phase.RUNNING and job.end:
                 self._tasks.cancel(job.task_id)
             elif job.phase is Phase.DELIVERING and job.end:
-                self._deliver(job, job.end)
+                self._deliver(job)
 
     def _save(self, job: Job, *reports: Report) -> None:
         self._jobs[job.job_id] = job

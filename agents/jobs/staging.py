@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agents.credentials.payload_proxies import PayloadCredentials
-from agents.errors import Blame, FailJob, HandBack, JobError, Refused, ServiceError
-from agents.events import Delivered, Staged
+from agents.errors import BadAnswer, Blame, FailJob, HandBack, JobError, NoAnswer, Refused, ServiceError, Unreachable
+from agents.events import Delivered, Staged, Undelivered
 from agents.jobs import sandbox
 from agents.jobs.job import Job, Minor
 from agents.log import EventLog
@@ -83,7 +83,9 @@ class Staging:
         if job.stamp not in self._given_up:
             sandbox.unpack(packed, into)
 
-    def upload(self, job: Job, patterns: Sequence[str], into: Path, logs: Sequence[str] = ()) -> Delivered:
+    def upload(
+        self, job: Job, patterns: Sequence[str], into: Path, logs: Sequence[str] = ()
+    ) -> Delivered | Undelivered:
         """Fetch an ended task's files and upload the output sandbox.
 
         Args:
@@ -98,6 +100,8 @@ class Staging:
             ours = [STACKS] if (into / "outputs" / STACKS).exists() else []
             packed, missing = self._packed(into / "outputs", [*patterns, *ours], logs)
             reference = self._store(job).upload_output(job.job_id, packed) if packed else ""
+        except (Unreachable, NoAnswer, BadAnswer) as error:
+            return Undelivered(job.job_id, str(error))
         except (CEError, ServiceError, JobError, sandbox.TooLarge, OSError) as error:
             log.error("outputs.lost", job_id=job.job_id, cause=error)
             return Delivered(job.job_id, error=str(error))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.jobs.forgotten import directory_name
-from agents.jobs.job import Job
+from agents.jobs.job import Job, JobStatus
 from agents.jobs.watch_settings import WatchSettings
 from agents.slot.brake import Brake, Patience
 from agents.slot.gpus import Gpu
@@ -24,6 +24,7 @@ class Surroundings:
         environ: the agent's environment, of which payloads get a short list.
         parameters: what is told about every job: pilot, CE, host.
         power: of one processor.
+        output_patience_s: how long the upload of outputs is tried while their store is away.
         keep_directories: leave job directories for somebody to look into.
         cfg: of the agent, of which payloads get a part to read.
         gpus: devices of the slot.
@@ -36,6 +37,7 @@ class Surroundings:
     environ: Mapping[str, str]
     parameters: Mapping[str, object]
     power: Power = field(default_factory=lambda: Power(10.0))
+    output_patience_s: float = 3600.0
     keep_directories: bool = False
     cfg: Section = field(default_factory=Section)
     gpus: Sequence[Gpu] = ()
@@ -46,6 +48,11 @@ class Surroundings:
     def told(self) -> dict[str, object]:
         """What the WMS is told of every job at its start."""
         return {**self.parameters, "CPUNormalizationFactor": self.power.hs06}
+
+    def note_end(self, owner: str, wall_s: float | None, status: JobStatus) -> None:
+        """Tell the brake how a payload ended; what was given back says nothing of the node."""
+        if status in (JobStatus.DONE, JobStatus.FAILED):
+            self.brake.ended(owner, wall_s, is_failure=status is JobStatus.FAILED)
 
     def directory(self, job: Job) -> Path:
         """Return where the agent keeps what belongs to this attempt of a job."""

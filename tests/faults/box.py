@@ -12,14 +12,38 @@ from pathlib import Path
 
 SAFETY_PROCESSES = 3000  # a fork bomb that nobody stops must not take the machine with it
 SAFETY_MEMORY_BYTES = 4 * 10**9
+_PROCESSORS = len(os.sched_getaffinity(0))
 _ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit 97; shift; done; shift; exec "$@"'
 
 
+class FairTime:
+    """Seconds of which everybody who wants a processor gets one: where more want to run than can, they go by slower.
+
+    What must happen within some seconds must do so on a machine that is not overloaded, and a test shares its machine.
+    """
+
+    def __init__(self) -> None:
+        self._passed_s = 0.0
+        self._looked_at = time.monotonic()
+
+    def passed_s(self) -> float:
+        """Return how much has gone by; to be asked often, because it goes by what happens at that moment."""
+        now = time.monotonic()
+        self._passed_s += (now - self._looked_at) * min(1.0, _PROCESSORS / _that_want_to_run())
+        self._looked_at = now
+        return self._passed_s
+
+
+def _that_want_to_run() -> int:
+    """Return how many threads run or could, ourselves among them (proc(5), loadavg)."""
+    return max(1, int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[0]))
+
+
 def within(limit_s: float, done: Callable[[], bool], pause_s: float = 0.05) -> bool:
-    """Tell whether something becomes true in this time."""
-    give_up_at = time.monotonic() + limit_s
+    """Tell whether something becomes true in this much fair time."""
+    time_ = FairTime()
     while not done():
-        if time.monotonic() > give_up_at:
+        if time_.passed_s() > limit_s:
             return False
         time.sleep(pause_s)
     return True
@@ -68,6 +92,10 @@ class Box:
         for group in self.groups:
             if (group / name).exists():
                 (group / name).write_text(str(value), encoding="ascii")
+
+    def limit_processes(self, most: int) -> None:
+        """Let no more processes than this live in it at a time."""
+        self._limit("pids.max", most)
 
     def inside(self, argv: Sequence[str]) -> list[str]:
         """Return a command that enters the box and becomes this one."""

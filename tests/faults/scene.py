@@ -79,10 +79,8 @@ class Process:
 
     def ended(self, within_s: float = PATIENCE_S) -> int:
         """Return its exit code."""
-        try:
-            return self.process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"not ended within {within_s} s; it wrote:\n{self.written()[-6000:]}") from None
+        assert within(within_s, lambda: self.is_over), f"not ended in {within_s} s; it wrote:\n{self.written()[-6000:]}"
+        return int(self.process.returncode)
 
     def written(self) -> str:
         """Return what it printed."""

@@ -19,6 +19,7 @@ from tests.faults.scene import AGENT, BACK, Options, Scene
 PROGRAMS = Path(__file__).parent / "hostile"
 GRACE_S = 1.0
 BOMB_S = 6
+BOMB_PROCESSES = 300  # enough for a bomb; other scenarios run on this machine too
 LEVELS = ["V2", "SESSION"]
 BEATS = {f"{AGENT}/HeartBeatPeriod": "0.5"}
 
@@ -73,6 +74,7 @@ def test_stubborn_payload_is_killed_after_its_grace(scene: Scene, level: str) ->
 
 @pytest.mark.scenario(15, "a fork bomb, exponential, for 6 s; limited by the scenario's box where the agent does not")
 def test_agent_goes_on_with_its_heartbeats_during_a_fork_bomb(scene: Scene, proxy: FaultProxy) -> None:
+    scene.box.limit_processes(BOMB_PROCESSES)
     scene.submit(hostile("fork_bomb", BOMB_S))
     other = scene.submit(sleeps(2 * BOMB_S))
     agent = scene.agent(Options(url=proxy.url, more={f"{AGENT}/HeartBeatPeriod": "1"}))
@@ -88,6 +90,7 @@ def test_agent_goes_on_with_its_heartbeats_during_a_fork_bomb(scene: Scene, prox
 
 @pytest.mark.scenario(15, "a fork bomb, exponential, for 6 s; limited by the scenario's box where the agent does not")
 def test_job_that_meets_its_limit_of_processes_ends_with_the_reason(scene: Scene) -> None:
+    scene.box.limit_processes(BOMB_PROCESSES)
     job_id = scene.submit(hostile("fork_bomb", BOMB_S))
     scene.agent(contained("V2")).ended()
 
@@ -124,6 +127,7 @@ def hang(place: Path) -> Iterator[HangingMount]:
         mounted.close()
 
 
+@pytest.mark.long
 @pytest.mark.scenario(17, "a payload sleeps in the kernel (FUSE mount that never answers) and cannot be killed")
 def test_processor_of_an_unkillable_process_is_not_used_again(
     scene: Scene, need: Callable[[str, bool, str], None]

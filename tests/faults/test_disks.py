@@ -46,13 +46,13 @@ def test_agent_on_a_full_disk_takes_no_job(scene: Scene, disk: SmallDisk) -> Non
     job_id = scene.submit(SHORT)
 
     agent = scene.agent(Options(more=PATIENT))
-    time.sleep(4)
+    scene.until(lambda: "disk" in agent.written(), "it says so", 20)
+    time.sleep(2)
     agent.signal(15)
 
     agent.ended(20)
     assert "Traceback" not in agent.written()
     assert invariants.matches(scene, job_id) == 0
-    assert "disk" in agent.written()
     scene.client.call("JobManager", "killJob", job_id)
     check_without_disk(scene, disk)
 

@@ -47,18 +47,18 @@ def test_job_over_its_memory_limit_dies_alone_with_the_reason(scene: Scene, need
     invariants.check(scene)
 
 
-@pytest.mark.scenario(18, "a payload fills /dev/shm over its memory limit, and leaves the file there")
-def test_shared_memory_counts_and_is_removed(scene: Scene, need: Need) -> None:
+@pytest.mark.scenario(18, "a payload in a container fills /dev/shm over its memory limit, and leaves the file there")
+def test_shared_memory_counts_and_is_gone_with_its_job(scene: Scene, need: Need) -> None:
     need_memory_limit(need)
+    need("bwrap", bool(shutil.which("bwrap")), "without a container all jobs of the node share its /dev/shm")
     left = Path("/dev/shm", f"left-by-{scene.name}")
-    job_id = scene.submit(f"head -c {3 * LIMIT_MB}M /dev/zero >{left}", MEMORY)
-    try:
-        assert scene.agent(Options(more=SLOT)).ended() == 0
-        assert scene.status(job_id)["Status"] == "Failed"
-        assert "memory limit" in scene.status(job_id)["ApplicationStatus"]
-        invariants.check(scene)
-    finally:
-        left.unlink(missing_ok=True)
+    job_id = scene.submit(f"head -c {3 * LIMIT_MB}M /dev/zero >{left}", MEMORY, sandbox=True)
+
+    assert scene.agent(Options(more=SLOT | {"/LocalSite/LocalCE": "Pool/Bubblewrap"})).ended() == 0
+
+    assert scene.status(job_id)["Status"] == "Failed"
+    assert "memory limit" in scene.status(job_id)["ApplicationStatus"]
+    invariants.check(scene)
 
 
 @pytest.mark.scenario(18, "the agent is protected from the OOM killer")
@@ -152,6 +152,7 @@ def test_disk_of_a_job_has_a_limit(scene: Scene) -> None:
     invariants.check(scene)
 
 
+@pytest.mark.long
 @pytest.mark.scenario(22, "10 GB of standard output in one line")
 def test_10_gb_of_output_take_little_disk_and_the_owner_gets_head_and_tail(scene: Scene) -> None:
     body = "echo first words; head -c 10G /dev/zero; echo last words; touch written; sleep 3"

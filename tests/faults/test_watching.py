@@ -19,6 +19,7 @@ print('ready', flush=True)
 time.sleep(600)"""
 
 
+@pytest.mark.long
 @pytest.mark.scenario(37, "of two payloads that do nothing one has stalled, the other is stopped by its batch system")
 def test_stalled_payload_is_ended_with_its_stacks_and_a_suspended_one_is_not(scene: Scene) -> None:
     stalled = scene.submit("echo begun; sleep 600", 'OutputSandbox = {"std.out"};')

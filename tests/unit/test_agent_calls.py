@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents.credentials.payload_proxies import FixedProxy
-from agents.errors import BadAnswer, Blame, FailJob, HandBack, NoAnswer
-from agents.events import Delivered
+from agents.errors import BadAnswer, Blame, FailJob, HandBack, NoAnswer, Refused
+from agents.events import Delivered, Undelivered
 from agents.jobs.heartbeat import Heartbeats
 from agents.jobs.jdl import JobDescription, describe
 from agents.jobs.job import Job, MatchedJob
@@ -251,10 +251,16 @@ def test_outputs_are_uploaded_and_what_is_missing_is_named(tmp_path: Path) -> No
     assert event == Delivered(7, sandbox="SB:S|/x", missing=("none",))
 
 
+def test_outputs_whose_store_is_away_are_not_given_up(tmp_path: Path) -> None:
+    event = staging(Wire(NoAnswer("the store is away"))).upload(JOB, ["out"], tmp_path)
+
+    assert event == Undelivered(7, "the store is away")
+
+
 @pytest.mark.parametrize(
     ("wire", "ce", "limit_bytes", "sentence"),
     [
-        (Wire(NoAnswer("the store is away")), Fetches(), 10**6, "the store is away"),
+        (Wire(Refused("no access to this job")), Fetches(), 10**6, "no access to this job"),
         (Wire("SB:S|/x"), Fetches(CEError("task t is not known")), 10**6, "task t is not known"),
         (Wire("SB:S|/x"), Fetches(OSError(28, "No space left on device")), 10**6, "No space left on device"),
         (Wire("SB:S|/x"), Fetches(), 10, "the output sandbox is too large"),
@@ -265,5 +271,6 @@ def test_outputs_that_cannot_be_delivered_are_told_and_end_nothing_else(
 ) -> None:
     event = staging(wire, ce, limit_bytes).upload(JOB, ["out"], tmp_path)
 
+    assert isinstance(event, Delivered)
     assert sentence in event.error
     assert event.sandbox == ""

@@ -20,8 +20,7 @@ from agents.job_agent import Ending
 from agents.jobs.allocation import Slot
 from agents.jobs.ledger import Ledger
 from agents.log import EventLog, Whose, configure
-from agents.outside import slot_report
-from agents.outside.life import Life, about
+from agents.outside import onlookers
 from agents.redaction import redacted, secrets_of
 from agents.schedule import Schedule
 from agents.settings import AgentSettings, ce_options, explain, load, nearly_ours, read_files, without_effect
@@ -94,12 +93,17 @@ def _obeyed(arguments: argparse.Namespace) -> int:
         print(explain_job(work_dir, arguments.job, as_json=arguments.json))
         return ExitCode.ENDED
     if arguments.command == "report":
-        file = arguments.output or work_dir / "slot.html"
-        print(slot_report.as_json(work_dir) if arguments.json else slot_report.write(work_dir, file))
-        return ExitCode.ENDED
+        return _report(work_dir, arguments.output, as_json=arguments.json)
     process.end_with(arguments.end_with)
     local = read_files(arguments.cfg, arguments.option)
     return _explain(local) if arguments.explain else _run(local, work_dir, arguments.end_with)
+
+
+def _report(work_dir: Path, output: Path | None, *, as_json: bool) -> int:
+    from agents.outside import slot_report  # noqa: PLC0415 - memory that an agent on its node does not need
+
+    print(slot_report.as_json(work_dir) if as_json else slot_report.write(work_dir, output or work_dir / "slot.html"))
+    return ExitCode.ENDED
 
 
 def _explain(cfg: Section) -> int:
@@ -156,10 +160,10 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
     watch = build_watch(cfg, settings, ledger, os.environ, work_dir=work_dir, processors=slot.processors)
     hidden = [work_dir, *secrets(voices.pilot, os.environ)]
     ce = create(settings.ce_type, _inner_options(cfg, settings, slot, hidden), work_dir / "tasks")
-    agent = None
+    agent = seen = None
     try:
-        life = Life(ledger, about(settings, slot, pilot_pid))
-        given = wiring.Given(published, voices, events, ledger, workers, slot, gpus, watch, ce, schedule, life)
+        seen = onlookers.begin(ledger, settings, slot, pilot_pid)
+        given = wiring.Given(published, voices, events, ledger, workers, slot, gpus, watch, ce, schedule, seen)
         agent = wiring.build(settings, work_dir, given)
         schedule.every(settings.heartbeat_s, HeartbeatDue())
         schedule.every(_LOOK_AROUND_S, LookAround())
@@ -171,13 +175,15 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
         with suppress(CEUnavailable):  # asked for the first time it takes up, and ends, what an earlier agent left
             ce.slots()
         ending = agent.run()
-        life.ends(ending.reason)
+        seen.life.ends(ending.reason)
         return ending
     finally:
         process.listen_no_more()
         schedule.stop()
         if agent:
             agent.close()
+        if seen:
+            seen.close()
         watch.close()
         ce.close()
         ledger.close()

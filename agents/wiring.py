@@ -22,7 +22,7 @@ from agents.jobs.staging import Staging
 from agents.jobs.surroundings import Surroundings
 from agents.jobs.watchdog import Watchdog
 from agents.log import EventLog
-from agents.outside.life import Life
+from agents.outside.onlookers import Onlookers
 from agents.schedule import Schedule
 from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile
@@ -67,7 +67,7 @@ class Given:
     watch: Watch
     ce: ComputingElement
     schedule: Schedule
-    life: Life
+    onlookers: Onlookers
 
 
 def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
@@ -111,7 +111,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             watch=given.watch,
             troubles=Fitness(given.watch, given.ce).troubles,
             drain_file=DrainFile(Path(settings.drain_file)),
-            matcher=_matcher(settings, service, given.ledger),
+            matcher=given.onlookers.counted(_matcher(settings, service, given.ledger)),
             runner=runner,
             reporter=reporter,
             workers=given.workers,
@@ -119,7 +119,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             heartbeat=_heartbeat(runner, reporter, settings, given, surroundings),
             ledger=given.ledger,
             chores=lambda: _chores(given.published, accounting, credentials),
-            keep_time=given.schedule.keep_time,
+            keep_time=given.onlookers.each_turn(given.schedule.keep_time, given.slot, runner, given.watch.time_left),
         )
     )
 
@@ -150,7 +150,7 @@ def _heartbeat(
     def all_signs() -> None:
         heartbeats.send()
         watchdog.look()
-        given.life.goes_on()
+        given.onlookers.life.goes_on()
 
     return all_signs
 

@@ -86,6 +86,7 @@ class Ledger:
         self._reserve = DiskReserve(path.with_suffix(".reserve"))
         self._reserve.hold()
         self._lasts = True
+        self._tell_closed: Callable[[Job], object] = lambda _: None
 
     @property
     def lasts(self) -> bool:
@@ -109,6 +110,12 @@ class Ledger:
 
         moment = f"{job.phase}={self._now():.3f} "
         self._write(change)
+        if job.phase is Phase.CLOSED:
+            self._tell_closed(job)
+
+    def notify(self, closed: Callable[[Job], object]) -> None:
+        """From now on tell of each job that is closed, in the thread that closes it."""
+        self._tell_closed = closed
 
     def moments(self, job: Job) -> str:
         """Return when each phase of a job began, as `parse_moments` reads it."""
@@ -163,6 +170,11 @@ class Ledger:
     def unsent(self, limit: int = 500) -> list[Report]:
         """Return reports that the WMS has not accepted, in order; accounts are not among them."""
         return self._unsent("kind <> 'account'", limit)
+
+    def count_unsent(self) -> int:
+        """Return how many reports the WMS has not accepted, accounts among them."""
+        with self._reading() as db:
+            return int(db.execute("SELECT COUNT(*) FROM report WHERE is_accepted = 0").fetchone()[0])
 
     def unsent_accounts(self, limit: int) -> list[Report]:
         """Return accounts that were not accepted, oldest first."""

@@ -1,6 +1,5 @@
 """The numbers of a slot: what its core time went into, how its jobs ended, and who has to act."""
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -168,10 +167,15 @@ def _phase_times(name: str, durations_s: Sequence[float]) -> PhaseTimes:
         name=name,
         jobs=len(took),
         total=sum(took),
-        median=statistics.median(took) if took else 0.0,
-        p95=took[ceil(0.95 * len(took)) - 1] if took else 0.0,
+        median=_quantile(took, 0.5),
+        p95=_quantile(took, 0.95),
         longest=took[-1] if took else 0.0,
     )
+
+
+def _quantile(took: Sequence[float], part: float) -> float:
+    """Return the least value that so large a part of the sorted values do not exceed; 0 when there are none."""
+    return took[ceil(part * len(took)) - 1] if took else 0.0
 
 
 def _causes(chronicle: Chronicle) -> list[Cause]:

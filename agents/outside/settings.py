@@ -16,3 +16,17 @@ class OutsideSettings(WatchSettings):
         doc="File for the log as JSON lines, beside the one for people, in the names of the Elastic Common Schema; a "
         "relative path is below the work directory.",
     )
+    metrics_port: int = option(
+        f"{AGENT}/MetricsPort", default=0, doc="Port of 127.0.0.1 on which Prometheus finds metrics; 0 for none."
+    )
+    metrics_directory: str = option(
+        f"{AGENT}/MetricsDirectory",
+        default="",
+        doc="Directory of node_exporter's textfile collector, in which the agent keeps a file while it lives.",
+    )
+    traces_endpoint: str = option(
+        f"{AGENT}/TracesEndpoint",
+        default="",
+        doc="Base URL of a receiver of OpenTelemetry traces by OTLP over HTTP (http://localhost:4318); else what "
+        "OTEL_EXPORTER_OTLP_ENDPOINT says.",
+    )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Protocol
 
 from agents.errors import BadAnswer, PilotRefused, Refused
 from agents.jobs.jdl import JdlError, describe
@@ -15,6 +16,13 @@ log = EventLog("matcher")
 
 _NO_MATCH, _WRONG_VERSION = 1510, 1511  # DErrno.EWMSNOMATCH, EWMSPLTVER
 _NEEDED = ("JDL", "JobID", "Owner", "Group")
+
+
+class Asks(Protocol):
+    """The Matcher, or who does something beside asking it."""
+
+    def request_job(self, offer: Mapping[str, object]) -> MatchedJob | None:
+        """Return the job that fits the offer, None when there is none."""
 
 
 class Matcher:

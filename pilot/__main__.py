@@ -18,9 +18,9 @@ from pilot import (
     cli,
     command_list,
     commands,
-    configuration,
     credential,
     dry_run,
+    ending,
     explain,
     launch,
     pilot_json,
@@ -37,8 +37,6 @@ from pilot.redact import redacted
 from pilot.supervision import PASSED_ON
 
 LOG_FILE = "pilot.log"
-LAST_WORDS_S = 5.0
-REASON_LIMIT = 255  # the column's width in DIRAC's database
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,12 +104,11 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return ENDED
     if line.asks_for == "--dry-run":
         return dry_run.show(loaded, vo, slot, node, environ, work_dir)
-    log, remote = _open_log(loaded.settings, work_dir)
+    log, remote = _open_log(loaded.settings, work_dir, slot.stamp)
     started = bundle.read(environ)
     if started.beside:
         for each in wrapper_log.lines(sys.stdin.fileno()):  # on the screen the wrapper has shown it itself
-            _to_file(work_dir / LOG_FILE, redacted(each))
-            remote.write(redacted(each))
+            _to_file(work_dir / LOG_FILE, remote, redacted(each))
     log.info("pilot.python", python=started.python or sys.executable, why=started.why or "started with it")
     unused = [*line.without_effect, *commands.without_effect(loaded.settings)]
     for name in dict.fromkeys(unused):
@@ -138,16 +135,18 @@ def _read_json(first: table.Loaded) -> tuple[Path, dict[str, object]]:
     return path, pilot_json.load(path, must_exist=bool(named))
 
 
-def _open_log(settings: table.Settings, work_dir: Path) -> tuple[Log, remote_log.RemoteLog]:
+def _open_log(settings: table.Settings, work_dir: Path, stamp: str) -> tuple[Log, remote_log.RemoteLog]:
     log_file = work_dir / LOG_FILE
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
         log_file.touch()
     except OSError as error:
         raise NodeUnfit(f"{work_dir}: not usable as work folder: {error.strerror}") from error
-    remote = remote_log.RemoteLog(limit_lines=settings.logger_lines, interval_s=settings.logger_interval_s)
+    remote = remote_log.RemoteLog(
+        work_dir, stamp, limit_lines=settings.logger_lines, interval_s=settings.logger_interval_s
+    )
     level = "DEBUG" if settings.debug else settings.log_level
-    return Log((_to_stdout, functools.partial(_to_file, log_file), remote.write), level=level), remote
+    return Log((_to_stdout, functools.partial(_to_file, log_file, remote)), level=level), remote
 
 
 def _to_stdout(line: str) -> None:
@@ -156,9 +155,15 @@ def _to_stdout(line: str) -> None:
         sys.stdout.flush()
 
 
-def _to_file(path: Path, line: str) -> None:
-    with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as log:
-        log.write(line)
+def _to_file(path: Path, remote: remote_log.RemoteLog, line: str) -> None:
+    """Write a line where the remote log finds it; a full disk must not make it mute."""
+    try:
+        with path.open("a", encoding="utf-8") as log:
+            log.write(line)
+    except OSError:
+        remote.keep(line)
+    else:
+        remote.noticed()
 
 
 def run(pilot: Pilot) -> int:
@@ -167,21 +172,9 @@ def run(pilot: Pilot) -> int:
         for step in command_list.chosen(pilot):
             pilot = step.run(pilot)
     except PilotError as error:
-        pilot.log.error("pilot.failed", why=error, exit_code=error.exit_code)
-        _last_words(pilot, "Failed", str(error), error.exit_code)
+        ending.failed(pilot, error)
         raise
-    exit_code = _exit_code(pilot)
-    _last_words(pilot, *_verdict(pilot, exit_code), exit_code)
-    return exit_code
-
-
-def _exit_code(pilot: Pilot) -> int:
-    end = pilot.agent_end
-    if end is None:
-        return ENDED
-    if pilot.settings.program:  # not the agent: its codes are passed on as a shell does
-        return end.exit_code if end.exit_code >= 0 else 128 - end.exit_code
-    return end.pilot_exit_code
+    return ending.ended(pilot)
 
 
 @contextlib.contextmanager
@@ -197,49 +190,6 @@ def _signals_raise() -> Iterator[None]:
 
 def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
     raise Stopped(signum, signal.Signals(signum).name)
-
-
-def _verdict(pilot: Pilot, exit_code: int) -> tuple[str, str]:
-    """Return the final pilot status and its reason: Failed only when the agent never got to work."""
-    report = launch.read_report(pilot.work_dir)
-    end = pilot.agent_end
-    if end is not None:
-        pilot.log.info(
-            "agent.ended",
-            exit_code=end.exit_code,
-            restarts=end.restarts,
-            reason=report.reason or "not given",
-            matched=report.matched,
-            done=report.done,
-            failed=report.failed,
-        )
-    reason = report.reason or f"the agent ended with exit code {end.exit_code if end else 0}"
-    if exit_code == ENDED:
-        return "Done", report.reason or "Report from JobAgent"
-    worked = report.matched or report.done or report.failed
-    return ("Done" if worked else "Failed"), reason
-
-
-def _last_words(pilot: Pilot, status: str, reason: str, exit_code: int) -> None:
-    """Tell PilotManager and PilotLogging the end; each gets a few seconds, and failure changes nothing."""
-    for signum in PASSED_ON:  # the end is near anyway, and bounded
-        signal.signal(signum, signal.SIG_IGN)
-    if pilot.services is None:
-        return
-    urls, settings = pilot.urls("PilotManager"), pilot.settings
-    details = (settings.ce, reason[:REASON_LIMIT], settings.site, settings.queue)
-    try:
-        if urls:
-            configuration.set_status(
-                pilot.services, urls, pilot.slot.reference, status, *details, timeout_s=LAST_WORDS_S / len(urls)
-            )
-            pilot.log.info("pilot.status", status=status, reason=reason)
-    except PilotError as error:
-        pilot.log.warning("pilot.status_not_set", status=status, why=error)
-    url = commands.logging_url(pilot)
-    if url:
-        send = remote_log.sender(pilot.services, url, stamp=pilot.slot.stamp, vo=pilot.vo)
-        pilot.remote_log.close(exit_code, send, within_s=LAST_WORDS_S)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def logging_url(pilot: Pilot) -> str:
 def _start_remote_log(pilot: Pilot, caller: services.Services) -> None:
     url = logging_url(pilot)
     if url:
-        pilot.remote_log.start(remote_log.sender(caller, url, stamp=pilot.slot.stamp, vo=pilot.vo))
+        pilot.remote_log.start(remote_log.sender(caller, url, vo=pilot.vo))
     elif pilot.settings.remote_logging:
         pilot.log.warning("remote_log.off", why="no logger URL, or this CE is not in the white list")
 

@@ -26,7 +26,14 @@ def show(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode, environ: Ma
     quiet = replace(loaded, settings=replace(loaded.settings, remote_logging=False))
     log = Log((sys.stderr.write,))
     pilot = Pilot(
-        loaded=quiet, vo=vo, slot=slot, node=node, environ=environ, work_dir=work_dir, log=log, remote_log=RemoteLog()
+        loaded=quiet,
+        vo=vo,
+        slot=slot,
+        node=node,
+        environ=environ,
+        work_dir=work_dir,
+        log=log,
+        remote_log=RemoteLog(work_dir, slot.stamp),
     )
     for step in command_list.chosen(pilot):
         if step.name in LEFT_OUT or step.is_foreign:

@@ -33,6 +33,7 @@ class AgentReport:
     matched: int = 0
     done: int = 0
     failed: int = 0
+    handed_back: int = 0
 
 
 def agent_command(settings: Settings, cfg_file: Path, work_dir: Path) -> list[str]:
@@ -164,7 +165,7 @@ def read_report(work_dir: Path) -> AgentReport:
     """Return what the agent wrote about its end; an empty report if it wrote none, or not a whole one."""
     try:
         content = json.loads((work_dir / END_FILE).read_text(encoding="utf-8"))
-        counts = {name: int(content.get(name, 0)) for name in ("matched", "done", "failed")}
+        counts = {name: int(content.get(name, 0)) for name in ("matched", "done", "failed", "handed_back")}
         return AgentReport(reason=str(content.get("reason", "")), **counts)
     except (OSError, ValueError, TypeError, AttributeError):  # the agent died before or while writing it
         return AgentReport()

@@ -31,7 +31,7 @@ def pilot(given=None, options=None, slot=None, lines=None):
         environ={},
         work_dir=Path("/w"),
         log=Log([lines.append] if lines is not None else []),
-        remote_log=RemoteLog(),
+        remote_log=RemoteLog(Path("/nowhere"), "s"),
         options=options or {},
     )
 

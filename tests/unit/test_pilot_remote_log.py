@@ -1,11 +1,19 @@
+import errno
+import functools
 import json
 import threading
+from pathlib import Path
 
+import pytest
+
+from pilot import __main__ as entry
+from pilot import spool
 from pilot.errors import ServiceUnreachable
 from pilot.log import Log
 from pilot.remote_log import RemoteLog
 
 WAIT_S = 20
+STAMP, EARLIER = "5" * 32, "4" * 32
 
 
 class Logging:
@@ -16,52 +24,70 @@ class Logging:
         self.tried = threading.Event()
         self._failures = failures
 
-    def send(self, method, message):
+    def send(self, method, message, stamp):
         self.tried.set()
         if self._failures:
             self._failures -= 1
             raise ServiceUnreachable("down")
-        self.taken.append((method, json.loads(message)))
+        self.taken.append((method, json.loads(message), stamp))
 
     @property
     def lines(self):
-        return [line for method, lines in self.taken if method == "sendMessage" for line in lines]
+        return [line for method, lines, _ in self.taken if method == "sendMessage" for line in lines]
 
 
-def test_lines_written_before_the_start_are_sent_and_the_log_is_finalised():
-    remote, service = RemoteLog(), Logging()
-    remote.write("a\n")
+def write(folder, *lines, name="pilot.log"):
+    with (folder / name).open("a") as log:
+        log.writelines(lines)
+
+
+def sent_at_the_end(remote, service, code=0):
     remote.start(service.send)
-    remote.write("b\n")
+    return remote.close(code, service.send, within_s=WAIT_S)
+
+
+def test_lines_written_before_the_start_are_sent_and_the_log_is_finalised(tmp_path):
+    remote, service = RemoteLog(tmp_path, STAMP), Logging()
+    write(tmp_path, "a\n")
+    remote.start(service.send)
+    write(tmp_path, "b\n")
 
     assert remote.close(3, service.send, within_s=WAIT_S)
     assert service.lines == ["a\n", "b\n"]
-    assert service.taken[-1] == ("finaliseLogs", {"retCode": "3"})
+    assert service.taken[-1] == ("finaliseLogs", {"retCode": "3"}, STAMP)
 
 
-def test_what_could_not_be_sent_is_kept_in_order_and_sent_later():
-    remote, service = RemoteLog(), Logging(failures=1)
-    remote.write("a\n")
+def test_the_agent_s_log_is_sent_too(tmp_path):
+    remote, service = RemoteLog(tmp_path, STAMP), Logging()
+    write(tmp_path, "a\n")
+    write(tmp_path, "matched\n", name="agent.log")
+
+    assert sent_at_the_end(remote, service)
+    assert service.lines == ["a\n", "matched\n"]
+
+
+def test_what_could_not_be_sent_is_sent_later_in_its_order(tmp_path):
+    remote, service = RemoteLog(tmp_path, STAMP), Logging(failures=1)
+    write(tmp_path, "a\n")
     remote.start(service.send)
     assert service.tried.wait(WAIT_S)
-    remote.write("b\n")
+    write(tmp_path, "b\n")
 
     assert remote.close(0, service.send, within_s=WAIT_S)
     assert service.lines == ["a\n", "b\n"]
 
 
-def test_a_service_that_stays_down_is_not_waited_for():
-    remote, service = RemoteLog(), Logging(failures=99)
-    remote.write("a\n")
-    remote.start(service.send)
+def test_a_service_that_stays_down_is_not_waited_for(tmp_path):
+    remote, service = RemoteLog(tmp_path, STAMP), Logging(failures=99)
+    write(tmp_path, "a\n")
 
-    assert not remote.close(0, service.send, within_s=WAIT_S)
+    assert not sent_at_the_end(remote, service)
     assert service.taken == []
 
 
-def test_a_service_that_hangs_is_left_at_the_deadline():
-    remote, released = RemoteLog(), threading.Event()
-    remote.write("a\n")
+def test_a_service_that_hangs_is_left_at_the_deadline(tmp_path):
+    remote, released = RemoteLog(tmp_path, STAMP), threading.Event()
+    write(tmp_path, "a\n")
     remote.start(lambda *_: released.wait(WAIT_S))
 
     closed = remote.close(0, lambda *_: None, within_s=0.1)
@@ -70,21 +96,96 @@ def test_a_service_that_hangs_is_left_at_the_deadline():
     assert not closed
 
 
-def test_when_there_are_too_many_lines_the_oldest_go_and_the_loss_is_stated():
-    remote, service = RemoteLog(limit_lines=2), Logging()
-    for line in ("a\n", "b\n", "c\n"):
-        remote.write(line)
-    remote.start(service.send)
-    remote.close(0, service.send, within_s=WAIT_S)
+def test_a_message_has_no_more_lines_than_the_service_wants(tmp_path):
+    remote, service = RemoteLog(tmp_path, STAMP, limit_lines=2), Logging()
+    write(tmp_path, "a\n", "b\n", "c\n")
 
-    assert service.lines == ["(1 lines were lost here)\n", "b\n", "c\n"]
+    assert sent_at_the_end(remote, service)
+    assert [lines for method, lines, _ in service.taken if method == "sendMessage"] == [["a\n", "b\n"], ["c\n"]]
 
 
-def test_a_log_that_was_never_started_is_not_finalised():
+def test_a_log_that_was_never_started_is_not_finalised(tmp_path):
     service = Logging()
 
-    assert not RemoteLog().close(0, service.send, within_s=WAIT_S)
+    assert not RemoteLog(tmp_path, STAMP).close(0, service.send, within_s=WAIT_S)
     assert service.taken == []
+
+
+def test_lines_of_a_pilot_that_died_are_sent_under_its_own_stamp_by_the_next_one(tmp_path):
+    dead, service = RemoteLog(tmp_path, EARLIER), Logging()
+    write(tmp_path, "a\n")
+    dead.start(service.send)
+    dead.close(0, service.send, within_s=WAIT_S)
+    write(tmp_path, "last words\n", "cut o")
+    service.taken.clear()
+    remote = RemoteLog(tmp_path, STAMP)
+    write(tmp_path, "ff\n", "mine\n")
+
+    assert sent_at_the_end(remote, service)
+    assert service.taken[:2] == [
+        ("sendMessage", ["last words\n", "cut o"], EARLIER),
+        ("sendMessage", ["ff\n", "mine\n"], STAMP),
+    ]
+
+
+def test_the_same_pilot_started_again_goes_on_where_it_was(tmp_path):
+    first, service = RemoteLog(tmp_path, STAMP), Logging()
+    write(tmp_path, "a\n")
+    sent_at_the_end(first, service)
+    write(tmp_path, "b\n")
+
+    assert sent_at_the_end(RemoteLog(tmp_path, STAMP), service)
+    assert service.lines == ["a\n", "b\n"]
+
+
+def test_old_lines_of_pilots_that_never_sent_are_nobody_s(tmp_path):
+    write(tmp_path, "old\n")
+    remote, service = RemoteLog(tmp_path, STAMP), Logging()
+    write(tmp_path, "new\n")
+
+    assert sent_at_the_end(remote, service)
+    assert service.lines == ["new\n"]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"stamp": 1}', '{"stamp": "x", "accepted": {"pilot.log": "many"}}'])
+def test_a_damaged_note_of_what_was_sent_stops_nothing(tmp_path, text):
+    (tmp_path / spool.STATE).write_text(text)
+    remote, service = RemoteLog(tmp_path, STAMP), Logging()
+    write(tmp_path, "a\n")
+
+    assert sent_at_the_end(remote, service)
+    assert service.lines == ["a\n"]
+
+
+def test_what_a_very_long_outage_leaves_is_cut_and_the_loss_is_stated(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "BACKLOG_BYTES", 4)
+    remote, service = RemoteLog(tmp_path, STAMP), Logging()
+    write(tmp_path, "aaaaaaa\n", "b\n", "c\n")
+
+    assert sent_at_the_end(remote, service)
+    assert service.lines == ["(8 bytes were lost here: the service was away for too long)\n", "b\n", "c\n"]
+
+
+def test_letters_that_are_no_text_do_not_shift_what_comes_after(tmp_path):
+    remote, service = RemoteLog(tmp_path, STAMP, limit_lines=1), Logging()
+    (tmp_path / "pilot.log").write_bytes(b"\xff\xfe\nb\n")
+
+    assert sent_at_the_end(remote, service)
+    assert service.lines == ["��\n", "b\n"]
+
+
+def test_lines_that_a_full_disk_did_not_take_are_sent_all_the_same(tmp_path, monkeypatch):
+    remote, service = RemoteLog(tmp_path, STAMP), Logging()
+
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full)
+        Log([functools.partial(entry._to_file, tmp_path / "pilot.log", remote)]).info("node.is", host="wn1")
+
+    assert sent_at_the_end(remote, service)
+    assert service.lines[0].endswith("node.is host=wn1\n")
 
 
 def test_a_sink_that_fails_neither_ends_the_pilot_nor_silences_the_others():

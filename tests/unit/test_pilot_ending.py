@@ -1,0 +1,48 @@
+import dataclasses
+
+import pytest
+
+from pilot import ending
+from pilot.errors import NodeUnfit, UsageError
+from pilot.launch import AgentReport
+from pilot.supervision import AgentEnd
+from tests.unit.test_pilot_offer import pilot
+
+NOTHING = "Nothing to do for more than 10 requests"
+
+
+@pytest.mark.parametrize(
+    ("report", "restarts", "why"),
+    [
+        (AgentReport(NOTHING, matched=12, done=11, failed=1), 0, f"ran 12 jobs (11 done, 1 failed); {NOTHING}"),
+        (AgentReport(NOTHING, matched=1, handed_back=1), 0, f"ran 1 job (1 handed back); {NOTHING}"),
+        (AgentReport(NOTHING), 0, f"ran no job; {NOTHING}"),
+        (AgentReport("x", matched=1, done=1), 2, "ran 1 job (1 done) since the agent's last restart (2 restarts); x"),
+        (
+            AgentReport(),
+            1,
+            "the agent ended with exit code 0 since the agent's last restart (1 restart), and did not say why",
+        ),
+    ],
+)
+def test_the_end_is_one_sentence_what_was_done_and_why_nothing_more(report, restarts, why):
+    ended = dataclasses.replace(pilot(), agent_end=AgentEnd(0, restarts, 0))
+
+    assert ending.why(ended, report) == why
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (NodeUnfit("3 MB of disk are free"), 'why="node unfit: 3 MB of disk are free" exit_code=6'),
+        (UsageError("no site"), 'why="no site" exit_code=2'),
+    ],
+)
+def test_the_last_line_of_the_log_says_why_and_with_which_code(monkeypatch, error, line):
+    monkeypatch.setattr(ending, "PASSED_ON", ())  # this process still needs its signals
+    lines = []
+
+    code = ending.failed(pilot(lines=lines), error)
+
+    assert code == error.exit_code
+    assert lines[-1].endswith(f"ERROR [Pilot] pilot.ended {line}\n")

@@ -1,5 +1,8 @@
 """The conformance suite on every backend, and on backends that are wrong."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,3 +96,21 @@ def test_fault_of_a_backend_is_told_in_a_sentence(
 def test_step_that_takes_too_long_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"something: not within 0\.05 s"):
         Subject(lambda: Pool(tmp_path, processors=1), tmp_path, 0.05).until(lambda: False, "something")
+
+
+def test_suite_is_one_command_of_pytest_for_anybodys_backend(tmp_path: Path) -> None:
+    suite = ["-m", "pytest", "-q", "-p", "ce_backends.pytest_plugin", "--pyargs", "ce_backends.conformance_suite"]
+    only = ["--ce", "Echo", "--ce-option", "MaxTotalJobs=1", "-k", "exit_code or memory", "-rs"]
+
+    done = subprocess.run(
+        [sys.executable, *suite, *only, "-p", "no:cacheprovider"],
+        env={**os.environ, "PYTHONPATH": f"{PLUGIN.parents[2]}:{PLUGIN}", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        cwd=tmp_path,
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed, 1 skipped" in done.stdout
+    assert "not kept here: an example keeps no limits" in done.stdout

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -26,11 +26,13 @@ from agents.schedule import Schedule
 from agents.settings import AgentSettings, ce_options, explain, load, nearly_ours, read_files, without_effect
 from agents.slot.ask import Commands
 from agents.slot.build import build_watch
-from agents.slot.gpus import find_gpus
+from agents.slot.gpus import Gpu, find_gpus
+from agents.slot.remote import RemoteSlot
 from agents.slot.resources import find_slot
 from agents.wms.published import Published
 from agents.wms.service import Service
 from agents.wms.transports import Voices
+from ce_backends.base import ComputingElement, Queues
 from ce_backends.cfg import Section
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.registry import backend, create
@@ -156,10 +158,17 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
     workers = Workers(events)
     schedule = Schedule(events)
     gpus = find_gpus(Path("/"), os.environ, Commands(os.environ))
-    slot = find_slot(settings, gpus=gpus)
-    watch = build_watch(cfg, settings, ledger, os.environ, work_dir=work_dir, processors=slot.processors)
     hidden = [work_dir, *secrets(voices.pilot, os.environ)]
-    ce = create(settings.ce_type, _inner_options(cfg, settings, slot, hidden), work_dir / "tasks")
+    slot, ce = _slot_and_ce(cfg, settings, gpus, hidden, work_dir / "tasks")
+    watch = build_watch(
+        cfg,
+        settings,
+        ledger,
+        os.environ,
+        work_dir=work_dir,
+        processors=slot.processors,
+        is_remote=isinstance(ce, Queues),
+    )
     agent = seen = None
     try:
         seen = onlookers.begin(ledger, settings, slot, pilot_pid)
@@ -189,17 +198,30 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
         ledger.close()
 
 
-def _inner_options(cfg: Section, settings: AgentSettings, slot: Slot, hidden: Sequence[Path]) -> dict[str, str]:
-    """Return the inner CE's own options out of DIRAC's sections, which hold much more than them."""
+def _slot_and_ce(
+    cfg: Section, settings: AgentSettings, gpus: Sequence[Gpu], hidden: Sequence[Path], tasks_dir: Path
+) -> tuple[Slot, ComputingElement]:
+    """Return what there is to offer, and what runs the jobs: on this node, or behind somebody's queue."""
     found = ce_options(cfg, settings)
     known = {option.name for option in backend(settings.ce_type).OPTIONS}
     chosen = {name: text for name, text in found.items() if name in known}
+    ce = create(settings.ce_type, chosen, tasks_dir)
+    if isinstance(ce, Queues):
+        return RemoteSlot(ce.places, settings.memory_mb, has_room=lambda: ce.slots().free_processors > 0), ce
+    slot = find_slot(settings, gpus=gpus)
+    return slot, create(settings.ce_type, _on_this_node(chosen, settings, slot, hidden, known), tasks_dir)
+
+
+def _on_this_node(
+    chosen: Mapping[str, str], settings: AgentSettings, slot: Slot, hidden: Sequence[Path], known: Collection[str]
+) -> dict[str, str]:
+    """Return the inner CE's options, with what the slot gives."""
     ours = {
         "NumberOfProcessors": str(slot.processors),
         "MinDiskSpace": str(settings.least_disk_mb),
-        "HiddenPaths": ",".join(filter(None, (found.get("HiddenPaths"), *map(str, hidden)))),
+        "HiddenPaths": ",".join(filter(None, (chosen.get("HiddenPaths"), *map(str, hidden)))),
     }
-    return chosen | {name: text for name, text in ours.items() if name in known}
+    return {**chosen, **{name: text for name, text in ours.items() if name in known}}
 
 
 def _leave_word(work_dir: Path, ending: Ending) -> None:

@@ -96,6 +96,7 @@ class Parts:
     heartbeat: Callable[[], None]
     ledger: Ledger
     chores: Callable[[], happened.Event]
+    leaves_tasks: bool = False
     keep_time: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=Clock)
 
@@ -111,6 +112,7 @@ class JobAgent:
         self._exit_code = ExitCode.ENDED
         self._is_ending_now = False
         self._uploads_end = float("inf")  # monotonic
+        self._is_leaving = False
 
     def run(self) -> Ending:
         """Work until the end; return why it came."""
@@ -145,6 +147,8 @@ class JobAgent:
             workers.start(watch.measure_power)
 
     def _is_over(self) -> bool:
+        if self._is_leaving:
+            return not (self._asking.is_waiting and time.monotonic() < self._asking.patience_ends)
         awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
         return bool(self._stop_reason) and not self._parts.runner.working and not awaits_a_job
 
@@ -291,6 +295,10 @@ class JobAgent:
         self._stop(reason)
         if event.is_urgent:
             self._asking.patience_ends = min(self._asking.patience_ends, time.monotonic() + _LAST_ANSWER_S)
+        if event.is_urgent and self._parts.leaves_tasks:  # they run elsewhere, and are found again
+            log.info("tasks.left", jobs=len(self._parts.runner.working), note="the next agent here goes on with them")
+            self._is_leaving = True
+        elif event.is_urgent:
             self._parts.runner.hand_back_all(reason, _STOP_SIGNAL_S)
             if self._is_ending_now:  # the second time means: now
                 self._parts.runner.kill_now()

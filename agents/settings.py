@@ -376,7 +376,7 @@ def ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
     merged: dict[str, str] = {}
     computing = (f"/Resources/Computing/{name}" for name in (outer, *inner))
     local = (f"{LOCAL}/{name}" for name in (*inner, settings.ce_name or outer))
-    for path in (CE_DEFAULTS, *computing, *local):
+    for path in (CE_DEFAULTS, *computing, *local, LOCAL):
         merged |= {name: value.text for name, value in cfg.section(path).options()}
     return merged
 

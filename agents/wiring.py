@@ -44,12 +44,13 @@ from agents.wms.reporter import Reporter
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service, Transport
 from agents.wms.transports import Voices
-from ce_backends.base import ComputingElement, Notifies
+from ce_backends.base import ComputingElement, Notifies, Queues
 from ce_backends.cfg import Section
 
 log = EventLog("agent")
 
 _PATIENT = Retry(attempts=200, base_s=0.5, cap_s=10, budget_s=180)  # a short outage costs no job its files
+_FORMER_PILOTS = 5  # that worked in this directory: whose lost matches are looked for, ours among them
 _ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match loop have their own patience
 
 
@@ -120,6 +121,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             ledger=given.ledger,
             chores=lambda: _chores(given.published, accounting, credentials),
             keep_time=given.onlookers.each_turn(given.schedule.keep_time, given.slot, runner, given.watch.time_left),
+            leaves_tasks=isinstance(given.ce, Queues),
         )
     )
 
@@ -134,6 +136,7 @@ def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, refe
             monitoring,
             given.ledger,
             reference=reference,
+            former=given.ledger.pilots(),
             lost=lambda job_id: given.events.put(JobLost(job_id)),
             now=lambda: datetime.now(UTC) + given.voices.clock.ahead(),
         ),
@@ -162,9 +165,8 @@ def _matcher(
     monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
     matcher = OnceMatcher(Matcher(service("Matcher", _ONCE)), monitoring, was_here=ledger.has_ended)
     try:
-        pilot_jobs = PilotJobs(
-            service("PilotManager", _ONCE), service("JobMonitoring", _ONCE), settings.pilot_reference
-        )
+        references = list(dict.fromkeys((settings.pilot_reference, *ledger.pilots())))[:_FORMER_PILOTS]
+        pilot_jobs = PilotJobs(service("PilotManager", _ONCE), service("JobMonitoring", _ONCE), references)
     except ServiceMissing as error:
         log.info("lost_matches.unknown", cause=error)
         return matcher
@@ -230,7 +232,9 @@ def _is_fresh(monitoring: JobMonitoring, job_id: int) -> bool:
 
 
 def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -> Surroundings:
+    is_remote = isinstance(given.ce, Queues)
     return Surroundings(
+        is_remote=is_remote,
         site=settings.site,
         work_dir=work_dir,
         environ=dict(os.environ),
@@ -240,7 +244,7 @@ def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: 
             "BatchSystem": cfg.text("/LocalSite/BatchSystemInfo/Type"),
             PILOT_REFERENCE: settings.pilot_reference,
             "PilotAgent": f"gridpilot {__version__}",
-            "HostName": socket.gethostname(),
+            **({} if is_remote else {"HostName": socket.gethostname()}),
         },
         power=given.watch.power,
         output_patience_s=settings.output_patience_s,

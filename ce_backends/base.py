@@ -203,6 +203,30 @@ class ComputingElement(Protocol):
         """Release threads and handles. Running tasks go on and are found again by a new object."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where tasks may go that are not of this node.
+
+    Attributes:
+        tasks: handed over and not ended, at most.
+        processors: of one task, at most.
+        gpus: of one task, at most.
+    """
+
+    tasks: int
+    processors: int
+    gpus: int = 0
+
+
+@runtime_checkable
+class Queues(Protocol):
+    """A backend whose tasks wait in somebody's queue and run on other nodes, whether we are there or not."""
+
+    @property
+    def places(self) -> Places:
+        """How many tasks there may be, and how large."""
+
+
 @runtime_checkable
 class Notifies(Protocol):
     """A backend that can tell when something has changed, so that nobody has to wait for the next poll."""

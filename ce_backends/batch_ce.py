@@ -11,7 +11,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
+from ce_backends.base import (
+    Accepted,
+    Places,
+    Rejected,
+    SlotCount,
+    Submission,
+    TaskSpec,
+    TaskState,
+    TaskStatus,
+    Uncertain,
+)
 from ce_backends.batch_system import BatchJob, BatchSystem
 from ce_backends.conclusion import Patience, conclude
 from ce_backends.errors import CEError, CEUnavailable
@@ -31,6 +41,7 @@ class Bounds:
 
     Attributes:
         processors: of a task that does not say; and what `free_processors` counts in.
+        gpus: of a task, at most.
         most_tasks: waiting and running at a time.
         most_waiting: waiting at a time.
         interval_s: between two looks at the batch system.
@@ -38,6 +49,7 @@ class Bounds:
     """
 
     processors: int = 1
+    gpus: int = 0
     most_tasks: int = 1000
     most_waiting: int = 1000
     interval_s: float = 30.0
@@ -72,6 +84,11 @@ class BatchCE:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._looker: threading.Thread | None = None
+
+    @property
+    def places(self) -> Places:
+        """See Queues."""
+        return Places(tasks=self._bounds.most_tasks, processors=self._bounds.processors, gpus=self._bounds.gpus)
 
     @property
     def unkept(self) -> Mapping[str, str]:

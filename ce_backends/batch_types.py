@@ -160,6 +160,7 @@ def _area(written: str) -> str:
 def _bounds(options: Options) -> Bounds:
     return Bounds(
         processors=int(options["NumberOfProcessors"] or 1),
+        gpus=int(options["NumberOfGPUs"] or 0),
         most_tasks=int(options["MaxTotalJobs"] or 1),
         most_waiting=int(options["MaxWaitingJobs"] or 1),
         interval_s=float(options["StatusInterval"] or 0.0),

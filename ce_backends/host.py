@@ -16,20 +16,34 @@ from ce_backends.node_script import COOKIE
 from ce_backends.options import Option
 from ce_backends.transport import Done, Transport
 
-# The job's id is its name. Nothing keeps ssh waiting: it returns when all have closed its pipes.
+# A task's id is STAMP.PID.START.BOOT: the script's pid, its start in clock ticks after the boot (proc(5), field 22),
+# and the boot. Nothing keeps ssh waiting: it returns when all have closed its pipes.
 _START = """\
 command -v setsid > /dev/null || { echo "there is no setsid" >&2; exit 3; }
 setsid /bin/sh "$1" < /dev/null > "$2" 2>&1 &
+pid=$!
+read -r stat < "/proc/$pid/stat"
+read -r boot < /proc/sys/kernel/random/boot_id
+set -- ${stat##*)}
+echo "$pid.${20}.$boot"
 """
-# One look at all processes: who carries which task's cookie.
+# Of the ids in the lines, those that still run. Whose start had no answer has no pid: it is found by its cookie.
 _ALIVE = """\
-for file in $(/usr/bin/env -i PATH=/usr/bin:/bin grep -ls "$1=" /proc/[0-9]*/environ); do
-    tr '\\0' '\\n' < "$file" 2> /dev/null | grep "^$1="
+read -r here < /proc/sys/kernel/random/boot_id
+while IFS=. read -r stamp pid began boot; do
+    if [ "$pid" ]; then
+        [ "$boot" = "$here" ] && { read -r stat < "/proc/$pid/stat"; } 2> /dev/null || continue
+        set -- "$1" ${stat##*)}
+        [ "${21}" = "$began" ] && [ "$2" != Z ] && echo "$stamp.$pid.$began.$boot"
+    else
+        /usr/bin/env -i PATH=/usr/bin:/bin timeout 20 grep -qs "$1=$stamp" /proc/[0-9]*/environ && echo "$stamp..."
+    fi
 done
+:
 """
 _END = """\
 pids_of() {
-    for file in $(/usr/bin/env -i PATH=/usr/bin:/bin grep -ls "$1" /proc/[0-9]*/environ); do
+    for file in $(/usr/bin/env -i PATH=/usr/bin:/bin timeout 20 grep -ls "$1" /proc/[0-9]*/environ); do
         file=${file#/proc/}
         echo "${file%/environ}"
     done
@@ -75,7 +89,7 @@ class Host:
             return Uncertain(f"start of {job.name}: {done.sentence}")
         if done.exit_code != 0:
             raise CEUnavailable(f"start of {job.name}: {done.sentence}")
-        return Accepted(job.name)
+        return Accepted(f"{job.name}.{done.stdout.strip()}")
 
     def element(self, job_id: str, number: int, size: int) -> str:  # noqa: ARG002 # there are no arrays
         """See BatchSystem."""
@@ -83,22 +97,26 @@ class Host:
 
     def states(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
         """See BatchSystem. What is not seen has ended: its exit code, in its directory, tells how."""
-        done = self._sh(_ALIVE, COOKIE)
-        if done.exit_code is None:
+        done = self._sh(_ALIVE, COOKIE, stdin=_lines(task_ids))
+        if done.exit_code != 0:
             raise CEError(f"the processes of {self._transport.where} cannot be seen: {done.sentence}")
-        alive = {line.partition("=")[2].strip() for line in done.stdout.splitlines()}
+        alive = set(done.stdout.split())
         return {task_id: _RUNNING if task_id in alive else _GONE for task_id in task_ids}
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """See BatchSystem. SIGTERM now, SIGKILL for what is left after a grace; nobody waits for that."""
-        lines = "".join(f"{task_id}\n" for task_id in task_ids).encode()
-        done = self._sh(_END, COOKIE, str(GRACE_S), stdin=lines)
+        stamps = [task_id.partition(".")[0] for task_id in task_ids]
+        done = self._sh(_END, COOKIE, str(GRACE_S), stdin=_lines(stamps))
         if done.exit_code != 0:
             raise CEError(f"processes cannot be ended on {self._transport.where}: {done.sentence}")
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         """See BatchSystem. A start that may not have happened is one that did: its script runs once at most."""
-        return {name: name for name in names}
+        return {name: f"{name}..." for name in names}
 
     def _sh(self, script: str, *arguments: str, stdin: bytes = b"") -> Done:
         return self._transport.run(["/bin/sh", "-c", script, "sh", *arguments], timeout_s=self._timeout_s, stdin=stdin)
+
+
+def _lines(words: Collection[str]) -> bytes:
+    return "".join(f"{word}\n" for word in words).encode()

@@ -66,7 +66,8 @@ echo "$gridpilot_code" > exit_code
 _SWEEP = """\
 for gridpilot_round in 1 2 3 4 5 6 7 8 9; do
     gridpilot_left=
-    for gridpilot_pid in $(/usr/bin/env -i {path} grep -l {cookie}={stamp} /proc/[0-9]*/environ 2> /dev/null); do
+    gridpilot_found=$(/usr/bin/env -i {path} timeout 20 grep -l {cookie}={stamp} /proc/[0-9]*/environ 2> /dev/null)
+    for gridpilot_pid in $gridpilot_found; do
         gridpilot_pid=${{gridpilot_pid#/proc/}}
         gridpilot_pid=${{gridpilot_pid%/environ}}
         [ "$gridpilot_pid" = $$ ] || {{ kill -KILL "$gridpilot_pid" 2> /dev/null && gridpilot_left=1; }}

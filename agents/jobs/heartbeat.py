@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -10,10 +11,11 @@ from agents.jobs.runner import JobRunner
 from agents.redaction import redacted
 from agents.wms.job_state import Heartbeat
 from agents.wms.reporter import Reporter
-from ce_backends.base import Activity, ComputingElement, Peeks
+from ce_backends.base import Activity, ComputingElement, Peeks, Queues
 from ce_backends.errors import CEError
 
 _PEEK_BYTES = 16_384
+_PEEKS_S = 5.0  # for looks at what payloads print, of all jobs together: each may be a command on another machine
 
 
 class Heartbeats:
@@ -27,6 +29,7 @@ class Heartbeats:
         peek_lines: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         activity: Callable[[Job], Activity | None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runner = runner
         self._reporter = reporter
@@ -34,17 +37,28 @@ class Heartbeats:
         self._peek_lines = peek_lines
         self._now = now
         self._activity = activity
+        self._clock = clock
+        self._peeks_end = float("inf")
+        self._turn = -1
 
     def send(self) -> None:
         """Queue a heartbeat of every job whose payload runs; never of one that has ended."""
-        for job in (job for job in self._runner.running if job.end is None):
+        self._peeks_end = self._clock() + _PEEKS_S
+        running = [job for job in self._runner.running if job.end is None]
+        self._turn = (self._turn + 1) % (len(running) or 1)
+        for job in running[self._turn :] + running[: self._turn]:  # each is first once, where there are too many
             self._reporter.beat(self._of(job))
+
+    def _of_node(self) -> dict[str, float]:
+        """Return what is told of this node, nothing where jobs run on others."""
+        if isinstance(self._ce, Queues):
+            return {}
+        return {"LoadAverage": os.getloadavg()[0], "AvailableDiskSpace": shutil.disk_usage(".").free / 10**6}
 
     def _of(self, job: Job) -> Heartbeat:
         wall_s = (self._now() - job.started_at).total_seconds() if job.started_at else 0.0
         dynamic = {
-            "LoadAverage": os.getloadavg()[0],
-            "AvailableDiskSpace": shutil.disk_usage(".").free / 10**6,
+            **self._of_node(),
             "WallClockTime": max(0.0, wall_s) * (job.grant.processors if job.grant else 1),  # so does DIRAC
             **_used(self._activity(job)),
         }
@@ -55,6 +69,8 @@ class Heartbeats:
         """Return the end of what the payload printed, under DIRAC's heading."""
         name = self._runner.description(job).std_output
         if not name or not isinstance(self._ce, Peeks) or not self._peek_lines:
+            return ""
+        if job.started_at is None or self._clock() > self._peeks_end:
             return ""
         try:
             seen = self._ce.peek(job.task_id, name, _PEEK_BYTES)

@@ -139,6 +139,12 @@ class Ledger:
         now_s = self._now()
         self._write(lambda db: db.execute(change, (now_s, reason, life)))
 
+    def pilots(self) -> list[str]:
+        """Return the references of all pilots whose agents have worked here, the latest first."""
+        with self._reading() as db:
+            rows = db.execute("SELECT body FROM life ORDER BY number DESC").fetchall()
+        return list(dict.fromkeys(str(pilot) for (body,) in rows if (pilot := json.loads(body).get("pilot"))))
+
     def open_jobs(self) -> list[Job]:
         """Return the jobs that are not closed, oldest first; one that another version wrote differently is left out."""
         with self._reading() as db:

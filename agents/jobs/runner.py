@@ -24,7 +24,7 @@ from agents.jobs.tasks import Tasks
 from agents.log import EventLog
 from agents.wms.reporter import Reporter
 from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState, TaskStatus
-from ce_backends.errors import CEUnavailable
+from ce_backends.errors import CEError, CEUnavailable
 
 log = EventLog("jobs")
 
@@ -157,7 +157,7 @@ class JobRunner:
         else:
             log.warning("submit.uncertain", job_id=job.job_id, cause=answer.reason)
 
-    def _put_off(self, job: Job, error: CEUnavailable) -> None:
+    def _put_off(self, job: Job, error: CEError) -> None:
         """Try again at the next look at the CE; hand the job back when it never can take it."""
         log.warning("submit.delayed", job_id=job.job_id, times=job.put_off + 1, cause=error)
         job = replace(job, put_off=job.put_off + 1)
@@ -166,10 +166,20 @@ class JobRunner:
             self._end_early(job, HandBack("CE Submission Error", str(error), blame=Blame.SITE))
 
     def _started(self, job: Job, task_id: str) -> None:
-        job = replace(job, task_id=task_id, phase=Phase.RUNNING, started_at=datetime.now(UTC))
+        job = replace(job, task_id=task_id, phase=Phase.RUNNING)
+        if self._tasks.begin_at_once:
+            self._begun(job)
+            return
+        self._save(job, self._reports.by_wrapper(job, application_status=_QUEUED))
+        log.info("job.queued", job_id=job.job_id, task_id=task_id)
+
+    def _begun(self, job: Job, wall_s: float = 0.0) -> Job:
+        """Take note that a task runs, and has run for so long."""
+        job = replace(job, started_at=datetime.now(UTC) - timedelta(seconds=wall_s))
         job = job.to(JobStatus.RUNNING, Minor.APPLICATION)
         self._save(job, self._reports.by_wrapper(job))
         log.info("job.started", job_id=job.job_id, processors=job.grant.processors if job.grant else 0)
+        return job
 
     # ---- from end to close ----
 
@@ -177,8 +187,11 @@ class JobRunner:
         """Ask the CE about tasks, and go on with what has ended; submit again what had no answer."""
         running = {job.task_id: job for job in self.running}
         for task_id, task in self._tasks.poll(running.keys()).items():
+            job = running[task_id]
+            if job.started_at is None and (task.state is TaskState.RUNNING or task.exit_code is not None):
+                job = self._begun(job, task.usage.wall_s or 0.0)
             if task.state.is_final:
-                self._ended(running[task_id], task)
+                self._ended(job, task)
         for job in [job for job in self.in_hand if job.phase is Phase.SUBMITTING]:
             self._resubmit(job)
         for job_id in self._deliveries.due():
@@ -187,7 +200,7 @@ class JobRunner:
     def _resubmit(self, job: Job) -> None:
         """Find out whether the CE has the task; give it again when it has not."""
         task_id = self._tasks.find(job.stamp)
-        if isinstance(task_id, CEUnavailable):
+        if isinstance(task_id, CEError):
             self._put_off(job, task_id)
         elif task_id and job.end:
             self._save(replace(job, task_id=task_id, phase=Phase.RUNNING))
@@ -396,4 +409,5 @@ class JobRunner:
 
 _FIRST_BEATS = timedelta(minutes=2.5)  # an order to kill comes with the next heartbeat, a minute later
 _SUBMISSIONS = 5  # looks at a CE that cannot take a job, some seconds apart
+_QUEUED = "Waiting in the queue of the computing element"
 _HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)

@@ -30,6 +30,7 @@ class Surroundings:
         gpus: devices of the slot.
         brake: is told how payloads end.
         watch: their limits.
+        is_remote: jobs run on other nodes: nothing of this one is told to them.
     """
 
     site: str
@@ -43,6 +44,7 @@ class Surroundings:
     gpus: Sequence[Gpu] = ()
     brake: Brake = field(default_factory=lambda: Brake(Patience(), time.monotonic))
     watch: WatchSettings = field(default_factory=WatchSettings)
+    is_remote: bool = False
 
     @property
     def told(self) -> dict[str, object]:

@@ -32,14 +32,17 @@ def task_of(
     """
     grant = job.grant
     assert grant is not None, "a job is granted before it is submitted"
-    variables = payload.environment(description, grant, site=around.site, base=around.environ)
+    base = {} if around.is_remote else around.environ
+    variables = payload.environment(description, grant, site=around.site, base=base)
+    if not around.is_remote:
+        variables |= visibility(grant.gpu_ids, around.gpus)
     own = limits.write_payload_cfg(around.directory(job), around.cfg, job.job_id, grant, around.power.hs06)
     return TaskSpec(
         stamp=job.stamp,
         script=payload.script(description),
         inputs=_inputs(around.inputs(job), own),
         outputs=payload.outputs(description),
-        environment={**variables, **visibility(grant.gpu_ids, around.gpus)},
+        environment=variables,
         processors=grant.processors,
         processor_ids=grant.processor_ids if is_pinned else (),
         memory_mb=grant.memory_mb,

@@ -10,6 +10,7 @@ from ce_backends.base import (
     Activity,
     ComputingElement,
     Kills,
+    Queues,
     RenewsCredentials,
     Signals,
     Submission,
@@ -19,6 +20,8 @@ from ce_backends.base import (
 from ce_backends.errors import CEError, CEUnavailable
 
 log = EventLog("tasks")
+
+_CANCEL_AGAIN_S = 30.0
 
 
 class Tasks:
@@ -31,6 +34,11 @@ class Tasks:
         self._asked: set[str] = set()  # have had their stop signal
         self._cancel_at: dict[str, float] = {}
 
+    @property
+    def begin_at_once(self) -> bool:
+        """True where a task runs as soon as the CE has taken it; elsewhere it waits in a queue."""
+        return not isinstance(self._ce, Queues)
+
     def submit(self, task: TaskSpec) -> Submission | CEUnavailable:
         """Hand over a task; the same stamp runs once, however often it is handed over."""
         try:
@@ -38,11 +46,11 @@ class Tasks:
         except CEUnavailable as error:
             return error
 
-    def find(self, stamp: str) -> str | CEUnavailable:
+    def find(self, stamp: str) -> str | CEError:
         """Return the id of a task, empty when the CE does not know it."""
         try:
             return self._ce.find([stamp]).get(stamp, "")
-        except CEUnavailable as error:
+        except CEError as error:
             return error
 
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
@@ -63,7 +71,11 @@ class Tasks:
     def cancel(self, task_id: str) -> None:
         """End a task, with the grace that the CE gives."""
         self._cancel_at.pop(task_id, None)
-        self._ce.cancel([task_id])
+        try:
+            self._ce.cancel([task_id])
+        except CEError as error:  # a batch system that does not answer
+            log.warning("task.not_cancelled", task_id=task_id, again_in_s=_CANCEL_AGAIN_S, cause=error)
+            self._cancel_at[task_id] = self._clock() + _CANCEL_AGAIN_S
 
     def ask_to_stop(self, task_id: str, stop: StopSignal) -> bool:
         """Send a payload the signal that it wants before its end, once; tell whether one of its processes got it."""

@@ -51,6 +51,7 @@ def build_watch(
     *,
     work_dir: Path,
     processors: int,
+    is_remote: bool = False,
 ) -> Watch:
     """Wire what watches the slot, and have a first look at its end.
 
@@ -63,19 +64,22 @@ def build_watch(
         environ: of the batch job.
         work_dir: of the agent.
         processors: of the slot.
+        is_remote: jobs run on other nodes, each with the time that the queue gives it: nothing here counts down.
     """
     clock = SteadyClock()
     started_s = _first_start_s(ledger, clock)
+    environ = {} if is_remote else environ
+    now = (lambda: started_s) if is_remote else clock
     budget_s = settings.cpu_time_left_hs06s / max(settings.pilot_benchmark_hs06, _LEAST_HS06)
     watch = Watch(
         environ=environ,
         processors=processors,
         clock=clock,
         started_s=started_s,
-        time_left=TimeLeft(clock, started_s=started_s, margin_s=settings.stop_margin_s, budget_s=budget_s),
+        time_left=TimeLeft(now, started_s=started_s, margin_s=settings.stop_margin_s, budget_s=budget_s),
         ask=Commands(environ),
         power=Power(settings.pilot_benchmark_hs06),
-        benchmark=_benchmark(cfg, settings, processors),
+        benchmark=None if is_remote else _benchmark(cfg, settings, processors),
         node=health.Surroundings(
             work_dir=work_dir,
             temporary=Path(environ.get("TMPDIR", "/tmp")),  # noqa: S108 - where programs really write, safe or not

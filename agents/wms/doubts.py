@@ -26,6 +26,7 @@ class Doubts:
         ledger: has what is still to be said.
         lost: is told of each job that was taken away.
         reference: of our pilot; a job that another pilot tells of is not ours, empty when unknown.
+        former: references of the pilots that have worked here before: what they had is ours.
         now: by the servers' clock.
     """
 
@@ -35,12 +36,14 @@ class Doubts:
         ledger: Ledger,
         lost: Callable[[int], None],
         reference: str = "",
+        former: Collection[str] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._monitoring = monitoring
         self._ledger = ledger
         self._lost = lost
         self._reference = reference
+        self._mine = {reference, *former}
         self._now = now
         self._open: set[int] = {job.job_id for job in ledger.open_jobs()}
 
@@ -61,7 +64,7 @@ class Doubts:
         self._open.clear()
         gone = {job_id for job_id, status in answer.items() if not _is_ours(status, _of(job_id, unsent))}
         elsewhere = {
-            job_id for job_id in self._told_ours(unsent) if pilots.get(job_id, self._reference) != self._reference
+            job_id for job_id in self._told_ours(unsent) if pilots.get(job_id, self._reference) not in self._mine
         }
         taken_away = gone | elsewhere
         for job_id in taken_away:

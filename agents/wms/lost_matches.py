@@ -4,7 +4,7 @@
 it gave a job to (PilotManager), and a job of which nobody has told anything is still `Matched`, `Assigned`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError
 from agents.jobs.job import MatchedJob
@@ -19,12 +19,12 @@ _LOOKS = 3  # after a lost answer: the WMS may still be at work on the request w
 
 
 class PilotJobs:
-    """Tells which jobs the WMS believes this pilot holds. Reads; never changes anything."""
+    """Tells which jobs the WMS believes this pilot holds, or one that worked here before. Never changes anything."""
 
-    def __init__(self, pilot_manager: Service, job_monitoring: Service, reference: str) -> None:
+    def __init__(self, pilot_manager: Service, job_monitoring: Service, references: Sequence[str]) -> None:
         self._pilots = pilot_manager
         self._monitoring = job_monitoring
-        self._reference = reference
+        self._references = references
 
     def untouched(self, known: Collection[int]) -> Iterator[MatchedJob]:
         """Yield the jobs given to this pilot of which nobody has told anything since.
@@ -43,7 +43,10 @@ class PilotJobs:
                 yield self._matched(job_id)
 
     def _given(self) -> list[int]:
-        pilot = self._mapping(self._pilots, "getPilotInfo", self._reference).get(self._reference)
+        return [job_id for reference in self._references for job_id in self._given_to(reference)]
+
+    def _given_to(self, reference: str) -> list[int]:
+        pilot = self._mapping(self._pilots, "getPilotInfo", reference).get(reference)
         jobs = pilot.get("Jobs", ()) if isinstance(pilot, Mapping) else ()
         if not isinstance(jobs, list | tuple):
             raise BadAnswer(f"PilotManager.getPilotInfo: expected a list of jobs, got {jobs!r}")

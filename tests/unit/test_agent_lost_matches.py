@@ -66,7 +66,7 @@ def sure(wms: Wms) -> Callable[..., SureMatcher]:
         def service(name: str) -> Service:
             return Service(name, [URL], wms, Retry(attempts=1))
 
-        jobs = PilotJobs(service("PilotManager"), service("JobMonitoring"), REFERENCE)
+        jobs = PilotJobs(service("PilotManager"), service("JobMonitoring"), [REFERENCE])
         return SureMatcher(Matcher(service("Matcher")), jobs, lambda: in_hand or set())
 
     return build

@@ -159,7 +159,7 @@ def test_explain_shows_what_is_required_and_missing() -> None:
     assert (rows["site"].shown, rows["site"].path) == ("(required)", "/LocalSite/Site")
 
 
-def test_options_of_the_inner_ce_come_from_three_sections_in_order() -> None:
+def test_options_of_the_inner_ce_come_from_four_sections_in_order() -> None:
     cfg = from_options(
         SITE
         | {
@@ -170,11 +170,14 @@ def test_options_of_the_inner_ce_come_from_three_sections_in_order() -> None:
             "/Resources/Computing/Pool/b": "2",
             "/Resources/Computing/Pool/c": "2",
             "/LocalSite/ce01/c": "3",
+            "/LocalSite/ce01/d": "3",
+            "/LocalSite/d": "4",
         },
         "x",
     )
 
-    assert ce_options(cfg, load(cfg)) == {"a": "1", "b": "2", "c": "3"}
+    merged = ce_options(cfg, load(cfg))
+    assert {name: merged[name] for name in "abcd"} == {"a": "1", "b": "2", "c": "3", "d": "4"}
 
 
 def test_files_are_read_in_order_and_the_command_line_wins(tmp_path: Path) -> None:

@@ -15,18 +15,15 @@ ODD_NAME = "Ωmega ☃ 𝄞 'two  words'.txt"
 
 
 def _in_turns(trial: Trial, tasks: Sequence[TaskSpec]) -> list[str]:
-    """Submit tasks, in one call as many as there is room for; return their ids when all have ended."""
-    task_ids: list[str] = []
-    rest = list(tasks)
-    while rest:
-        now = max(1, min(len(rest), trial.ce.slots().free_processors))
-        task_ids += trial.submit_all(rest[:now])
-        rest = rest[now:]
-        if rest:
-            trial.ended(task_ids[-now])
-    for task_id in task_ids:
-        trial.ended(task_id)
-    return task_ids
+    """Submit tasks, all that are left in one call, until each had room and has ended; return their ids."""
+    taken: dict[str, str] = {}
+    while rest := [task for task in tasks if task.stamp not in taken]:
+        accepted = trial.submit_what_fits(rest)
+        assert accepted, f"of {len(rest)} tasks none was accepted, though none runs"
+        taken |= accepted
+        for task_id in accepted.values():
+            trial.ended(task_id)
+    return [taken[task.stamp] for task in tasks]
 
 
 def many_at_once_are_told_apart(subject: Subject) -> None:

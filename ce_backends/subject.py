@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ce_backends.base import Accepted, ComputingElement, TaskSpec, TaskStatus
+from ce_backends.base import Accepted, ComputingElement, TaskSpec, TaskStatus, Uncertain
 
 PAUSE_S = 0.02
 
@@ -65,15 +65,13 @@ class Trial:
         self._task_ids.append(answer.task_id)
         return answer.task_id
 
-    def submit_all(self, tasks: Sequence[TaskSpec]) -> list[str]:
-        """Submit tasks in one call, all of which must be accepted; return their ids."""
+    def submit_what_fits(self, tasks: Sequence[TaskSpec]) -> dict[str, str]:
+        """Submit tasks in one call; return the ids of those that were accepted, by stamp."""
         answers = self.ce.submit(tasks)
-        assert set(answers) == {task.stamp for task in tasks}, (
-            f"submit of {len(tasks)} tasks answered for {len(answers)}"
-        )
-        refused = [answer for answer in answers.values() if not isinstance(answer, Accepted)]
-        assert not refused, f"submit of {len(tasks)} tasks at once was answered by {refused[0]}"
-        return [self.adopt(answers[task.stamp].task_id) for task in tasks]  # type: ignore[union-attr] # none refused
+        assert set(answers) == {task.stamp for task in tasks}, f"submit of {len(tasks)} answered for {len(answers)}"
+        uncertain = [answer for answer in answers.values() if isinstance(answer, Uncertain)]
+        assert not uncertain, f"submit of {len(tasks)} tasks at once was answered by {uncertain[0]}"
+        return {stamp: self.adopt(said.task_id) for stamp, said in answers.items() if isinstance(said, Accepted)}
 
     def adopt(self, task_id: str) -> str:
         """Take a task over, to be cleaned at the end; return its id."""

@@ -7,21 +7,21 @@ All of it is reached through a Transport, in bulk: one archive there, one archiv
 sh scripts below are constants; names and stamps are given to them as arguments and lines.
 """
 
-import io
 import shutil
 import tarfile
 import tempfile
-import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ce_backends.base import Limit, TaskSpec, Usage
 from ce_backends.batch_system import BatchJob
 from ce_backends.capped_output import Cap
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.node_script import quote, render
+from ce_backends.node_script import quote
 from ce_backends.outputs import copy_outputs
+from ce_backends.task_archive import add_file, add_task, unpack
 from ce_backends.task_dir import MAX_REASON, parse_cpu_s
 from ce_backends.transport import Done, Transport, sure
 
@@ -148,15 +148,22 @@ class Spool:
             CEError: an input cannot be read, or a variable not passed on.
             CEUnavailable: it could not be brought.
         """
+        with self._brought(job.name) as archive:
+            _add_job(archive, job, tasks, self.root, index)
+            for task in tasks:
+                place = f"tasks/{task.stamp}"
+                add_task(archive, task, place, Path(self.root) / place, passed)
+
+    @contextmanager
+    def _brought(self, name: str) -> Iterator[tarfile.TarFile]:
+        """Bring there what is put into the archive meanwhile."""
         root = self.root
         with tempfile.NamedTemporaryFile(dir=self._scratch, suffix=".tar") as file:
             with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                _add_job(archive, job, tasks, root, index)
-                for task in tasks:
-                    _add_task(archive, task, root, passed)
+                yield archive
             file.flush()
-            self._transport.put(Path(file.name), f"{root}/incoming/{job.name}.tar", timeout_s=MOVE_S)
-        done = self._sh(_UNPACK, root, f"{job.name}.tar", timeout_s=MOVE_S)
+            self._transport.put(Path(file.name), f"{root}/incoming/{name}.tar", timeout_s=MOVE_S)
+        done = self._sh(_UNPACK, root, f"{name}.tar", timeout_s=MOVE_S)
         if done.exit_code != 0:
             raise CEUnavailable(f"tasks could not be laid out in {root} on {self._transport.where}: {done.sentence}")
 
@@ -195,7 +202,7 @@ class Spool:
                 arguments = (root, stamp, str(self._cap.limit_bytes), *argument)
                 done = self._sh(_PACK, *arguments, lines=outputs, timeout_s=MOVE_S, into=archive)
                 sure(done, f"task {stamp} cannot be fetched")
-                skipped = [*done.stderr.splitlines(), *_unpack(archive, unpacked)]
+                skipped = [*done.stderr.splitlines(), *unpack(archive, unpacked)]
                 into.mkdir(parents=True, exist_ok=True)
                 copy_outputs(unpacked, ("stdout", "stderr"), into)
                 if (unpacked / "work").is_dir():
@@ -258,45 +265,8 @@ def _add_job(
             f'read -r stamp <<E\n$(sed -n "${{gridpilot_index}}p" {listed})\nE',
             f'{start}"$stamp"/node_script',
         ]
-        _add(archive, f"jobs/{job.name}.tasks", "".join(f"{task.stamp}\n" for task in tasks).encode(), 0o600)
-    _add(archive, f"jobs/{job.name}", "\n".join(["#!/bin/sh", *lines, ""]).encode(), 0o700)
-
-
-def _add_task(archive: tarfile.TarFile, task: TaskSpec, root: str, passed: Sequence[str]) -> None:
-    directory = f"tasks/{task.stamp}"
-    for part in ("", "/work", "/tmp"):  # noqa: S108 # the task's own
-        entry = tarfile.TarInfo(directory + part)
-        entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o700, int(time.time())
-        archive.addfile(entry)
-    _add(archive, f"{directory}/payload", task.script.encode("utf-8", "surrogateescape"), 0o600)
-    _add(archive, f"{directory}/node_script", render(task, Path(root) / directory, passed=passed, is_alone=True), 0o600)
-    if task.credential is not None:
-        _add(archive, f"{directory}/credential", _read(task.credential, "credential"), 0o600)
-    for source in task.inputs:
-        try:
-            archive.add(source, f"{directory}/work/{source.name}", filter=_ours)
-        except OSError as error:
-            raise CEError(f"input {source} cannot be copied: {error.strerror or error}") from error
-
-
-def _ours(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Owner and group are those of the user there."""
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    return entry
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CEError(f"{what} {path} cannot be copied: {error.strerror}") from error
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode, entry.mtime = len(content), mode, int(time.time())
-    archive.addfile(entry, io.BytesIO(content))
+        add_file(archive, f"jobs/{job.name}.tasks", "".join(f"{task.stamp}\n" for task in tasks).encode(), 0o600)
+    add_file(archive, f"jobs/{job.name}", "\n".join(["#!/bin/sh", *lines, ""]).encode(), 0o700)
 
 
 def _parse_end(line: str) -> tuple[str, End]:
@@ -311,27 +281,3 @@ def _parse_end(line: str) -> tuple[str, End]:
         limit=Limit(limit) if limit in list(Limit) else None,
         usage=usage,
     )
-
-
-def _unpack(archive: Path, into: Path) -> list[str]:
-    """Unpack what came from a payload's directory: plain files and directories below `into`, nothing else.
-
-    By hand, since Python 3.11.2, which Debian 12 has, knows no filters of tarfile yet.
-    """
-    skipped: list[str] = []
-    with tarfile.open(archive) as opened:
-        for entry in opened:
-            path = PurePosixPath(entry.name)
-            if not (entry.isreg() or entry.isdir()) or path.is_absolute() or ".." in path.parts:
-                skipped.append(f"output {entry.name.removeprefix('work/')} was skipped: it is not a regular file")
-            else:
-                _bring(opened, entry, into / path)
-    return skipped
-
-
-def _bring(archive: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
-    (target if entry.isdir() else target.parent).mkdir(parents=True, exist_ok=True)
-    if content := archive.extractfile(entry):
-        with content, target.open("wb") as file:
-            shutil.copyfileobj(content, file)
-        target.chmod(entry.mode & 0o777 | 0o600)

@@ -42,7 +42,8 @@ class BatchSystem(Protocol):
     """The most elements of an array; 1 where there are no arrays."""
 
     index: Sequence[str]
-    """Shell commands that set `gridpilot_index` on the node to the element's number, counted from 1."""
+    """Shell commands that a node runs first. Where jobs lie in a shared directory, they set `gridpilot_index` to the
+    element's number, counted from 1."""
 
     passed: Sequence[str]
     """Variables of the batch system that the payload may see where they are set: what GPUs it was given."""

@@ -20,16 +20,20 @@ from ce_backends.options import Option
 from ce_backends.plan import Recorder
 from ce_backends.spool import Spool
 from ce_backends.ssh import Login, Ssh
+from ce_backends.staged_spool import StagedSpool
 from ce_backends.task_book import TaskBook
 from ce_backends.transport import Local, Transport
 
 BYTES_PER_MB = 1_000_000
 SYSTEMS = {
+    "Condor": "ce_backends.htcondor:Condor",
     "GE": "ce_backends.grid_engine:GridEngine",
     "Host": "ce_backends.host:Host",
     "SLURM": "ce_backends.slurm:Slurm",
 }
 """By DIRAC's name of the batch system: where its dialect is."""
+STAGING = frozenset({"Condor"})
+"""Those that bring files to their nodes and back themselves: only the submit host must see SharedArea."""
 
 
 class Dialect(Protocol):
@@ -130,13 +134,17 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     name = str(options["BatchSystem"])
     timeout_s = float(options["CommandTimeout"] or 0.0)
     system = dialect(name)(transport, batch_options.needs(options), timeout_s=timeout_s, options=options)
-    cap = Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB)
-    spool = Spool(transport, _area(str(options["SharedArea"])), work_dir / "moving", cap=cap)
-    return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), _bounds(options))
+    spool_type = StagedSpool if name in STAGING else Spool
+    spool = spool_type(transport, _area(str(options["SharedArea"])), work_dir / "moving", cap=cap(options))
+    return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
 
 
 def _plan(work_dir: Path, options: Options, tasks: Sequence[TaskSpec], recorder: Recorder) -> Sequence[str]:
-    ce = _build(work_dir, options, recorder)
+    return steps(_build(work_dir, options, recorder), recorder, tasks)
+
+
+def steps(ce: BatchCE, recorder: Recorder, tasks: Sequence[TaskSpec]) -> Sequence[str]:
+    """Return what a CE does with tasks, each of its steps once."""
     try:
         ce.submit(tasks)
         ce.look()
@@ -157,7 +165,13 @@ def _area(written: str) -> str:
     return os.path.expandvars(written)
 
 
-def _bounds(options: Options) -> Bounds:
+def cap(options: Options) -> Cap:
+    """Return how much of a task's log output is brought back."""
+    return Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB)
+
+
+def bounds(options: Options) -> Bounds:
+    """Return how much, how often, how long."""
     return Bounds(
         processors=int(options["NumberOfProcessors"] or 1),
         gpus=int(options["NumberOfGPUs"] or 0),

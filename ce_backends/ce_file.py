@@ -124,6 +124,8 @@ def _definition(name: str, options: dict[str, Value], path: str) -> Definition:
         backend(ce_type)
     except CEMisconfigured as error:
         raise CEMisconfigured(f"{written.origin}: {error}") from error
+    if any(option.name == "CEName" for option in backend(ce_type).OPTIONS):
+        options.setdefault("CEName", Value(name.partition("/")[0], path))
     rest = {key: value for key, value in options.items() if key not in _TYPE_OPTIONS}
     return Definition(name=name, ce_type=ce_type, options=rest, notes=notes)
 

@@ -26,13 +26,15 @@ class Recorder:
         argv: Sequence[str],
         *,
         timeout_s: float,  # noqa: ARG002
-        stdin: IO[bytes] | bytes = b"",  # noqa: ARG002
+        stdin: IO[bytes] | bytes = b"",
         into: Path | None = None,  # noqa: ARG002
     ) -> Done:
         """See Transport."""
         if argv[:2] == ["/bin/sh", "-c"]:  # our own constant scripts move files; their effect is told by `put`
             return Done(0, f"{argv[-1]}\n", "")
         self.steps.append(f"run on {self.where}: {shlex.join(argv)}")
+        if isinstance(stdin, bytes):
+            self.steps += [f"    {line}" for line in stdin.decode("utf-8", "replace").splitlines()]
         return Done(0, f"{_NUMBER}\n", "")
 
     def put(self, source: Path, target: str, *, timeout_s: float) -> None:  # noqa: ARG002

@@ -56,7 +56,7 @@ pool() {
   # shellcheck disable=SC2016 # expanded by the inner shell
   start_contained master sh -c '
     tree=$1 state=$2
-    for m in sys dev home tmp; do mkdir -p "$tree/$m"; mount --rbind "/$m" "$tree/$m"; done
+    for m in sys dev home tmp var/tmp; do mkdir -p "$tree/$m"; mount --rbind "/$m" "$tree/$m"; done
     mount -t proc proc "$tree/proc"
     mkdir -p "$tree$state" && mount --bind "$state" "$tree$state"
     exec chroot "$tree" env -i "$3" PATH=/usr/sbin:/usr/bin:/sbin:/bin CONDOR_CONFIG="$state/condor_config" condor_master -f
@@ -79,9 +79,9 @@ client_env() {
   cat >"$system_home/client.env" <<ENV
 PATH=$system_home/bin:/usr/local/bin:/usr/bin:/bin
 CONDOR_CONFIG=$system_home/condor_config
-GRIDPILOT_HTCONDOR_SCHEDD=$(hostname)
+GRIDPILOT_HTCONDOR_SCHEDD=gridpilot@localhost
 GRIDPILOT_HTCONDOR_POOL=127.0.0.1:$condor_port
-GRIDPILOT_HTCONDOR_TOKEN=$system_home/user/token
+GRIDPILOT_HTCONDOR_TOKENS=$system_home/user
 ENV
 }
 

@@ -1,0 +1,101 @@
+"""CE type HTCondorCE: the schedd of another machine, to which files are sent and from which they are fetched.
+
+An HTCondor-CE, or any schedd that is known to a collector. HTCondor's own tools must be on this machine; how they
+authenticate (tokens, SSL with a proxy) is theirs, and can be set here.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from ce_backends import batch_options
+from ce_backends.base import TaskSpec
+from ce_backends.batch_ce import BatchCE
+from ce_backends.batch_options import Options
+from ce_backends.batch_types import bounds, cap, steps
+from ce_backends.errors import CEMisconfigured
+from ce_backends.htcondor import Condor, Schedd
+from ce_backends.options import Option
+from ce_backends.plan import Recorder
+from ce_backends.staged_spool import StagedSpool
+from ce_backends.task_book import TaskBook
+from ce_backends.transport import Local, Transport
+
+_NO_MEANING = ("Queue", "NumberOfNodes", "SharedArea")
+
+
+class HTCondorCE:
+    """See the module."""
+
+    OPTIONS: ClassVar[Sequence[Option]] = (
+        Option(name="CEName", kind=str, default="", doc="Host of the CE; the name of its section if not set."),
+        Option(name="Port", kind=int, default=9619, minimum=1, doc="Port of its collector."),
+        Option(name="Schedd", kind=str, default="", doc="Name of the schedd, where it is not that of the host."),
+        Option(
+            name="TokenDirectory",
+            kind=str,
+            default="",
+            doc="Directory with IDTOKENS to authenticate with; HTCondor's own configuration decides if empty.",
+        ),
+        Option(name="Token", kind=str, default="", doc="File with a SciToken or WLCG token to authenticate with."),
+        Option(name="Proxy", kind=str, default="", doc="X.509 proxy to authenticate with, by SSL."),
+        *(option for option in batch_options.OPTIONS if option.name not in _NO_MEANING),
+        *Condor.OPTIONS,
+    )
+
+    @classmethod
+    def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
+        """See registry.Backend."""
+        return _build(work_dir, options, Local())
+
+    @classmethod
+    def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
+        """See registry.Plans."""
+        recorder = Recorder("this machine")
+        return steps(_build(work_dir, options, recorder), recorder, tasks)
+
+    @staticmethod
+    def here() -> str:
+        """See registry.Looks."""
+        return "yes" if shutil.which(Condor.COMMAND) else f"no: there is no {Condor.COMMAND}"
+
+
+def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
+    if not options["CEName"]:
+        raise CEMisconfigured("option CEName of CE type HTCondorCE is not set: expected the host of the CE")
+    host = str(options["CEName"])
+    schedd = Schedd(
+        name=str(options["Schedd"] or host),
+        pool=f"{host}:{options['Port']}",
+        environment=_authentication(
+            *(os.path.expandvars(str(options[n])) for n in ("TokenDirectory", "Token", "Proxy"))
+        ),
+    )
+    nowhere: Options = {"Queue": "", "NumberOfNodes": "1"}
+    timeout_s = float(options["CommandTimeout"] or 0.0)
+    needs = batch_options.needs({**options, **nowhere})
+    system = Condor(transport, needs, timeout_s=timeout_s, options=options, schedd=schedd)
+    spool = StagedSpool(transport, str(work_dir.resolve() / "area"), work_dir / "moving", cap=cap(options))
+    return BatchCE("HTCondor", system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
+
+
+def _authentication(token_directory: str, token: str, proxy: str) -> dict[str, str]:
+    """Return the variables that tell HTCondor's tools how to authenticate."""
+    environment: dict[str, str] = {}
+    methods = []
+    if token_directory:
+        environment["_CONDOR_SEC_TOKEN_DIRECTORY"] = token_directory
+        methods.append("IDTOKENS")
+    if token:
+        environment["_CONDOR_SCITOKENS_FILE"] = token
+        methods.append("SCITOKENS")
+    if proxy:
+        environment |= dict.fromkeys(
+            ("X509_USER_PROXY", "_CONDOR_AUTH_SSL_CLIENT_CERTFILE", "_CONDOR_AUTH_SSL_CLIENT_KEYFILE"), proxy
+        )
+        methods.append("SSL")
+    if methods:
+        environment["_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS"] = ",".join(methods)
+    return environment

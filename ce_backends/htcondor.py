@@ -119,6 +119,7 @@ class Condor:
             "unset CUDA_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES GPU_DEVICE_ORDINAL ;; esac"
         ),
     )
+    unkept: Mapping[str, str] = {}
     passed: Sequence[str] = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 
     def __init__(
@@ -302,7 +303,8 @@ def _parse(command: str, done: Done) -> Sequence[Mapping[str, Any]]:
 
 def _said(done: Done) -> str:
     """Return what a tool said when it failed, without its advice to administrators."""
-    return replace(done, stderr=done.stderr.partition("Extra Info:")[0]).sentence
+    said = done.stderr.partition("Extra Info:")[0].replace("(null)", "no answer from the schedd")
+    return replace(done, stderr=said).sentence
 
 
 def _was_held(ad: Mapping[str, Any]) -> bool:

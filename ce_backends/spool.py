@@ -74,7 +74,7 @@ while read -r pattern; do
 done > ../.list
 cd ..
 touch stdout stderr
-tar -cf - --null --verbatim-files-from --files-from=.list stdout stderr
+tar -cf - --hard-dereference --null --verbatim-files-from --files-from=.list stdout stderr
 """
 _TAIL = 'cd -- "$1/tasks/$2" && [ -f "$3" ] && [ ! -h "$3" ] && tail -c "$4" -- "$3"'
 _RENEW = 'cd -- "$1/tasks/$2" && umask 077 && cat > credential.new && mv -f credential.new credential'

@@ -78,7 +78,7 @@ list() {{
         done
     done < ../patterns
 }}
-pack() {{ tar -cf ../{result}.part --null --verbatim-files-from --files-from="$1"; }}
+pack() {{ tar -cf ../{result}.part --hard-dereference --null --verbatim-files-from --files-from="$1"; }}
 small() {{
     for name in started stdout stderr times limit reason exit_code; do
         [ ! -f "$name" ] || printf '%s\\0' "$name"

@@ -1,0 +1,114 @@
+"""The conformance suite, and what is HTCondor's own, on a real one: the schedd of this machine and a remote one."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from ce_backends.conformance import CHECKS
+from tests.systems.conftest import Have
+from tests.systems.real_system import PYTHON, RealSystem
+
+WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
+
+
+@pytest.fixture(scope="module")
+def htcondor(have: Have) -> RealSystem:
+    return have("htcondor")
+
+
+def local(system: RealSystem, **more: object) -> dict[str, object]:
+    usual = {"BatchSystem": "Condor", "StatusInterval": 0.3, "SharedArea": f"{system.home}/area", "MaxTotalJobs": 4}
+    return {**usual, **more}
+
+
+def remote(system: RealSystem, **more: object) -> dict[str, object]:
+    host, _, port = system.env["GRIDPILOT_HTCONDOR_POOL"].partition(":")
+    tokens, schedd = system.env["GRIDPILOT_HTCONDOR_TOKENS"], system.env["GRIDPILOT_HTCONDOR_SCHEDD"]
+    usual = {"CEName": host, "Port": port, "Schedd": schedd, "TokenDirectory": tokens}
+    return {**usual, "StatusInterval": 0.3, "MaxTotalJobs": 4, **more}
+
+
+@pytest.fixture(scope="module")
+def of_local(htcondor: RealSystem) -> dict[str, str]:
+    return htcondor.verdicts("Local", local(htcondor))
+
+
+@pytest.fixture(scope="module")
+def of_remote(htcondor: RealSystem) -> dict[str, str]:
+    return htcondor.verdicts("HTCondorCE", remote(htcondor))
+
+
+@pytest.mark.parametrize("check", WORDS)
+def test_local_schedd_conforms(check: str, of_local: dict[str, str]) -> None:
+    assert of_local[check] == ""
+
+
+@pytest.mark.parametrize("check", WORDS)
+def test_remote_schedd_conforms(check: str, of_remote: dict[str, str]) -> None:
+    assert of_remote[check] == ""
+
+
+def test_ce_test_of_the_example_is_all_green(htcondor: RealSystem) -> None:
+    done = htcondor.ce("test", str(htcondor.config("htcondor.cfg")), "--quick")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2 clauses kept" in done.stdout
+
+
+def test_a_job_that_is_held_is_failed_with_the_reason_and_leaves_the_queue(htcondor: RealSystem) -> None:
+    end = ended(htcondor, "Local", local(htcondor, ExtraSubmitString="hold = true"))
+
+    assert (end["state"], end["reason"]) == ("Failed", "held: submitted on hold at user's request")
+    assert htcondor.run(["condor_q", "-json", "-attributes", "ClusterId"]).stdout.strip() == ""
+
+
+def test_our_own_memory_limit_is_told(htcondor: RealSystem) -> None:
+    hold = "periodic_hold = JobStatus == 2\nperiodic_hold_subcode = 4711"
+    end = ended(htcondor, "Local", local(htcondor, ExtraSubmitString=hold), script="sleep 60")
+
+    assert (end["state"], end["limit"]) == ("Failed", "memory")
+
+
+def test_token_that_is_not_there_is_told_in_a_sentence(htcondor: RealSystem) -> None:
+    done = htcondor.ce(
+        "test", str(htcondor.config("htcondor.cfg")), "--quick", "-o", "TokenDirectory=/no/such/directory"
+    )
+
+    assert done.returncode == 3
+    assert "Failed to authenticate" in done.stderr
+
+
+def test_a_stopped_htcondor_is_told_in_a_sentence(htcondor: RealSystem) -> None:
+    htcondor.script("down")
+    try:
+        done = htcondor.ce("test", str(htcondor.config("htcondor.cfg")), "--quick")
+    finally:
+        htcondor.script("up")
+
+    assert done.returncode == 3
+    assert "Can't find address of schedd" in done.stderr
+
+
+ONE_TASK = """\
+import json, pathlib, sys, time, uuid
+from dataclasses import asdict
+from ce_backends.base import TaskSpec
+from ce_backends.registry import create
+ce = create(sys.argv[1], json.loads(sys.argv[2]), pathlib.Path(f"state-{uuid.uuid4().hex}"))
+task = TaskSpec(stamp=uuid.uuid4().hex, script=sys.argv[3])
+task_id = ce.submit([task])[task.stamp].task_id
+give_up = time.monotonic() + 90
+while not (status := ce.poll([task_id])[task_id]).state.is_final and time.monotonic() < give_up:
+    time.sleep(0.1)
+print(json.dumps(asdict(status)))
+ce.close()
+"""
+
+
+def ended(system: RealSystem, ce_type: str, options: Mapping[str, object], script: str = ":") -> dict[str, object]:
+    """Run one task as the unprivileged user and return its last status."""
+    done = system.run([PYTHON, "-c", ONE_TASK, ce_type, json.dumps(options), script])
+    assert done.returncode == 0, done.stderr
+    status: dict[str, object] = json.loads(done.stdout)
+    return status

@@ -29,7 +29,10 @@ SYSTEMS = {
     "Condor": "ce_backends.htcondor:Condor",
     "GE": "ce_backends.grid_engine:GridEngine",
     "Host": "ce_backends.host:Host",
+    "LSF": "ce_backends.lsf:Lsf",
+    "OAR": "ce_backends.oar:Oar",
     "SLURM": "ce_backends.slurm:Slurm",
+    "Torque": "ce_backends.pbs:Pbs",
 }
 """By DIRAC's name of the batch system: where its dialect is."""
 STAGING = frozenset({"Condor"})

@@ -56,7 +56,7 @@ configure() {
   set_values DB_TYPE=Pg "DB_PORT=$database_port" DB_BASE_PASSWD=none DB_BASE_PASSWD_RO=none \
     "SERVER_PORT=$server_port" LOG_LEVEL=3 "LOG_FILE=$system_home/log/oar.log" \
     "OAR_RUNTIME_DIRECTORY=$system_home/runtime" "OPENSSH_CMD=/usr/bin/ssh -F $system_home/ssh_config -p $ssh_port -e none" \
-    SCHEDULER_JOB_SECURITY_TIME=1 SCHEDULER_GANTT_HOLE_MINIMUM_TIME=1 FINAUD_FREQUENCY=5 \
+    SCHEDULER_JOB_SECURITY_TIME=1 SCHEDULER_GANTT_HOLE_MINIMUM_TIME=1 SCHEDULER_MIN_TIME_BETWEEN_2_CALLS=0 \
     <"$pristine" | sed 's/^JOB_RESOURCE_MANAGER_PROPERTY_DB_FIELD=/#&/' >"$configuration.new"
   chmod 600 "$configuration.new"
   chown oar "$configuration.new"

@@ -1,0 +1,50 @@
+"""The conformance suite, and what is OAR's own, on a real OAR. It takes some seconds to start each job."""
+
+import pytest
+
+from ce_backends.conformance import CHECKS
+from tests.systems.conftest import Have
+from tests.systems.real_system import RealSystem
+
+WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
+
+
+@pytest.fixture(scope="module")
+def oar(have: Have) -> RealSystem:
+    return have("oar")
+
+
+def options(system: RealSystem) -> dict[str, object]:
+    return {"BatchSystem": "OAR", "StatusInterval": 0.5, "SharedArea": f"{system.home}/area", "MaxTotalJobs": 4}
+
+
+@pytest.fixture(scope="module")
+def verdicts(oar: RealSystem) -> dict[str, str]:
+    return oar.verdicts("Local", options(oar), deadline_s=150)
+
+
+@pytest.mark.parametrize("check", WORDS)
+def test_oar_conforms(check: str, verdicts: dict[str, str]) -> None:
+    assert verdicts[check] == ""
+
+
+def test_ce_test_of_the_example_is_all_green(oar: RealSystem) -> None:
+    done = oar.ce("test", str(oar.config("oar.cfg")), "--quick")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2 clauses kept, 0 broken" in done.stdout
+
+
+def test_what_can_never_run_is_told_in_a_sentence(oar: RealSystem) -> None:
+    done = oar.ce("test", str(oar.config("oar.cfg")), "-o", "NumberOfProcessors=500")
+
+    assert done.returncode == 1
+    assert "There are not enough resources for your request" in done.stderr
+
+
+def test_wrong_queue_is_told_in_a_sentence(oar: RealSystem) -> None:
+    done = oar.ce("test", str(oar.config("oar.cfg")), "-o", "Queue=nowhere")
+
+    assert done.returncode == 1
+    assert "the CE refuses a small task: oarsub: " in done.stderr
+    assert "The queue nowhere does not exist" in done.stderr

@@ -1,0 +1,22 @@
+"""The examples of configs/ are right, and say what would be submitted, also where the system cannot be had."""
+
+from pathlib import Path
+
+import pytest
+
+from ce_backends.__main__ import main
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SUBMIT = {"slurm": "sbatch", "grid_engine": "qsub", "oar": "oarsub", "pbs": "qsub", "lsf": "bsub"}
+
+
+@pytest.mark.parametrize("name", SUBMIT)
+def test_an_example_is_valid(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(CONFIGS / f"{name}.cfg")]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SUBMIT)
+def test_a_plan_names_the_submit_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(CONFIGS / f"{name}.cfg")]) == 0
+
+    assert f"run on this machine: {SUBMIT[name]} " in capsys.readouterr().out

@@ -42,6 +42,7 @@ class Bounds:
     Attributes:
         processors: of a task that does not say; and what `free_processors` counts in.
         gpus: of a task, at most.
+        wall_s: asked for a task that has no limit of its own; 0 for the queue's.
         most_tasks: waiting and running at a time.
         most_waiting: waiting at a time.
         interval_s: between two looks at the batch system.
@@ -50,6 +51,7 @@ class Bounds:
 
     processors: int = 1
     gpus: int = 0
+    wall_s: int = 0
     most_tasks: int = 1000
     most_waiting: int = 1000
     interval_s: float = 30.0
@@ -267,7 +269,7 @@ class BatchCE:
             processors=first.processors,
             memory_mb=first.memory_mb,
             gpus=len(first.gpus),
-            wall_s=first.wall_s,
+            wall_s=first.wall_s or self._bounds.wall_s,
         )
 
     def _accept(self, entries: Iterable[Entry], job_id: str) -> dict[str, Submission]:

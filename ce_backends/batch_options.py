@@ -50,6 +50,14 @@ OPTIONS: Sequence[Option] = (
     ),
     Option(name="WholeNode", kind=bool, default=False, doc="Nobody else's jobs run beside ours."),
     Option(name="NumberOfNodes", kind=str, default="1", doc="Nodes of each task, 2 or 1-4 (Slurm only beyond 1)."),
+    Option(
+        name="WallTime",
+        kind=int,
+        default=0,
+        unit="s",
+        minimum=0,
+        doc="Asked for a task that has no wall limit of its own; the queue's own limit if 0.",
+    ),
     Option(name="NumberOfGPUs", kind=int, default=0, minimum=0, doc="GPUs of a task that does not ask for any itself."),
     Option(
         name="SharedArea",

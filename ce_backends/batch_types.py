@@ -178,6 +178,7 @@ def bounds(options: Options) -> Bounds:
     return Bounds(
         processors=int(options["NumberOfProcessors"] or 1),
         gpus=int(options["NumberOfGPUs"] or 0),
+        wall_s=int(options["WallTime"] or 0),
         most_tasks=int(options["MaxTotalJobs"] or 1),
         most_waiting=int(options["MaxWaitingJobs"] or 1),
         interval_s=float(options["StatusInterval"] or 0.0),

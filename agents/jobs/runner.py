@@ -215,6 +215,8 @@ class JobRunner:
     def _ended(self, job: Job, task: TaskStatus) -> None:
         """Take note of a task's end, free what it held, and deliver its outputs."""
         end = outcome.decided(job.end, task)
+        if job.started_at is None and end.status is JobStatus.RESCHEDULED and task.state is TaskState.FAILED:
+            self.tally.host_failures_in_a_row += 1  # the queue never let it run
         if task.is_stuck and job.grant:
             log.error("processors.broken", job_id=job.job_id, ids=job.grant.processor_ids, cause=task.reason)
             self._slot.mark_broken(job.grant)

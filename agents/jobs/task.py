@@ -48,7 +48,7 @@ def task_of(
         memory_mb=grant.memory_mb,
         gpus=grant.gpu_ids,
         credential=credential,
-        wall_s=around.watch.wall_limit_s,
+        wall_s=0 if around.is_remote else around.watch.wall_limit_s,  # elsewhere it is for the queue to say
         cpu_s=around.watch.cpu_limit_s(description.cpu_time_s),
         disk_mb=around.watch.most_disk_mb,
         capped=description.log_files,

@@ -8,7 +8,7 @@ FAULTS      := $(BIN)/python -m pytest tests/faults -q -n 4 --maxschedchunk 1
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop bundle pilot-files nodes bench bench-dirac docs clean
+.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop systems bundle pilot-files nodes bench bench-dirac docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ faults: $(READY) ## the whole fault matrix; writes docs/faults.md
 
 interop: $(READY) ## real jobs of a real DIRAC 9 server, started by tests/clusters/dirac
 	$(BIN)/python -m pytest tests/system -q
+
+systems: $(READY) ## the conformance suite and the main job on real batch systems, started by tests/clusters; NEED=slurm for one
+	$(BIN)/python -m pytest tests/systems -q $(if $(NEED),--need $(NEED))
 
 bundle: $(READY) ## dist/gridpilot.pyz: gridpilot with its own Python in one file, and the folder it unpacks to
 	$(BIN)/python -m tools.bundle

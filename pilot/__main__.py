@@ -52,7 +52,9 @@ def _guarded(arguments: Sequence[str]) -> int:
     try:
         with _signals_raise():
             if arguments[:1] in (["status"], ["explain"], ["report"]):
-                return launch.ask_agent(arguments, os.environ)
+                return launch.ask_package("agents", arguments, os.environ)
+            if arguments[:1] == ["ce"]:
+                return launch.ask_package("ce_backends", arguments[1:], os.environ)
             if arguments[:1] == ["doctor"]:
                 return examination.main(arguments[1:], os.environ)
             return bootstrap(arguments, os.environ)

@@ -140,14 +140,14 @@ def agent_environment(
     return environment
 
 
-def ask_agent(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run `status` or `explain` of the agent's ledger, on this terminal; return the exit code.
+def ask_package(package: str, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a command of `agents` (status, explain, report) or `ce_backends` on this terminal; return its exit code.
 
     Raises:
         NodeUnfit: no Python here can run it.
     """
     check_packages(code_folder())
-    command = [interpreter(""), "-P", "-m", "agents", *arguments]
+    command = [interpreter(""), "-P", "-m", package, *arguments]
     return subprocess.run(command, env=agent_environment(environ, Settings(), {}), check=False).returncode
 
 

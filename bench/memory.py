@@ -22,7 +22,7 @@ PAYLOAD = "sleep"
 HOW = """\
 One pilot, its agent and {jobs} running jobs `/bin/sleep`, all at the same time. Summed is the proportional set size
 that the kernel gives for each process below the pilot (`/proc/PID/smaps_rollup`), in MB of 10^6 bytes. Everything that
-is there because of us counts: the pilot, the agent, and for each job the node script that outlives the agent and the
+is there because of us counts: the pilot, the agent, and for each job the wrapper that outlives the agent and the
 shell that starts the payload. The payload itself is shown and not counted."""
 
 
@@ -70,7 +70,7 @@ def _kind(process: psutil.Process) -> str:
     if process.name() == PAYLOAD:
         return "payload"
     if process.name() == "sh":
-        return "node script and shell of the payload"
+        return "wrapper and shell of the payload"
     return "agent" if "agents" in command else "pilot"
 
 

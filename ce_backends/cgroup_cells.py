@@ -1,5 +1,6 @@
 """Tasks held in control groups."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ MAX_PROCESSES = 4096  # processes and threads of one task: a fork bomb ends here
 
 _SHARED = "cpus-"
 _MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")
+_V2_COUNTS = ("memory.peak", "memory.events")
+_V1_COUNTS = ("memory.max_usage_in_bytes", "memory.oom_control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +27,23 @@ class CgroupCell:
     killer: Group
     memory: Group | None = None
     pids: Group | None = None
-    processors: Group | None = None  # shared by tasks that hold the same ones: entered, never removed by one of them
+    processors: Group | None = None  # shared by tasks that hold the same ones: never removed by one of them
 
     @property
-    def _groups(self) -> list[Group]:
-        return list(dict.fromkeys(group for group in (self.killer, self.memory, self.pids) if group is not None))
+    def groups(self) -> list[Group]:
+        """Those that are its own, the killer first."""
+        found = (group for group in (self.killer, self.memory, self.pids) if group is not None)
+        return list({group.path: group for group in found}.values())
 
     @property
     def joins(self) -> Sequence[Path]:
         """See Cell."""
-        entered = [*self._groups, *([self.processors] if self.processors else [])]
-        return [group.procs for group in entered]
+        return [group.procs for group in self.groups]
+
+    def bind(self, process: Process) -> None:
+        """See Cell. A payload may widen its affinity, but not this."""
+        if self.processors is not None:
+            self.processors.write("cgroup.procs", str(process.pid))
 
     def begin(self, wrapper: Process) -> None:
         """See Cell. Nothing to do: the payload enters by itself."""
@@ -56,10 +65,8 @@ class CgroupCell:
         cpu_us = self.killer.number("cpu.stat", "usage_usec")
         peak = kills = None
         if self.memory is not None:
-            peak = self.memory.number("memory.peak") or self.memory.number("memory.max_usage_in_bytes")
-            kills = self.memory.number("memory.events", "oom_kill") or self.memory.number(
-                "memory.oom_control", "oom_kill"
-            )
+            peak_file, kills_file = _V2_COUNTS if self.memory.path == self.killer.path else _V1_COUNTS
+            peak, kills = self.memory.number(peak_file), self.memory.number(kills_file, "oom_kill")
         refusals = self.pids.number("pids.events", "max") if self.pids is not None else None
         return Consumption(
             cpu_s=None if cpu_us is None else cpu_us / 1e6,
@@ -70,7 +77,7 @@ class CgroupCell:
 
     def remove(self) -> bool:
         """See Cell."""
-        removed = [group.remove() for group in self._groups]  # every one is tried
+        removed = [group.remove() for group in self.groups]  # every one is tried
         return all(removed)
 
 
@@ -90,6 +97,11 @@ class CgroupContainment:
     limiters: Mapping[str, Hierarchy] = field(default_factory=dict)
     processor_sets: dict[tuple[int, ...], Group] = field(default_factory=dict, compare=False)
 
+    @property
+    def counts_cpu(self) -> bool:
+        """See Containment: cpu.stat is there in version 2, whatever controllers are."""
+        return self.killer.version == 2
+
     def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> CgroupCell:
         """See Containment.
 
@@ -97,11 +109,13 @@ class CgroupContainment:
             CEError: a group could not be made.
         """
         cell = self._cell(stamp)
-        for join in cell.joins:
+        for group in cell.groups:
             try:
-                join.parent.mkdir(exist_ok=True)
+                os.mkdir(group.path)  # noqa: PTH102 - Path.mkdir costs twice as much
+            except FileExistsError:
+                continue
             except OSError as error:
-                raise CEError(f"control group {join.parent} could not be made: {error.strerror}") from error
+                raise CEError(f"control group {group.path} could not be made: {error.strerror}") from error
         if cell.pids is not None:
             cell.pids.write("pids.max", str(MAX_PROCESSES))
         if cell.memory is not None and memory_mb:
@@ -109,7 +123,7 @@ class CgroupContainment:
         return self._bound(cell, tuple(processor_ids))
 
     def _bound(self, cell: CgroupCell, processor_ids: tuple[int, ...]) -> CgroupCell:
-        """Hold a task to its processors, where the kernel can: a payload may widen its affinity, but not this."""
+        """Hold a task to its processors, where the kernel can."""
         hierarchy = self.limiters.get("cpuset")
         if not processor_ids or hierarchy is None:
             return cell

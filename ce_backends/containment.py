@@ -42,8 +42,11 @@ class Cell(Protocol):
     def joins(self) -> Sequence[Path]:
         """The files the payload writes 0 to before it begins; also what finds the cell again after a restart."""
 
+    def bind(self, process: Process) -> None:
+        """Hold a process, and what it starts from now on, to the task's processors, where the kernel can."""
+
     def begin(self, wrapper: Process) -> None:
-        """Tell which process runs the node script; it is not a member itself."""
+        """Tell which process waits for the payload; it is not a member itself."""
 
     def send(self, signal_number: int, already: set[int]) -> None:
         """Signal each member not in `already`, and note it there."""
@@ -63,6 +66,10 @@ class Cell(Protocol):
 
 class Containment(Protocol):
     """Makes cells of one kind."""
+
+    @property
+    def counts_cpu(self) -> bool:
+        """True when a cell knows the CPU time of all it has held."""
 
     def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> Cell:
         """Make the cell of a new task; memory (0: any) and processors (none: any) are held where `limits` says so."""

@@ -24,6 +24,10 @@ class EnclosedCell:
         """See Cell."""
         return self.cell.joins
 
+    def bind(self, process: Process) -> None:
+        """See Cell."""
+        self.cell.bind(process)
+
     def begin(self, wrapper: Process) -> None:
         """See Cell."""
         self.cell.begin(wrapper)

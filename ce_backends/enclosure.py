@@ -18,8 +18,8 @@ from typing import Protocol
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
-from ce_backends.inside_script import render_inside
-from ce_backends.node_script import COOKIE, DEFAULT_PATH, Launch
+from ce_backends.inside_script import Launch, render_inside
+from ce_backends.node_script import COOKIE, DEFAULT_PATH
 from ce_backends.removal import remove_tree
 from ce_backends.small_files import read_small
 from ce_backends.view import Bind, View, view_of

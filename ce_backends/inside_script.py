@@ -3,6 +3,8 @@
 It waits because it may be the container's init, which a signal ends only if it is caught.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
@@ -15,6 +17,21 @@ cd {work} || exit {failed}
 trap : TERM INT HUP USR1 USR2
 env -i {assignments} /bin/sh {payload}
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Starting the payload in a container.
+
+    Attributes:
+        argv: runs the task's `inside` there.
+        environment: what argv runs with; the payload's own is set inside.
+        places: directories that must be there before.
+    """
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    places: Sequence[Path]
 
 
 def render_inside(spec: TaskSpec, task_dir: Path) -> bytes:

@@ -2,25 +2,19 @@
 
 It is started as `sh FILE` and needs nothing but the task's directory:
 
-    payload       the task's own script            started      created once, by the run that counts
-    work/         where the payload runs           pid          pid, boot id and the kernel's stat line of the script
+    payload       the task's own script            started      created once, by the run that counts: its pid,
+    work/         where the payload runs                        the boot id and the kernel's stat line of the script
     tmp/          TMPDIR                           stdout, stderr
     node_script   this script                      times        CPU times as the shell's `times` prints them
     credential    the payload's, if any            exit_code    last of all, one line
     limit         which limit it has reached,      reason       one line the payload may leave
                   where the script itself keeps it
 
-In a container (see `inside_script`) also:
-
-    inside        the first script there           entered      it was started
-    covers/       empty, over what is hidden
-
 A file that ends without a newline is not finished: each is one write, so nothing has to be renamed.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
@@ -42,16 +36,15 @@ _TEMPLATE = """\
 [ "${{{cookie}-}}" = {stamp} ] || exec env -i {assignments}{passed} /bin/sh "$0"
 umask 022
 cd {directory} || exit 1
-set -C
-{{ true > started; }} 2> /dev/null || exit 0
-set +C
-trap : TERM INT HUP USR1 USR2
 read -r gridpilot_boot < /proc/sys/kernel/random/boot_id
 read -r gridpilot_stat < /proc/$$/stat
-echo "$$ $gridpilot_boot $gridpilot_stat" > pid
+set -C
+{{ echo "$$ $gridpilot_boot $gridpilot_stat" > started; }} 2> /dev/null || exit 0
+set +C
+trap : TERM INT HUP USR1 USR2
 {begins}(
-{before}unset gridpilot_boot gridpilot_stat
-cd work && exec {within}{command}
+unset gridpilot_boot gridpilot_stat
+cd work && exec {within}/bin/sh {payload}
 ) < /dev/null > stdout 2> stderr
 gridpilot_code=$?
 {after}times > times
@@ -82,26 +75,6 @@ read -r gridpilot_ended gridpilot_rest < /proc/uptime
 [ $((${{gridpilot_ended%.*}} - ${{gridpilot_began%.*}})) -lt {wall_s} ] || echo wall > limit
 """
 WALL_GRACE_S = 5  # from SIGTERM to SIGKILL for a payload at its wall limit
-
-# A container that did not start is no result of the payload: there is a reason then, and no exit code.
-_HAS_ENTERED = """\
-[ -e entered ] || { [ -s reason ] || echo "the container did not start: $(tail -n 1 stderr)" > reason; exit 0; }
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
-    """Starting the payload in a container.
-
-    Attributes:
-        argv: runs the task's `inside` there.
-        environment: what the node script and argv run with; the payload's own is set inside.
-        places: directories that must be there before.
-    """
-
-    argv: Sequence[str]
-    environment: Mapping[str, str]
-    places: Sequence[Path]
 
 
 def quote(text: str) -> str:
@@ -140,27 +113,12 @@ def assignments(environment: Mapping[str, str]) -> str:
     return " ".join(words)
 
 
-def _before_payload(joins: Sequence[Path], *, reset_oom_score: bool) -> str:
-    """Return what the payload's process does to itself before it becomes the payload: no window for a fork."""
-    lines = [
-        f"echo 0 > {quote(str(join))} || {{ echo 'the payload could not join its control group' > reason; "
-        f"exit {JOIN_FAILED_EXIT_CODE}; }}\n"
-        for join in joins
-    ]
-    if reset_oom_score:
-        lines.append("echo 0 > /proc/self/oom_score_adj\n")
-    return "".join(lines)
-
-
 def render(
     spec: TaskSpec,
     task_dir: Path,
     *,
-    joins: Sequence[Path] = (),
-    reset_oom_score: bool = False,
     passed: Sequence[str] = (),
     is_alone: bool = False,
-    launch: Launch | None = None,
 ) -> bytes:
     """Return the script for one task; bytes, because a variable may hold any.
 
@@ -170,12 +128,9 @@ def render(
     Args:
         spec: the task.
         task_dir: its directory on the node, absolute.
-        joins: the `cgroup.procs` files the payload's process enters.
-        reset_oom_score: whether the payload must not inherit the protection from the OOM killer that its starter has.
         passed: variables of the starter that the payload gets where they are set.
         is_alone: nobody watches on the node: the script itself keeps the wall limit, writing `wall` into the file
             `limit`, and ends what carries the task's cookie when the payload has ended.
-        launch: starts the payload, where it is not a plain child.
 
     Raises:
         CEError: a variable cannot be passed on.
@@ -186,15 +141,12 @@ def render(
     text = _TEMPLATE.format(
         stamp=spec.stamp,
         cookie=COOKIE,
-        assignments=assignments(launch.environment if launch else environment_of(spec, task_dir)),
+        assignments=assignments(environment_of(spec, task_dir)),
         passed="".join(f' ${{{name}+"{name}=${name}"}}' for name in passed if name not in spec.environment),
         directory=quote(str(task_dir)),
         begins=_WALL_BEGINS if has_wall else "",
-        before=_before_payload(joins, reset_oom_score=reset_oom_score),
         within=_WITHIN_WALL.format(**limits) if has_wall else "",
-        command=" ".join(map(quote, launch.argv if launch else ("/bin/sh", f"{task_dir}/payload"))),
-        after=(_WALL_ENDS.format(**limits) if has_wall else "")
-        + (sweep if is_alone else "")
-        + (_HAS_ENTERED if launch else ""),
+        payload=quote(f"{task_dir}/payload"),
+        after=(_WALL_ENDS.format(**limits) if has_wall else "") + (sweep if is_alone else ""),
     )
     return text.encode("utf-8", "surrogateescape")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
+from ce_backends.bring_back import OF_THE_TASK, bring_back
 from ce_backends.capped_output import Cap
 from ce_backends.containment import Cell, Level
 from ce_backends.containment_probe import Probed, probe
@@ -24,26 +25,23 @@ from ce_backends.enclosed_cell import EnclosedCell
 from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.examination import signal_matching, stacks
+from ce_backends.inside_script import Launch
 from ce_backends.node_script import DEFAULT_PATH, environment_of
 from ce_backends.options import Option, OptionValue
-from ce_backends.outputs import copy_outputs, tail
+from ce_backends.outputs import tail
 from ce_backends.pool_options import OPTIONS
 from ce_backends.process_tree import boot_id, is_alive
 from ce_backends.removal import remove_tree
 from ce_backends.rounds import USUAL, Bounds, Rounds
-from ce_backends.small_files import read_small
-from ce_backends.spawn import spawn
+from ce_backends.spare_dirs import SpareDirs
 from ce_backends.staging import lay_out, renew_credential
-from ce_backends.task_dir import TaskDir, TaskRecord, pattern_problem, stamp_problem
+from ce_backends.task_dir import TaskDir, TaskRecord, patterns_problem, stamp_problem
 from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
+from ce_backends.wrappers import Wrapper, Wrappers, is_protected, order, preamble
 
 BYTES_PER_MB = 1_000_000
 NEVER = (errno.E2BIG, errno.EINVAL)  # no later attempt will start this task either
-OF_THE_TASK = (
-    "stdout",
-    "stderr",
-)  # lie beside the work directory, so that the payload's own files cannot be in the way
 
 
 class Pool:
@@ -98,7 +96,9 @@ class Pool:
         self._final: dict[str, TaskStatus] = {}
         self._changed: Callable[[], None] = lambda: None
         self._probed: Probed | None = None
-        self._watcher = Watcher(grace_s=grace_s, over=self._is_over)
+        self._spare_dirs = SpareDirs(self._work_dir, most=processors)
+        self._wrappers = Wrappers(most_idle=processors)
+        self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over)
         self._cap = bounds.output
         bounds = replace(bounds, processors=processors)
         self._rounds = Rounds(self._work_dir, bounds, tasks=self._watcher.running, end=self._watcher.end_for)
@@ -176,22 +176,9 @@ class Pool:
             state = "has not ended" if task_id in self._held else "is not known"
             raise CEError(f"task {task_id} {state}: only an ended task can be fetched")
         try:
-            self._copy_out(self._directory(task_id), status.exit_code, into)
+            bring_back(self._directory(task_id), status.exit_code, into, self._cap)
         except OSError as error:
             raise CEError(f"task {task_id} cannot be fetched into {into}: {error.strerror}") from error
-
-    def _copy_out(self, directory: TaskDir, exit_code: int | None, into: Path) -> None:
-        record = directory.record()
-        into.mkdir(parents=True, exist_ok=True)
-        skipped = copy_outputs(directory.path, OF_THE_TASK, into, cap=self._cap, capped=OF_THE_TASK)
-        if record:
-            outputs = into / "outputs"
-            skipped += copy_outputs(directory.work, record.outputs, outputs, cap=self._cap, capped=record.capped)
-        if exit_code is not None:
-            (into / "exit_code").write_text(f"{exit_code}\n", encoding="ascii")
-        if skipped:
-            with (into / "stderr").open("a", encoding="utf-8", errors="backslashreplace") as stderr:
-                stderr.writelines(f"gridpilot: {sentence}\n" for sentence in skipped)
 
     def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
         """See Peeks. `stdout` and `stderr` are those of the task."""
@@ -232,7 +219,8 @@ class Pool:
             if task_id in self._held:
                 raise CEError(f"task {task_id} still runs: cancel it and wait for its end before cleaning")
             if task_id in self._final:
-                self._remove(self._directory(task_id))
+                is_used_again = not self._final[task_id].is_stuck and self._enclosure is None
+                self._remove(self._directory(task_id), self._spare_dirs.remove if is_used_again else remove_tree)
                 del self._final[task_id]
 
     def close(self) -> None:
@@ -240,6 +228,8 @@ class Pool:
         if self._probed is not None:
             self._rounds.close()
             self._watcher.close()
+            self._wrappers.close()
+            self._spare_dirs.close()
             self._probed.containment.sweep(self._held)
 
     def _open(self) -> Probed:
@@ -251,6 +241,7 @@ class Pool:
                 raise CEUnavailable(f"work directory {self._work_dir} cannot be made: {error.strerror}") from error
             key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]
             self._probed = probe(key, best=self._best)
+            self._spare_dirs.open()
             self._watcher.start()
             self._rounds.start()
             self._adopt_all(self._probed)
@@ -292,7 +283,7 @@ class Pool:
     def _submit_one(self, spec: TaskSpec) -> Submission:
         if spec.stamp in self._held or spec.stamp in self._final:
             return Accepted(spec.stamp)
-        if problem := stamp_problem(spec.stamp) or _bad_pattern(spec) or self._unfit(spec):
+        if problem := stamp_problem(spec.stamp) or patterns_problem(spec.outputs) or self._unfit(spec):
             return Rejected(problem)
         directory = self._directory(spec.stamp)
         try:
@@ -321,24 +312,37 @@ class Pool:
         """
         if trouble := self.trouble():
             raise CEUnavailable(trouble)
-        cell: Cell = self._open().containment.prepare(spec.stamp, spec.memory_mb, spec.processor_ids)
+        containment = self._open().containment
+        cell: Cell = containment.prepare(spec.stamp, spec.memory_mb, spec.processor_ids)
         try:
             launch = self._enclosure.launch(spec, directory.path, cell.joins) if self._enclosure else None
             cell = EnclosedCell(cell) if launch else cell
-            record = lay_out(spec, directory, cell.joins, reset_oom_score=_is_protected(), launch=launch)
+            start = self._start(spec, directory, cell, launch, is_kept=containment.counts_cpu)
+            record = self._lay_out(spec, directory, cell.joins, launch)
             task = WatchedTask(
                 stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()
             )
-            own = launch.environment if launch else environment_of(spec, directory.path)
-            environment = {"PATH": DEFAULT_PATH, **own}
             with self._lock:
                 self._held[spec.stamp] = spec.processors
-            self._watcher.add(task, lambda: spawn(directory.path / "node_script", environment, spec.processor_ids))
+            self._watcher.add(task, start)
         except (CEError, OSError):
             cell.remove()
             with self._lock:
                 self._held.pop(spec.stamp, None)
             raise
+
+    def _lay_out(self, spec: TaskSpec, directory: TaskDir, joins: Sequence[Path], launch: Launch | None) -> TaskRecord:
+        first = preamble(directory.path, joins, reset_oom_score=is_protected())
+        return lay_out(spec, directory, joins, preamble=first, launch=launch, make=self._spare_dirs.make)
+
+    def _start(
+        self, spec: TaskSpec, directory: TaskDir, cell: Cell, launch: Launch | None, *, is_kept: bool
+    ) -> Callable[[], Wrapper]:
+        """Return what starts a task that is laid out."""
+        own = launch.environment if launch else environment_of(spec, directory.path)
+        environment = {"PATH": DEFAULT_PATH, **own}
+        text = order(directory.path, environment, with_times=not is_kept, is_enclosed=launch is not None)
+        return lambda: self._wrappers.start(text, spec.processor_ids, cell.bind, is_kept=is_kept)
 
     def _unfit(self, spec: TaskSpec) -> str:
         """Return why this task cannot run beside those that do, empty if it can."""
@@ -375,25 +379,13 @@ class Pool:
     def _directory(self, task_id: str) -> TaskDir:
         return TaskDir(self._work_dir / task_id)
 
-    def _remove(self, directory: TaskDir) -> None:
+    def _remove(self, directory: TaskDir, remove: Callable[[Path], None] = remove_tree) -> None:
         if self._enclosure:
             self._enclosure.forget(directory.path)
         try:
-            remove_tree(directory.path)
+            remove(directory.path)
         except OSError as error:
             raise CEError(f"{directory.path} cannot be removed: {error.strerror}") from error
-
-
-def _bad_pattern(spec: TaskSpec) -> str:
-    return next((problem for pattern in spec.outputs if (problem := pattern_problem(pattern))), "")
-
-
-def _is_protected() -> bool:
-    """Tell whether we are kept from the OOM killer more than others: a payload must not inherit that."""
-    try:
-        return int(read_small("/proc/self/oom_score_adj")) < 0
-    except OSError:
-        return False
 
 
 class InProcess(Pool):

@@ -54,11 +54,16 @@ def parse_stat(line: str) -> Stat:
 
 def stat_of(pid: int) -> Stat | None:
     """Return what the kernel says of this pid now, None when there is no such process."""
+    line = stat_line(pid)
+    return parse_stat(line) if line else None
+
+
+def stat_line(pid: int) -> str:
+    """Return the kernel's line about this pid, empty when there is no such process."""
     try:
-        line = read_small(f"{PROC}/{pid}/stat")
+        return read_small(f"{PROC}/{pid}/stat").decode("ascii", "replace").strip()
     except OSError:  # ENOENT before, ESRCH while reading; EACCES under hidepid
-        return None
-    return parse_stat(line.decode("ascii", "replace"))
+        return ""
 
 
 def is_alive(process: Process) -> bool:

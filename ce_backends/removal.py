@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 # linux/fs.h, the same on x86-64 and aarch64
-_GETFLAGS, _SETFLAGS = 0x80086601, 0x40086602
+GET_FLAGS, _SET_FLAGS = 0x80086601, 0x40086602
 _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 
 
@@ -39,7 +39,7 @@ def _remove(path: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        _empty(top)
+        empty(top)
     finally:
         os.close(top)
     path.rmdir()
@@ -57,15 +57,15 @@ def _clear_flags(fd: int) -> None:
     """Close the file after it is neither immutable nor append-only."""
     try:
         flags = array.array("l", [0])
-        fcntl.ioctl(fd, _GETFLAGS, flags)
+        fcntl.ioctl(fd, GET_FLAGS, flags)
         if flags[0] & (_IMMUTABLE | _APPEND_ONLY):
             flags[0] &= ~(_IMMUTABLE | _APPEND_ONLY)
-            fcntl.ioctl(fd, _SETFLAGS, flags)
+            fcntl.ioctl(fd, _SET_FLAGS, flags)
     finally:
         os.close(fd)
 
 
-def _empty(top: int) -> None:
+def empty(top: int) -> None:
     """Remove all that is in an open directory."""
     moved = _fresh_names(top)
     waiting = _unlink_files(top, top, moved, is_top=True)

@@ -47,6 +47,11 @@ class Sessions:
     wrappers: dict[str, Process] = field(default_factory=dict)
     before: dict[str, frozenset[Process]] = field(default_factory=dict)
 
+    @property
+    def counts_cpu(self) -> bool:
+        """See Containment."""
+        return False
+
     def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> "SessionCell":  # noqa: ARG002 - nothing here can limit
         """See Containment."""
         return self.adopt(stamp, ())
@@ -98,6 +103,9 @@ class SessionCell:
     def joins(self) -> Sequence[Path]:
         """See Cell."""
         return ()
+
+    def bind(self, process: Process) -> None:
+        """See Cell. Its affinity is all that there is."""
 
     def begin(self, wrapper: Process) -> None:
         """See Cell. Only a living wrapper counts: the number of a dead one's session may be anybody's."""

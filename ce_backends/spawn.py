@@ -1,9 +1,8 @@
-"""Starting the node script as a process that inherits nothing from ours but what it should."""
+"""Starting a wrapper as a process that inherits nothing from ours but what it should."""
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from ce_backends.process_tree import Process, stat_of
 
@@ -23,12 +22,12 @@ def _is_inheritable(fd: int) -> bool:
         return False
 
 
-def spawn(script: Path, environment: Mapping[str, str], processor_ids: Sequence[int]) -> Process:
-    """Start `sh script` in a session of its own and return it; the caller reaps it.
+def spawn(argv: Sequence[str], processor_ids: Sequence[int], *, stdin: int, stdout: int) -> Process:
+    """Start a program in a session of its own and return it; the caller reaps it.
 
-    The child has exactly this environment, no signal blocked or ignored (DIRAC issue 8838: a payload inherited an
-    ignored SIGINT), no descriptor of ours, and runs on these processors only, if any are named. They are set for the
-    calling thread and inherited, so there is no moment in which the child runs elsewhere.
+    The child has an empty environment, no signal blocked or ignored (DIRAC issue 8838: a payload inherited an ignored
+    SIGINT), no descriptor of ours but these two, and runs on these processors only, if any are named. They are set for
+    the calling thread and inherited, so there is no moment in which the child runs elsewhere.
 
     Raises:
         OSError: nothing was started; EINVAL if none of these processors may be used.
@@ -37,7 +36,7 @@ def spawn(script: Path, environment: Mapping[str, str], processor_ids: Sequence[
     if processor_ids:
         os.sched_setaffinity(0, processor_ids)
     try:
-        pid = _spawn(script, environment)
+        pid = _spawn(argv, stdin, stdout)
     finally:
         if before:
             os.sched_setaffinity(0, before)
@@ -45,15 +44,15 @@ def spawn(script: Path, environment: Mapping[str, str], processor_ids: Sequence[
     return Process(pid, 0) if stat is None else stat.process  # gone already where SIGCHLD is ignored
 
 
-def _spawn(script: Path, environment: Mapping[str, str]) -> int:
+def _spawn(argv: Sequence[str], stdin: int, stdout: int) -> int:
     return os.posix_spawn(
-        "/bin/sh",
-        ["sh", str(script)],
-        environment,
+        argv[0],
+        list(argv),
+        {},
         file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
+            (os.POSIX_SPAWN_DUP2, stdin, 0),
+            (os.POSIX_SPAWN_DUP2, stdout, 1),
+            (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
             *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_fds()),
         ],
         setsid=True,

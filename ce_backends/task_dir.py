@@ -8,8 +8,9 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ce_backends.base import Limit, TaskSpec, TaskState, TaskStatus, Usage
 from ce_backends.process_tree import Process, parse_stat
@@ -90,45 +91,44 @@ class TaskDir:
     @property
     def has_pid(self) -> bool:
         """True once the run that counts has written down its pid."""
-        return self._line("pid") is not None
+        return self._line("started") is not None
 
     def write_record(self, record: TaskRecord) -> None:
         """Keep the record; everything the task needs is in place before."""
-        write_small(f"{self.path}/task", (json.dumps(asdict(record)) + "\n").encode())
+        write_small(f"{self.path}/task", _line_of(record))
 
     def record(self) -> TaskRecord | None:
         """Return what was kept; None if it was not finished, and then the task was never started."""
-        text = self._line("task")
-        if text is None:
+        line, newline, _ = self._text("task").partition("\n")
+        if not newline:
             return None
         try:
-            return TaskRecord(**json.loads(text))
+            return TaskRecord(**json.loads(line))
         except (ValueError, TypeError):  # overwritten by the payload: its limits are lost, the task is not
             return TaskRecord(processors=1, outputs=(), memory_mb=0, wall_s=0, joins=())
 
     def write_end(self, status: TaskStatus) -> None:
-        """Keep the final status.
+        """Keep the final status, behind the record.
 
         Raises:
             OSError: it cannot be kept.
         """
-        path = self.path / "ended"
-        path.unlink(missing_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(f"{self.path}/task", flags, 0o600)
         try:
-            os.write(fd, (json.dumps(asdict(status)) + "\n").encode())
+            os.write(fd, _line_of(status))
         finally:
             os.close(fd)
 
     def end(self) -> TaskStatus | None:
         """Return the final status, None while there is none."""
-        text = self._line("ended")
-        return None if text is None else parse_status(text)
+        text = self._text("task")
+        return parse_status(text.rstrip("\n").rpartition("\n")[2]) if text.endswith("\n") else None
 
     def wrapper(self, boot_id: str) -> Process | None:
         """Return the process that runs the node script, as it wrote down itself; None on another boot."""
         try:
-            _, written_on, stat = (self._line("pid") or "").split(" ", 2)
+            _, written_on, stat = (self._line("started") or "").split(" ", 2)
             return parse_stat(stat).process if written_on == boot_id else None
         except (ValueError, IndexError):
             return None
@@ -157,7 +157,7 @@ class TaskDir:
 
     def _mtime_s(self, name: str) -> float | None:
         try:
-            return (self.path / name).stat().st_mtime
+            return os.stat(f"{self.path}/{name}").st_mtime  # noqa: PTH116 - asked of every task: see `small_files`
         except OSError:
             return None
 
@@ -169,7 +169,7 @@ class TaskDir:
     def _text(self, name: str) -> str:
         """Return a file's text, empty if there is none; the payload may have put a pipe or a link in its place."""
         try:
-            fd = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return ""
         try:
@@ -178,6 +178,15 @@ class TaskDir:
             return ""
         finally:
             os.close(fd)
+
+
+def _line_of(value: TaskRecord | TaskStatus) -> bytes:
+    return json.dumps(value, default=_fields).encode() + b"\n"
+
+
+def _fields(value: Any) -> dict[str, object]:
+    """Return the fields of a frozen value; not `asdict`, whose deep copy costs more than all else here."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def parse_status(text: str) -> TaskStatus | None:
@@ -208,3 +217,8 @@ def pattern_problem(pattern: str) -> str:
     if not pattern or pattern.startswith("/") or ".." in Path(pattern).parts:
         return f"output pattern {pattern!r} does not name something in the task's work directory"
     return ""
+
+
+def patterns_problem(patterns: Sequence[str]) -> str:
+    """Return what is wrong with the first bad one of some output patterns, empty if none is."""
+    return next((problem for pattern in patterns if (problem := pattern_problem(pattern))), "")

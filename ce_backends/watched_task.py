@@ -8,6 +8,7 @@ from ce_backends.base import Limit, TaskState, TaskStatus, Usage
 from ce_backends.containment import Cell, Consumption
 from ce_backends.process_tree import Process
 from ce_backends.task_dir import TaskDir, TaskRecord
+from ce_backends.wrappers import Wrapper
 
 FAR = float("inf")
 REFUSED = "limit of processes exceeded: it failed after it was refused another one"
@@ -46,8 +47,10 @@ class WatchedTask:
         record: its limits.
         cell: its containment.
         since_s: when the watcher got it.
-        wrapper: the process of its node script; None before it is known and when it is over.
-        fd: tells of the wrapper's end, where there is such a descriptor.
+        wrapper: the process that waits for its payload; None before it is known and when it is over.
+        own_wrapper: the same where it is ours and not an earlier object's.
+        fd: tells of the wrapper's answer or end, where there is such a descriptor.
+        exit_code: as the wrapper told it; None if it is only to be found in the directory.
         cause: why it is to end, if it is.
         excess: of which limit, where that is the cause.
         wall_ends_s: when its wall limit is reached.
@@ -65,7 +68,9 @@ class WatchedTask:
     cell: Cell
     since_s: float
     wrapper: Process | None = None
+    own_wrapper: Wrapper | None = None
     fd: int | None = None
+    exit_code: int | None = None
     cause: Cause | None = None
     excess: Excess | None = None
     wall_ends_s: float = FAR
@@ -78,10 +83,10 @@ class WatchedTask:
 
 
 def final_status(task: WatchedTask) -> TaskStatus:
-    """Return what is said of a task that is over, by its cause and what the node script wrote."""
+    """Return what is said of a task that is over, by its cause and what its wrapper wrote."""
     spent = task.consumption or Consumption()
     cpu_s = task.directory.cpu_s() if spent.cpu_s is None else spent.cpu_s
-    exit_code = task.directory.exit_code()
+    exit_code = task.directory.exit_code() if task.exit_code is None else task.exit_code
     state, reason, limit = _verdict(task, spent, exit_code)
     return TaskStatus(
         state=state,

@@ -9,35 +9,39 @@ from dataclasses import replace
 
 from ce_backends.base import Limit, TaskStatus
 from ce_backends.bell import Bell
-from ce_backends.process_tree import Process, boot_id, end_fd, is_alive, send
+from ce_backends.process_tree import Process, all_stats, boot_id, end_fd, is_alive, send
 from ce_backends.watched_task import FAR, Cause, Excess, WatchedTask, final_status
+from ce_backends.wrappers import REFUSED, Wrapper, Wrappers, reap
 
 TERM_AGAIN_S = 0.05  # during the grace, for what the payload has started since
 UNWATCHED_S = 0.1  # how often a process is looked at that no descriptor tells of
 KILL_AGAIN_S = 0.2  # longest pause between two kills
 WRAPPER_MAY_TAKE_S = 1.0  # to write the exit code once the payload is killed
 GIVE_UP_S = 60.0  # what SIGKILL has not ended by then is stuck in the kernel
-NO_PID_S = 5.0  # between creating `started` and writing `pid` there are microseconds
+NO_PID_S = 5.0  # between creating `started` and writing into it there are microseconds
 
 
 class Watcher:
     """Watches tasks until they are over, in a daemon thread between `start` and `close`.
 
     Args:
+        wrappers: where those of ended tasks are given back.
         grace_s: how long a task that is to end may take after SIGTERM, in seconds.
         over: called in the watcher's thread with each task that is over and its final status.
         clock: monotonic, in seconds.
-        give_up_s: how long to try to kill what is left of a task whose node script is over.
+        give_up_s: how long to try to kill what is left of a task whose wrapper is over.
     """
 
     def __init__(
         self,
+        wrappers: Wrappers,
         *,
         grace_s: float,
         over: Callable[[WatchedTask, TaskStatus], None],
         clock: Callable[[], float] = time.monotonic,
         give_up_s: float = GIVE_UP_S,
     ) -> None:
+        self._wrappers = wrappers
         self._grace_s = grace_s
         self._give_up_s = give_up_s
         self._over = over
@@ -54,15 +58,16 @@ class Watcher:
         self._bell.open()
         self._thread.start()
 
-    def add(self, task: WatchedTask, spawn: Callable[[], Process] | None = None) -> None:
-        """Watch a task from now on, starting it first where `spawn` is given.
+    def add(self, task: WatchedTask, start: Callable[[], Wrapper] | None = None) -> None:
+        """Watch a task from now on, starting it first where `start` is given.
 
         Raises:
-            OSError: from `spawn`; the task is not watched then.
+            OSError: from `start`; the task is not watched then.
         """
         with self._lock:
-            if spawn is not None:
-                task.wrapper = spawn()
+            if start is not None:
+                task.own_wrapper = start()
+                task.wrapper = task.own_wrapper.process
             self._tasks[task.stamp] = task
             self._set_wall_limit(task)
             self._follow_wrapper(task)
@@ -89,7 +94,7 @@ class Watcher:
                 self.end(stamp, Cause.LIMIT, at_once=excess.at_once)
 
     def running(self) -> list[WatchedTask]:
-        """Return the tasks whose node script runs and that nobody ends."""
+        """Return the tasks that run and that nobody ends."""
         with self._lock:
             return [task for task in self._tasks.values() if task.wrapper is not None and task.cause is None]
 
@@ -104,12 +109,14 @@ class Watcher:
         self._thread.join()
         for task in self._tasks.values():
             self._unfollow(task)
+            if task.own_wrapper is not None:
+                self._wrappers.give_up(task.own_wrapper)
         self._bell.close()
 
     def _run(self) -> None:
         while not self._closing:
             for fd in self._bell.wait(self._sleep_s()):
-                self._wrapper_is_over(self._by_fd[fd])
+                self._hear(self._by_fd[fd])
             now = self._clock()
             with self._lock:
                 due = [task for task in self._tasks.values() if task.next_look_s <= now]
@@ -128,10 +135,10 @@ class Watcher:
             task.wall_ends_s = task.next_look_s = self._clock() + task.record.wall_s - ran_s
 
     def _follow_wrapper(self, task: WatchedTask) -> None:
-        """Ask the kernel to tell of the wrapper's end; without a descriptor, look from time to time."""
+        """Hear of the wrapper's answer or end; without a descriptor, look from time to time."""
         if task.wrapper is not None:
             task.cell.begin(task.wrapper)
-            task.fd = end_fd(task.wrapper.pid)
+            task.fd = task.own_wrapper.answers if task.own_wrapper is not None else end_fd(task.wrapper.pid)
         if task.fd is None:
             task.next_look_s = self._clock()
         else:
@@ -142,23 +149,44 @@ class Watcher:
         if task.fd is not None:
             self._bell.unfollow(task.fd)
             del self._by_fd[task.fd]
-            os.close(task.fd)
+            if task.own_wrapper is None:
+                os.close(task.fd)
             task.fd = None
 
-    def _wrapper_is_over(self, task: WatchedTask) -> None:
-        """Let go of a wrapper that has ended; look at once whether all else is over too."""
+    def _hear(self, task: WatchedTask) -> None:
+        """Let go of a wrapper that has answered or ended; look at once whether all else is over too."""
         with self._lock:
-            self._unfollow(task)
-            if task.wrapper is not None:
-                _reap(task.wrapper.pid)
+            if task.own_wrapper is not None:
+                self._hear_own(task, task.own_wrapper)
+            else:
+                self._unfollow(task)
+                if task.wrapper is not None:
+                    reap(task.wrapper.pid)
                 task.wrapper = None
         self._look(task, self._clock())
+
+    def _hear_own(self, task: WatchedTask, wrapper: Wrapper) -> None:
+        answer = wrapper.answer()
+        if answer.strip().isdigit():
+            task.exit_code = int(answer)
+        if answer and answer != REFUSED:
+            task.over_s = self._clock()
+        if answer and not wrapper.is_kept:
+            return  # its end follows
+        self._unfollow(task)
+        task.wrapper = task.own_wrapper = None
+        if answer:
+            self._wrappers.free(wrapper)
+        else:
+            if task.over_s is None:
+                _end_session(wrapper.process)
+            self._wrappers.give_up(wrapper)
 
     def _look(self, task: WatchedTask, now: float) -> None:
         status = None
         with self._lock:
             if task.wrapper is not None and task.fd is None and not is_alive(task.wrapper):
-                _reap(task.wrapper.pid)
+                reap(task.wrapper.pid)
                 task.wrapper = None
             if task.wrapper is not None:
                 self._look_at_running(task, task.wrapper, now)
@@ -187,7 +215,7 @@ class Watcher:
             self._look_again(task, now)
 
     def _is_really_over(self, task: WatchedTask, now: float) -> bool:
-        """Tell whether no run of the node script goes on: an earlier object's may not have written its pid yet."""
+        """Tell whether no run of the task goes on: an earlier object's may not have written its pid yet."""
         if task.over_s is not None:
             return True
         if task.directory.exit_code() is None and task.directory.has_started:
@@ -221,9 +249,11 @@ class Watcher:
         task.pause_s = min(2 * task.pause_s, KILL_AGAIN_S)
 
 
-def _reap(pid: int) -> None:
-    """Collect an ended child; of a wrapper that an earlier object started there is nothing to collect."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+def _end_session(wrapper: Process) -> None:
+    """Kill what a wrapper that was killed has just started: it may not be where the task is held yet.
+
+    The wrapper has not been collected, so no other session can have its number.
+    """
+    for stat in all_stats():
+        if stat.session == wrapper.pid and stat.process != wrapper:
+            send(stat.process.pid, signal.SIGKILL, lambda _, process=stat.process: is_alive(process))  # type: ignore[misc]

@@ -104,7 +104,8 @@ class Ledger:
 
         def change(db: sqlite3.Connection) -> None:
             db.execute(_SAVE, (job.job_id, job.attempt, job.phase, _to_json(job), moment))
-            db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
+            if rows:
+                db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
             if job.phase is Phase.CLOSED:
                 past.shorten(db, _KEPT_JOBS)
 
@@ -315,11 +316,16 @@ def readable(job_id: int, body: str) -> Job | None:
         return None
 
 
+_NAMES: dict[type, list[str]] = {
+    kind: [field.name for field in fields(kind)] for kind in (Job, MatchedJob, Grant, Outcome)
+}
+
+
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, Job | MatchedJob | Grant | Outcome):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if names := _NAMES.get(type(value)):
+        return {name: getattr(value, name) for name in names}
     raise TypeError(f"{type(value).__name__} does not belong in the ledger")
 
 

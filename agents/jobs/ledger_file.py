@@ -14,7 +14,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
     job_id INTEGER, attempt INTEGER, phase TEXT NOT NULL, body TEXT NOT NULL, moments TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (job_id, attempt));
-CREATE INDEX IF NOT EXISTS job_open ON job (phase) WHERE phase <> 'closed';
+DROP INDEX IF EXISTS job_open; -- of an earlier version: a page more for each change, and only a start looks for phases
 CREATE TABLE IF NOT EXISTS report (
     number INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, kind TEXT NOT NULL, moment TEXT NOT NULL,
     body TEXT NOT NULL, is_accepted INTEGER NOT NULL DEFAULT 0);

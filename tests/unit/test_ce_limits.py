@@ -24,6 +24,7 @@ from ce_backends.subject import task
 from ce_backends.task_dir import TaskDir, TaskRecord
 from ce_backends.watched_task import Excess, WatchedTask
 from ce_backends.watcher import Watcher
+from ce_backends.wrappers import Wrappers
 
 DEADLINE_S = 20
 MB = 10**6
@@ -433,7 +434,7 @@ def test_task_of_which_something_cannot_be_killed_is_final_and_says_so(tmp_path:
         told.append(status)
         final.set()
 
-    watcher = Watcher(grace_s=0.1, over=over, give_up_s=0.1)
+    watcher = Watcher(Wrappers(most_idle=0), grace_s=0.1, over=over, give_up_s=0.1)
     watcher.start()
     stuck = watched(tmp_path, Held([4711]))
     stuck.over_s = time.monotonic()

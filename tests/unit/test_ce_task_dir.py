@@ -25,7 +25,7 @@ def test_exit_code_counts_only_when_its_line_is_complete(directory: TaskDir, tex
 
 
 def test_pid_of_another_boot_is_nobodys(directory: TaskDir) -> None:
-    (directory.path / "pid").write_text(f"77 boot-1 {STAT}\n")
+    (directory.path / "started").write_text(f"77 boot-1 {STAT}\n")
 
     assert directory.wrapper("boot-1") == Process(77, 4711)
     assert directory.wrapper("boot-2") is None

@@ -18,7 +18,7 @@ from ce_backends.containment import Level
 from ce_backends.containment_probe import probe
 from ce_backends.node_script import quote
 from ce_backends.pool import Pool
-from ce_backends.process_tree import is_alive, stat_of
+from ce_backends.process_tree import Process, is_alive, stat_of
 from ce_backends.subject import task
 
 DEADLINE_S = 20
@@ -195,14 +195,13 @@ def test_task_cannot_widen_the_set_of_its_processors(level: Level) -> None:
     cell = containment.prepare("0" * 32, 0, (processor,))
     enter = " && ".join(f"echo 0 >{join}" for join in cell.joins)
     widen = f'{enter} && exec "{sys.executable}" -c "import os; os.sched_setaffinity(0, range(1024))"'
-    shown = subprocess.run(
-        ["/bin/sh", "-c", f"({widen}; :); {enter}; grep Cpus_allowed_list /proc/self/status"],
-        capture_output=True,
-        check=True,
-    )
+    script = f"read go; ({widen}; :); {enter}; grep Cpus_allowed_list /proc/self/status"
+    with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        cell.bind(Process(process.pid, 0))
+        shown, _ = process.communicate(b"go\n", DEADLINE_S)
     until(cell.remove)
 
-    assert shown.stdout.split()[-1] == str(processor).encode()
+    assert shown.split()[-1] == str(processor).encode()
     containment.sweep(set())
     assert not groups_named(name)
 
@@ -260,8 +259,8 @@ while not pool.poll([spec.stamp])[spec.stamp].state.is_final:
     time.sleep(0.01)
 print(pool.poll([spec.stamp])[spec.stamp].exit_code)
 pool.clean([spec.stamp])
-print(os.listdir(Path(sys.argv[1]) / "pool"))
 pool.close()
+print(os.listdir(Path(sys.argv[1]) / "pool"))
 """
 
 

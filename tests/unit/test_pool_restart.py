@@ -140,14 +140,13 @@ def test_final_status_and_its_reason_outlive_the_pool(tmp_path: Path, next_pool:
     assert after.reason == "cancelled"
 
 
-def started_task(work_dir: Path, pid_line: str) -> Path:
+def started_task(work_dir: Path, started: str) -> Path:
     """Write what a task looks like whose owner and node are gone."""
     directory = work_dir / STAMP
     (directory / "work").mkdir(parents=True)
     record = {"processors": 1, "outputs": [], "memory_mb": 0, "wall_s": 0, "joins": []}
     (directory / "task").write_text(json.dumps(record) + "\n")
-    (directory / "started").touch()
-    (directory / "pid").write_text(pid_line)
+    (directory / "started").write_text(started)
     return directory
 
 
@@ -192,7 +191,7 @@ def test_half_written_exit_code_is_none(tmp_path: Path, next_pool: Callable[[Lev
     assert ended(next_pool(Level.V2)).exit_code is None
 
 
-@pytest.mark.parametrize("name", ["task", "pid", "exit_code", "ended", "times"])
+@pytest.mark.parametrize("name", ["task", "started", "exit_code", "times"])
 @pytest.mark.parametrize("text", ["junk\n", "{}\n", "[]\n", "²\n", "1 2 3 4\n", "9" * 5000 + "\n"])
 def test_file_overwritten_by_the_payload_stops_no_pool(
     tmp_path: Path, name: str, text: str, next_pool: Callable[[Level], Pool]

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus
 from ce_backends.errors import CEError
-from ce_backends.node_script import COOKIE, environment_of
+from ce_backends.node_script import COOKIE, environment_of, render
 from ce_backends.options import Option, OptionValue
 from ce_backends.outputs import copy_outputs
 from ce_backends.removal import remove_tree
@@ -59,7 +59,8 @@ class EchoCE:
         if problem := next(filter(None, map(pattern_problem, task.outputs)), ""):
             return Rejected(problem)
         try:
-            lay_out(task, directory, (), reset_oom_score=False)
+            lay_out(task, directory)
+            (directory.path / "node_script").write_bytes(render(task, directory.path))
         except CEError as error:
             remove_tree(directory.path)
             return Rejected(str(error))

@@ -129,8 +129,13 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     service = Service("Configuration/Server", servers, voices.of(None)) if servers else None
     published = Published(service, local)
     published.load()
-    ending = _work(published, load(published.tree), work_dir, voices, pilot_pid=pilot_pid)
+    settings = load(published.tree)
+    ending = _work(published, settings, work_dir, voices, pilot_pid=pilot_pid)
     _leave_word(work_dir, ending)
+    if settings.slot_report_directory:
+        from agents.outside import slot_report  # noqa: PLC0415 - memory that is needed only now
+
+        slot_report.leave(work_dir, Path(settings.slot_report_directory), settings.pilot_reference)
     lock.close()
     return ending.exit_code
 

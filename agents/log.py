@@ -119,10 +119,16 @@ class _Line(logging.Formatter):
         return line + (f" pilot={_shown(self._whose.pilot)}" if self._whose.pilot else "")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; a traceback or a stranger's message may hold what an event of ours does not."""
-        is_ours_alone = hasattr(record, "values") and not record.exc_info
-        line = super().format(record)
-        return without(line if is_ours_alone else redacted(line), self._whose.known)
+        """Return the line, made once for all targets.
+
+        A traceback or a stranger's message may hold what an event of ours does not.
+        """
+        made = getattr(record, "line", None)
+        if made is None:
+            is_ours_alone = hasattr(record, "values") and not record.exc_info
+            line = super().format(record)
+            made = record.line = without(line if is_ours_alone else redacted(line), self._whose.known)
+        return str(made)
 
 
 class _Json(logging.Formatter):
@@ -149,7 +155,7 @@ class _Json(logging.Formatter):
         row: dict[str, object] = {
             "@timestamp": _time_of(record),
             "log.level": record.levelname.lower(),
-            "message": redacted(record.getMessage()),
+            "message": record.getMessage() if hasattr(record, "values") else redacted(record.getMessage()),
             "log.logger": record.name,
             **self._always,
             **({"event.action": record.event} if hasattr(record, "event") else {}),
@@ -158,7 +164,10 @@ class _Json(logging.Formatter):
             **({"error.stack_trace": redacted(self.formatException(record.exc_info))} if record.exc_info else {}),
             **{f"gridpilot.{name}": value for name, value in values.items()},
         }
-        return without(json.dumps(row, ensure_ascii=False, default=str), self._whose.known)
+        return without(_encode(row), self._whose.known)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def configure(
@@ -175,9 +184,10 @@ def configure(
         whose: is named in each line.
     """
     whose = whose or Whose(known=secrets_of(os.environ))
-    targets: list[tuple[logging.Handler, logging.Formatter]] = [(logging.StreamHandler(sys.stdout), _Line(whose))]
+    line = _Line(whose)
+    targets: list[tuple[logging.Handler, logging.Formatter]] = [(logging.StreamHandler(sys.stdout), line)]
     if file is not None:
-        targets.append((logging.FileHandler(file, encoding="utf-8"), _Line(whose)))
+        targets.append((logging.FileHandler(file, encoding="utf-8"), line))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         targets.append((logging.FileHandler(json_file, encoding="utf-8", errors="replace"), _Json(whose)))

@@ -5,6 +5,7 @@ the well-known forms of cloud keys, and the value of whatever is named like a se
 little. Nothing here needs more than time linear in the text.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -40,9 +41,11 @@ _HINTS: tuple[str, ...] = (
     *("passw", "passphrase", "passcode", "secret", "token", "key", "signature", "authorization", "cookie"),
     "credentials",
 )
+_SHORT = 8  # too short to hold a secret and the name that tells it
 _LONG = 128
 
 
+@functools.lru_cache(maxsize=1024)  # names of fields come again and again
 def is_secret_name(name: str) -> bool:
     """Tell whether what is named so is a secret itself, and not where one is kept."""
     return bool(_NAME.search(name)) and not name.lower().endswith(_HARMLESS_ENDS)
@@ -50,6 +53,8 @@ def is_secret_name(name: str) -> bool:
 
 def redacted(text: str) -> str:
     """Return a text without the secrets in it."""
+    if len(text) < _SHORT:
+        return text
     lowered = text.lower()
     if not (len(text) > _LONG or any(hint in lowered for hint in _HINTS)):
         return text
@@ -91,15 +96,17 @@ def without_secrets(value: object, name: str = "") -> object:
         value: of a field; mappings, lists and tuples are gone through.
         name: of the field: what is named like a secret is hidden whatever it is.
     """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str | int | float):
+        if name and is_secret_name(name):
+            return HIDDEN
+        return redacted(str(value)) if isinstance(value, str) else value
     if isinstance(value, Mapping):
         return {str(key): without_secrets(each, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [without_secrets(each, name) for each in value]
-    if value is None or isinstance(value, bool):
-        return value
-    if name and is_secret_name(name):
-        return HIDDEN
-    return value if isinstance(value, int | float) else redacted(str(value))
+    return without_secrets(str(value), name)
 
 
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:

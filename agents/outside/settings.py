@@ -16,6 +16,11 @@ class OutsideSettings(WatchSettings):
         doc="File for the log as JSON lines, beside the one for people, in the names of the Elastic Common Schema; a "
         "relative path is below the work directory.",
     )
+    slot_report_directory: str = option(
+        f"{AGENT}/SlotReportDirectory",
+        default="",
+        doc="Directory in which the agent leaves the page of its slot at its end, as slot-PILOT.html.",
+    )
     metrics_port: int = option(
         f"{AGENT}/MetricsPort", default=0, doc="Port of 127.0.0.1 on which Prometheus finds metrics; 0 for none."
     )

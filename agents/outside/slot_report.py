@@ -1,14 +1,18 @@
 """`report`: the page of a slot, or the same as JSON, out of its ledger."""
 
 import json
+import re
 from pathlib import Path
 
 from agents.errors import ConfigurationError
+from agents.log import EventLog
 from agents.outside import figures
 from agents.outside.chronicle import Chronicle, read
 from agents.outside.figures import Figures
 from agents.outside.page import page
 from agents.outside.told import told
+
+log = EventLog("agent")
 
 
 def as_json(work_dir: Path) -> str:
@@ -36,6 +40,15 @@ def write(work_dir: Path, file: Path) -> str:
     except OSError as error:
         raise ConfigurationError(f"{file}: the page cannot be written: {error.strerror}; name another: -O") from error
     return f"{file}\n{_summary(chronicle, found)}"
+
+
+def leave(work_dir: Path, directory: Path, pilot: str) -> None:
+    """Leave the page where the site keeps such pages; that it cannot be written costs nothing else."""
+    file = directory / f"slot-{re.sub(r'[^A-Za-z0-9.]+', '-', pilot)[-100:]}.html"
+    try:
+        write(work_dir, file)
+    except ConfigurationError as error:
+        log.warning("slot_report.not_written", cause=error)
 
 
 def _summary(chronicle: Chronicle, found: Figures) -> str:

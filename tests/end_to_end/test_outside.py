@@ -87,6 +87,7 @@ def slot(endpoint: Endpoint, client: Client, tmp_path_factory: pytest.TempPathFa
     ]
     (folder / "prom").mkdir()
     chosen = {"JsonLog": "agent.jsonl", "MetricsPort": port, "MetricsDirectory": folder / "prom", "HeartBeatPeriod": 1}
+    chosen["SlotReportDirectory"] = folder
     options = [word for name, text in chosen.items() for word in ("-o", f"{AGENT}/{name}={text}")]
     with Pilot(endpoint, folder, "-y", "Pool", "-P", "2", *options) as pilot:
         until(lambda: 'gridpilot_jobs{phase="running"' in metrics_at(port), "a job is seen running", pilot)
@@ -117,6 +118,8 @@ def test_the_page_of_the_slot_is_written(slot: Slot) -> None:
     said = slot.command("report")
 
     assert said.startswith(f"{slot.pilot.work_dir}/slot.html\njobs: 3 (2 Done, 1 Failed); ")
+    (left_by_agent,) = slot.pilot.work_dir.parent.glob("slot-*.html")
+    assert left_by_agent.read_text(encoding="utf-8") == (slot.pilot.work_dir / "slot.html").read_text(encoding="utf-8")
 
 
 def test_each_line_about_a_job_names_its_attempt(slot: Slot) -> None:

@@ -18,6 +18,7 @@ def test_the_example_for_the_agent_is_taken_as_it_is() -> None:
     settings = load(read_files([FOLDER / "outside.cfg"], ["/LocalSite/Site=LAB"]))
 
     assert (settings.json_log, settings.metrics_port) == ("agent.jsonl", 9475)
+    assert settings.slot_report_directory == "/var/spool/gridpilot"
     assert (settings.metrics_directory, settings.traces_endpoint) == (
         "/var/lib/prometheus/node-exporter",
         "http://localhost:4318",

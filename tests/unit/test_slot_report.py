@@ -157,6 +157,15 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: p
     )
 
 
+def test_a_page_that_cannot_be_left_costs_a_line_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+
+    with caplog.at_level("WARNING", "gridpilot"):
+        slot_report.leave(tmp_path, tmp_path / "no", "ref/42")
+
+    assert caplog.messages[0].startswith("slot_report.not_written cause=")
+
+
 def test_the_command_tells_programs_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
     slot_report.write(tmp_path, tmp_path / "slot.html")

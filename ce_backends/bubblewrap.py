@@ -10,10 +10,10 @@ from typing import ClassVar, Self
 from ce_backends.container_options import binds, container_options, words
 from ce_backends.enclosure import Order, Way
 from ce_backends.options import Option, OptionValue
-from ce_backends.view import Bind, is_below
+from ce_backends.view import Bind, is_below, trust_binds
 
 # Of the node's own system: programs, libraries, settings, software areas. No home, no scratch, no /run, no /var.
-_ROOT_PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "sys", "cvmfs", "var/lib/sss")
+_ROOT_PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "sys", "var/lib/sss")
 SYSTEM = tuple(Path("/", part) for part in _ROOT_PARTS)
 # Over an image's own, so that names are found and people have theirs.
 _FROM_NODE = tuple(map(Path, ("/etc/resolv.conf", "/etc/hosts", "/etc/passwd", "/etc/group", "/etc/localtime")))
@@ -67,7 +67,7 @@ class Bubblewrap:
         return cls(
             program=str(options["ContainerBin"] or shutil.which("bwrap", path=environ.get("PATH")) or "bwrap"),
             image=Path(image) if image else None,
-            binds=binds(options),
+            binds=(*trust_binds(environ), *binds(options)),
             options=words(options, "ContainerOptions"),
         )
 
@@ -81,7 +81,6 @@ class Bubblewrap:
         """See Runtime. An image's own parts are left to `argv`."""
         if self.image:
             own = [Bind(Path(os.path.realpath(path)), path) for path in _FROM_NODE]
-            own.append(Bind.same(Path("/cvmfs")))
         else:
             own = [Bind.same(path) for path in SYSTEM if not path.is_symlink()]
             own.append(Bind.same(Path(os.path.realpath("/etc/resolv.conf"))))  # systemd's lies below /run
@@ -103,7 +102,7 @@ class Bubblewrap:
         for bind in order.view.binds:
             command += ["--bind" if bind.is_writable else "--ro-bind", str(bind.source), str(bind.target)]
         if order.has_gpus:
-            command += [word for device in _gpu_devices() for word in ("--dev-bind-try", device, device)]
+            command += [word for device in gpu_devices() for word in ("--dev-bind-try", device, device)]
         inside = ["/bin/sh", str(order.directory / "inside")]
         return [*command, *self.options, "--chdir", str(order.directory / "work"), "--", *inside]
 
@@ -149,5 +148,6 @@ def _parts(source: Path, at: Path, targets: Sequence[Path]) -> Iterator[str]:
             yield from ("--ro-bind", str(entry), str(place))
 
 
-def _gpu_devices() -> list[str]:
+def gpu_devices() -> list[str]:
+    """Return the device files of all GPUs of the node; control groups and variables say which a task uses."""
     return sorted(str(path) for pattern in _GPU_DEVICES for path in Path("/dev").glob(pattern))

@@ -22,11 +22,12 @@ from ce_backends.inside_script import Launch, render_inside
 from ce_backends.node_script import COOKIE, DEFAULT_PATH
 from ce_backends.removal import remove_tree
 from ce_backends.small_files import read_small
-from ce_backends.view import Bind, View, view_of
+from ce_backends.view import Bind, View, is_below, view_of
 
-PROBE_S = 120.0  # a cold image on a network file system; a runtime that takes longer is no help to any job
+PROBE_S = 300.0  # a cold image on a network file system, or one that has to be fetched
 TRY_AGAIN_S = 60.0
 _PROBE_EXIT_CODE = 43
+_TEMPORARY = Path("/tmp")  # noqa: S108 - in the container
 _OURS = ("PATH", "HOME", "XDG_RUNTIME_DIR")  # of the agent's variables, what a runtime is given
 _KNOBS = {
     "user/max_user_namespaces": "0",
@@ -58,6 +59,8 @@ class Order:
         view: what of the node is seen.
         joins: the `cgroup.procs` files its processes enter.
         has_gpus: devices of GPUs are to be seen.
+        memory_mb: limit, 0 for none; for a runtime that leaves the task's control groups.
+        processor_ids: which processors it may run on; likewise.
     """
 
     stamp: str
@@ -65,6 +68,8 @@ class Order:
     view: View
     joins: Sequence[Path] = ()
     has_gpus: bool = False
+    memory_mb: int = 0
+    processor_ids: Sequence[int] = ()
 
 
 class Runtime(Protocol):
@@ -158,14 +163,26 @@ class Enclosure:
             raise CEError(f"{self._runtime.name}: {self._trouble or 'it was not tried yet'}")
         return self._launch(self._way, spec, directory, joins)
 
+    def plan(self, spec: TaskSpec, directory: Path) -> Sequence[str]:
+        """Return the command that would start a task in the best way."""
+        return self._launch(self._runtime.ways[0], spec, directory, ()).argv
+
     def _launch(self, way: Way, spec: TaskSpec, directory: Path, joins: Sequence[Path]) -> Launch:
         hidden = [directory.parent, *self._hidden]
         view = view_of(directory, self._runtime.shown, hidden)
-        order = Order(stamp=spec.stamp, directory=directory, view=view, joins=joins, has_gpus=bool(spec.gpus))
+        order = Order(
+            stamp=spec.stamp,
+            directory=directory,
+            view=view,
+            joins=joins,
+            has_gpus=bool(spec.gpus),
+            memory_mb=spec.memory_mb,
+            processor_ids=spec.processor_ids,
+        )
         return Launch(
             argv=self._runtime.argv(way, order),
             environment={"PATH": DEFAULT_PATH, **self._environment, COOKIE: spec.stamp},
-            places=view.places,
+            places=[*view.places, *_in_temporary(view, directory)],
         )
 
     def forget(self, directory: Path) -> None:
@@ -207,6 +224,15 @@ class Enclosure:
             self._runtime.forget(directory)
             with suppress(OSError):
                 remove_tree(directory)
+
+
+def _in_temporary(view: View, directory: Path) -> list[Path]:
+    """Return the places in a task's own /tmp over which something is bound: a runtime would make them its own."""
+    return [
+        directory / "tmp" / bind.target.relative_to(_TEMPORARY)
+        for bind in view.binds
+        if is_below(bind.target, _TEMPORARY) and not bind.source.is_file()
+    ]
 
 
 def _run(launch: Launch, cwd: Path, limit_s: float) -> "subprocess.CompletedProcess[bytes]":

@@ -15,8 +15,10 @@ _BUILT_IN = {
     "InProcess": "ce_backends.pool:InProcess",
     "Bubblewrap": "ce_backends.enclosed_pools:BUBBLEWRAP",
     "Local": "ce_backends.batch_types:LocalBatch",
+    "Podman": "ce_backends.enclosed_pools:PODMAN",
     "Pool": "ce_backends.pool:Pool",
     "Pool/Bubblewrap": "ce_backends.enclosed_pools:POOL_BUBBLEWRAP",
+    "Pool/Podman": "ce_backends.enclosed_pools:POOL_PODMAN",
     "Pool/InProcess": "ce_backends.pool:Pool",  # DIRAC's way to say it
     "Pool/Singularity": "ce_backends.enclosed_pools:POOL_SINGULARITY",
     "SSH": "ce_backends.batch_types:SshBatch",

@@ -10,9 +10,8 @@ from typing import ClassVar, Self
 from ce_backends.bubblewrap import directory_trouble, is_program
 from ce_backends.container_options import binds, container_options, words
 from ce_backends.enclosure import Order, Way
-from ce_backends.errors import CEError
 from ce_backends.options import Option, OptionValue
-from ce_backends.view import Bind
+from ce_backends.view import Bind, bind_text, trust_binds
 
 DEFAULT_IMAGE = "/cvmfs/cernvm-prod.cern.ch/cvm4"  # as in DIRAC
 FALLBACK = "/cvmfs/oasis.opensciencegrid.org/mis/singularity/current/bin"  # as in DIRAC
@@ -56,11 +55,10 @@ class Singularity:
         """Return it as the options say."""
         path = f"{environ.get('PATH', os.defpath)}:{FALLBACK}"
         found = (shutil.which(name, path=path) for name in ("apptainer", "singularity"))
-        places = (environ[name] for name in ("X509_CERT_DIR", "X509_VOMS_DIR", "X509_VOMSES") if environ.get(name))
         return cls(
             program=str(options["ContainerBin"] or next(filter(None, found), "apptainer")),
             image=str(options["ContainerRoot"]),
-            binds=(Bind.same(Path("/cvmfs")), *(Bind.same(Path(place)) for place in places), *binds(options)),
+            binds=(*trust_binds(environ), *binds(options)),
             options=words(options, "ContainerOptions"),
         )
 
@@ -97,15 +95,3 @@ class Singularity:
 
     def forget(self, directory: Path) -> None:
         """See Runtime. It keeps nothing."""
-
-
-def bind_text(bind: Bind) -> str:
-    """Return a bind as Apptainer and Podman read it.
-
-    Raises:
-        CEError: they could not tell where a path ends.
-    """
-    paths = (str(bind.source), str(bind.target))
-    if any(separator in path for path in paths for separator in ":,"):
-        raise CEError(f"{bind.source}: the path holds a colon or a comma, which cannot be shown in a container")
-    return ":".join((*paths, *(() if bind.is_writable else ("ro",))))

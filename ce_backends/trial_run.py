@@ -5,7 +5,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,8 @@ from ce_backends import commands, conformance
 from ce_backends.base import Accepted, ComputingElement, Rejected, TaskState, TaskStatus
 from ce_backends.conformance import Result
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.registry import create
+from ce_backends.options import OptionValue
+from ce_backends.registry import backend, create
 from ce_backends.subject import Subject, task
 
 _PAUSE_S = 0.2
@@ -25,6 +26,7 @@ def test(arguments: argparse.Namespace) -> int:
     """Test one CE; the exit code is 1 where a clause is not kept."""
     definition, options = commands.chosen(arguments)
     with _scratch(arguments.work_dir) as scratch:
+        options = _shown(definition.ce_type, options, scratch)
         subject = Subject(lambda: create(definition.ce_type, options, scratch / "state"), scratch, arguments.deadline)
         progress = Progress(is_silent=arguments.json)
         progress.say(f"{definition.name}: CE type {definition.ce_type}")
@@ -43,6 +45,14 @@ def test(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([asdict(result) for result in results], indent=2))
     return 1 if failed else 0
+
+
+def _shown(ce_type: str, options: Mapping[str, OptionValue], scratch: Path) -> Mapping[str, OptionValue]:
+    """Let tasks in containers see the directory through which the checks speak with them."""
+    if all(option.name != "ContainerBind" for option in backend(ce_type).OPTIONS):
+        return options
+    binds = (str(options.get("ContainerBind", "")), str(scratch))
+    return {**options, "ContainerBind": ",".join(filter(None, binds))}
 
 
 @contextmanager

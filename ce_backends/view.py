@@ -1,8 +1,10 @@
 """What a payload in a container sees of the node: a list of binds, in the order in which they are made."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from ce_backends.errors import CEError
 
 NOTHING = Path("/dev/null")  # bound over a file that must not be read
 
@@ -32,6 +34,24 @@ class View:
 
     binds: Sequence[Bind]
     places: Sequence[Path]
+
+
+def bind_text(bind: Bind) -> str:
+    """Return a bind as Apptainer and Podman read it.
+
+    Raises:
+        CEError: they could not tell where a path ends.
+    """
+    paths = (str(bind.source), str(bind.target))
+    if any(separator in path for path in paths for separator in ":,"):
+        raise CEError(f"{bind.source}: the path holds a colon or a comma, which cannot be shown in a container")
+    return ":".join((*paths, *(() if bind.is_writable else ("ro",))))
+
+
+def trust_binds(environ: Mapping[str, str]) -> list[Bind]:
+    """Return what payloads need of the node to know whom they talk to, and /cvmfs, as in DIRAC."""
+    places = (environ[name] for name in ("X509_CERT_DIR", "X509_VOMS_DIR", "X509_VOMSES") if environ.get(name))
+    return [Bind.same(Path("/cvmfs")), *(Bind.same(Path(place)) for place in places)]
 
 
 def is_below(path: Path, other: Path) -> bool:

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Forget the client's settings; nothing of it runs between tests.
+#   down.sh           keeps files and logs
+#   down.sh --purge   forgets them too
+set -euo pipefail
+system=bubblewrap
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+# shellcheck source=../container_image.sh
+. "$(dirname "$0")/../container_image.sh"
+
+container_down "$@"

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from ce_backends.container_options import binds, container_options, words
 from ce_backends.enclosure import Order, Way
 from ce_backends.options import Option, OptionValue
-from ce_backends.view import Bind, is_below, trust_binds
+from ce_backends.view import Bind, is_below, kernel_binds, trust_binds
 
 # Of the node's own system: programs, libraries, settings, software areas. No home, no scratch, no /run, no /var.
 _ROOT_PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "sys", "var/lib/sss")
@@ -67,7 +67,7 @@ class Bubblewrap:
         return cls(
             program=str(options["ContainerBin"] or shutil.which("bwrap", path=environ.get("PATH")) or "bwrap"),
             image=Path(image) if image else None,
-            binds=(*trust_binds(environ), *binds(options)),
+            binds=(*kernel_binds(), *trust_binds(environ), *binds(options)),
             options=words(options, "ContainerOptions"),
         )
 

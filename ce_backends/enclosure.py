@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -43,10 +43,12 @@ class Way:
     Attributes:
         flags: its options.
         lacks: what this way does not give, empty for the best.
+        unkept: clauses of the contract that are not kept, and why; see base.Admits.
     """
 
     flags: Sequence[str] = ()
     lacks: str = ""
+    unkept: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,11 @@ class Enclosure:
         """What the way that works here does not give, empty for all of it."""
         return self._way.lacks if self._way else ""
 
+    @property
+    def unkept(self) -> Mapping[str, str]:
+        """See base.Admits."""
+        return self._way.unkept if self._way else {}
+
     def trouble(self, work_dir: Path) -> str:
         """Return why no payload can be started here now, empty if one can.
 
@@ -202,10 +209,11 @@ class Enclosure:
             except subprocess.TimeoutExpired:
                 return f"it did not start a container within {self._probe_s:g} s"
             if not problem:
-                self._way = Way(way.flags, f"{way.lacks} ({refusals[0]})" if way.lacks else "")
+                self._way = replace(way, lacks=f"{way.lacks} ({refusals[0]})") if way.lacks else way
                 return ""
             refusals.append(problem)
-        return refusals[0] + _knobs_hint()
+        others = f"; and otherwise: {refusals[-1]}" if refusals[-1] != refusals[0] else ""
+        return refusals[0] + others + _knobs_hint()
 
     def _try(self, way: Way, work_dir: Path) -> str:
         """Start the smallest payload; return what went wrong."""

@@ -28,7 +28,8 @@ from ce_backends.view import Bind, bind_text, trust_binds
 _REMOVE_S = 30.0
 _REMOVE_TIMES = 3
 _FREE = Way(("--cgroups=disabled",))
-_BELOW = Way((), "with runc: of the memory that a job uses only the limit is kept, nothing is told")
+_NOT_TOLD = "with runc a task that is over its memory limit is killed, and nobody tells that this was why"
+_BELOW = Way((), _NOT_TOLD, {"memory_limit_ends_a_task": _NOT_TOLD})
 _ALONE = (
     "--rm",
     "--network=host",

@@ -117,6 +117,11 @@ class Pool:
         self._open()
         return self._enclosure.trouble(self._work_dir) if self._enclosure else ""
 
+    @property
+    def unkept(self) -> Mapping[str, str]:
+        """See Admits."""
+        return self._enclosure.unkept if self._enclosure and not self.trouble() else {}
+
     def remark(self) -> str:
         """See CanTell."""
         lacks = self._enclosure.lacks if self._enclosure else ""

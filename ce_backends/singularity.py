@@ -11,7 +11,7 @@ from ce_backends.bubblewrap import directory_trouble, is_program
 from ce_backends.container_options import binds, container_options, words
 from ce_backends.enclosure import Order, Way
 from ce_backends.options import Option, OptionValue
-from ce_backends.view import Bind, bind_text, trust_binds
+from ce_backends.view import Bind, bind_text, kernel_binds, trust_binds
 
 DEFAULT_IMAGE = "/cvmfs/cernvm-prod.cern.ch/cvm4"  # as in DIRAC
 FALLBACK = "/cvmfs/oasis.opensciencegrid.org/mis/singularity/current/bin"  # as in DIRAC
@@ -58,7 +58,7 @@ class Singularity:
         return cls(
             program=str(options["ContainerBin"] or next(filter(None, found), "apptainer")),
             image=str(options["ContainerRoot"]),
-            binds=(*trust_binds(environ), *binds(options)),
+            binds=(*kernel_binds(), *trust_binds(environ), *binds(options)),
             options=words(options, "ContainerOptions"),
         )
 

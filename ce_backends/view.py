@@ -1,5 +1,6 @@
 """What a payload in a container sees of the node: a list of binds, in the order in which they are made."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,14 @@ def trust_binds(environ: Mapping[str, str]) -> list[Bind]:
     """Return what payloads need of the node to know whom they talk to, and /cvmfs, as in DIRAC."""
     places = (environ[name] for name in ("X509_CERT_DIR", "X509_VOMS_DIR", "X509_VOMSES") if environ.get(name))
     return [Bind.same(Path("/cvmfs")), *(Bind.same(Path(place)) for place in places)]
+
+
+def kernel_binds() -> list[Bind]:
+    """Return what has to lie over /proc where payloads are root's: its owner may write there without any capability."""
+    if os.geteuid() != 0:
+        return []
+    trigger = Path("/proc/sysrq-trigger")
+    return [Bind.same(Path("/proc/sys")), *([Bind(NOTHING, trigger)] if trigger.exists() else [])]
 
 
 def is_below(path: Path, other: Path) -> bool:

@@ -41,8 +41,10 @@ class RealSystem:
     env: Mapping[str, str]
     home: Path = field(compare=False)
 
-    def run(self, argv: Sequence[str], *, timeout_s: float = CLIENT_S, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as the unprivileged user, in an environment of its own."""
+    def run(
+        self, argv: Sequence[str], *, timeout_s: float = CLIENT_S, before: Sequence[str] = (), **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as the unprivileged user, in an environment of its own, below what root runs `before` it."""
         env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "PYTHONPATH": str(_code()), **self.env, **more}
         as_user = [
             "runuser",
@@ -54,17 +56,19 @@ class RealSystem:
             *(f"{name}={value}" for name, value in env.items()),
         ]
         return subprocess.run(
-            [*as_user, *argv], check=False, text=True, capture_output=True, timeout=timeout_s, cwd=self.home
+            [*before, *as_user, *argv], check=False, text=True, capture_output=True, timeout=timeout_s, cwd=self.home
         )
 
-    def ce(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def ce(self, *arguments: str, before: Sequence[str] = (), **more: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m ce_backends` as the unprivileged user."""
-        return self.run([PYTHON, "-m", "ce_backends", *arguments], **more)
+        return self.run([PYTHON, "-m", "ce_backends", *arguments], before=before, **more)
 
-    def verdicts(self, ce_type: str, options: Mapping[str, object], *, deadline_s: float = 60) -> dict[str, str]:
+    def verdicts(
+        self, ce_type: str, options: Mapping[str, object], *, deadline_s: float = 60, before: Sequence[str] = ()
+    ) -> dict[str, str]:
         """Run the conformance suite as the unprivileged user; return the problem of each check, empty if none."""
         assignments = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        done = self.ce("test", ce_type, *assignments, "--deadline", str(deadline_s), "--json")
+        done = self.ce("test", ce_type, *assignments, "--deadline", str(deadline_s), "--json", before=before)
         try:
             results: list[dict[str, Any]] = json.loads(done.stdout)
         except json.JSONDecodeError:

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import CanTell, TaskState
+from ce_backends.bubblewrap import Bubblewrap
 from ce_backends.container_options import binds
+from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEMisconfigured, CEUnavailable
 from ce_backends.options import OptionValue
 from ce_backends.pool import Pool
 from ce_backends.registry import create, validate
+from ce_backends.singularity import Singularity
 from ce_backends.subject import Subject, task
 from ce_backends.view import NOTHING, Bind, view_of
 
@@ -216,3 +219,27 @@ def test_second_best_way_is_used_and_what_it_lacks_is_said(
 
     assert ce.trouble() == ""
     assert ce.remark().endswith("payloads see, and may signal, other processes of this user (no --pid here)")
+
+
+def test_runtime_that_hangs_is_given_up(program: Callable[[str], str], image: Path, tmp_path: Path) -> None:
+    fake = program("#!/bin/sh\nexec sleep 600\n")
+    options = validate("Singularity", {"ContainerBin": fake, "ContainerRoot": str(image)})
+    enclosure = Enclosure(Singularity.from_options(options, {}), (), environ={"PATH": "/usr/bin:/bin"}, probe_s=0.2)
+
+    assert enclosure.trouble(tmp_path) == "Singularity: it did not start a container within 0.2 s"
+
+
+def test_failed_probe_is_not_repeated_at_once(program: Callable[[str], str], image: Path, tmp_path: Path) -> None:
+    fake = program(f"#!/bin/sh\necho x >>{tmp_path}/calls\nexit 1\n")
+    options = validate("Bubblewrap", {"ContainerBin": fake, "ContainerRoot": str(image)})
+    now = [0.0]
+    enclosure = Enclosure(
+        Bubblewrap.from_options(options, {}), (), environ={"PATH": "/usr/bin:/bin"}, clock=lambda: now[0]
+    )
+
+    seen = []
+    for now[0] in (0.0, 59.0, 61.0):
+        enclosure.trouble(tmp_path)
+        seen.append(len((tmp_path / "calls").read_text().split()))
+
+    assert seen == [1, 1, 2]

@@ -8,5 +8,8 @@ system=podman
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=../container_image.sh
 . "$(dirname "$0")/../container_image.sh"
+# shellcheck source=pause.sh
+. "$(dirname "$0")/pause.sh"
 
+stop_pause
 container_down "$@"

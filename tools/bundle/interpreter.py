@@ -20,7 +20,7 @@ VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file in every archive, so that equal content makes equal archives
 # of no use without a screen, a terminal, a person who develops, or a compiler
 LEFT_OUT = {"test", "tkinter", "idlelib", "turtledemo", "turtle", "ensurepip", "lib2to3", "distutils", "venv", "curses"}
-LEFT_OUT |= {"pydoc_data", "pydoc", "doctest", "pdb", "bdb", "msilib", "wsgiref", "mailbox", "nntplib"}
+LEFT_OUT |= {"pydoc_data", "pydoc", "doctest", "pdb", "bdb", "msilib", "mailbox", "nntplib"}
 LEFT_OUT |= {"imaplib", "smtpd", "dbm", "site-packages", "dist-packages", "__pycache__"}
 MODULES_LEFT_OUT = re.compile(
     r"_tkinter|_test|_ctypes_test|_?xx|ossaudiodev|nis\.|_curses|readline|_g?dbm|_crypt|spwd|_codecs_|_multibyte|audioop"

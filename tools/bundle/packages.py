@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -13,6 +14,7 @@ from tools.bundle.interpreter import cached_name, compiled, copy_stripped
 
 OURS = ("pilot", "agents", "ce_backends")
 NOT_SHIPPED = ("__pycache__", "tests", "test")
+EXTRAS_SHIPPED = ("metrics",)
 ENTRY_POINT_GROUP = "gridpilot.ce_backends"
 
 
@@ -29,7 +31,7 @@ def copy_packages(root: Path, into: Path) -> list[Path]:
         shutil.copytree(root / name, into / name, ignore=ignore)
     _write_metadata(project, into / f"{project['name']}-{project['version']}.dist-info")
     compiled_modules = []
-    for distribution in _closure(project["dependencies"]):
+    for distribution in _closure([*project["dependencies"], *_extras(project)]):
         compiled_modules += _copy_distribution(distribution, into)
     for source in sorted(into.rglob("*.py")):
         _compile(source, source.relative_to(into))
@@ -56,6 +58,11 @@ def _write_metadata(project: dict[str, object], folder: Path) -> None:
     assert isinstance(groups, dict)
     lines = [f"{name} = {place}" for name, place in groups.get(ENTRY_POINT_GROUP, {}).items()]
     (folder / "entry_points.txt").write_text("\n".join([f"[{ENTRY_POINT_GROUP}]", *lines, ""]), encoding="utf-8")
+
+
+def _extras(project: dict[str, Any]) -> list[str]:
+    """Return what is optional elsewhere and small enough to be in every bundle."""
+    return [text for extra in EXTRAS_SHIPPED for text in project["optional-dependencies"][extra]]
 
 
 def _closure(requirements: list[str]) -> Iterator[metadata.Distribution]:

@@ -1,13 +1,17 @@
 """The conformance suite, and what is Grid Engine's own, on a real Grid Engine."""
 
 import json
+import os
 import signal
+import subprocess
+from typing import Any
 
+import psutil
 import pytest
 
 from ce_backends.conformance import CHECKS
 from tests.systems.conftest import Have
-from tests.systems.real_system import PYTHON, RealSystem
+from tests.systems.real_system import CLUSTERS, PYTHON, RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
 
@@ -85,26 +89,91 @@ def test_a_stopped_grid_engine_is_told_in_a_sentence(grid_engine: RealSystem) ->
     assert "unable to send message to qmaster" in done.stderr
 
 
-ONE_TASK = """\
+def test_a_task_that_an_administrator_deletes_is_failed_by_that_signal(grid_engine: RealSystem) -> None:
+    task_id = submitted(grid_engine, "sleep 100")
+    followed(grid_engine, task_id, until="Running")
+    by_root(grid_engine, "qdel", task_id)
+
+    end = followed(grid_engine, task_id)
+
+    assert (end["state"], end["limit"]) == ("Failed", None)
+    assert "killed by signal 9" in end["reason"]
+
+
+def test_a_task_whose_node_was_lost_is_failed_and_was_no_success(grid_engine: RealSystem) -> None:
+    task_id = submitted(grid_engine, "sleep 100")
+    followed(grid_engine, task_id, until="Running")
+    for process in [execd := daemon("execd"), *execd.children(recursive=True)]:
+        process.kill()
+    grid_engine.script("up")
+
+    end = followed(grid_engine, task_id)
+
+    assert end["state"] == "Failed"
+    assert "before writing exit_status" in end["reason"]
+
+
+def test_a_qmaster_that_does_not_answer_ends_no_task(grid_engine: RealSystem) -> None:
+    task_id = submitted(grid_engine, "sleep 5; exit 3")
+    followed(grid_engine, task_id, until="Running")
+    daemon("qmaster").suspend()
+    try:
+        unheard = followed(grid_engine, task_id, until="Unknown", about="no answer", CommandTimeout=2)
+    finally:
+        daemon("qmaster").resume()
+
+    end = followed(grid_engine, task_id)
+
+    assert unheard["reason"] == "no answer from GE: qstat: no answer in time"
+    assert (end["state"], end["exit_code"]) == ("Done", 3)
+
+
+CLIENT = """\
 import json, pathlib, sys, time, uuid
 from dataclasses import asdict
 from ce_backends.base import TaskSpec
 from ce_backends.registry import create
-options = json.loads(sys.argv[1])
+what, options = sys.argv[1], json.loads(sys.argv[2])
 ce = create("Local", options, pathlib.Path(options["SharedArea"] + "-state"))
-task = TaskSpec(stamp=uuid.uuid4().hex, script=sys.argv[2])
-task_id = ce.submit([task])[task.stamp].task_id
-give_up = time.monotonic() + 60
-while not (status := ce.poll([task_id])[task_id]).state.is_final and time.monotonic() < give_up:
-    time.sleep(0.1)
-print(json.dumps(asdict(status)))
+if what == "submit":
+    task = TaskSpec(stamp=uuid.uuid4().hex, script=sys.argv[3])
+    print(ce.submit([task])[task.stamp].task_id)
+else:
+    task_id, until, about = sys.argv[3:]
+    give_up = time.monotonic() + 90
+    while True:
+        status = ce.poll([task_id])[task_id]
+        is_it = status.state == until if until else status.state.is_final
+        if (is_it and about in status.reason) or time.monotonic() > give_up:
+            break
+        time.sleep(0.1)
+    print(json.dumps(asdict(status)))
 ce.close()
 """
 
 
-def ended(system: RealSystem, *, script: str, **more: object) -> dict[str, object]:
-    """Run one task as the unprivileged user and return its last status."""
-    done = system.run([PYTHON, "-c", ONE_TASK, json.dumps(options(system, **more)), script])
+def submitted(system: RealSystem, script: str, **more: object) -> str:
+    """Submit a task as the unprivileged user, who then forgets about it; return its id."""
+    done = system.run([PYTHON, "-c", CLIENT, "submit", json.dumps(options(system, **more)), script])
     assert done.returncode == 0, done.stderr
-    status: dict[str, object] = json.loads(done.stdout)
+    return done.stdout.strip()
+
+
+def followed(system: RealSystem, task_id: str, *, until: str = "", about: str = "", **more: object) -> dict[str, Any]:
+    """Follow a task to a state, or to its end; return the status."""
+    done = system.run([PYTHON, "-c", CLIENT, "follow", json.dumps(options(system, **more)), task_id, until, about])
+    assert done.returncode == 0, done.stderr
+    status: dict[str, Any] = json.loads(done.stdout)
     return status
+
+
+def ended(system: RealSystem, *, script: str, **more: object) -> dict[str, Any]:
+    return followed(system, submitted(system, script, **more), **more)
+
+
+def daemon(name: str) -> psutil.Process:
+    return psutil.Process(int((CLUSTERS / "grid_engine/run" / name).read_text().split()[0]))
+
+
+def by_root(system: RealSystem, *argv: str) -> None:
+    subprocess.run(argv, env={**os.environ, **system.env}, check=True, capture_output=True)

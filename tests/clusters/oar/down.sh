@@ -21,6 +21,6 @@ stop 10 database
 nothing_left
 if [[ ${1:-} == --purge ]]; then
   install -o oar -m 600 "$pristine" "$configuration"
-  rm -rf "${system_home:?}"/{database,database_run,runtime,log,run,ssh_config,sshd_config}
+  rm -rf "${system_home:?}"/{database,database_run,runtime,log,run,ssh_config,sshd_config,ping_nodes.sh}
 fi
 say down

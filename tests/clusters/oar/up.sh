@@ -46,6 +46,7 @@ set_values() {
 configure() {
   install -d -o oar -g oar -m 755 "$system_home/runtime" /run/oar
   install -d -m 755 /run/sshd
+  install -m 755 "$system_code/ping_nodes.sh" "$system_home/ping_nodes.sh"
   touch "$system_home/log/oar.log"
   chown oar "$system_home/log/oar.log"
   printf '%s\n' 'Host *' 'ForwardX11 no' 'StrictHostKeyChecking no' "UserKnownHostsFile $system_home/runtime/known_hosts" \
@@ -57,7 +58,8 @@ configure() {
     "SERVER_PORT=$server_port" LOG_LEVEL=3 "LOG_FILE=$system_home/log/oar.log" \
     "OAR_RUNTIME_DIRECTORY=$system_home/runtime" "OPENSSH_CMD=/usr/bin/ssh -F $system_home/ssh_config -p $ssh_port -e none" \
     SCHEDULER_JOB_SECURITY_TIME=1 SCHEDULER_GANTT_HOLE_MINIMUM_TIME=1 SCHEDULER_MIN_TIME_BETWEEN_2_CALLS=0 \
-    <"$pristine" | sed 's/^JOB_RESOURCE_MANAGER_PROPERTY_DB_FIELD=/#&/' >"$configuration.new"
+    "PINGCHECKER_GENERIC_COMMAND=$system_home/ping_nodes.sh $ssh_port" <"$pristine" |
+    sed 's/^JOB_RESOURCE_MANAGER_PROPERTY_DB_FIELD=/#&/; s/^PINGCHECKER_SENTINELLE_SCRIPT_COMMAND=/#&/' >"$configuration.new"
   chmod 600 "$configuration.new"
   chown oar "$configuration.new"
   mv "$configuration.new" "$configuration"
@@ -65,7 +67,7 @@ configure() {
 }
 
 has_node() { oarnodes 2>/dev/null | grep -q localhost; }
-is_alive() { oarnodes 2>/dev/null | grep -q 'state=Alive\|Alive'; }
+is_alive() { oarnodes 2>/dev/null | grep -q Alive; }
 
 nodes() {
   local core

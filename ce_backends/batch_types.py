@@ -44,7 +44,7 @@ class Dialect(Protocol):
 
     OPTIONS: Sequence[Option]
     COMMAND: str
-    """The submit command; where it is found, the batch system can be used. Empty for none."""
+    """A command that no other batch system has; where it is found, this one can be used. Empty for none."""
 
     def __call__(self, transport: Transport, needs: Needs, *, timeout_s: float, options: Options) -> BatchSystem:
         """Return the dialect, its own options taken out of all that were given."""

@@ -56,13 +56,12 @@ class GridEngine:
         Option(name="GPUResource", kind=str, default="gpu", doc="Grid Engine: what GPUs are asked with, per job."),
         Option(
             name="Accounting",
-            kind=str,
-            default="True",
-            choices=("True", "False"),
-            doc="Grid Engine: ask qacct why a task has ended without an exit code; False where that takes minutes.",
+            kind=bool,
+            default=True,
+            doc="Grid Engine: ask qacct why a task has ended without an exit code; no where that takes minutes.",
         ),
     )
-    COMMAND: ClassVar[str] = "qsub"
+    COMMAND: ClassVar[str] = "qacct"  # PBS has a qsub too
 
     array_limit: int = 1000  # sge_conf(5): max_aj_tasks is 75000 by default
     index: Sequence[str] = ("gridpilot_index=${SGE_TASK_ID:-1}",)
@@ -78,7 +77,7 @@ class GridEngine:
         self._environment = str(options.get("ParallelEnvironment", "smp"))
         self._memory = str(options.get("MemoryResource", "h_vmem"))
         self._gpu = str(options.get("GPUResource", "gpu"))
-        self._has_accounting = options.get("Accounting", "True") == "True"
+        self._has_accounting = bool(options.get("Accounting", True))
         self._unknown = UnknownWords("Grid Engine")
 
     def submit(self, job: BatchJob) -> Submission:

@@ -85,7 +85,7 @@ class Pbs:
             doc="Torque: which PBS it is; OpenPBS for PBS Professional too.",
         ),
     )
-    COMMAND: ClassVar[str] = "qsub"
+    COMMAND: ClassVar[str] = "pbsnodes"  # Grid Engine has a qsub too
 
     array_limit: int = 1000
     index: Sequence[str] = ("gridpilot_index=${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-1}}",)

@@ -11,6 +11,7 @@ from ce_backends.batch_options import Needs
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.grid_engine import GridEngine
+from ce_backends.options import OptionValue
 from ce_backends.transport import Done
 from tests.unit.captured import Captured, capture
 
@@ -20,7 +21,7 @@ NO_ANSWER = Done(None, "", "")
 UNKNOWN = "qacct_unknown"
 
 
-def dialect(answers: dict[str, str | Done], **options: str) -> tuple[GridEngine, Captured]:
+def dialect(answers: dict[str, str | Done], **options: OptionValue) -> tuple[GridEngine, Captured]:
     transport = Captured("grid_engine", answers)
     return GridEngine(transport, Needs(), options=options), transport
 
@@ -167,7 +168,7 @@ def test_an_accounting_that_does_not_answer_ends_no_task() -> None:
 
 
 def test_where_the_accounting_is_switched_off_it_is_not_asked() -> None:
-    ge, transport = dialect({"qstat": "qstat_nothing"}, Accounting="False")
+    ge, transport = dialect({"qstat": "qstat_nothing"}, Accounting=False)
 
     assert ge.states(["10"]) == {}
     assert len(transport.commands) == 1

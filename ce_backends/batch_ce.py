@@ -28,7 +28,7 @@ from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.spool import End, Spool
 from ce_backends.task_book import Entry, TaskBook
 from ce_backends.task_dir import pattern_problem, stamp_problem
-from ce_backends.transport import Transport
+from ce_backends.transport import Closes
 
 OF_THE_TASK = ("stdout", "stderr")
 _QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
@@ -64,14 +64,14 @@ class BatchCE:
     Args:
         name: of the batch system, for sentences.
         system: its dialect.
-        transport: to its submit host; closed with this object.
+        transport: the way to it; closed with this object.
         spool: where the tasks lie.
         book: what is remembered.
         bounds: how much, how often, how long.
     """
 
     def __init__(
-        self, name: str, system: BatchSystem, transport: Transport, spool: Spool, book: TaskBook, bounds: Bounds
+        self, name: str, system: BatchSystem, transport: Closes, spool: Spool, book: TaskBook, bounds: Bounds
     ) -> None:
         self._name = name
         self._system = system

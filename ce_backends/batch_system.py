@@ -48,8 +48,9 @@ class BatchSystem(Protocol):
     passed: Sequence[str]
     """Variables of the batch system that the payload may see where they are set: what GPUs it was given."""
 
-    unkept: Mapping[str, str]
-    """See Admits."""
+    @property
+    def unkept(self) -> Mapping[str, str]:
+        """See Admits."""
 
     def submit(self, job: BatchJob) -> Submission:
         """Queue one job. Accepted with the batch system's own id of the job; Rejected is for all of its tasks.

@@ -11,6 +11,7 @@ from ce_backends.options import Option, OptionValue, did_you_mean, parse_options
 
 GROUP = "gridpilot.ce_backends"
 _BUILT_IN = {
+    "AREX": "ce_backends.arex:AREX",
     "HTCondorCE": "ce_backends.htcondor_ce:HTCondorCE",
     "InProcess": "ce_backends.pool:InProcess",
     "Bubblewrap": "ce_backends.enclosed_pools:BUBBLEWRAP",

@@ -74,6 +74,13 @@ class Transport(Protocol):
         """Release connections."""
 
 
+class Closes(Protocol):
+    """A way to another machine, whatever it is."""
+
+    def close(self) -> None:
+        """Release connections."""
+
+
 class Local:
     """This machine."""
 

@@ -5,7 +5,8 @@
     result.tar    exit_code and the rest of what the node script left, and in work/ what the patterns match
 
 The launcher makes the task's directory in the scratch directory where it is started; a second start there runs nothing.
-When the system asks it to end by SIGTERM, it passes that on to all that carries the task's cookie, and ends what stays.
+When it is asked to end, by SIGTERM, by a file `gridpilot-end` beside it, or because what started it or its directory is
+gone, it passes that on to all that carries the task's cookie, and ends what stays.
 """
 
 import tarfile
@@ -18,6 +19,7 @@ from ce_backends.task_archive import add_file, add_task
 
 TASK = "task.tar"
 RESULT = "result.tar"
+END = "gridpilot-end"
 _NODE_DIR = Path("/@gridpilot-task-directory@")  # known on the node only: the launcher puts it in
 
 # What comes back: what really lies in work/. A link is packed as a link, with what it leads to if that is in work/ too;
@@ -60,7 +62,15 @@ trap 'end "$1"' TERM
 unignore=
 env --default-signal=INT,QUIT true 2> /dev/null && unignore='env --default-signal=INT,QUIT'
 $unignore /bin/sh ./node_script &
-wait $!
+script=$!
+# A system may end its own shell only, and say nothing to us (A-REX's fork): then a file tells.
+parent=
+[ ! -d "/proc/$PPID" ] || parent=/proc/$PPID
+(until [ -e ../{end} ] || [ ! -d . ] || [ ! -d "${{parent:-.}}" ]; do sleep 1; done; kill -TERM $$) \
+    < /dev/null > /dev/null 2>&1 &
+watcher=$!
+wait "$script"
+kill "$watcher" 2> /dev/null
 
 list() {{
     work=$(cd work && pwd -P) && cd work || return
@@ -94,7 +104,7 @@ mv ../{result}.part ../{result} || fail "{result} cannot be written in $here/.."
 def launcher(first: Sequence[str] = ()) -> bytes:
     """Return the script that the system starts; these shell commands are run before anything else."""
     lines = "".join(f"{line}\n" for line in first)
-    values = {"task": TASK, "result": RESULT, "path": DEFAULT_PATH, "node_dir": _NODE_DIR, "cookie": COOKIE}
+    values = {"task": TASK, "result": RESULT, "end": END, "path": DEFAULT_PATH, "node_dir": _NODE_DIR, "cookie": COOKIE}
     return _LAUNCHER.format(first=lines, **values).encode()
 
 

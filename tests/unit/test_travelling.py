@@ -128,3 +128,26 @@ def test_credential_is_for_the_payload_only(node: Path, tmp_path: Path) -> None:
     assert came_back(node)["stdout"] == b"secret600\n"
     assert not any(name.endswith("credential") for name in came_back(node))
     assert (node / RESULT).stat().st_mode & 0o077 == 0
+
+
+def test_task_ends_when_what_started_its_launcher_has_been_killed(node: Path) -> None:
+    beat = node / "beat"
+    spec = task(f"while :; do echo x >> {beat}; sleep 0.05; done\n")
+    starter = ["/bin/sh", "-c", '"$@" & wait', "sh", *arrive(node, spec)]
+    with subprocess.Popen(starter, cwd=node, env=MINIMAL) as process:
+        while not beat.exists():
+            time.sleep(0.02)
+        process.kill()
+
+    assert beat.exists()
+    give_up_at = time.monotonic() + 30
+    while _carriers(spec.stamp):
+        assert time.monotonic() < give_up_at, "the payload still runs"
+        time.sleep(0.1)
+
+
+def _carriers(stamp: str) -> list[str]:
+    """Return the processes that carry a task's cookie."""
+    environments = [f"/proc/{path.name}/environ" for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    command = ["grep", "-ls", stamp, *environments]
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.split()

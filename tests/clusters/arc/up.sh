@@ -41,7 +41,9 @@ configuration() {
     /usr/share/arc/arc-arex-ws-start >"$system_home/ws-start"
   sed 's#<arex:gmconfig>#<arex:InfoproviderWakeupPeriod>1</arex:InfoproviderWakeupPeriod><arex:gmconfig>#' \
     /usr/share/arc/arc-arex-start >"$system_home/arex-start"
-  chmod 755 "$system_home"/{ws,arex}-start
+  # how often the ends of fork jobs are looked for: 10 s, without a setting
+  sed 's#^sleep 10#sleep 1#' /usr/share/arc/scan-fork-job >"$system_home/scan-fork-job"
+  chmod 755 "$system_home"/{ws-start,arex-start,scan-fork-job}
 }
 
 service() {
@@ -52,7 +54,9 @@ service() {
   chown griduser:grid "$system_home"/user/token*
   chmod 600 "$system_home"/user/token*
   # contained: jobs of the fork LRMS are its children
-  start_contained arex env TMPDIR="$system_home/tmp" ARC_CONFIG="$system_home/arc.conf" "$system_home/arex-start" -f
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  start_contained arex env TMPDIR="$system_home/tmp" ARC_CONFIG="$system_home/arc.conf" \
+    sh -c 'mount --bind "$1/scan-fork-job" /usr/share/arc/scan-fork-job && exec "$1/arex-start" -f' sh "$system_home"
   start ws env TMPDIR="$system_home/tmp" ARC_CONFIG="$system_home/arc.conf" "$system_home/ws-start" -f
   wait_for 60 "the REST service" rest info
 }

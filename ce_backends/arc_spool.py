@@ -1,0 +1,72 @@
+"""The files of tasks at an ARC CE: laid out here, and what they left is fetched here once they have ended."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from ce_backends.arc import ID_FILE, LAUNCHER_ERRORS
+from ce_backends.arc_rest import Rest
+from ce_backends.capped_output import Cap
+from ce_backends.spool import End
+from ce_backends.staged_spool import StagedSpool
+from ce_backends.transport import Local
+from ce_backends.travelling import RESULT
+
+_MOST_BYTES = 20_000  # of what ARC has to say
+_JOB_ID = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+
+
+class ArcSpool(StagedSpool):
+    """See Spool.
+
+    Args:
+        rest: the CE.
+        area: directory here.
+        scratch: directory here for archives on their way.
+        cap: how much is kept of the log output.
+    """
+
+    def __init__(self, rest: Rest, area: Path, scratch: Path, *, cap: Cap) -> None:
+        super().__init__(Local(), str(area), scratch, cap=cap)
+        self._rest = rest
+        self._tasks = area / "tasks"
+
+    def ends(self, stamps: Collection[str]) -> dict[str, End]:
+        """See Spool."""
+        for stamp in stamps:
+            self._bring(self._tasks / stamp)
+        return super().ends(stamps)
+
+    def remove(self, stamps: Collection[str], jobs: Collection[str]) -> None:
+        """See Spool."""
+        known = [job_id for stamp in stamps if (job_id := _job_id(self._tasks / stamp))]
+        if known:
+            self._rest.act("clean", known)
+        super().remove(stamps, jobs)
+
+    def _bring(self, place: Path) -> None:
+        """Fetch the result of a task, or what ARC says about a task that has none."""
+        job_id = _job_id(place)
+        if not job_id or (place / "exit_code").exists() or (place / RESULT).exists():
+            return
+        session = f"/jobs/{job_id}/session"
+        if self._rest.download(f"{session}/{RESULT}", place / "coming"):
+            (place / "coming").replace(place / RESULT)
+            return
+        said = [self._text(f"{session}/{LAUNCHER_ERRORS}", place), self._text(f"/jobs/{job_id}/diagnose/errors", place)]
+        (place / "stderr").write_bytes(b"".join(said))
+
+    def _text(self, path: str, place: Path) -> bytes:
+        """Return the end of a text at the CE, empty if there is none."""
+        if not self._rest.download(path, place / "coming"):
+            return b""
+        return (place / "coming").read_bytes()[-_MOST_BYTES:]
+
+
+def _job_id(place: Path) -> str:
+    """Return the id of a task's job, empty if it has none."""
+    try:
+        text = (place / ID_FILE).read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return text if _JOB_ID.fullmatch(text) else ""

@@ -1,0 +1,97 @@
+"""CE type AREX: an ARC CE, by its REST interface."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from ce_backends import batch_options
+from ce_backends.arc import Arex
+from ce_backends.arc_delegation import Delegation
+from ce_backends.arc_rest import Credential, Rest
+from ce_backends.arc_spool import ArcSpool
+from ce_backends.batch_ce import BatchCE
+from ce_backends.batch_options import Options
+from ce_backends.batch_types import bounds, cap
+from ce_backends.errors import CEMisconfigured
+from ce_backends.options import Option
+from ce_backends.task_book import TaskBook
+
+_NO_MEANING = ("Account", "SubmitOptions", "NumberOfNodes", "NumberOfGPUs", "SharedArea")
+_DIRAC_PREFIX = "nordugrid-"  # DIRAC calls a queue nordugrid-BATCHSYSTEM-QUEUE
+
+
+class AREX:
+    """See the module."""
+
+    OPTIONS: ClassVar[Sequence[Option]] = (
+        Option(name="CEName", kind=str, default="", doc="Host of the CE; the name of its section if not set."),
+        Option(name="Port", kind=int, default=443, minimum=1, doc="Port of its REST interface."),
+        Option(name="RESTVersion", kind=str, default="1.0", doc="Version of the interface."),
+        Option(
+            name="Proxy",
+            kind=str,
+            default="",
+            doc="X.509 proxy to be let in with, and to delegate; $X509_USER_PROXY or /tmp/x509up_uUID if empty.",
+        ),
+        Option(
+            name="Token",
+            kind=str,
+            default="",
+            doc="File with a bearer token to be let in with; then no proxy is used and nothing delegated.",
+        ),
+        Option(
+            name="CADirectory",
+            kind=str,
+            default="",
+            doc="Certificates of authorities; $X509_CERT_DIR or /etc/grid-security/certificates if empty.",
+        ),
+        Option(
+            name="ProxyTimeLeftBeforeRenewal",
+            kind=int,
+            default=10800,
+            unit="s",
+            minimum=0,
+            doc="Time left of the delegated proxy at which it is delegated again, if ours lasts longer.",
+        ),
+        *(option for option in batch_options.OPTIONS if option.name not in _NO_MEANING),
+    )
+
+    @classmethod
+    def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
+        """See registry.Backend."""
+        options = {**options, **_settled(options)}
+        timeout_s = float(options["CommandTimeout"] or 0.0)
+        credential = _credential(options)
+        rest = Rest(_url(options), credential, timeout_s=timeout_s)
+        renew_before_s = float(options["ProxyTimeLeftBeforeRenewal"] or 0)
+        delegation = Delegation(rest, credential.proxy, renew_before_s=renew_before_s) if rest.has_proxy else None
+        area = work_dir.resolve() / "area"
+        system = Arex(rest, area, batch_options.needs(options), delegation)
+        spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(options))
+        return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
+
+
+def _settled(options: Options) -> Options:
+    """Return what batch systems with commands have and this has not; and the queue by its own name."""
+    queue = str(options["Queue"])
+    if queue.startswith(_DIRAC_PREFIX) and queue.count("-") >= 2:
+        queue = queue.split("-", 2)[2]
+    return {"Account": "", "SubmitOptions": "", "NumberOfNodes": "1", "NumberOfGPUs": 0, "Queue": queue}
+
+
+def _url(options: Options) -> str:
+    if not options["CEName"]:
+        raise CEMisconfigured("option CEName of CE type AREX is not set: expected the host of the CE")
+    return f"https://{options['CEName']}:{options['Port']}/arex/rest/{options['RESTVersion']}"
+
+
+def _credential(options: Options) -> Credential:
+    def path(name: str, default: str) -> Path:
+        return Path(os.path.expandvars(str(options[name]) or default))
+
+    return Credential(
+        proxy=path("Proxy", os.environ.get("X509_USER_PROXY", f"/tmp/x509up_u{os.getuid()}")),  # noqa: S108 # its usual place
+        token=path("Token", "") if options["Token"] else None,
+        ca_directory=path("CADirectory", os.environ.get("X509_CERT_DIR", "/etc/grid-security/certificates")),
+    )

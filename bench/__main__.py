@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import __version__
-from bench import machine, memory, pool, slot_refill
+from bench import cold_start, machine, memory, pool, slot_refill
 from bench.report import Chapter, as_markdown, as_text
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +40,7 @@ def chapters() -> Sequence[Callable[[], Chapter]]:
         lambda: slot_refill.measure(jobs=150, answer_ms=20),
         lambda: memory.measure(jobs=50),
         main_job,
+        lambda: cold_start.measure(rounds=5, install=False),
     )
 
 

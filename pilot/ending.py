@@ -47,6 +47,8 @@ def why(pilot: Pilot, report: AgentReport) -> str:
         return "ran the commands that were asked for, no agent among them"
     if pilot.settings.program:
         return f"{pilot.settings.program} ended with exit code {end.exit_code}"
+    if not report.reason and end.stopped_by:
+        return f"stopped by {signal.Signals(end.stopped_by).name} before the agent could say anything"
     if not report.reason:
         return f"the agent ended with exit code {end.exit_code}{_restarts(end.restarts)}, and did not say why"
     return f"{_work(report)}{_restarts(end.restarts)}; {report.reason}"

@@ -112,19 +112,10 @@ class Node:
     def pilot(self, start: str, *options: str, word: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a pilot of the bundle until there is no more work, or what the word says: doctor."""
         endpoint = self.wms.endpoint
-        argv = [
-            "python3",
-            start,
-            *filter(None, [word]),
-            "-n",
-            endpoint["site"],
-            "-N",
-            endpoint["ce"],
-            "-Q",
-            endpoint["queue"],
-            "-y",
-            "Pool",
-        ]
+        # what is left outside of the work folder is written into it: all else is read-only, or gone with the node
+        argv = ["sh", "-c", '"$@"; code=$?; ls -A /tmp >left; exit $code', "sh"]
+        argv += ["python3", start, *filter(None, [word]), "-n", endpoint["site"]]
+        argv += ["-N", endpoint["ce"], "-Q", endpoint["queue"], "-y", "Pool"]
         argv += ["-C", endpoint["configuration"], "--wnVO", endpoint["vo"], "--PollingTime", "0.2"]
         argv += ["--StopAfterFailedMatches", "1", "--disk", "100", *options]
         credentials = {

@@ -73,6 +73,7 @@ def test_a_job_is_done_from_the_one_file_and_from_the_read_only_folder(node: Nod
     assert f'why="came with the bundle; /usr/bin/python3 is Python {version}"' in ended.stdout
     assert f"Architecture = Linux_x86_64_glibc-{libc}" in (node.work / "pilot.cfg").read_text()
     assert not list(node.work.glob(".gridpilot*"))
+    assert (node.work / "left").read_text() == ""
 
 
 def test_a_cache_is_filled_once_and_kept(node: Node) -> None:

@@ -31,6 +31,12 @@ def test_the_end_is_one_sentence_what_was_done_and_why_nothing_more(report, rest
     assert ending.why(ended, report) == why
 
 
+def test_a_signal_that_came_before_the_agent_had_begun_is_named():
+    ended = dataclasses.replace(pilot(), agent_end=AgentEnd(-15, 0, 15))
+
+    assert ending.why(ended, AgentReport()) == "stopped by SIGTERM before the agent could say anything"
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [

@@ -112,8 +112,7 @@ def unpack(archive, folder):
 
 def write(path, content, is_program=False):
     """Write one file and the folders above it."""
-    if not os.path.isdir(os.path.dirname(path)):
-        os.makedirs(os.path.dirname(path))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(content)
     if is_program:

@@ -1,0 +1,245 @@
+"""From nothing to the first match: gridpilot's bundle, beside what DIRAC's pilot has to do before its first match.
+
+DIRAC's pilot installs DIRAC and starts one of its scripts for each step. Its own installer (DIRACOS, conda) is in no
+registry that a benchmark can reach, so its side is a lower bound: DIRAC[pilot] installed by pip from a filled cache,
+and each script of the standard command list started with `-h`, which is its imports and none of its work.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from agents.local_wms.client import Client, connect
+from agents.local_wms.home import Endpoint
+from agents.local_wms.testing import running
+from bench.report import Chapter, Finding, Spread, as_text
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = Path(os.environ.get("GRIDPILOT_BENCH") or Path.home() / ".cache" / "gridpilot-bench")
+MATCH_S = 60.0
+INSTALL_S = 900.0
+SCRIPT_S = 120.0
+# what the commands of DIRAC's pilot start, in their order (ConfigureBasics … LaunchAgent)
+SCRIPTS = (
+    "dirac-configure",
+    "dirac-admin-add-pilot",
+    "dirac-resource-get-parameters",
+    "dirac-wms-get-wn-parameters",
+    "dirac-platform",
+    "dirac-wms-cpu-normalization",
+    "dirac-wms-get-queue-cpu-time",
+    "dirac-agent",
+)
+# files of all distributions that DIRAC[pilot] needs, by its own metadata
+CLOSURE = """
+import re
+from importlib import metadata
+from packaging.requirements import Requirement
+seen, waiting, size = set(), [Requirement("DIRAC[pilot]")], 0
+while waiting:
+    wanted = waiting.pop()
+    name = re.sub(r"[-_.]+", "-", wanted.name).lower()
+    if name in seen:
+        continue
+    seen.add(name)
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        continue  # gfal2-python: in no wheel
+    size += sum(file.locate().stat().st_size for file in found.files or [] if file.locate().exists())
+    extras = wanted.extras | {""}
+    for text in found.requires or []:
+        needed = Requirement(text)
+        if any(needed.marker is None or needed.marker.evaluate({"extra": extra}) for extra in extras):
+            waiting.append(needed)
+print(size)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start to the first match: by the clock, and the CPU time until then."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def measure(*, rounds: int, install: bool) -> Chapter:
+    """Measure our starts and, where DIRAC is installed, what its pilot does instead."""
+    with tempfile.TemporaryDirectory(prefix="gridpilot-bench-") as name, running(Path(name, "wms")) as endpoint:
+        folder = Path(name)
+        subprocess.run([sys.executable, "-m", "tools.bundle", "--into", str(folder / "dist")], cwd=ROOT, check=True)
+        turns = {"one file": folder / "dist/gridpilot.pyz", "unpacked folder": folder / "dist/gridpilot/start.py"}
+        client = connect(endpoint)
+        ours: dict[str, list[Start]] = {what: [] for what in turns}
+        theirs: list[float] = []
+        for turn in range(rounds):
+            for what, start in turns.items():
+                ours[what].append(_first_match(client, endpoint, start, folder / f"{what}-{turn}".replace(" ", "-")))
+            theirs += _scripts_s()
+        sizes = _sizes(folder / "dist/gridpilot")
+    return _chapter(ours, theirs, _install_s() if install else None, sizes)
+
+
+def _first_match(client: Client, endpoint: Endpoint, start: Path, work: Path) -> Start:
+    """Start a pilot, and wait for the Matcher's note that its job is matched."""
+    work.mkdir()
+    jdl = work / "job.jdl"
+    jdl.write_text('Executable = "/bin/true"; CPUTime = 300;', encoding="utf-8")
+    (job_id,) = client.submit(jdl)
+    argv = [
+        "python3",
+        str(start),
+        "-n",
+        endpoint.site,
+        "-N",
+        endpoint.ce,
+        "-Q",
+        endpoint.queue,
+        "-y",
+        "Pool",
+        "-P",
+        "1",
+    ]
+    argv += ["--wnVO", endpoint.vo, "-C", endpoint.configuration, "--work-dir", str(work)]
+    environment = {**os.environ, "X509_USER_PROXY": endpoint.pilot_proxy, "X509_CERT_DIR": endpoint.ca_dir}
+    began = datetime.now(UTC)
+    with (work / "out").open("wb") as out:
+        pilot = subprocess.Popen(argv, cwd=work, env=environment, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        matched = _matched(client, job_id, pilot)
+        return Start((matched - began).total_seconds(), _cpu_s(psutil.Process(pilot.pid)))
+    finally:
+        pilot.send_signal(signal.SIGTERM)
+        pilot.wait(MATCH_S)
+
+
+def _cpu_s(pilot: psutil.Process) -> float:
+    """Return the CPU time that a pilot and those below it have used."""
+    times = [process.cpu_times() for process in (pilot, *pilot.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+def _matched(client: Client, job_id: int, pilot: "subprocess.Popen[bytes]") -> datetime:
+    deadline = time.monotonic() + MATCH_S
+    while time.monotonic() < deadline and pilot.poll() is None:
+        for row in client.call("JobMonitoring", "getJobLoggingInfo", job_id):
+            if row[0] == "Matched":
+                return datetime.fromisoformat(row[3]).replace(tzinfo=UTC)
+        time.sleep(0.1)
+    raise SystemExit("nothing was matched in time")
+
+
+def _scripts_s() -> list[float]:
+    """Return the time of all scripts together, [] where DIRAC is not installed."""
+    folder = ENVIRONMENTS / "dirac" / "bin"
+    if not (folder / SCRIPTS[0]).exists():
+        return []
+    return [sum(_timed(lambda script=script: _run([str(folder / script), "-h"])) for script in SCRIPTS)]
+
+
+def _run(argv: Sequence[str]) -> None:
+    subprocess.run(argv, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=SCRIPT_S)
+
+
+def _timed(work: Callable[[], None]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def _install_s() -> float | None:
+    """Return the time that pip takes to install what the benchmarks' DIRAC consists of, downloads in its cache."""
+    python = ENVIRONMENTS / "dirac" / "bin" / "python"
+    if not python.exists():
+        return None
+    frozen = subprocess.run([str(python), "-m", "pip", "freeze"], check=True, capture_output=True, text=True).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        venv = Path(folder, "venv")
+        subprocess.run([str(python), "-m", "venv", str(venv)], check=True)
+        pins = Path(folder, "pins")
+        pins.write_text(frozen, encoding="utf-8")
+        pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(pins)]
+        subprocess.run(pip, check=True, timeout=INSTALL_S)  # fills the cache
+        subprocess.run([str(python), "-m", "venv", "--clear", str(venv)], check=True)
+        return _timed(lambda: subprocess.run(pip, check=True, timeout=INSTALL_S) and None)
+
+
+def _sizes(tree: Path) -> dict[str, float]:
+    """Return MB (10^6 bytes) of our parts and of DIRAC's packages."""
+    whole = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
+    packages = sum(path.stat().st_size for path in tree.rglob("site-packages/**/*") if path.is_file())
+    sizes = {"ours": whole / 1e6, "our packages": packages / 1e6}
+    python = ENVIRONMENTS / "dirac" / "bin" / "python"
+    if python.exists():
+        said = subprocess.run([str(python), "-c", CLOSURE], check=True, capture_output=True, text=True).stdout
+        sizes["DIRAC[pilot]"] = int(said) / 1e6
+    return sizes
+
+
+def _chapter(
+    ours: dict[str, list[Start]], theirs: list[float], install_s: float | None, sizes: dict[str, float]
+) -> Chapter:
+    rows = []
+    for what, starts in ours.items():
+        rows.append((f"gridpilot, {what}: start to first match, s", Spread([each.wall_s for each in starts]).shown(2)))
+        rows.append((f"gridpilot, {what}: CPU time of it, s", Spread([each.cpu_s for each in starts]).shown(2)))
+    one_file = [each.wall_s for each in ours["one file"]]
+    findings = [
+        Finding(
+            what="start to first match from the one file, s",
+            measured=Spread(one_file).shown(2),
+            target="1 or less",
+            is_met=Spread(one_file).median <= 1.0,
+        )
+    ]
+    if theirs:
+        rows.append((f"DIRAC, its {len(SCRIPTS)} scripts with -h, s", Spread(theirs).shown(1)))
+        spent = [mine / (other + (install_s or 0.0)) for mine, other in zip(one_file, theirs, strict=True)]
+        counted = "installation and scripts" if install_s else "scripts alone, without any installation"
+        findings.append(_ratio(f"our time to that of DIRAC's {counted}", Spread(spent), 1 / 10))
+    if install_s:
+        rows.append(("DIRAC, installed by pip from its cache, s", f"{install_s:.0f}"))
+    rows += [(f"disk, {what}, MB", f"{size:.0f}") for what, size in sizes.items()]
+    if theirs:
+        whole, packages = sizes["ours"] / sizes["DIRAC[pilot]"], sizes["our packages"] / sizes["DIRAC[pilot]"]
+        findings.append(_ratio("our disk, Python and libraries included, to DIRAC's packages", Spread([whole]), 1 / 20))
+        findings.append(_ratio("our packages to DIRAC's packages", Spread([packages]), 1 / 20))
+    return Chapter(
+        title="From nothing to the first match",
+        how=" ".join((__doc__ or "").split("\n\n", 1)[1].split()),
+        columns=("figure", "median (least–most)"),
+        rows=rows,
+        findings=findings,
+        notes=() if theirs else ("DIRAC is not installed here: bench/set_up.sh",),
+    )
+
+
+def _ratio(what: str, spread: Spread, target: float) -> Finding:
+    return Finding(what=what, measured=spread.shown(3), target=f"{target:.2f} or less", is_met=spread.median <= target)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.cold_start", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--install", action="store_true", help="time the installation of DIRAC too: minutes")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    chapter = measure(rounds=arguments.rounds, install=arguments.install)
+    print(json.dumps({"rows": chapter.rows}, indent=1) if arguments.json else as_text(chapter))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -39,11 +39,15 @@ dirac() {
     return 0
   fi
   [[ ! -L $bench/dirac ]] || rm "$bench/dirac"
-  # Without its database client, which needs a C library; --no-deps: the list is complete but for gfal2-python, which
-  # needs a C++ library. M2Crypto has no wheel and is built with swig, which is on PyPI.
+  # Without its database client, which needs a C library: DIRAC only imports it here, and PyMySQL stands in under its
+  # name. --no-deps: the list is complete but for gfal2-python, which needs a C++ library. M2Crypto has no wheel and is
+  # built with swig, which is on PyPI.
   local pins="$bench/dirac.pins"
   grep -v '^mysqlclient' "$dirac_pins" >"$pins"
-  made dirac --no-deps swig -r "$pins"
+  made dirac --no-deps swig pymysql==1.2.4 -r "$pins"
+  for site in "$bench"/dirac/lib/python3*/site-packages; do
+    printf 'import sys\n\nimport pymysql\n\nsys.modules[__name__] = pymysql\n' >"$site/MySQLdb.py"
+  done
 }
 
 made hyperqueue hyperqueue==0.27.0

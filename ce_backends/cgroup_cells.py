@@ -22,7 +22,7 @@ _V1_COUNTS = ("memory.max_usage_in_bytes", "memory.oom_control")
 
 @dataclass(frozen=True, slots=True)
 class CgroupCell:
-    """A task in control groups: one to kill by, and the same or others that limit and count."""
+    """A task in control groups: one to kill by, and the same object or others that limit and count."""
 
     killer: Group
     memory: Group | None = None
@@ -32,8 +32,11 @@ class CgroupCell:
     @property
     def groups(self) -> list[Group]:
         """Those that are its own, the killer first."""
-        found = (group for group in (self.killer, self.memory, self.pids) if group is not None)
-        return list({group.path: group for group in found}.values())
+        found = [self.killer]
+        for group in (self.memory, self.pids):
+            if group is not None and not any(group is other for other in found):
+                found.append(group)
+        return found
 
     @property
     def joins(self) -> Sequence[Path]:
@@ -65,7 +68,7 @@ class CgroupCell:
         cpu_us = self.killer.number("cpu.stat", "usage_usec")
         peak = kills = None
         if self.memory is not None:
-            peak_file, kills_file = _V2_COUNTS if self.memory.path == self.killer.path else _V1_COUNTS
+            peak_file, kills_file = _V2_COUNTS if self.memory is self.killer else _V1_COUNTS
             peak, kills = self.memory.number(peak_file), self.memory.number(kills_file, "oom_kill")
         refusals = self.pids.number("pids.events", "max") if self.pids is not None else None
         return Consumption(
@@ -164,8 +167,10 @@ class CgroupContainment:
                     Group(path).remove()
 
     def _cell(self, stamp: str) -> CgroupCell:
-        groups = {name: Group(h.own / f"{self.prefix}{stamp}") for name, h in self.limiters.items()}
-        return CgroupCell(Group(self.killer.own / f"{self.prefix}{stamp}"), groups.get("memory"), groups.get("pids"))
+        used = {name: h.own for name, h in (("killer", self.killer), *self.limiters.items()) if name != "cpuset"}
+        made = {own: Group(own / f"{self.prefix}{stamp}") for own in used.values()}
+        groups = {name: made[own] for name, own in used.items()}
+        return CgroupCell(groups["killer"], groups.get("memory"), groups.get("pids"))
 
 
 def _listed(processor_ids: Sequence[int]) -> str:

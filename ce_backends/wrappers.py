@@ -89,12 +89,13 @@ def order(directory: Path, environment: Mapping[str, str], *, with_times: bool, 
         OSError: E2BIG, the kernel would not start a program with such an environment.
     """
     _require_small(environment)
-    files = {name: quote(f"{directory}/{name}") for name in _FILES}
+    place = quote(str(directory))
+    files = {name: f"{place}/{name}" for name in _FILES}
     text = _ORDER.format(
-        directory=quote(str(directory)),
+        directory=place,
         variables=_variables(environment),
         program=files["outside" if is_enclosed else "payload"],
-        times=f"times > {quote(f'{directory}/times')}\n" if with_times else "",
+        times=f"times > {place}/times\n" if with_times else "",
         if_entered=_IF_ENTERED.format(**files) if is_enclosed else "",
         or_not=_OR_NOT.format(**files) if is_enclosed else "",
         **files,
@@ -124,11 +125,13 @@ def preamble(directory: Path, joins: Sequence[Path], *, reset_oom_score: bool) -
         joins: the `cgroup.procs` files it enters.
         reset_oom_score: whether the payload must not inherit the protection from the OOM killer that its starter has.
     """
-    sorry = f"echo 'the payload could not join its control group' > {quote(f'{directory}/reason')}"
+    place = quote(str(directory))
+    sorry = f"echo 'the payload could not join its control group' > {place}/reason"
+    enter = " && ".join(f"echo 0 > {quote(str(join))}" for join in joins)
     return "".join(
         (
-            f"cd {quote(f'{directory}/work')} || exit {JOIN_FAILED_EXIT_CODE}\n",
-            *(f"echo 0 > {quote(str(join))} || {{ {sorry}; exit {JOIN_FAILED_EXIT_CODE}; }}\n" for join in joins),
+            f"cd {place}/work || exit {JOIN_FAILED_EXIT_CODE}\n",
+            f"{enter} || {{ {sorry}; exit {JOIN_FAILED_EXIT_CODE}; }}\n" if joins else "",
             "echo 0 > /proc/self/oom_score_adj\n" if reset_oom_score else "",
         )
     )

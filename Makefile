@@ -5,6 +5,7 @@ VENV        := .venv
 BIN         := $(VENV)/bin
 READY       := $(VENV)/.ready
 FAULTS      := $(BIN)/python -m pytest tests/faults -q -n 4 --maxschedchunk 1
+CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
@@ -22,7 +23,7 @@ $(READY): pyproject.toml constraints.txt tools/set_up.sh
 demo: $(READY) ## run the demo jobs on this machine and check their results
 	@$(BIN)/python -m agents.local_wms.demo
 
-test: $(READY) lint types unit contract end-to-end ## everything that needs no root and no batch system
+test: $(READY) lint types unit contract end-to-end faults-quick ## everything that needs no root and no batch system
 
 lint: $(READY) ## style and layout of the code
 	$(BIN)/ruff check $(CODE)
@@ -48,7 +49,12 @@ faults-quick: $(READY) ## the quick part of the fault matrix
 	$(FAULTS) -m quick
 
 faults: $(READY) ## the whole fault matrix; writes docs/faults.md
+	@tests/faults/set_up.sh
 	$(FAULTS) --faults-page docs/faults.md
+
+machine: $(READY) ## containment with cgroup v2 and all its controllers, in a virtual machine (slow)
+	tests/clusters/machine/run.sh python3 -m pytest -v -p no:cacheprovider $(CONTAINMENT) -k "'V2 or widen or says_why'"
+	tests/clusters/machine/run.sh python3 -m ce_backends test Pool -o NumberOfProcessors=1
 
 interop: $(READY) ## real jobs of a real DIRAC 9 server, started by tests/clusters/dirac
 	$(BIN)/python -m pytest tests/system -q

@@ -233,8 +233,11 @@ def _leave_word(work_dir: Path, ending: Ending) -> None:
     """Write why the agent ended, for the pilot and for people."""
     word = {"reason": redacted(ending.reason), "exit_code": int(ending.exit_code), **asdict(ending.tally)}
     aside = work_dir / "agent_end.json.new"
-    aside.write_text(json.dumps(word, indent=2) + "\n", encoding="utf-8")
-    aside.replace(work_dir / "agent_end.json")
+    try:
+        aside.write_text(json.dumps(word, indent=2) + "\n", encoding="utf-8")
+        aside.replace(work_dir / "agent_end.json")
+    except OSError as error:  # the disk may be why it ended
+        log.warning("agent.no_last_word", file=aside, cause=error.strerror)
 
 
 if __name__ == "__main__":

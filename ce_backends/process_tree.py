@@ -31,6 +31,7 @@ class Stat:
     process: Process
     state: str
     parent: int
+    group: int
     session: int
 
     @property
@@ -48,7 +49,11 @@ def parse_stat(line: str) -> Stat:
     pid, _, rest = line.partition(" ")
     fields = rest[rest.rindex(")") + 1 :].split()
     return Stat(
-        process=Process(int(pid), int(fields[19])), state=fields[0], parent=int(fields[1]), session=int(fields[3])
+        process=Process(int(pid), int(fields[19])),
+        state=fields[0],
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
     )
 
 

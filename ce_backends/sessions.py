@@ -127,18 +127,32 @@ class SessionCell:
         Whole process groups are killed in one step of the kernel, also what is just being forked in them: a chain of
         processes that fork and end is faster than any look at all processes.
         """
+        self._kill_groups_of_the_dead()
         self.send(signal.SIGSTOP, set())
         for stat in self._stats():
             self._kill_group(stat)
         self.send(signal.SIGKILL, set())
 
+    def _kill_groups_of_the_dead(self) -> None:
+        """Kill the process groups of members that are our zombies: until they are reaped, nobody else can have these.
+
+        Of a fast chain it is the dead that are found, the living one has gone by the time it is looked at again.
+        """
+        for stat in own_children():
+            if stat.is_zombie and self.owner.suspects(stat) == {self.stamp} and not self._is_wrappers(stat.group):
+                with suppress(ProcessLookupError):  # only the dead are in it
+                    os.killpg(stat.group, signal.SIGKILL)
+
     def _kill_group(self, member: Stat) -> None:
-        """Kill the process group of a member; not the wrapper's, which still has to write down the exit code."""
+        """Kill the process group of a member."""
         with suppress(ProcessLookupError):
             group = os.getpgid(member.process.pid)
-            is_wrappers = self.wrapper is not None and group == self.wrapper.pid and is_alive(self.wrapper)
-            if group != os.getpgrp() and not is_wrappers and _is_still(member):
+            if group != os.getpgrp() and not self._is_wrappers(group) and _is_still(member):
                 os.killpg(group, signal.SIGKILL)
+
+    def _is_wrappers(self, group: int) -> bool:
+        """Tell whether this is the group of the wrapper, which still has to write down the exit code."""
+        return self.wrapper is not None and group == self.wrapper.pid and is_alive(self.wrapper)
 
     def members(self) -> list[int]:
         """See Cell."""

@@ -188,7 +188,8 @@ class JobRunner:
         running = {job.task_id: job for job in self.running}
         for task_id, task in self._tasks.poll(running.keys()).items():
             job = running[task_id]
-            if job.started_at is None and (task.state is TaskState.RUNNING or task.exit_code is not None):
+            is_begun = task.state is TaskState.RUNNING or task.exit_code is not None
+            if is_begun and job.started_at is None and job.end is None:
                 job = self._begun(job, task.usage.wall_s or 0.0)
             if task.state.is_final:
                 self._ended(job, task)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agents.local_wms.home import Endpoint, Home
 
-READY_S = 30
+READY_S = 120  # a machine may be busy
 STOP_S = 10
 REPOSITORY = Path(__file__).parents[2]
 

@@ -58,7 +58,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         number, done = mark.args
         held = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
         verdict, reason = _verdict(report)
-        result = Result(number, done, held, verdict, reason, report.duration)
+        result = Result(number, done, held, verdict, reason)
         report.user_properties.append((PROPERTY, dataclasses.asdict(result)))
     return report
 

@@ -14,9 +14,20 @@ After each scenario five invariants are checked: nothing lost, nothing run twice
 of the same user still alive), what the WMS was told is what the payloads wrote down themselves, no credential in any
 log, command line or payload. The numbers are those of the list of scenarios that the project keeps.
 
-`held` passed; `skipped` could not be tried on the machine that wrote this page. The seconds are those of a machine that
-ran several scenarios at a time.
+`held` passed; `skipped` could not be tried on the machine that wrote this page.
 
+"""
+
+GAPS = """
+## Not in it
+
+- 12: notices of a cloud's metadata service; the agent does not ask for them.
+- 18, 19 with the controllers of cgroup v2: `make machine` runs containment tests where they are.
+- 21: a quota of the file system (a full disk and used-up inodes are tried).
+- 26: an outage longer than the WMS waits before it holds a job for stalled; read-back after ten minutes is a unit test.
+- 31: an address of IPv6 that swallows everything beside one of IPv4 that works: the second is tried after 10 s.
+- 36: changes to and from summer time, leap seconds: no local time and no calendar is used for anything.
+- 39: a node without /proc.
 """
 
 
@@ -29,7 +40,6 @@ class Result:
     held: str
     verdict: str
     reason: str
-    seconds: float
 
 
 def page(results: Iterable[Result]) -> str:
@@ -37,8 +47,8 @@ def page(results: Iterable[Result]) -> str:
     rows = sorted(results, key=lambda result: (result.scenario, result.held))
     grouped = itertools.groupby(rows, key=lambda result: (result.scenario, result.held))
     lines = [_row(list(variants)) for _, variants in grouped]
-    head = "| # | what is done | what must hold | result | s |\n|--:|---|---|---|--:|\n"
-    return HEAD + head + "".join(lines) + _skipped(rows)
+    head = "| # | what is done | what must hold | result |\n|--:|---|---|---|\n"
+    return HEAD + head + "".join(lines) + _skipped(rows) + GAPS
 
 
 def _row(variants: Sequence[Result]) -> str:
@@ -46,8 +56,7 @@ def _row(variants: Sequence[Result]) -> str:
     counts = [(verdict, verdicts.count(verdict)) for verdict in ORDER if verdict in verdicts]
     shown = ", ".join(verdict if len(variants) == 1 else f"{count} {verdict}" for verdict, count in counts)
     first = variants[0]
-    seconds = sum(result.seconds for result in variants)
-    return f"| {first.scenario} | {first.done} | {first.held} | {shown} | {seconds:.0f} |\n"
+    return f"| {first.scenario} | {first.done} | {first.held} | {shown} |\n"
 
 
 def _skipped(rows: Sequence[Result]) -> str:

@@ -144,8 +144,8 @@ PATIENT = {f"{AGENT}/StopAfterFailedMatches": "1000", f"{AGENT}/PollingTime": "0
 
 
 @pytest.mark.quick
-@pytest.mark.scenario(12, "SIGUSR1, as Slurm's --signal=USR1 sends it, while a job runs")
-@pytest.mark.parametrize("number", [signal.SIGUSR1])
+@pytest.mark.scenario(12, "SIGUSR1 or SIGUSR2, as Slurm's --signal sends them, while a job runs")
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
 def test_notice_by_signal_stops_matching_and_lets_the_job_finish(
     scene: Scene, proxy: FaultProxy, number: signal.Signals
 ) -> None:

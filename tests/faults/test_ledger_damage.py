@@ -141,13 +141,15 @@ def test_agent_with_a_damaged_ledger_starts_and_takes_new_jobs(scene: Scene, dam
 @pytest.mark.quick
 @pytest.mark.scenario(8, "a second agent is started in the same directory")
 def test_second_agent_in_a_directory_stops_with_one_sentence(scene: Scene) -> None:
-    job_id = scene.submit(sleeps(2))
+    go = scene.folder / "go"
+    job_id = scene.submit(f"until [ -e {go} ]; do sleep 0.1; done")
     first = scene.agent()
     scene.until(lambda: scene.is_running(job_id), "the payload runs")
 
     second = scene.agent()
 
     assert second.ended(10) == 2
+    go.touch()
     assert len(second.written().strip().splitlines()) == 1
     assert "another agent works in this directory" in second.written()
     assert first.ended() == 0

@@ -1,5 +1,6 @@
 """Scenarios 18, 19, 22, 23: payloads that take more than they were given."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,11 +31,18 @@ def can_protect() -> bool:
     return subprocess.run(argv, capture_output=True, check=False, timeout=10).returncode == 0
 
 
+HOGS = {
+    "at once": f"x = bytearray({3 * LIMIT_MB} * 10**6)",
+    "slowly": "import time; x = []\nwhile True: x.append(bytearray(4 * 10**6)); time.sleep(0.02)",
+}
+
+
 @pytest.mark.quick
-@pytest.mark.scenario(18, "a payload takes 3 times its memory limit, at once")
-def test_job_over_its_memory_limit_dies_alone_with_the_reason(scene: Scene, need: Need) -> None:
+@pytest.mark.scenario(18, "a payload takes 3 times its memory limit, at once or little by little")
+@pytest.mark.parametrize("kind", HOGS)
+def test_job_over_its_memory_limit_dies_alone_with_the_reason(scene: Scene, need: Need, kind: str) -> None:
     need_memory_limit(need)
-    hog = scene.submit(f"exec {sys.executable} -c 'x = bytearray({3 * LIMIT_MB} * 10**6)'", MEMORY)
+    hog = scene.submit(f"exec {shlex.join([sys.executable, '-c', HOGS[kind]])}", MEMORY)
     other = scene.submit(sleeps(2))
 
     agent = scene.agent(Options(more=SLOT))

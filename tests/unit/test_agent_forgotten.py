@@ -6,8 +6,8 @@ import pytest
 
 from agents.jobs.forgotten import directory_name, take_up
 from agents.jobs.job import Job, JobStatus, MatchedJob, Phase
-from ce_backends.base import TaskSpec
-from tests.unit.runner_scene import ABORTED, Scene
+from ce_backends.base import TaskSpec, TaskState, TaskStatus
+from tests.unit.runner_scene import Scene
 
 __all__ = ["scene"]
 from tests.unit.runner_scene import scene  # a fixture
@@ -59,10 +59,11 @@ def test_its_task_is_ended_and_the_job_given_back_without_a_word_of_a_start(scen
     scene.runner.recover()
     scene.runner.poll()
     assert scene.runner.is_clearing
-    scene.ce.states[STAMP] = ABORTED
+    scene.ce.states[STAMP] = TaskStatus(state=TaskState.ABORTED, exit_code=143)
     scene.runner.poll()
-    scene.accept_reports()
 
+    assert scene.said() == ["JobWrapper: Rescheduled / The agent has lost its ledger"]
+    scene.accept_reports()
     assert (scene.ce.cancelled, scene.ce.cleaned) == ([STAMP], [STAMP])
     assert not scene.runner.in_hand
     assert not directory.exists()

@@ -24,7 +24,6 @@ from agents.events import Events, Workers
 from agents.jobs.allocation import Slot
 from agents.jobs.job import MatchedJob
 from agents.jobs.ledger import Ledger
-from agents.jobs.outcome import TAKEN_AWAY
 from agents.jobs.runner import JobRunner
 from agents.jobs.tally import Tally
 from agents.log import EventLog
@@ -203,7 +202,7 @@ class JobAgent:
             case happened.KillOrdered(job_id, is_fresh):
                 self._parts.runner.kill(job_id, is_fresh=is_fresh)
             case happened.JobLost(job_id):
-                self._parts.runner.end(job_id, TAKEN_AWAY)
+                self._parts.runner.taken_away(job_id)
 
     def _on_time(self, event: happened.HeartbeatDue | happened.ChoresDue | happened.ChoresDone) -> None:
         """Do what comes again and again."""

@@ -359,6 +359,14 @@ class JobRunner:
         self._save(job)
         self._finish(job, outcome.handed_back(cause))
 
+    def taken_away(self, job_id: int) -> None:
+        """End a job that is not ours any more; what was decided of its end before is not what the WMS knows."""
+        job = self._jobs.get(job_id)
+        if job and job.end is None:
+            self._stop(job, outcome.TAKEN_AWAY)
+        elif job:
+            self._save(replace(job, end=outcome.TAKEN_AWAY, minor_status=outcome.TAKEN_AWAY.minor_status))
+
     def _stop(self, job: Job, end: Outcome, within_s: float = 0.0) -> None:
         """Decide the job's end, write it down, then make it so."""
         job = replace(job, end=end)

@@ -15,6 +15,7 @@ from tests.faults.scene import AGENT, Options, Scene
 RESTART_S = 1.0  # the pilot's pause before it starts a crashed agent again
 SEED = 20260801
 SLOTS, LOOP_S = 6, 240
+EARLY = 0.3
 
 
 def agent_of(scene: Scene) -> int:
@@ -100,15 +101,18 @@ def kill_loop(scene: Scene, *, jobs: int, body: str) -> None:
     agent = scene.agent(wide)
     while not agent.is_over:
         assert time_.passed_s() < LOOP_S, f"{len(scene.books.ends())} of {jobs} after {kills} kills"
-        until = time_.passed_s() + chance.uniform(0.5, 3.0)
-        while time_.passed_s() < until and not agent.is_over:
+        until, begun = time.monotonic() + chance.uniform(0.5, 3.0), len(scene.books.begins())
+        may_be_early = chance.random() < EARLY  # while it starts: but on a busy machine not always, or nothing is done
+        while not agent.is_over and (
+            time.monotonic() < until or (len(scene.books.begins()) == begun < jobs and not may_be_early)
+        ):
             time.sleep(0.02)
         if not agent.is_over:
             agent.killed()
             kills += 1
             agent = scene.agent(wide)
     assert agent.ended() == 0, agent.written()
-    assert kills >= 2
+    assert kills >= 3
     assert scene.books.begins() == dict.fromkeys(submitted, 1)
     assert scene.books.ends() == {job_id: [0] for job_id in submitted}
     assert set(scene.statuses().values()) == {"Done"}

@@ -6,6 +6,7 @@ from agents.errors import Blame, FailJob, HandBack
 from agents.events import Delivered, Staged
 from agents.jobs.job import Minor, Phase
 from agents.jobs.ledger import ReportKind
+from agents.jobs.outcome import TAKEN_AWAY
 from ce_backends.base import Rejected, TaskSpec, TaskState, Uncertain
 from ce_backends.errors import CEUnavailable
 from tests.unit.runner_scene import SANDBOX, START, Scene, scene
@@ -236,3 +237,13 @@ def test_a_job_handed_back_and_matched_again_before_its_reports_are_closed_is_ru
     scene.match()
 
     assert len(scene.ce.tasks) == 2
+
+
+def test_a_job_whose_end_was_decided_here_and_otherwise_by_the_wms_is_written_down_as_taken_away(scene: Scene) -> None:
+    scene.match()
+    scene.runner.hand_back_all("the slot ends")
+
+    scene.runner.taken_away(7)
+    scene.end(None, TaskState.ABORTED)
+
+    assert scene.job.end == TAKEN_AWAY

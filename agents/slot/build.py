@@ -1,5 +1,6 @@
 """Wires what watches the slot; `agents.__main__.build` calls it."""
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +41,8 @@ def _benchmark(cfg: Section, settings: AgentSettings, processors: int) -> Benchm
     """Return what measures the power of a processor; None where the site tells it, or does not want it."""
     if not settings.measures_power or cfg.text("/LocalSite/CPUNormalizationFactor"):
         return None
-    return Benchmark(this_machine(_ROOT, processors), cache_directory())
+    copies = min(processors, len(os.sched_getaffinity(0)))  # a slot may be declared larger than its machine
+    return Benchmark(this_machine(_ROOT, copies), cache_directory())
 
 
 def build_watch(

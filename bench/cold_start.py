@@ -92,6 +92,11 @@ def measure(*, rounds: int, install: bool) -> Chapter:
     return _chapter(ours, theirs, _install_s() if install else None, sizes)
 
 
+def _node_python() -> str:
+    """Return a Python itself: what is called python3 may be a script that looks for one."""
+    return next((path for path in ("/usr/bin/python3",) if Path(path).exists()), os.path.realpath(sys.executable))
+
+
 def _first_match(client: Client, endpoint: Endpoint, start: Path, work: Path) -> Start:
     """Start a pilot, and wait for the Matcher's note that its job is matched."""
     work.mkdir()
@@ -99,7 +104,7 @@ def _first_match(client: Client, endpoint: Endpoint, start: Path, work: Path) ->
     jdl.write_text('Executable = "/bin/true"; CPUTime = 300;', encoding="utf-8")
     (job_id,) = client.submit(jdl)
     argv = [
-        "python3",
+        _node_python(),
         str(start),
         "-n",
         endpoint.site,

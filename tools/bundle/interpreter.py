@@ -4,7 +4,6 @@ Started through its own loader it needs nothing of the node but the kernel, so t
 or another one.
 """
 
-import importlib.util
 import os
 import py_compile
 import re
@@ -108,8 +107,3 @@ def compiled(source: Path, shown: str) -> bytes:
         return cache.read_bytes()
     finally:
         cache.unlink(missing_ok=True)
-
-
-def cached_name(source: Path) -> Path:
-    """Return where Python looks for the bytecode of a module."""
-    return Path(importlib.util.cache_from_source(str(source)))

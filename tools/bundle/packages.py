@@ -10,7 +10,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from tools.bundle.interpreter import cached_name, compiled, copy_stripped
+from tools.bundle.interpreter import compiled, copy_stripped
 
 OURS = ("pilot", "agents", "ce_backends")
 NOT_SHIPPED = ("__pycache__", "tests", "test")
@@ -39,14 +39,9 @@ def copy_packages(root: Path, into: Path) -> list[Path]:
 
 
 def _compile(source: Path, inside: Path) -> None:
-    """Add the bytecode of a module; ours keep their source too, so that a traceback shows it."""
-    bytecode = compiled(source, inside.as_posix())
-    if inside.parts[0] in OURS:
-        cached_name(source).parent.mkdir(exist_ok=True)
-        cached_name(source).write_bytes(bytecode)
-    else:
-        source.with_suffix(".pyc").write_bytes(bytecode)
-        source.unlink()
+    """Put a module's bytecode in the place of its source: each file less is half a millisecond of the start."""
+    source.with_suffix(".pyc").write_bytes(compiled(source, inside.as_posix()))
+    source.unlink()
 
 
 def _write_metadata(project: dict[str, object], folder: Path) -> None:

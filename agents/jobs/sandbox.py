@@ -5,7 +5,6 @@ import errno
 import io
 import lzma
 import shutil
-import tarfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from agents.errors import AgentError, Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
 from agents.jobs.payload import plain_pattern
+from agents.tar import tarfile
 from ce_backends.capped_output import Cap
 
 _UNPACKED_LIMIT_BYTES = 4 * 10**9

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import tarfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +10,7 @@ import requests
 from agents.local_wms import jencode
 from agents.local_wms.home import Endpoint, LocalWmsError
 from agents.local_wms.jdl import JdlError, parse, show, texts
+from agents.tar import tarfile
 
 TIMEOUT_S = 60
 REMOTE = ("SB:", "LFN:", "lfn:")

@@ -7,12 +7,13 @@ import pytest
 from ce_backends.__main__ import main
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+EXAMPLES = sorted(CONFIGS.glob("*.cfg"))
 SUBMIT = {"slurm": "sbatch", "grid_engine": "qsub", "oar": "oarsub", "pbs": "qsub", "lsf": "bsub"}
 
 
-@pytest.mark.parametrize("name", SUBMIT)
-def test_an_example_is_valid(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["validate", str(CONFIGS / f"{name}.cfg")]) == 0, capsys.readouterr().err
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_an_example_is_valid(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(example)]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", SUBMIT)

@@ -164,7 +164,8 @@ class AgentSettings(OutsideSettings):
     measures_power: bool = option(
         f"{AGENT}/MeasurePower",
         default=True,
-        doc="Run the DB12 benchmark beside the first jobs where the site gives no CPUNormalizationFactor.",
+        doc="Run the DB12 benchmark beside the first jobs where the site gives no CPUNormalizationFactor; "
+        "with the variable GRIDPILOT_CACHE naming a folder of this user, later pilots find the result there.",
     )
     fast_failures: int = option(
         f"{AGENT}/FastFailures",

@@ -5,9 +5,8 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +50,12 @@ def _read(path: Path) -> str:
         return ""
 
 
-def cache_directory() -> Path:
-    """Return where this user's results lie on this node, for the pilots that come after."""
-    return Path(tempfile.gettempdir(), f"gridpilot-{os.getuid()}")
+def memory(environ: Mapping[str, str], work_dir: Path) -> Path:
+    """Return where results are kept: GRIDPILOT_CACHE, for the pilots that come after, if the site names such a folder.
+
+    Else the agent's own folder, which goes with the slot: nothing is left on a node that did not ask for it.
+    """
+    return Path(environ.get("GRIDPILOT_CACHE") or work_dir)
 
 
 class Benchmark:

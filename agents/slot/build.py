@@ -9,7 +9,7 @@ from agents.jobs.ledger import Ledger
 from agents.settings import AgentSettings
 from agents.slot import health
 from agents.slot.ask import Commands
-from agents.slot.benchmark import Benchmark, cache_directory, this_machine
+from agents.slot.benchmark import Benchmark, memory, this_machine
 from agents.slot.brake import Brake, Patience
 from agents.slot.time_left import SteadyClock, TimeLeft, boottime_s
 from agents.slot.watch import Power, Watch
@@ -37,12 +37,12 @@ def _brake(settings: AgentSettings) -> Brake:
     return Brake(patience, time.monotonic)
 
 
-def _benchmark(cfg: Section, settings: AgentSettings, processors: int) -> Benchmark | None:
+def _benchmark(cfg: Section, settings: AgentSettings, processors: int, kept_in: Path) -> Benchmark | None:
     """Return what measures the power of a processor; None where the site tells it, or does not want it."""
     if not settings.measures_power or cfg.text("/LocalSite/CPUNormalizationFactor"):
         return None
     copies = min(processors, len(os.sched_getaffinity(0)))  # a slot may be declared larger than its machine
-    return Benchmark(this_machine(_ROOT, copies), cache_directory())
+    return Benchmark(this_machine(_ROOT, copies), kept_in)
 
 
 def build_watch(
@@ -81,7 +81,7 @@ def build_watch(
         time_left=TimeLeft(now, started_s=started_s, margin_s=settings.stop_margin_s, budget_s=budget_s),
         ask=Commands(environ),
         power=Power(settings.pilot_benchmark_hs06),
-        benchmark=None if is_remote else _benchmark(cfg, settings, processors),
+        benchmark=None if is_remote else _benchmark(cfg, settings, processors, memory(environ, work_dir)),
         node=health.Surroundings(
             work_dir=work_dir,
             temporary=Path(environ.get("TMPDIR", "/tmp")),  # noqa: S108 - where programs really write, safe or not

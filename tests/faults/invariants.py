@@ -1,7 +1,6 @@
 """What must hold after every scenario: nothing lost, nothing run twice, nothing left behind, truth, secrecy."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -83,21 +82,13 @@ def _left_behind(scene: Scene) -> Iterable[str]:
     yield from _processes(scene)
     yield from (f"control group {path.name}" for path in scene.box.inner_groups())
     for folder in (scene.work_dir / "jobs", scene.work_dir / "tasks", scene.temporary):
-        left = (path for path in (folder.iterdir() if folder.is_dir() else ()) if path != _kept_for_others(scene))
-        yield from (f"{path.relative_to(scene.folder)}" for path in left)
+        yield from (f"{path.relative_to(scene.folder)}" for path in (folder.iterdir() if folder.is_dir() else ()))
     for text, what in ((_proc("self/mountinfo"), "mount"), (_proc("net/unix"), "socket")):
         yield from (f"{what} {line}" for line in text.splitlines() if f"{scene.work_dir}/" in line)
     for place in (Path("/tmp"), Path("/dev/shm")):
         yield from (str(path) for path in place.iterdir() if scene.name in path.name)
     if not scene.canary.is_alive():
         yield "the canary is dead: a process of the same user that had nothing to do with the scenario"
-
-
-def _kept_for_others(scene: Scene) -> Path:
-    """Return what stays on purpose: the power of this node's processors, for the pilots that come after."""
-    folder = scene.temporary / f"gridpilot-{os.getuid()}"
-    is_that = folder.is_dir() and [path.name for path in folder.iterdir()] == ["benchmark.json"]
-    return folder if is_that else Path()
 
 
 def _processes(scene: Scene) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.slot import db12
-from agents.slot.benchmark import Benchmark, Machine, this_machine
+from agents.slot.benchmark import Benchmark, Machine, memory, this_machine
 
 MACHINE = Machine("a CPU", "boot-1", copies=1)
 
@@ -46,6 +46,13 @@ def test_result_is_remembered_for_the_next_pilot(tmp_path: Path) -> None:
 
     assert (before, first.remembered_hs06()) == (None, 20.0)
     assert benchmark(tmp_path / "c", "99.0").power_hs06() == 20.0
+
+
+def test_node_keeps_nothing_unless_its_site_names_a_folder_for_it(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+
+    assert memory({}, tmp_path) == memory({"GRIDPILOT_CACHE": ""}, tmp_path) == tmp_path
+    assert memory({"GRIDPILOT_CACHE": str(cache)}, tmp_path) == cache
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ alone
 port=$(cat "$system_home/first_port" 2>/dev/null || echo none)
 rm -f "$system_home/client.env" # it promises a running system
 stop 5 slurmctld # first: it would start the jobs of lost nodes again
+kill_keepers
 for node in "${slurm_nodes[@]}"; do kill_marked "SLURMD_NODENAME=p${port}n$node"; done # Slurm gives it to every job
 # shellcheck disable=SC2046 # names without blanks
 stop 10 $(daemons)

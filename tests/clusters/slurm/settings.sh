@@ -34,6 +34,15 @@ kill_marked() {
   [[ -z $pids ]] || kill -9 $pids 2>/dev/null || true
 }
 
+# kill_keepers [NODE]: end Slurm's keepers of running jobs, which outlive the node's daemon; they write over their
+# environment, so the node's log, which they hold open, tells whose they are
+kill_keepers() {
+  local pid
+  for pid in $(pgrep -x slurmstepd || true); do
+    if readlink /proc/"$pid"/fd/* 2>/dev/null | grep -q "^$system_home/log/${1:-}.*\.log$"; then kill -9 "$pid" || true; fi
+  done
+}
+
 daemons() {
   local node names=()
   for node in "${slurm_nodes[@]}"; do names+=("slurmd-$node"); done

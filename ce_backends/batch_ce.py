@@ -80,6 +80,7 @@ class BatchCE:
         self._book = book
         self._bounds = bounds
         self._seen: dict[str, TaskStatus] = {}  # by stamp, of the last look that was answered
+        self._heard: set[str] = set()  # stamps whose end the batch system has told and nobody could conclude yet
         self._trouble = ""  # why the last look was not
         self._changed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # one look at a time, none while tasks are forgotten
@@ -116,7 +117,7 @@ class BatchCE:
         """See ComputingElement. Tasks with equal needs become one array, where the batch system has arrays."""
         answers: dict[str, Submission] = {}
         known = self._book.by_stamp([task.stamp for task in tasks])
-        lost = self.find([stamp for stamp, entry in known.items() if entry.task_id is None])
+        lost = self._found_again([stamp for stamp, entry in known.items() if entry.task_id is None])
         fresh = []
         for task in tasks:
             if problem := _problem(task):
@@ -223,6 +224,17 @@ class BatchCE:
 
     # ---- submission ----
 
+    def _found_again(self, stamps: Collection[str]) -> dict[str, str]:
+        """Return the task id of each of these, whose submission had no answer, that was submitted all the same.
+
+        Raises:
+            CEUnavailable: nobody knows, so nothing may be submitted now.
+        """
+        try:
+            return self.find(stamps)
+        except CEError as error:
+            raise CEUnavailable(f"{len(stamps)} tasks may have been submitted already: {error}") from error
+
     def _submit_group(self, group: Sequence[TaskSpec], *, is_first: bool) -> Mapping[str, Submission]:
         """Submit tasks that may become one array; a task that can never run is told apart from the others.
 
@@ -244,12 +256,20 @@ class BatchCE:
                 return self._submit_apart(group, is_first=is_first)
             answer = Rejected(str(error))
         if isinstance(answer, Accepted):
-            return self._accept(self._book.of_jobs([job.name])[job.name], answer.task_id)
+            entries = self._book.of_jobs([job.name])[job.name]
+            if not (other := self._holder_of(answer.task_id, entries)):
+                return self._accept(entries, answer.task_id)
+            answer = Uncertain(f"{self._name} answered with the number {answer.task_id}, which task {other} has")
         if isinstance(answer, Rejected):
             stamps = [task.stamp for task in group]
             self._book.forget(stamps)
             self._spool.remove(stamps, [job.name])
         return {task.stamp: answer for task in group}
+
+    def _holder_of(self, job_id: str, entries: Sequence[Entry]) -> str:
+        """Return the stamp of a task that was given this number before, empty if none was."""
+        task_ids = [self._system.element(job_id, entry.number, entry.size) for entry in entries]
+        return next((entry.stamp for entry in self._book.by_task_id(task_ids).values()), "")
 
     def _submit_apart(self, group: Sequence[TaskSpec], *, is_first: bool) -> Mapping[str, Submission]:
         """Submit one by one, because one of them is at fault."""
@@ -313,7 +333,21 @@ class BatchCE:
                 self._trouble = f"no answer from {self._name}: {error}"
                 return False
             self._trouble = ""
-            return self._conclude(entries, seen, ends)
+            return self._conclude(self._read_again(entries, seen), seen, ends)
+
+    def _read_again(self, entries: Sequence[Entry], seen: Mapping[str, TaskStatus]) -> Sequence[Entry]:
+        """Return the entries, those of ended tasks as they are now: one may have been cancelled since the question."""
+        ended = [entry.stamp for entry in entries if _may_have_ended(seen.get(entry.task_id or ""))]
+        now = self._book.by_stamp(ended)
+        return [now.get(entry.stamp, entry) for entry in entries]
+
+    def _aged(self, entries: Sequence[Entry], seen: Mapping[str, TaskStatus], now: float) -> Sequence[Entry]:
+        """Write down, and return, when the batch system last knew each; for an ended one, when that was first heard."""
+        final = {entry.stamp for entry in entries if _is_over(seen.get(entry.task_id or ""))}
+        known = {entry.stamp for entry in entries if (entry.task_id or "") in seen} - (final & self._heard)
+        self._heard |= final
+        self._book.see(known, now)
+        return [replace(entry, seen_at=now) if entry.stamp in known else entry for entry in entries]
 
     def _conclude(self, entries: Sequence[Entry], seen: Mapping[str, TaskStatus], ends: Mapping[str, End]) -> bool:
         now = time.time()
@@ -327,23 +361,23 @@ class BatchCE:
                 patience=patience,
                 batch_system=name,
             )
-            for entry in entries
+            for entry in self._aged(entries, seen, now)
         }
-        self._book.see([entry.stamp for entry in entries if _is_alive(seen.get(entry.task_id or ""))], now)
         over = {stamp: status for stamp, status in concluded.items() if status.state.is_final}
         self._book.end(over)
         self._seen |= {stamp: status for stamp, status in concluded.items() if stamp not in over}
+        self._heard -= set(over)
         for stamp in over:
             self._seen.pop(stamp, None)
         return bool(over)
 
 
-def _is_alive(seen: TaskStatus | None) -> bool:
-    return seen is not None and not seen.state.is_final
+def _is_over(seen: TaskStatus | None) -> bool:
+    return seen is not None and seen.state.is_final
 
 
 def _may_have_ended(seen: TaskStatus | None) -> bool:
-    return not _is_alive(seen)
+    return seen is None or seen.state.is_final
 
 
 def _problem(task: TaskSpec) -> str:

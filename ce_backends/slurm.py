@@ -1,5 +1,6 @@
 """Slurm (20.11 and later): sbatch, squeue, sacct, scancel. Source: their manuals, and what they were seen to do."""
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
@@ -11,6 +12,8 @@ from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.options import Option
 from ce_backends.transport import Done, Transport
 from ce_backends.unknown_words import UnknownWords
+
+log = logging.getLogger("gridpilot.ce")
 
 _AT_ONCE = 1000  # ids in one command: an argument may be 128 kB long
 _MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one Slurm is told
@@ -34,17 +37,17 @@ _STATES: Mapping[str, TaskState] = {
 _LIMITS = {"TIMEOUT": Limit.WALL, "OUT_OF_MEMORY": Limit.MEMORY}
 
 # Accepted by sbatch, and pending for ever: slurm.conf's EnforcePartLimits is off by default.
-_HOPELESS = frozenset(
-    {
-        "BadConstraints",
-        "DependencyNeverSatisfied",
-        "InvalidAccount",
-        "InvalidQOS",
-        "PartitionConfig",
-        "PartitionNodeLimit",
-        "PartitionTimeLimit",
-    }
-)
+_HOPELESS: Mapping[str, str] = {
+    "BadConstraints": "no node has the features asked for",
+    "DependencyNeverSatisfied": "a job that it depends on has failed",
+    "InvalidAccount": "the account is not valid",
+    "InvalidQOS": "the QoS is not valid",
+    "PartitionConfig": "more time, nodes or processors than the partition has",
+    "PartitionNodeLimit": "a number of nodes that the partition does not allow",
+    "PartitionTimeLimit": "more wall time than the partition allows",
+}
+_TOO_BIG = "PerJob"  # AssocMaxCpuPerJobLimit, QOSMaxNodePerJobLimit and their like
+_MORE_THAN_A_JOB_MAY_HAVE = "more than one job may ever have"
 _NOT_NOW = (
     "Unable to contact slurm controller",
     "temporarily unable to accept job",
@@ -123,17 +126,31 @@ class Slurm:
         """See BatchSystem. squeue knows what waits, runs, and has ended a short time ago; sacct knows the rest."""
         wanted = set(task_ids)
         found: dict[str, TaskStatus] = {}
-        for jobs in _chunks(sorted({task_id.partition("_")[0] for task_id in wanted})):
-            found |= self._queue(jobs)
-        found = {task_id: status for task_id, status in found.items() if task_id in wanted}
+        for jobs in _chunks(_jobs(wanted)):
+            found |= self._queue(jobs, wanted)
         if hopeless := [task_id for task_id, status in found.items() if status.reason.startswith(_NEVER)]:
             self.cancel(hopeless)
-        missing = wanted - set(found)
-        for jobs in _chunks(sorted({task_id.partition("_")[0] for task_id in missing})):
-            found |= self._accounts(jobs)
-        return {task_id: status for task_id, status in found.items() if task_id in wanted}
+        failed = {task_id for task_id, status in found.items() if status.state is TaskState.FAILED}
+        found |= self._explained(failed - set(hopeless))
+        for jobs in _chunks(_jobs(wanted - set(found))):
+            found |= self._accounts(jobs, wanted)
+        return found
 
-    def _queue(self, jobs: Sequence[str]) -> dict[str, TaskStatus]:
+    def _explained(self, failed: Collection[str]) -> dict[str, TaskStatus]:
+        """Return what the accounting knows better than the queue: by whom it was cancelled, its peak of memory."""
+        known: dict[str, TaskStatus] = {}
+        try:
+            for jobs in _chunks(_jobs(failed)):
+                known |= self._accounts(jobs, failed)
+        except CEError as error:
+            log.info("slurm.not_explained cause=%s", error)
+        return {
+            task_id: status
+            for task_id, status in known.items()
+            if task_id in failed and status.state is TaskState.FAILED
+        }
+
+    def _queue(self, jobs: Sequence[str], wanted: Collection[str]) -> dict[str, TaskStatus]:
         done = self._run(
             "squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r", f"--jobs={','.join(jobs)}"
         )
@@ -141,9 +158,10 @@ class Slurm:
             if "Invalid job id specified" in done.stderr:  # it knows none of them
                 return {}
             raise CEError(f"squeue: {done.sentence}")
-        return {task_id: self._status(word, reason) for task_id, word, reason, *_ in _rows(done.stdout, 3)}
+        rows = _rows("squeue", done.stdout, 3)
+        return {task_id: self._status(word, reason) for task_id, word, reason in rows if task_id in wanted}
 
-    def _accounts(self, jobs: Sequence[str]) -> dict[str, TaskStatus]:
+    def _accounts(self, jobs: Sequence[str], wanted: Collection[str]) -> dict[str, TaskStatus]:
         """Ask the accounting; where there is none, nothing is known."""
         fields = "--format=JobID,State,ExitCode,MaxRSS"
         done = self._run("sacct", "--noheader", "--parsable2", "--duplicates", fields, f"--jobs={','.join(jobs)}")
@@ -153,8 +171,10 @@ class Slurm:
             raise CEError(f"sacct: {done.sentence}")
         found: dict[str, TaskStatus] = {}
         peaks: dict[str, float] = {}
-        for name, word, code, peak, *_ in _rows(done.stdout, 4):
+        for name, word, code, peak in _rows("sacct", done.stdout, 4):
             task_id, _, step = name.partition(".")
+            if task_id not in wanted:
+                continue
             if step:
                 peaks[task_id] = max(peaks.get(task_id, 0.0), _megabytes(peak))
             else:  # of a requeued job there are several lines, the last one counts
@@ -168,8 +188,8 @@ class Slurm:
         if state is None:
             return self._unknown.status(word)
         if state is TaskState.WAITING:
-            if reason in _HOPELESS:
-                return TaskStatus(state=TaskState.FAILED, native=text, reason=f"{_NEVER}{reason}")
+            if why := _HOPELESS.get(reason) or (_MORE_THAN_A_JOB_MAY_HAVE if _TOO_BIG in reason else ""):
+                return TaskStatus(state=TaskState.FAILED, native=text, reason=f"{_NEVER}{why} ({reason})")
             return TaskStatus(state=state, native=text, reason="" if reason in ("None", "") else reason)
         if state is TaskState.FAILED:
             return TaskStatus(state=state, native=text, reason=_failure(text, reason), limit=_LIMITS.get(word))
@@ -189,7 +209,7 @@ class Slurm:
             done = self._run("squeue", "--noheader", "--states=all", "--format=%j|%F", f"--name={','.join(some)}")
             if done.exit_code != 0:
                 raise CEError(f"squeue: {done.sentence}")
-            found |= dict(row[:2] for row in _rows(done.stdout, 2))
+            found |= dict(_rows("squeue", done.stdout, 2))
         if missing := set(names) - set(found):
             found |= self._named_in_accounts(sorted(missing))
         return found
@@ -201,21 +221,34 @@ class Slurm:
             if "accounting storage is disabled" in done.stderr:
                 return {}
             raise CEError(f"sacct: {done.sentence}")
-        return {name: job_id.partition("_")[0] for name, job_id, *_ in _rows(done.stdout, 2)}
+        return {name: job_id.partition("_")[0] for name, job_id in _rows("sacct", done.stdout, 2)}
 
     def _run(self, command: str, *arguments: str) -> Done:
         return self._transport.run([command, *self._cluster, *arguments], timeout_s=self._timeout_s)
 
 
+_CLUSTER = "CLUSTER: "  # squeue's own heading where a cluster is named, also without headings
 _NEVER = "will never run here: "
 
 
-def _rows(text: str, columns: int) -> Iterator[list[str]]:
-    """Yield the columns of each whole line; headings of clusters, blank and broken lines are passed over."""
-    for line in text.splitlines():
-        parts = line.strip().split("|")
-        if len(parts) >= columns and parts[0]:
-            yield parts
+def _rows(command: str, text: str, columns: int) -> list[list[str]]:
+    """Return the columns of all lines.
+
+    Raises:
+        CEError: a line is not what was asked for, or the last one is cut: then nothing of it is believed.
+    """
+    lines = [line for line in text.split("\n") if not line.startswith(_CLUSTER)]
+    rows = [line.split("|", columns - 1) for line in lines]
+    if rows.pop() != [""]:
+        raise CEError(f"{command}: its answer ends in the middle of a line, {text[-80:]!r}")
+    for row in rows:
+        if len(row) != columns or not row[0]:
+            raise CEError(f"{command}: expected {columns} columns divided by |, found {'|'.join(row)[:80]!r}")
+    return rows
+
+
+def _jobs(task_ids: Collection[str]) -> Sequence[str]:
+    return sorted({task_id.partition("_")[0] for task_id in task_ids})
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -41,6 +41,7 @@ first=$(cat "$into/sbatch.out")
 ended "done" COMPLETED "$first"
 keep squeue_by_name squeue --noheader --states=all '--format=%j|%F' --name=0123456789abcdef0123456789abcdef,nobody
 keep squeue_by_unknown_name squeue --noheader --states=all '--format=%j|%F' --name=nobody
+sleep 2 # a search by name sees only jobs that were eligible before this second
 keep sacct_by_name sacct --noheader --parsable2 --allocations --starttime=now-30days --format=JobName,JobID \
   --name=0123456789abcdef0123456789abcdef,nobody
 keep squeue_known_and_unknown squeue --noheader --array --states=all '--format=%i|%T|%r' "--jobs=999999,$first"
@@ -138,9 +139,7 @@ lost=$(submit "--nodelist=$node_3" --wrap 'sleep 1000')
 again=$(as_user sbatch --parsable --requeue --output=/dev/null "--nodelist=$node_3" --wrap 'sleep 1000')
 is "$lost" RUNNING
 is "$again" RUNNING
-kill -KILL "$(pid_of slurmd-3)"
-kill_keepers "$node_3"
-kill_marked "SLURMD_NODENAME=$node_3" # the jobs after their keepers, which would report their end
+SLURM_VERSION=$slurm_version "$here/../clusters/slurm/lose_node.sh"
 is "$lost" NODE_FAIL 90
 accounted "$lost" NODE_FAIL
 keep_states node_fail "$lost"

@@ -1,5 +1,6 @@
 """A real system of tests/clusters, and clients of it that are an unprivileged user."""
 
+import atexit
 import json
 import os
 import shutil
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-CLUSTERS = Path(os.environ.get("GRIDPILOT_CLUSTERS", "/var/tmp/gridpilot-clusters"))
 USER = "griduser"
 PYTHON = "/usr/bin/python3"  # one that every user may run
 OURS = ("pilot", "agents", "ce_backends", "configs")
@@ -33,13 +33,16 @@ class RealSystem:
         name: its folder in tests/clusters.
         variables: that its scripts were given.
         env: what a client needs, from its client.env.
+        folder: where its state lies.
         home: where clients may write: theirs, and short.
     """
 
     name: str
     variables: Mapping[str, str]
     env: Mapping[str, str]
+    folder: Path
     home: Path = field(compare=False)
+    user: str = USER
 
     def run(
         self, argv: Sequence[str], *, timeout_s: float = CLIENT_S, before: Sequence[str] = (), **more: str
@@ -75,6 +78,19 @@ class RealSystem:
             raise AssertionError(f"no verdicts: {done.stderr or done.stdout}") from None
         return {result["check"]: result["problem"] for result in results}
 
+    def admin(self, argv: Sequence[str]) -> None:
+        """Run one of the system's commands as root; it must succeed."""
+        done = subprocess.run(argv, env=dict(self.env), check=False, text=True, capture_output=True, timeout=60)
+        assert done.returncode == 0, f"{argv}: {done.stderr}"
+
+    def own(self, path: Path) -> None:
+        """Give a file or directory to the unprivileged user."""
+        shutil.chown(path, USER)
+
+    def pid_of(self, daemon: str) -> int:
+        """Return the process id of one of the system's daemons, by its name in `run/`."""
+        return int((self.folder / "run" / daemon).read_text().split()[0])
+
     def config(self, name: str) -> Path:
         """Return an example of configs/, in a place that the user can read."""
         return _code() / "configs" / name
@@ -96,13 +112,22 @@ def bring_up(name: str, variables: Mapping[str, str]) -> RealSystem:
     """
     if os.geteuid() != 0:
         raise CannotBeHad("only root can start its daemons and jobs of another user")
-    _script(name, "up", variables)
-    home = Path(tempfile.mkdtemp(prefix=f"gp-{name}-", dir="/var/tmp"))
+    said = _script(name, "up", variables)
+    home = _folder(name)
     shutil.chown(home, USER)
-    return RealSystem(name, variables, _client_env(name, variables), home)
+    client_env = Path(said.rsplit(maxsplit=1)[-1])  # the last line of every up.sh ends with it
+    return RealSystem(name, variables, _client_env(client_env), client_env.parent, home)
 
 
-def _script(name: str, what: str, variables: Mapping[str, str]) -> None:
+def _folder(name: str) -> Path:
+    """Return a new one with a short path; it is gone at the end of the tests, however they end."""
+    folder = Path(tempfile.mkdtemp(prefix=f"gp-{name}-", dir="/var/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _script(name: str, what: str, variables: Mapping[str, str]) -> str:
+    """Run one; return its last line."""
     script = ROOT / "tests/clusters" / name / f"{what}.sh"
     try:
         done = subprocess.run(
@@ -110,16 +135,16 @@ def _script(name: str, what: str, variables: Mapping[str, str]) -> None:
         )
     except subprocess.TimeoutExpired:
         raise CannotBeHad(f"{script.relative_to(ROOT)} took more than {UP_S} s") from None
+    last = "".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
     if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise CannotBeHad(f"{script.relative_to(ROOT)}: {''.join(last)} (exit code {done.returncode})")
+        raise CannotBeHad(f"{script.relative_to(ROOT)}: {last} (exit code {done.returncode})")
+    return last
 
 
-def _client_env(name: str, variables: Mapping[str, str]) -> dict[str, str]:
-    folder = f"{name}-{variables['GRIDPILOT_ARC_LRMS']}" if "GRIDPILOT_ARC_LRMS" in variables else name
+def _client_env(path: Path) -> dict[str, str]:
     read = 'set -a; . "$1"; exec /usr/bin/env -0'
     argv = ["/usr/bin/env", "-i", f"PATH={os.environ['PATH']}", "/bin/bash", "-c", read, "bash"]
-    done = subprocess.run([*argv, CLUSTERS / folder / "client.env"], check=True, capture_output=True, text=True)
+    done = subprocess.run([*argv, path], check=True, capture_output=True, text=True)
     pairs = (item.partition("=") for item in done.stdout.split("\0") if item)
     return {name: value for name, _, value in pairs if name not in ("PWD", "SHLVL", "_")}
 
@@ -130,7 +155,7 @@ _copied: list[Path] = []
 def _code() -> Path:
     """Return a copy of our code, and of what it needs, that every user may read."""
     if not _copied:
-        folder = Path(tempfile.mkdtemp(prefix="gp-code-", dir="/var/tmp"))
+        folder = _folder("code")
         folder.chmod(0o755)
         for name in OURS:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

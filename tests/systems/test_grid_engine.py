@@ -11,7 +11,7 @@ import pytest
 
 from ce_backends.conformance import CHECKS
 from tests.systems.conftest import Have
-from tests.systems.real_system import CLUSTERS, PYTHON, RealSystem
+from tests.systems.real_system import PYTHON, RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
 
@@ -103,7 +103,7 @@ def test_a_task_that_an_administrator_deletes_is_failed_by_that_signal(grid_engi
 def test_a_task_whose_node_was_lost_is_failed_and_was_no_success(grid_engine: RealSystem) -> None:
     task_id = submitted(grid_engine, "sleep 100")
     followed(grid_engine, task_id, until="Running")
-    for process in [execd := daemon("execd"), *execd.children(recursive=True)]:
+    for process in [execd := daemon(grid_engine, "execd"), *execd.children(recursive=True)]:
         process.kill()
     grid_engine.script("up")
 
@@ -116,11 +116,11 @@ def test_a_task_whose_node_was_lost_is_failed_and_was_no_success(grid_engine: Re
 def test_a_qmaster_that_does_not_answer_ends_no_task(grid_engine: RealSystem) -> None:
     task_id = submitted(grid_engine, "sleep 5; exit 3")
     followed(grid_engine, task_id, until="Running")
-    daemon("qmaster").suspend()
+    daemon(grid_engine, "qmaster").suspend()
     try:
         unheard = followed(grid_engine, task_id, until="Unknown", about="no answer", CommandTimeout=2)
     finally:
-        daemon("qmaster").resume()
+        daemon(grid_engine, "qmaster").resume()
 
     end = followed(grid_engine, task_id)
 
@@ -171,8 +171,8 @@ def ended(system: RealSystem, *, script: str, **more: object) -> dict[str, Any]:
     return followed(system, submitted(system, script, **more), **more)
 
 
-def daemon(name: str) -> psutil.Process:
-    return psutil.Process(int((CLUSTERS / "grid_engine/run" / name).read_text().split()[0]))
+def daemon(system: RealSystem, name: str) -> psutil.Process:
+    return psutil.Process(system.pid_of(name))
 
 
 def by_root(system: RealSystem, *argv: str) -> None:

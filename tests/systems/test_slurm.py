@@ -9,6 +9,15 @@ from tests.systems.real_system import RealSystem
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
 
 
+# by name: what tests/clusters/slurm is told; the first is this machine's own version
+VARIANTS = {
+    "own version, accounting": {},
+    "own version, no accounting": {"SLURM_ACCOUNTING": "0"},
+    "20.11, accounting": {"SLURM_VERSION": "20.11"},
+    "24.11, no accounting": {"SLURM_VERSION": "24.11", "SLURM_ACCOUNTING": "0"},
+}
+
+
 @pytest.fixture(scope="module")
 def slurm(have: Have) -> RealSystem:
     return have("slurm")
@@ -19,9 +28,10 @@ def options(system: RealSystem, **more: object) -> dict[str, object]:
     return {**usual, **more}
 
 
-@pytest.fixture(scope="module")
-def verdicts(slurm: RealSystem) -> dict[str, str]:
-    return slurm.verdicts("Local", options(slurm))
+@pytest.fixture(scope="module", params=VARIANTS)
+def verdicts(request: pytest.FixtureRequest, have: Have) -> dict[str, str]:
+    system = have("slurm", **VARIANTS[request.param])
+    return system.verdicts("Local", options(system))
 
 
 @pytest.mark.parametrize("check", WORDS)

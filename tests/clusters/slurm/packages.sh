@@ -30,7 +30,7 @@ slurm_packages() {
 }
 
 unpack_release() {
-  local cache=$system_cache/$1 root=$system_home/root deb
+  local cache=$system_cache/slurm-$1 root=$system_home/root deb
   [[ ! -e $root/complete ]] || return 0
   [[ -e $cache/complete ]] || download_release "$1" "$cache"
   say "unpacking Slurm $slurm_version"

@@ -17,7 +17,7 @@ munge() {
   chown -R munge: "$home"
   start munged setpriv --reuid=munge --regid=munge --clear-groups munged --foreground --force \
     --socket="$home/socket" --key-file="$home/key" --pid-file="$home/pid" --log-file="$home/log" --seed-file="$home/seed"
-  wait_for 10 munged test -S "$home/socket"
+  wait_for 90 munged test -S "$home/socket"
 }
 
 database() {
@@ -31,12 +31,12 @@ database() {
   start mariadbd mariadbd --no-defaults --user=mysql --datadir="$home" --socket="$home/socket" --pid-file="$home/pid" \
     --bind-address=127.0.0.1 --port=$((port + 6)) --innodb-use-native-aio=0 --innodb-flush-log-at-trx-commit=0 \
     --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900
-  wait_for 30 MariaDB mariadb-admin --no-defaults --socket="$home/socket" ping
+  wait_for 90 MariaDB mariadb-admin --no-defaults --socket="$home/socket" ping
   mariadb --no-defaults --socket="$home/socket" -e "create database if not exists slurm;
     create or replace user slurm@'127.0.0.1' identified by 'slurm'; grant all on slurm.* to slurm@'127.0.0.1';
     create or replace user slurm@localhost identified by 'slurm'; grant all on slurm.* to slurm@localhost;"
   start slurmdbd "$sbin/slurmdbd" -D
-  wait_for 30 slurmdbd answers $((port + 5))
+  wait_for 90 slurmdbd answers $((port + 5))
 }
 
 # called localhost, which is what the daemons look up to find the one address to listen at
@@ -47,7 +47,7 @@ on_localhost() {
 
 controller() {
   on_localhost slurmctld "$sbin/slurmctld" -D -i
-  wait_for 30 slurmctld "$bin/scontrol" ping
+  wait_for 90 slurmctld "$bin/scontrol" ping
 }
 
 nodes() {
@@ -56,13 +56,13 @@ nodes() {
     mkdir -p "$system_home/spool/$(node "$n")"
     on_localhost "slurmd-$n" "$sbin/slurmd" -D -N "$(node "$n")" -d "$sbin/slurmstepd"
   done
-  wait_for 30 "idle nodes" all_idle
+  wait_for 90 "idle nodes" all_idle
 }
 
 all_idle() { [[ $("$bin/sinfo" -h -N -p grid -t idle,mix,alloc -o %N | wc -l) == "${#slurm_nodes[@]}" ]]; }
 
 accounts() {
-  wait_for 30 "the cluster in slurmdbd" cluster_known
+  wait_for 90 "the cluster in slurmdbd" cluster_known
   "$bin/sacctmgr" -n show user griduser | grep -q griduser && return 0
   {
     "$bin/sacctmgr" -iQ add account grid Description=grid Organization=grid

@@ -1,8 +1,9 @@
 """HTCondor (9 and later): condor_submit, condor_q, condor_history, condor_rm, condor_transfer_data.
 
 Source: its manual, and what 23.9 was seen to do. A job is started once only: one that waits again after a shadow was
-started for it (its node was lost) is removed, since nobody knows what it has done. Held jobs are failures with a
-reason, and are removed too. Ended ones stay in the queue until they have been seen, ten days at most.
+started for it (its node was lost) is removed, since nobody knows what it has done; unless the node refused it, for then
+it surely has not begun. Held jobs are failures with a reason, and are removed too. Ended ones stay in the queue until
+they have been seen, ten days at most.
 """
 
 import json
@@ -44,6 +45,8 @@ _WORDS = {
     _SUSPENDED: "suspended",
 }
 _BY_POLICY, _SPOOLING = 3, 16
+_REFUSED = 1006  # vacate code: the shadow could not activate its claim; forgotten when the next shadow starts
+_HAS_NOT_BEGUN = f"NumShadowStarts =?= undefined || NumShadowStarts == 0 || VacateReasonCode =?= {_REFUSED}"
 _LIMITS = {34: Limit.MEMORY, 46: Limit.WALL, 47: Limit.WALL}
 
 _NOT_NOW = (
@@ -59,7 +62,7 @@ _NOT_NOW = (
     "Collector",
 )
 _NO_ANSWER = ("Failed to commit", "spoolJobFiles", "Failed to spool", "Failed to end transaction")
-_GONE = ("Couldn't find/remove", "not found")
+_GONE = ("Couldn't find/remove", "not found", "already marked for removal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,11 @@ class Schedd:
     def is_remote(self) -> bool:
         """Files are sent to it and fetched from it."""
         return bool(self.name)
+
+    @property
+    def asked(self) -> str:
+        """Who was asked for it, to end a sentence with: HTCondor's own do not say."""
+        return f"; the collector asked is {self.pool}" if self.pool else ""
 
     @property
     def arguments(self) -> Sequence[str]:
@@ -149,7 +157,7 @@ class Condor:
             return Uncertain(f"condor_submit: {_said(done)}")
         if done.exit_code != 0:
             if any(text in done.stderr for text in _NOT_NOW):
-                raise CEUnavailable(f"condor_submit: {_said(done)}")
+                raise CEUnavailable(f"condor_submit: {_said(done)}{self._schedd.asked}")
             return Rejected(f"condor_submit: {_said(done)}")
         cluster = done.stdout.strip().rpartition("\n")[2].partition(".")[0]  # -terse: "42.0 - 42.9"
         return Accepted(cluster) if cluster.isdecimal() else Uncertain(f"condor_submit printed {done.stdout!r}")
@@ -163,8 +171,8 @@ class Condor:
         yield from ("output = launcher.out", "error = launcher.err", f'My.{_NAME} = "{job.name}"')
         if not self._schedd.is_remote:
             yield f"log = {job.log}"
-        yield from ("requirements = NumShadowStarts =?= undefined || NumShadowStarts == 0",)
-        yield "periodic_remove = JobStatus == 1 && NumShadowStarts =!= undefined && NumShadowStarts > 0"
+        yield f"requirements = {_HAS_NOT_BEGUN}"
+        yield f"periodic_remove = JobStatus == {_IDLE} && !({_HAS_NOT_BEGUN})"
         yield f"leave_in_queue = JobStatus == 4 && time() - EnteredCurrentStatus < {_KEEP_S}"
         yield from self._limits(job)
         if self._needs.account:
@@ -196,7 +204,7 @@ class Condor:
         """See BatchSystem. What has ended is taken out of the queue once its files are here."""
         wanted = set(task_ids)
         queued = {task_id: ad for task_id, ad in self._ads("condor_q", wanted).items() if task_id in wanted}
-        found = {task_id: self._status(ad) for task_id, ad in queued.items()}
+        found = {task_id: _leaving(ad) or self._status(ad) for task_id, ad in queued.items()}
         ended = sorted(task_id for task_id, status in found.items() if status.state.is_final)
         if self._schedd.is_remote:
             found |= self._bring([task_id for task_id in ended if found[task_id].state is TaskState.DONE])
@@ -305,6 +313,13 @@ def _said(done: Done) -> str:
     """Return what a tool said when it failed, without its advice to administrators."""
     said = done.stderr.partition("Extra Info:")[0].replace("(null)", "no answer from the schedd")
     return replace(done, stderr=said).sentence
+
+
+def _leaving(ad: Mapping[str, Any]) -> TaskStatus | None:
+    """Return the status of a job that is removed and still in the queue: its processes may run; else None."""
+    if ad.get("JobStatus") != _REMOVED:
+        return None
+    return TaskStatus(state=TaskState.RUNNING, native=_WORDS[_REMOVED], reason="it is being removed")
 
 
 def _was_held(ad: Mapping[str, Any]) -> bool:

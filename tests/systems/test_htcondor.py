@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,23 +31,19 @@ def remote(system: RealSystem, **more: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def of_local(htcondor: RealSystem) -> dict[str, str]:
-    return htcondor.verdicts("Local", local(htcondor))
+def verdicts(htcondor: RealSystem) -> dict[str, dict[str, str]]:
+    """Run the suite through both ways at the same time."""
+    htcondor.config("htcondor.cfg")  # the copy of the code is made here, not twice below
+    with ThreadPoolExecutor() as at_once:
+        of_local = at_once.submit(htcondor.verdicts, "Local", local(htcondor))
+        of_remote = at_once.submit(htcondor.verdicts, "HTCondorCE", remote(htcondor))
+    return {"local": of_local.result(), "remote": of_remote.result()}
 
 
-@pytest.fixture(scope="module")
-def of_remote(htcondor: RealSystem) -> dict[str, str]:
-    return htcondor.verdicts("HTCondorCE", remote(htcondor))
-
-
+@pytest.mark.parametrize("schedd", ["local", "remote"])
 @pytest.mark.parametrize("check", WORDS)
-def test_local_schedd_conforms(check: str, of_local: dict[str, str]) -> None:
-    assert of_local[check] == ""
-
-
-@pytest.mark.parametrize("check", WORDS)
-def test_remote_schedd_conforms(check: str, of_remote: dict[str, str]) -> None:
-    assert of_remote[check] == ""
+def test_htcondor_conforms(check: str, schedd: str, verdicts: dict[str, dict[str, str]]) -> None:
+    assert verdicts[schedd][check] == ""
 
 
 def test_ce_test_of_the_example_is_all_green(htcondor: RealSystem) -> None:
@@ -70,13 +67,28 @@ def test_our_own_memory_limit_is_told(htcondor: RealSystem) -> None:
     assert (end["state"], end["limit"]) == ("Failed", "memory")
 
 
-def test_token_that_is_not_there_is_told_in_a_sentence(htcondor: RealSystem) -> None:
-    done = htcondor.ce(
-        "test", str(htcondor.config("htcondor.cfg")), "--quick", "-o", "TokenDirectory=/no/such/directory"
-    )
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("TokenDirectory=/no/such/directory", "Failed to authenticate"),
+        ("Schedd=nobody@localhost", "Can't find address of schedd nobody@localhost"),
+        ("CEName=no.such.host", "the collector asked is no.such.host:"),
+        ("Port=9", "Can't find address of schedd"),
+    ],
+)
+def test_what_cannot_be_reached_is_told_in_a_sentence(htcondor: RealSystem, wrong: str, sentence: str) -> None:
+    done = htcondor.ce("test", str(htcondor.config("htcondor.cfg")), "--quick", "-o", wrong)
 
-    assert done.returncode == 3
-    assert "Failed to authenticate" in done.stderr
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert sentence in done.stderr
+
+
+def test_a_job_that_can_never_be_described_is_refused_in_a_sentence(htcondor: RealSystem) -> None:
+    nonsense = "ExtraSubmitString=request_cpus = many cpus"
+    done = htcondor.ce("test", str(htcondor.config("htcondor.cfg")), "--quick", "-o", nonsense)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the CE refuses a small task: condor_submit: " in done.stderr
 
 
 def test_a_stopped_htcondor_is_told_in_a_sentence(htcondor: RealSystem) -> None:

@@ -102,6 +102,16 @@ def test_our_own_hold_for_memory_is_a_memory_limit() -> None:
     assert status.limit is Limit.MEMORY
 
 
+def test_a_job_that_is_removed_has_not_ended_while_it_is_in_the_queue() -> None:
+    removed = Done(0, '[{"ClusterId": 5, "ProcId": 0, "JobStatus": 3}]', "")
+    condor, transport = dialect({"condor_q": removed})
+
+    status = condor.states(["5.0"])["5.0"]
+
+    assert (status.state, status.reason) == (TaskState.RUNNING, "it is being removed")
+    assert "condor_rm" not in [command[0] for command in transport.commands]
+
+
 def test_a_job_on_a_silent_node_still_runs() -> None:
     assert state_of("q_lost") == (TaskState.RUNNING, "its node is out of reach", None)
 
@@ -174,7 +184,7 @@ def test_submit_returns_the_cluster_and_elements_are_its_procs() -> None:
     assert condor.element(answer.task_id, 3, 3) == f"{answer.task_id}.2"
 
 
-def test_description_asks_for_what_the_tasks_need_and_forbids_a_second_start() -> None:
+def test_description_asks_for_what_the_tasks_need() -> None:
     condor, transport = dialect({"condor_submit": "submit_array"})
     condor.submit(JOB)
     lines = transport.read[0].splitlines()
@@ -182,8 +192,17 @@ def test_description_asks_for_what_the_tasks_need_and_forbids_a_second_start() -
     assert {"request_cpus = 2", "request_memory = 954", "request_gpus = 1", "allowed_execute_duration = 690"} <= set(
         lines
     )
-    assert "requirements = NumShadowStarts =?= undefined || NumShadowStarts == 0" in lines
     assert lines[-1] == f"queue gridpilot_stamp from /a/jobs/{STAMP}.tasks"
+
+
+def test_description_forbids_a_second_start_unless_the_node_refused_the_first() -> None:
+    condor, transport = dialect({"condor_submit": "submit_array"})
+    condor.submit(JOB)
+    lines = transport.read[0].splitlines()
+
+    has_not_begun = "NumShadowStarts =?= undefined || NumShadowStarts == 0 || VacateReasonCode =?= 1006"
+    assert f"requirements = {has_not_begun}" in lines
+    assert f"periodic_remove = JobStatus == 1 && !({has_not_begun})" in lines
 
 
 def test_extra_lines_come_before_queue() -> None:
@@ -210,6 +229,13 @@ def test_a_wrong_description_is_refused(answer: str) -> None:
 def test_a_schedd_out_of_reach_has_surely_taken_nothing(answer: str) -> None:
     with pytest.raises(CEUnavailable):
         dialect({"condor_submit": answer})[0].submit(JOB)
+
+
+def test_the_collector_that_did_not_know_the_schedd_is_named() -> None:
+    condor, _ = dialect({"env A=b condor_submit": "submit_wrong_schedd"}, REMOTE)
+
+    with pytest.raises(CEUnavailable, match=r"nobody@localhost.*; the collector asked is ce:9619"):
+        condor.submit(JOB)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +281,10 @@ def test_a_task_whose_results_cannot_be_brought_has_not_ended_and_stays_in_the_q
 # ---- ending, finding
 
 
-@pytest.mark.parametrize("answer", ["rm_unknown", "rm_done", Done(1, "", "Job 27.0 not found")])
+@pytest.mark.parametrize(
+    "answer",
+    ["rm_unknown", "rm_done", Done(1, "", "Job 27.0 not found"), Done(1, "", "Job 117.0 already marked for removal")],
+)
 def test_cancel_of_what_is_gone_is_no_error(answer: str | Done) -> None:
     dialect({"condor_rm": answer})[0].cancel(["1.0"])
 

@@ -2,10 +2,13 @@
 
 Source: ssh(1), ssh_config(5). Host keys are checked strictly. ssh's exit code 255 means a lost connection, a refused
 key, or a remote command that returned 255 or was killed, and a shell's start-up files may print what they like: so the
-remote side says in a line of its own when the command begins, and with which code it ended.
+remote side says in a line of its own when the command begins, and with which code it ended. A connection that is lost
+takes these lines with it: only ssh's own words tell that there never was one.
 """
 
+import hashlib
 import os
+import re
 import shlex
 import tempfile
 import uuid
@@ -26,9 +29,33 @@ printf '\\n%s begins\\n' "$mark" >&2
 "$@"
 printf '\\n%s %s\\n' "$mark" "$?" >&2
 """
-_SIZE = 'mkdir -p -- "$(dirname -- "$1")" && if [ -f "$1.part" ]; then stat -c %s -- "$1.part"; else echo 0; fi'
-_APPEND = 'tail -c 0 -- "$1.part" > /dev/null 2>&1; cat >> "$1.part"'
-_FINISH = '[ "$(stat -c %s -- "$1.part")" -eq "$2" ] && mv -f -- "$1.part" "$1"'
+# $1: where a file is to lie. What is brought lies beside it until all of it is there.
+_BEGIN = 'mkdir -p -- "$(dirname -- "$1")" && : > "$1.part"'
+_SIZE = 'stat -c %s -- "$1.part"'
+_APPEND = 'cat >> "$1.part"'
+_FINISH = """\
+sum=$(sha256sum < "$1.part") || exit
+[ "${sum%% *}" = "$2" ] || { : > "$1.part"; echo "it did not arrive as it was sent" >&2; exit 1; }
+mv -f -- "$1.part" "$1"
+"""
+_ADVICE = {
+    "REMOTE HOST IDENTIFICATION HAS CHANGED": (
+        "its host key is not the one in known_hosts; if its administrator says that the key is new, remove the old one "
+        "with ssh-keygen -R"
+    ),
+    "you have requested strict checking": (
+        "its host key is not in known_hosts; compare the key with its administrator's and log in once by hand"
+    ),
+    "Permission denied": "the user or the key is not accepted there; see the options SSHUser and SSHKey",
+}
+_NEVER_THERE = re.compile(  # what ssh, which ends with 255, says before a connection is used
+    r"Bad configuration option|Bad owner or permissions|Can't open user config file|Could not resolve hostname"
+    r"|Connection (closed|reset) by \S+ port \d+|Connection timed out during banner exchange"
+    r"|Host key verification failed|Permission denied \(|Too many authentication failures|Unable to negotiate with"
+    r"|connect to host |kex_exchange_identification|too long for Unix domain socket|^usage: ssh",
+    re.MULTILINE,
+)
+_LOST = 255
 _CONNECT_S = 20
 _UPLOADS = 5  # attempts, each going on where the last one was cut
 
@@ -78,8 +105,7 @@ class Ssh:
     ) -> Done:
         """See Transport."""
         mark = f"gridpilot-{uuid.uuid4().hex}"
-        remote = " ".join(shlex.quote(word) for word in ("/bin/sh", "-c", _FRAME, "sh", mark, *argv))
-        ssh = [*self._ssh(), "--", self._login.host, remote]
+        ssh = [*self._ssh(), "--", self._login.host, _for_any_shell(["/bin/sh", "-c", _FRAME, "sh", mark, *argv])]
         done = self._local.run(ssh, timeout_s=timeout_s, stdin=stdin, into=into)
         if into:
             _cut_before(into, f"\n{mark} begins\n".encode())
@@ -93,8 +119,10 @@ class Ssh:
         """
         stdout = done.stdout.partition(f"\n{mark} begins\n")[2]
         before, began, stderr = done.stderr.partition(f"\n{mark} begins\n")
-        if not began and done.exit_code is not None:
-            raise CEUnavailable(f"{self.where} cannot be reached by ssh: {_last_line(before)}")
+        if not began and (done.exit_code == _LOST or done.exit_code is None) and not _NEVER_THERE.search(before):
+            return Done(None, "", before)
+        if not began:
+            raise CEUnavailable(f"{self.where} cannot be reached by ssh: {_refusal(before or done.stdout)}")
         stderr, ended, code = stderr.rpartition(f"\n{mark} ")
         if not ended:
             return Done(None, stdout, code or before)
@@ -115,21 +143,25 @@ class Ssh:
 
     def put(self, source: Path, target: str, *, timeout_s: float) -> None:
         """See Transport. What a cut connection has brought already is not sent again."""
-        size, trouble = source.stat().st_size, ""
-        for _ in range(_UPLOADS):
-            there = self._sh(_SIZE, target, timeout_s=timeout_s)
-            if there.exit_code != 0:
-                raise CEUnavailable(f"{target} cannot be written on {self.where}: {there.sentence}")
-            with source.open("rb") as file:
-                file.seek(min(int(there.stdout.split()[-1]), size))
-                sent = self._sh(_APPEND, target, timeout_s=timeout_s, stdin=file)
-            if sent.exit_code == 0 and self._sh(_FINISH, target, str(size), timeout_s=timeout_s).exit_code == 0:
+        checksum, trouble = _sha256(source), self._sh(_BEGIN, target, timeout_s=timeout_s)
+        for _ in range(_UPLOADS if trouble.exit_code == 0 else 0):
+            trouble = self._upload(source, target, checksum, timeout_s)
+            if trouble.exit_code == 0:
                 return
-            trouble = sent.sentence
-            if sent.exit_code is not None and _is_full(sent.stderr):
+            if _is_full(trouble.stderr):
                 break
         self._sh('rm -f -- "$1.part"', target, timeout_s=timeout_s)
-        raise CEUnavailable(f"{target} cannot be written on {self.where}: {trouble}")
+        raise CEUnavailable(f"{target} cannot be written on {self.where}: {trouble.sentence}")
+
+    def _upload(self, source: Path, target: str, checksum: str, timeout_s: float) -> Done:
+        """Send what is not there yet; return what has gone wrong, or that all is there."""
+        there = self._sh(_SIZE, target, timeout_s=timeout_s)
+        if there.exit_code != 0:
+            return there
+        with source.open("rb") as file:
+            file.seek(int(there.stdout))
+            sent = self._sh(_APPEND, target, timeout_s=timeout_s, stdin=file)
+        return self._sh(_FINISH, target, checksum, timeout_s=timeout_s) if sent.exit_code == 0 else sent
 
     def _sh(self, script: str, *arguments: str, timeout_s: float, stdin: IO[bytes] | bytes = b"") -> Done:
         return self.run(["/bin/sh", "-c", script, "sh", *arguments], timeout_s=timeout_s, stdin=stdin)
@@ -143,9 +175,24 @@ class Ssh:
             self._sockets = None
 
 
-def _last_line(text: str) -> str:
+def _for_any_shell(argv: Sequence[str]) -> str:
+    """Return a command line that a POSIX shell, csh and fish understand alike, for sshd gives it to the user's own."""
+    line = " ".join(map(shlex.quote, argv))
+    plain = "".join(f"\\0{ord(letter):03o}" if letter in "\\'!\n" else letter for letter in line)
+    return f"""/bin/sh -c 'eval "$(printf %b "$0")"' '{plain}'"""
+
+
+def _refusal(text: str) -> str:
+    """Return ssh's last line, and what to do where that does not tell."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "the connection was closed"
+    said = lines[-1] if lines else "the connection was closed"
+    advice = next((advice for words, advice in _ADVICE.items() if words in text), "")
+    return f"{said.removesuffix('.')}: {advice}" if advice else said
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_full(said: str) -> bool:

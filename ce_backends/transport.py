@@ -35,9 +35,9 @@ class Done:
     @property
     def sentence(self) -> str:
         """What it said when it failed, in one line."""
-        if self.exit_code is None:
-            return "no answer in time"
         said = " ".join((self.stderr.strip() or self.stdout.strip()).split())
+        if self.exit_code is None:
+            return f"no answer: {said[-500:]}" if said else "no answer in time"
         return f"{said[:500]} (exit code {self.exit_code})" if said else f"exit code {self.exit_code}"
 
 

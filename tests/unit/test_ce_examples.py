@@ -8,7 +8,14 @@ from ce_backends.__main__ import main
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXAMPLES = sorted(CONFIGS.glob("*.cfg"))
-SUBMIT = {"slurm": "sbatch", "grid_engine": "qsub", "oar": "oarsub", "pbs": "qsub", "lsf": "bsub"}
+SUBMIT = {
+    "slurm": "this machine: sbatch",
+    "grid_engine": "this machine: qsub",
+    "oar": "this machine: oarsub",
+    "pbs": "this machine: qsub",
+    "lsf": "this machine: bsub",
+    "ssh": "login.example.org: sbatch",
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
@@ -20,4 +27,4 @@ def test_an_example_is_valid(example: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_plan_names_the_submit_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(CONFIGS / f"{name}.cfg")]) == 0
 
-    assert f"run on this machine: {SUBMIT[name]} " in capsys.readouterr().out
+    assert f"run on {SUBMIT[name]} " in capsys.readouterr().out

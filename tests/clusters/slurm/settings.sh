@@ -34,12 +34,25 @@ kill_marked() {
   [[ -z $pids ]] || kill -9 $pids 2>/dev/null || true
 }
 
-# kill_keepers [NODE]: end Slurm's keepers of running jobs, which outlive the node's daemon; they write over their
-# environment, so the node's log, which they hold open, tells whose they are
+# kill_keepers [NODE]: end Slurm's keepers of running jobs, which outlive the node's daemon, then the jobs, which may have
+# cleared their environment. Keepers write over theirs: the node's log, which they hold open, tells whose they are.
 kill_keepers() {
-  local pid
-  for pid in $(pgrep -x slurmstepd || true); do
-    if readlink /proc/"$pid"/fd/* 2>/dev/null | grep -q "^$system_home/log/${1:-}.*\.log$"; then kill -9 "$pid" || true; fi
+  local keeper pids=()
+  for keeper in $(pgrep -x slurmstepd || true); do
+    if readlink /proc/"$keeper"/fd/* 2>/dev/null | grep -q "^$system_home/log/${1:-}.*\.log$"; then
+      # shellcheck disable=SC2207 # a list of pids
+      pids+=("$keeper" $(descendants "$keeper"))
+    fi
+  done
+  [[ ${#pids[@]} -eq 0 ]] || kill -9 "${pids[@]}" 2>/dev/null || true
+}
+
+# descendants PID: its children, their children, and so on
+descendants() {
+  local child
+  for child in $(pgrep -P "$1" || true); do
+    echo "$child"
+    descendants "$child"
   done
 }
 

@@ -9,4 +9,5 @@ system=ssh${ssh_batch:+-$ssh_batch}
 # shellcheck source=../lib.sh
 . "$ssh_code/../lib.sh"
 # open: as usual. jump: only forwards to the others. narrow: one session per connection. noisy: a slow, talkative login.
-servers=(open jump narrow noisy)
+# csh: a login shell that is not POSIX's.
+servers=(open jump narrow noisy csh)

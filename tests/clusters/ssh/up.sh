@@ -16,21 +16,21 @@ keys() {
   install -m 644 "$system_home/keys/client.pub" "$system_home/etc/authorized"
 }
 
-# first_port: the first of four neighbouring free loopback ports, the same one every time for this system
+# first_port: the first of five neighbouring free loopback ports, the same one every time for this system
 first_port() {
   local port=$((12000 + $(cksum <<<"$system_home" | cut -d' ' -f1) % 400 * 10)) i free
   if [[ -s $system_home/first_port ]]; then cat "$system_home/first_port"; return; fi
   for (( ; port < 17000; port += 10)); do
     free=1
-    for i in {0..3}; do if answers $((port + i)); then free=0; fi; done
+    for i in {0..4}; do if answers $((port + i)); then free=0; fi; done
     if [[ $free == 1 ]]; then echo "$port" | tee "$system_home/first_port"; return; fi
   done
-  die "no four neighbouring ports are free on 127.0.0.1 between 12000 and 17000"
+  die "no five neighbouring ports are free on 127.0.0.1 between 12000 and 17000"
 }
 
 server_config() {
-  local name=$1 port=$2 sessions=50
-  if [[ $name == narrow ]]; then sessions=1; fi
+  local name=$1 port=$2 sessions=50 startups=100
+  if [[ $name == narrow ]]; then sessions=1 startups=2; fi
   cat <<CONF
 ListenAddress 127.0.0.1
 Port $port
@@ -42,12 +42,13 @@ AuthenticationMethods publickey
 UsePAM no
 StrictModes no
 MaxSessions $sessions
-MaxStartups 100
+MaxStartups $startups
 Subsystem sftp internal-sftp
 CONF
   case $name in
     jump) printf '%s\n' 'PermitTTY no' 'ForceCommand echo "this host only forwards" >&2; exit 1' ;;
     noisy) printf '%s\n' "Banner $system_home/etc/banner" "ForceCommand $system_home/etc/noisy_login" ;;
+    csh) printf '%s\n' "ForceCommand exec /bin/tcsh -c \"\$SSH_ORIGINAL_COMMAND\"" ;;
   esac
   if [[ -n $ssh_batch ]]; then session_environment; fi
 }
@@ -109,6 +110,7 @@ client_files() {
     client_config gridpilot-behind open known_hosts 'ProxyJump gridpilot-jump'
     client_config gridpilot-narrow narrow known_hosts
     client_config gridpilot-noisy noisy known_hosts
+    client_config gridpilot-csh csh known_hosts
     client_config gridpilot-changed open changed_hosts
   } >"$system_home/ssh_config"
   cat >"$system_home/client.env" <<ENV
@@ -127,7 +129,7 @@ if "$ssh_code/status.sh" >/dev/null 2>&1; then
   exit 0
 fi
 need_root
-need_packages openssh-server openssh-client openssh-sftp-server
+need_packages openssh-server openssh-client openssh-sftp-server tcsh
 need_grid_user
 usermod -p '*' griduser # what useradd leaves, "!", is a locked account for an sshd without PAM, which then refuses keys
 mkdir -p /run/sshd
@@ -139,6 +141,6 @@ for name in "${servers[@]}"; do
   need_free_port "$name" "$(port_of "$name")"
   start "$name" /usr/sbin/sshd -D -e -f "$system_home/etc/$name"
 done
-for name in "${servers[@]}"; do wait_for 10 "$name" answers "$(port_of "$name")"; done
+for name in "${servers[@]}"; do wait_for 90 "$name" answers "$(port_of "$name")"; done
 client_files
 say "up: $system_home/client.env"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 VARIABLE = "GRIDPILOT_BUNDLE"
+PURE = "packages.zip"  # beside our packages: what of others' is nothing but Python
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,9 @@ def agent_environment(
     if before:
         environment["PYTHONPATH_SAVE"] = before
     kept = [before] if settings.keep_python_path and before else []
-    environment["PYTHONPATH"] = os.pathsep.join([str(code_folder()), *kept])
+    pure = code_folder() / bundle.PURE
+    ours = [code_folder(), pure] if pure.is_file() else [code_folder()]
+    environment["PYTHONPATH"] = os.pathsep.join([*map(str, ours), *kept])
     return environment
 
 

@@ -199,6 +199,15 @@ def test_the_agent_finds_our_packages_first_and_not_the_nodes():
     assert (kept["PYTHONPATH"], kept["A"]) == (f"{ROOT}{os.pathsep}/node", "b")
 
 
+def test_the_agent_finds_what_a_bundle_has_in_one_file(tmp_path, monkeypatch):
+    (tmp_path / "packages.zip").touch()
+    monkeypatch.setattr(launch, "code_folder", lambda: tmp_path)
+
+    environment = launch.agent_environment({}, Settings(), {})
+
+    assert environment["PYTHONPATH"] == f"{tmp_path}{os.pathsep}{tmp_path / 'packages.zip'}"
+
+
 def test_our_own_packages_are_recognised_and_strangers_are_not(tmp_path):
     launch.check_packages(ROOT)
     with pytest.raises(NodeUnfit, match="there is no package agents beside the pilot"):

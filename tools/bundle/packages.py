@@ -2,7 +2,9 @@
 
 import re
 import shutil
+import tempfile
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -10,16 +12,20 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from tools.bundle.interpreter import compiled, copy_stripped
+from pilot.bundle import PURE
+from tools.bundle.interpreter import EPOCH, compiled, copy_stripped
 
 OURS = ("pilot", "agents", "ce_backends")
 NOT_SHIPPED = ("__pycache__", "tests", "test")
 EXTRAS_SHIPPED = ("metrics",)
+PURE_SUFFIXES = (".py", ".pyi", ".typed", ".js")
 ENTRY_POINT_GROUP = "gridpilot.ce_backends"
 
 
 def copy_packages(root: Path, into: Path) -> list[Path]:
     """Fill a site-packages folder; return the compiled modules (shared libraries) among what came in.
+
+    What others wrote in nothing but Python becomes one file: each file less is half a millisecond of the start.
 
     Args:
         root: the project.
@@ -31,17 +37,34 @@ def copy_packages(root: Path, into: Path) -> list[Path]:
         shutil.copytree(root / name, into / name, ignore=ignore)
     _write_metadata(project, into / f"{project['name']}-{project['version']}.dist-info")
     compiled_modules = []
-    for distribution in _closure([*project["dependencies"], *_extras(project)]):
-        compiled_modules += _copy_distribution(distribution, into)
-    for source in sorted(into.rglob("*.py")):
-        _compile(source, source.relative_to(into))
+    with tempfile.TemporaryDirectory() as aside:
+        for distribution in _closure([*project["dependencies"], *_extras(project)]):
+            compiled_modules += _copy_distribution(distribution, Path(aside) if _is_pure(distribution) else into)
+        _compile(into)
+        _compile(Path(aside))
+        _zip(Path(aside), into / PURE)
     return compiled_modules
 
 
-def _compile(source: Path, inside: Path) -> None:
-    """Put a module's bytecode in the place of its source: each file less is half a millisecond of the start."""
-    source.with_suffix(".pyc").write_bytes(compiled(source, inside.as_posix()))
-    source.unlink()
+def _is_pure(distribution: metadata.Distribution) -> bool:
+    """Return whether all of it can be imported from a zip."""
+    modules = (Path(str(file)) for file in distribution.files or [] if ".dist-info" not in Path(str(file)).parts[0])
+    return all(file.suffix in PURE_SUFFIXES or set(file.parts) & {"..", *NOT_SHIPPED} for file in modules)
+
+
+def _compile(folder: Path) -> None:
+    """Put bytecode in the place of all modules."""
+    for source in sorted(folder.rglob("*.py")):
+        source.with_suffix(".pyc").write_bytes(compiled(source, source.relative_to(folder).as_posix()))
+        source.unlink()
+
+
+def _zip(folder: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            member = zipfile.ZipInfo(path.relative_to(folder).as_posix(), EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(member, path.read_bytes(), compresslevel=9)
 
 
 def _write_metadata(project: dict[str, object], folder: Path) -> None:

@@ -157,7 +157,7 @@ def choose(tree, manifest):
 
 def lack_of(python, probe, tree):
     """Return why a Python will not do, "" if it does: it is tried."""
-    environment = dict(os.environ, PYTHONPATH=packages(tree))
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(packages(tree)))
     try:
         command = [python, "-S", "-c", probe]
         done = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -168,10 +168,11 @@ def lack_of(python, probe, tree):
 
 
 def packages(tree):
-    """Return the folder with our packages."""
+    """Return where our packages are, and all that they need."""
     library = os.path.join(tree, "python", "lib")
     version = next(name for name in os.listdir(library) if name.startswith("python3.") and name[-1].isdigit())
-    return os.path.join(library, version, "site-packages")
+    ours = os.path.join(library, version, "site-packages")
+    return [ours, os.path.join(ours, "packages.zip")]
 
 
 def node_libc():
@@ -192,7 +193,7 @@ def become_pilot(tree, chosen, remove, argv):
     told = {"python": python, "why": why, "remove": remove, "digest": MANIFEST_SHA512[:12], "node_libc": node_libc()}
     told["beside"] = os.environ.pop("GRIDPILOT_DIRAC_PILOT", "")
     environment = dict(os.environ, GRIDPILOT_BUNDLE=json.dumps(told))
-    code = "import sys; sys.path.insert(0, %r); from pilot.__main__ import main; sys.exit(main())" % packages(tree)
+    code = "import sys; sys.path[:0] = %r; from pilot.__main__ import main; sys.exit(main())" % packages(tree)
     os.execve(python, [python, "-E", "-P", "-c", code, *argv], environment)
 
 

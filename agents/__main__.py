@@ -183,7 +183,7 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
         schedule.every(_LOOK_AROUND_S, LookAround())
         schedule.every(_CHORES_S, ChoresDue())
         schedule.every(_SLOT_ENDS_S, SlotEndsDue())
-        process.listen(events)
+        process.listen(events, os.environ)
         process.collect_orphans()
         schedule.start()
         with suppress(CEUnavailable):  # asked for the first time it takes up, and ends, what an earlier agent left

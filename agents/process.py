@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ from ce_backends.sessions import own_children
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _FIRST_PROCESS = 1
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+_SLOT_GOES = (signal.SIGTERM, signal.SIGINT)
 
 
 def end_with(pid: int) -> None:
@@ -62,15 +64,25 @@ def _collect() -> None:
                 os.waitpid(stat.process.pid, os.WNOHANG)
 
 
-def listen(events: Events) -> None:
-    """Turn signals into events."""
+def listen(events: Events, environ: Mapping[str, str]) -> None:
+    """Turn signals into events.
+
+    Args:
+        events: where they go.
+        environ: of the batch job; it tells what the batch system means by its signals.
+    """
+    urgent = _slot_goes(environ)
 
     def heard(number: int, _frame: object) -> None:
-        urgent = number in (signal.SIGTERM, signal.SIGINT)
-        events.put(SignalReceived(signal.Signals(number).name, is_urgent=urgent))
+        events.put(SignalReceived(signal.Signals(number).name, is_urgent=number in urgent))
 
     for number in _HEARD:
         signal.signal(number, heard)
+
+
+def _slot_goes(environ: Mapping[str, str]) -> tuple[signal.Signals, ...]:
+    """Return the signals after which SIGKILL follows. Grid Engine's notice of it is SIGUSR2 (qsub(1), -notify)."""
+    return (*_SLOT_GOES, signal.SIGUSR2) if environ.get("SGE_TASK_ID") else _SLOT_GOES
 
 
 def listen_no_more() -> None:

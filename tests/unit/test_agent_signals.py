@@ -1,0 +1,43 @@
+"""What the agent makes of signals."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from agents import process
+from agents.events import Events, SignalReceived
+
+NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+PATIENCE_S = 10
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("number", "environ", "urgent"),
+    [
+        (signal.SIGTERM, {}, True),
+        (signal.SIGINT, {}, True),
+        (signal.SIGHUP, {}, False),
+        (signal.SIGUSR1, {"SGE_TASK_ID": "undefined"}, False),
+        (signal.SIGUSR2, {}, False),
+        (signal.SIGUSR2, {"SGE_TASK_ID": "undefined"}, True),  # its notice of SIGKILL, qsub(1), -notify
+    ],
+)
+def test_a_signal_that_announces_the_end_of_the_slot_is_urgent(
+    number: signal.Signals, environ: dict[str, str], urgent: bool
+) -> None:
+    events = Events()
+    process.listen(events, environ)
+
+    os.kill(os.getpid(), number)
+
+    assert events.next(PATIENCE_S) == SignalReceived(number.name, is_urgent=urgent)

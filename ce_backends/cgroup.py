@@ -4,6 +4,7 @@ Sources: cgroups(7), the kernel's Documentation/admin-guide/cgroup-v2.rst and cg
 """
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from ce_backends.process_tree import send
 from ce_backends.small_files import read_small
+
+_SLURMS_STEP = re.compile(r"/job_\d+/step_[^/]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,11 @@ class Hierarchy:
     version: int
     controllers: frozenset[str]
     own: Path
+
+    @property
+    def is_slurms(self) -> bool:
+        """True for the group of a step of Slurm, which ends what is in it, and nothing that is in a group below."""
+        return _SLURMS_STEP.search(str(self.own)) is not None
 
 
 def _memberships(text: str) -> dict[frozenset[str], str]:

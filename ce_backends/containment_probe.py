@@ -78,6 +78,8 @@ def _assemble(level: Level, mounted: Sequence[Hierarchy], prefix: str) -> Cgroup
         freezer = v1.get("freezer")
         if freezer is None:
             return "the freezer is not mounted"
+        if freezer.is_slurms:
+            return "Slurm ends its job by the freezer, and would leave what is in a group of ours"
         return CgroupContainment(prefix=prefix, killer=freezer, limiters=usable)
     if v2 is None:
         return "not mounted"

@@ -242,6 +242,27 @@ def test_own_groups_are_found_behind_bind_mounts_and_namespaces(tmp_path: Path) 
     ]
 
 
+@pytest.mark.skipif(Level.V1 not in AVAILABLE, reason="no control groups of version 1 can be made here")
+def test_tasks_stay_in_the_group_by_which_slurm_ends_its_job() -> None:
+    (freezer,) = (
+        hierarchy
+        for hierarchy in hierarchies(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
+        if "freezer" in hierarchy.controllers
+    )
+    job = freezer.own / f"gridpilot-test-{key()}" / "job_4"
+    step = job / "step_batch"
+    step.mkdir(parents=True)
+    program = "from ce_backends.containment_probe import *; print(probe('a', best=Level.V1).level.name)"
+    argv = ["/bin/sh", "-c", 'echo 0 > "$1/cgroup.procs" && exec "$2" -c "$3"', "sh", step, sys.executable, program]
+    try:
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    finally:
+        for group in (step, job, job.parent):
+            until(Group(group).remove)
+
+    assert done.stdout == "SESSION\n"
+
+
 UNPRIVILEGED = """
 import encodings.ascii  # now: the folder of the interpreter may be closed to nobody
 import os, sys, time

@@ -45,7 +45,7 @@ configure_whole() {
   as_admin qconf -sconf global | grep -v '^#' | set_lines 'load_report_time 00:00:02' 'max_unheard 00:00:10' \
     'min_uid 100' 'min_gid 100' 'gid_range 20000-20400' 'mailer /bin/true' 'reschedule_unknown 00:00:05' \
     'shell_start_mode unix_behavior' "execd_spool_dir $system_home/spool/execd" \
-    'execd_params ENABLE_ADDGRP_KILL=TRUE,PDC_INTERVAL=1,INHERIT_ENV=FALSE,NOTIFY_KILL=TERM' \
+    'execd_params ENABLE_ADDGRP_KILL=TRUE,PDC_INTERVAL=1,INHERIT_ENV=FALSE' \
     'reporting_params accounting=true reporting=false flush_time=00:00:01 joblog=false sharelog=00:00:00 accounting_flush_time=00:00:00' \
     >"$conf/global"
   as_admin qconf -Mconf "$conf/global" >/dev/null
@@ -83,7 +83,7 @@ queue() {
   local name=$1; shift
   listed -sql "$name" && return
   as_admin qconf -sq | set_lines "qname $name" 'hostlist localhost' 'pe_list smp' 'shell /bin/sh' \
-    'load_thresholds NONE' 'rerun FALSE' 'notify 00:00:03' "$@" >"$system_home/conf/$name"
+    'load_thresholds NONE' 'rerun FALSE' 'notify 00:00:20' "$@" >"$system_home/conf/$name"
   as_admin qconf -Aq "$system_home/conf/$name" >/dev/null
 }
 

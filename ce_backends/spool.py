@@ -29,7 +29,18 @@ LOOK_S = 60.0  # for a command that touches a few small files of each task
 MOVE_S = 3600.0  # for one that moves whole sandboxes
 
 _MAKE = 'cd && umask 077; mkdir -p -- "$1/tasks" "$1/jobs" "$1/incoming" && cd -- "$1" && pwd -P'
-_UNPACK = 'cd -- "$1" && tar -xf "incoming/$2" && rm -f -- "incoming/$2"'
+# Of what had no room, nothing stays: it would fill the disk for all that come after it.
+_UNPACK = """\
+cd -- "$1" || exit
+tar -xf "incoming/$2"
+code=$?
+if [ "$code" -ne 0 ]; then
+    tar -tf "incoming/$2" | cut -d/ -f1,2 | grep -E '^(tasks|jobs)/.' | sort -u |
+        while read -r path; do rm -rf -- "$path"; done
+fi
+rm -f -- "incoming/$2"
+exit "$code"
+"""
 _ENDS = """\
 cd -- "$1/tasks" || exit 1
 plain() { [ -f "$1" ] && [ ! -h "$1" ]; }

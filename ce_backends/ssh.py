@@ -56,6 +56,7 @@ _NEVER_THERE = re.compile(  # what ssh, which ends with 255, says before a conne
     re.MULTILINE,
 )
 _LOST = 255
+_LONG = 60  # of the 107 bytes of a socket's path (unix(7)), ours and ssh's own additions need 40
 _CONNECT_S = 20
 _UPLOADS = 5  # attempts, each going on where the last one was cut
 
@@ -131,11 +132,12 @@ class Ssh:
 
     def _ssh(self) -> list[str]:
         login = self._login
-        if self._sockets is None:  # a path that is short enough for a socket, and nobody else's
-            self._sockets = tempfile.TemporaryDirectory(prefix="gp-ssh-")
+        if self._sockets is None:  # nobody else's, and with a path that is short enough for a socket
+            place = "/tmp" if len(tempfile.gettempdir()) > _LONG else None  # noqa: S108 # a folder of its own, mode 700
+            self._sockets = tempfile.TemporaryDirectory(prefix="gp-ssh-", dir=place)
         argv = [self._command, "-T", "-x", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         argv += ["-o", f"ConnectTimeout={_CONNECT_S}", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"]
-        argv += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-o", f"ControlPath={self._sockets.name}/%C"]
+        argv += ["-o", "ControlMaster=auto", "-o", "ControlPersist=120", "-o", f"ControlPath={self._sockets.name}/s"]
         for flag, value in (("-l", login.user), ("-i", login.key), ("-J", login.jump)):
             argv += [flag, value] if value else []
         argv += ["-p", str(login.port)] if login.port else []

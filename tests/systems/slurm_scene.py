@@ -73,11 +73,7 @@ class Scene:
 
     def until(self, task_id: str, holds: Callable[[TaskStatus], bool], seconds: float = 60) -> TaskStatus:
         """Wait until a status is as wanted; return it."""
-        give_up_at = time.monotonic() + seconds
-        while not holds(status := self.status(task_id)):
-            assert time.monotonic() < give_up_at, f"after {seconds} s task {task_id} is {status}"
-            time.sleep(PAUSE_S)
-        return status
+        return until(lambda: self.status(task_id), holds, seconds)
 
     def ended(self, task_id: str, seconds: float = 60) -> TaskStatus:
         """Wait for the end; return the final status."""
@@ -101,6 +97,15 @@ class Scene:
     def admin(self, *argv: str) -> None:
         """Run one of Slurm's commands as its administrator."""
         self.system.admin(argv)
+
+
+def until(look: Callable[[], TaskStatus], holds: Callable[[TaskStatus], bool], seconds: float = 60) -> TaskStatus:
+    """Look until a status is as wanted; return it."""
+    give_up_at = time.monotonic() + seconds
+    while not holds(status := look()):
+        assert time.monotonic() < give_up_at, f"after {seconds} s a task is {status}"
+        time.sleep(PAUSE_S)
+    return status
 
 
 def third_node(system: RealSystem) -> str:

@@ -187,18 +187,21 @@ def test_server_with_too_many_logins_is_unavailable_and_then_goes_on(ssh: RealSy
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_full_disk_there_refuses_no_task(ssh: RealSystem, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [5 * MB, 3 * MB // 2], ids=["to be brought", "to be unpacked"])
+def test_full_disk_there_refuses_no_task_and_keeps_nothing(ssh: RealSystem, tmp_path: Path, size: int) -> None:
     big = tmp_path / "input"
-    big.write_bytes(bytes(5 * MB))
+    big.write_bytes(bytes(size))
     with small_disk(ssh) as disk, element(ssh, tmp_path, SharedArea=disk) as ce:
         task = TaskSpec(stamp=uuid.uuid4().hex, script="exit 3", inputs=[big])
 
         with pytest.raises(CEUnavailable, match="No space left on device"):
             ce.submit([task])
+        left = [path for path in disk.rglob("*") if not path.is_dir()]
         big.write_bytes(b"small")
         (task_id,) = accepted(ce, task)
         end = until(ce, task_id, lambda status: status.state.is_final)
 
+    assert left == []
     assert end.exit_code == 3
 
 
@@ -253,7 +256,7 @@ def server_away(system: RealSystem) -> Iterator[None]:
 def small_disk(system: RealSystem) -> Iterator[Path]:
     """Yield a disk of 2 MB, which is the user's own."""
     place = system.home / "disk"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], check=True)
     try:
         system.own(place)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ UNKNOWN = """\
 No ED25519 host key is known for ce01 and you have requested strict checking.
 Host key verification failed.
 """
+UNIX_PATH, SSH_ADDS = 107, 17
 Client = Callable[[str], Ssh]
 
 
@@ -155,6 +157,17 @@ def test_no_connection_is_told_in_one_sentence(client: Client, said: str, told: 
 
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_sockets_path_is_short_also_where_tmpdir_is_long(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 30)))
+    note = f'case $word in ControlPath=*) printf %s "${{word#*=}}" > {tmp_path}/path;; esac'
+
+    client(f"for word; do {note}; done; {LOCAL}").run(["true"], timeout_s=10)
+
+    assert len((tmp_path / "path").read_text()) < UNIX_PATH - SSH_ADDS
 
 
 def test_file_arrives_whole(client: Client, source: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ UNAVAILABLE = 3
 _SUBJECT = "FILE, a configuration in DIRAC's CFG, or a CE type with -o OPTION=VALUE"
 
 _OPTION = "one option; wins over FILE"
+_AT_ONCE = "clauses tried at the same time, each as an agent of its own (default: 1); more where the queue is slow"
 _WHICH = "of several CEs in FILE, this one: CE, CE/QUEUE or LocalSite"
 
 
@@ -40,9 +41,16 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--ce", default="", metavar="NAME", help=_WHICH)
         if name == "test":
             command.add_argument("--deadline", type=float, default=300.0, metavar="S", help="per step (default: 300)")
+            command.add_argument("--at-once", type=_count, default=1, metavar="N", help=_AT_ONCE)
             command.add_argument("--quick", action="store_true", help="only run one task, and cancel one")
             command.add_argument("--work-dir", type=Path, help="where to work (default: a temporary directory)")
     return top
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of clauses: expected 1 or more")
+    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,7 +15,8 @@ from ce_backends.base import Accepted, ComputingElement, Rejected, TaskState, Ta
 from ce_backends.conformance import Result
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.options import OptionValue
-from ce_backends.registry import backend, create
+from ce_backends.registry import backend
+from ce_backends.side_by_side import Trials
 from ce_backends.subject import Subject, task
 
 _PAUSE_S = 0.2
@@ -27,16 +28,16 @@ def test(arguments: argparse.Namespace) -> int:
     definition, options = commands.chosen(arguments)
     with _scratch(arguments.work_dir) as scratch:
         options = _shown(definition.ce_type, options, scratch)
-        subject = Subject(lambda: create(definition.ce_type, options, scratch / "state"), scratch, arguments.deadline)
+        trials = Trials(ce_type=definition.ce_type, options=options, scratch=scratch, deadline_s=arguments.deadline)
         progress = Progress(is_silent=arguments.json)
         progress.say(f"{definition.name}: CE type {definition.ce_type}")
-        _first_task(subject, progress)
+        _first_task(trials.subject(), progress)
         if arguments.quick:
             checks = [check for check in conformance.CHECKS if check.__name__ in conformance.QUICK]
         else:
             checks = list(conformance.CHECKS)
         results = []
-        for result in conformance.run(subject, checks):
+        for result in trials.run(checks, arguments.at_once):
             results.append(result)
             progress.verdict(result)
     kept = sum(result.passed and not result.unkept for result in results)

@@ -10,10 +10,12 @@ import psutil
 import pytest
 
 from ce_backends.conformance import CHECKS
+from tests.systems import at_once
 from tests.systems.conftest import Have
 from tests.systems.real_system import PYTHON, RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
+CLAUSES_AT_ONCE = 4  # of the node's 16 slots each may use four
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def options(system: RealSystem, **more: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def verdicts(grid_engine: RealSystem) -> dict[str, str]:
-    return grid_engine.verdicts("Local", options(grid_engine))
+    return at_once.verdicts(grid_engine, "Local", options(grid_engine), at_once=CLAUSES_AT_ONCE)
 
 
 @pytest.mark.parametrize("check", WORDS)
@@ -131,13 +133,15 @@ def test_a_qmaster_that_does_not_answer_ends_no_task(grid_engine: RealSystem) ->
 CLIENT = """\
 import json, pathlib, sys, time, uuid
 from dataclasses import asdict
-from ce_backends.base import TaskSpec
+from ce_backends.base import Accepted, TaskSpec
 from ce_backends.registry import create
 what, options = sys.argv[1], json.loads(sys.argv[2])
 ce = create("Local", options, pathlib.Path(options["SharedArea"] + "-state"))
 if what == "submit":
     task = TaskSpec(stamp=uuid.uuid4().hex, script=sys.argv[3])
-    print(ce.submit([task])[task.stamp].task_id)
+    answer = ce.submit([task])[task.stamp]
+    assert isinstance(answer, Accepted), answer
+    print(answer.task_id)
 else:
     task_id, until, about = sys.argv[3:]
     give_up = time.monotonic() + 90

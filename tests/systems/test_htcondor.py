@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from ce_backends.conformance import CHECKS
+from tests.systems import at_once
 from tests.systems.conftest import Have
 from tests.systems.real_system import PYTHON, RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
+CLAUSES_AT_ONCE = 4  # of the node's 16 processors each may use four
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +33,10 @@ def remote(system: RealSystem, **more: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def verdicts(htcondor: RealSystem) -> dict[str, dict[str, str]]:
-    """Run the suite through both ways at the same time."""
-    htcondor.config("htcondor.cfg")  # the copy of the code is made here, not twice below
-    with ThreadPoolExecutor() as at_once:
-        of_local = at_once.submit(htcondor.verdicts, "Local", local(htcondor))
-        of_remote = at_once.submit(htcondor.verdicts, "HTCondorCE", remote(htcondor))
-    return {"local": of_local.result(), "remote": of_remote.result()}
+    return {
+        "local": at_once.verdicts(htcondor, "Local", local(htcondor), at_once=CLAUSES_AT_ONCE),
+        "remote": at_once.verdicts(htcondor, "HTCondorCE", remote(htcondor), at_once=CLAUSES_AT_ONCE),
+    }
 
 
 @pytest.mark.parametrize("schedd", ["local", "remote"])

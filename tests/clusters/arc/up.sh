@@ -41,9 +41,10 @@ configuration() {
     /usr/share/arc/arc-arex-ws-start >"$system_home/ws-start"
   sed 's#<arex:gmconfig>#<arex:InfoproviderWakeupPeriod>1</arex:InfoproviderWakeupPeriod><arex:gmconfig>#' \
     /usr/share/arc/arc-arex-start >"$system_home/arex-start"
-  # how often the ends of fork jobs are looked for: 10 s, without a setting
+  # how often the ends of fork jobs are looked for: 10 s, without a setting; and how soon it is seen that one has begun: 1 s
   sed 's#^sleep 10#sleep 1#' /usr/share/arc/scan-fork-job >"$system_home/scan-fork-job"
-  chmod 755 "$system_home"/{ws-start,arex-start,scan-fork-job}
+  sed 's#^    sleep 1$#    sleep 0.1#' /usr/share/arc/submit-fork-job >"$system_home/submit-fork-job"
+  chmod 755 "$system_home"/{ws-start,arex-start,scan-fork-job,submit-fork-job}
 }
 
 service() {
@@ -56,7 +57,8 @@ service() {
   # contained: jobs of the fork LRMS are its children
   # shellcheck disable=SC2016 # expanded by the inner shell
   start_contained arex env TMPDIR="$system_home/tmp" ARC_CONFIG="$system_home/arc.conf" \
-    sh -c 'mount --bind "$1/scan-fork-job" /usr/share/arc/scan-fork-job && exec "$1/arex-start" -f' sh "$system_home"
+    sh -c 'for name in scan submit; do mount --bind "$1/$name-fork-job" "/usr/share/arc/$name-fork-job" || exit; done
+      exec "$1/arex-start" -f' sh "$system_home"
   start ws env TMPDIR="$system_home/tmp" ARC_CONFIG="$system_home/arc.conf" "$system_home/ws-start" -f
   wait_for 60 "the REST service" rest info
 }

@@ -21,6 +21,9 @@ if pid_of qmaster >/dev/null && pid_of execd >/dev/null; then
 fi
 stop 5 execd
 stop 2 qmaster # it would take ten seconds; what it has spooled is in a transactional database
+# but for the number of the last job: no number is given a second time
+last=$system_home/spool/qmaster/jobseqnum
+if [[ -s $last ]]; then echo $(($(cat "$last") + 1000)) >"$last"; fi
 jobs_left | xargs -r kill -KILL 2>/dev/null || true
 nothing_left
 if [[ ${1:-} == --purge ]]; then rm -rf "${system_home:?}"/{root,spool,conf,log,run,loopback.so}; fi

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ from tests.systems.batch_job import BatchJob, BatchSystem
 from tests.systems.real_system import PYTHON, USER, RealSystem
 
 PATIENCE_S = 90.0  # a machine may be busy
+REMOVAL_S = 20.0
 _PROCESSORS = re.compile(r"slot\.processors value=(\d+)")
 _TIME_LEFT = re.compile(r"time_left\.(?:found|changed) source=(\"[^\"]+\"|'[^']+'|\S+) seconds=(\d+)")
 
@@ -82,7 +84,10 @@ cd {self.work} && exec {" ".join(map(str, argv))} >{self.out} 2>&1
 
     def processes(self) -> list[str]:
         """Return the processes that are this slot's: by their command, their folder or their environment."""
-        return [" ".join(process.cmdline()) for process in psutil.process_iter() if self._is_ours(process)]
+        return [str(process) for process in self._ours()]
+
+    def _ours(self) -> list[psutil.Process]:
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
@@ -98,6 +103,11 @@ cd {self.work} && exec {" ".join(map(str, argv))} >{self.out} 2>&1
         return [str(path.relative_to(self.folder)) for top in self._pilots for path in top.rglob("*")]
 
     def end(self, batch_job: BatchJob) -> None:
-        """Have the batch system forget the job, if it still knows it."""
+        """Have the batch system forget the job, if it still knows it, and end what it leaves."""
         self.system.run(batch_job.remove)
-        self.until(lambda: not self.processes(), "the removed job has ended")
+        give_up_at = time.monotonic() + REMOVAL_S
+        while (left := self._ours()) and time.monotonic() < give_up_at:
+            time.sleep(0.1)
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()

@@ -29,12 +29,15 @@ LOOK_S = 60.0  # for a command that touches a few small files of each task
 MOVE_S = 3600.0  # for one that moves whole sandboxes
 
 _MAKE = 'cd && umask 077; mkdir -p -- "$1/tasks" "$1/jobs" "$1/incoming" && cd -- "$1" && pwd -P'
-# Of what had no room, nothing stays: it would fill the disk for all that come after it.
+# tar does not say that the disk is full, a small write does. Of what had no room nothing stays: it would fill the disk
+# for all that come after it.
 _UNPACK = """\
 cd -- "$1" || exit
 tar -xf "incoming/$2"
 code=$?
 if [ "$code" -ne 0 ]; then
+    head -c 65536 /dev/zero > "incoming/$2.room"
+    rm -f -- "incoming/$2.room"
     tar -tf "incoming/$2" | cut -d/ -f1,2 | grep -E '^(tasks|jobs)/.' | sort -u |
         while read -r path; do rm -rf -- "$path"; done
 fi

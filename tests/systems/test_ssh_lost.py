@@ -55,11 +55,12 @@ def slurm(have: Have) -> RealSystem:
 @pytest.fixture(scope="module")
 def shims(slurm: RealSystem) -> Iterator[Shims]:
     """Put faulty commands before the real ones, in a system of their own that is only an environment."""
-    gateway = slurm.folder.parent / GATEWAY
-    gateway.mkdir(exist_ok=True)
-    env = {**slurm.env, "PATH": f"{slurm.home}/shims:{slurm.env['PATH']}"}
+    gateway = slurm.folder.parent / GATEWAY  # the same place each time: a server that was left running knows it
+    shutil.rmtree(gateway, ignore_errors=True)
+    made = Shims(gateway / "shims", COMMANDS, slurm.env["PATH"])
+    env = {**slurm.env, "PATH": f"{gateway}/shims:{slurm.env['PATH']}"}
     (gateway / "client.env").write_text("".join(f"{name}={value}\n" for name, value in env.items()))
-    yield Shims(slurm.home / "shims", COMMANDS, slurm.env["PATH"])
+    yield made
     shutil.rmtree(gateway)
 
 

@@ -4,7 +4,8 @@ It is started as `sh FILE` and needs nothing but the task's directory:
 
     payload       the task's own script            started      created once, by the run that counts: its pid,
     work/         where the payload runs                        the boot id and the kernel's stat line of the script
-    tmp/          TMPDIR                           stdout, stderr
+    tmp/          TMPDIR, made here as work/ is    stdout, stderr
+                  where nobody has made them
     node_script   this script                      times        CPU times as the shell's `times` prints them
     credential    the payload's, if any            exit_code    last of all, one line
     limit         which limit it has reached,      reason       one line the payload may leave
@@ -42,7 +43,7 @@ set -C
 {{ echo "$$ $gridpilot_boot $gridpilot_stat" > started; }} 2> /dev/null || exit 0
 set +C
 trap : TERM INT HUP USR1 USR2
-{begins}(
+{makes}{begins}(
 unset gridpilot_boot gridpilot_stat
 cd work && exec {within}/bin/sh {payload}
 ) < /dev/null > stdout 2> stderr
@@ -55,17 +56,26 @@ echo "$gridpilot_code" > exit_code
 """
 
 # Where nobody watches the task, its script does: the wall limit, and at the end what the payload left running. What
-# looks for it starts with an empty environment, so that it does not find itself.
+# looks for it starts with an empty environment, so that it does not find itself. Who is just becoming another program
+# shows no variable at all for that moment (it has an `exe`, unlike a zombie and a thread of the kernel), and who was
+# born during the look was not seen: over is what two looks on end have found nothing of, five where somebody has no
+# variable, as a few programs have for good.
 _SWEEP = """\
-for gridpilot_round in 1 2 3 4 5 6 7 8 9; do
-    gridpilot_left=
+gridpilot_quiet=0
+for gridpilot_round in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    gridpilot_left= gridpilot_odd=
     gridpilot_found=$(/usr/bin/env -i {path} timeout 20 grep -l {cookie}={stamp} /proc/[0-9]*/environ 2> /dev/null)
     for gridpilot_pid in $gridpilot_found; do
         gridpilot_pid=${{gridpilot_pid#/proc/}}
         gridpilot_pid=${{gridpilot_pid%/environ}}
         [ "$gridpilot_pid" = $$ ] || {{ kill -KILL "$gridpilot_pid" 2> /dev/null && gridpilot_left=1; }}
     done
-    [ "$gridpilot_left" ] || break
+    for gridpilot_file in $(grep -L '' /proc/[0-9]*/environ 2> /dev/null); do
+        [ ! -e "${{gridpilot_file%environ}}exe" ] || gridpilot_odd=1
+    done
+    if [ "$gridpilot_left" ]; then gridpilot_quiet=0; else gridpilot_quiet=$((gridpilot_quiet + 1)); fi
+    if [ "$gridpilot_odd" ]; then sleep 0.1; elif [ "$gridpilot_quiet" -ge 2 ]; then break; fi
+    [ "$gridpilot_quiet" -lt 5 ] || break
 done
 """
 _WALL_BEGINS = "read -r gridpilot_began gridpilot_rest < /proc/uptime\n"
@@ -144,6 +154,7 @@ def render(
         assignments=assignments(environment_of(spec, task_dir)),
         passed="".join(f' ${{{name}+"{name}=${name}"}}' for name in passed if name not in spec.environment),
         directory=quote(str(task_dir)),
+        makes="mkdir -p -m 700 work tmp\n" if is_alone else "",
         begins=_WALL_BEGINS if has_wall else "",
         within=_WITHIN_WALL.format(**limits) if has_wall else "",
         payload=quote(f"{task_dir}/payload"),

@@ -73,7 +73,7 @@ for name in stdout stderr "$@"; do
     { head -c "$half" -- "$name"; printf '\\n[gridpilot: the middle of this output was cut out]\\n'
       tail -c "$half" -- "$name"; } > .capped && mv -f .capped "$name"
 done
-here=$(cd work && pwd -P) || exit 1
+here=$(mkdir -p work && cd work && pwd -P) || exit 1
 cd work
 IFS=
 while read -r pattern; do
@@ -173,7 +173,7 @@ class Spool:
         """Bring there what is put into the archive meanwhile."""
         root = self.root
         with tempfile.NamedTemporaryFile(dir=self._scratch, suffix=".tar") as file:
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
                 yield archive
             file.flush()
             self._transport.put(Path(file.name), f"{root}/incoming/{name}.tar", timeout_s=MOVE_S)

@@ -25,12 +25,13 @@ def add_task(archive: tarfile.TarFile, task: TaskSpec, place: str, node_dir: Pat
     Raises:
         CEError: an input cannot be read, or a variable not passed on.
     """
-    for part in ("", "/work", "/tmp"):  # noqa: S108 # the task's own
-        add_directory(archive, place + part)
+    add_directory(archive, place)
     add_file(archive, f"{place}/payload", task.script.encode("utf-8", "surrogateescape"), 0o600)
     add_file(archive, f"{place}/node_script", render(task, node_dir, passed=passed, is_alone=True), 0o600)
     if task.credential is not None:
         add_file(archive, f"{place}/credential", _read(task.credential, "credential"), 0o600)
+    if task.inputs:
+        add_directory(archive, f"{place}/work")
     for source in task.inputs:
         try:
             archive.add(source, f"{place}/work/{source.name}", filter=_ours)

@@ -115,6 +115,6 @@ def write_task(path: Path, task: TaskSpec, passed: Sequence[str]) -> None:
         CEError: an input cannot be read, or a variable not passed on.
         OSError: it cannot be written.
     """
-    with tarfile.open(path, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(path, mode="w", format=tarfile.GNU_FORMAT) as archive:
         add_file(archive, "patterns", "".join(f"{pattern}\n" for pattern in task.outputs).encode(), 0o600)
         add_task(archive, task, ".", _NODE_DIR, passed)

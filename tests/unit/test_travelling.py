@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskSpec
+from ce_backends.node_script import COOKIE
 from ce_backends.subject import task
 from ce_backends.travelling import RESULT, TASK, launcher, write_task
 
@@ -111,6 +112,18 @@ def test_sigterm_reaches_the_payload_and_ends_its_daemons(node: Path) -> None:
     assert code == 143
     assert (node / "bye").exists()
     assert beat.stat().st_size == size
+
+
+def test_daemon_that_shows_no_variable_while_it_becomes_another_program_is_ended_too(node: Path) -> None:
+    pid = node / "pid"
+    # a long moment, so that it is met
+    late = f"echo $$ > {pid}; sleep 0.25; exec env {COOKIE}=$0 sleep 1000"
+    begun = f"until [ -s {pid} ]; do sleep 0.01; done"
+    spec = task(f"setsid env -i /bin/sh -c '{late}' ${COOKIE} &\n{begun}\n")
+
+    run(node, spec)
+
+    assert not Path("/proc", pid.read_text().strip(), "exe").exists()
 
 
 def test_payload_does_not_ignore_an_interrupt(node: Path) -> None:

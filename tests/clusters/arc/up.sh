@@ -54,14 +54,11 @@ service() {
   wait_for 20 "the token issuer" answers "$arc_issuer_port"
   chown griduser:grid "$system_home"/user/token*
   chmod 600 "$system_home"/user/token*
-  # contained: jobs of the fork LRMS are its children. With Slurm it has a /tmp of its own: the lock of scan-SLURM-job lies
-  # there, and one that a killed CE has left, or that another CE holds, keeps ends of jobs unseen until Slurm forgets them
-  rm -f "$system_home/tmp/scan-slurm-job.lock"
+  # contained: jobs of the fork LRMS are its children
   # shellcheck disable=SC2016 # expanded by the inner shell
   start_contained arex env TMPDIR="$system_home/tmp" ARC_CONFIG="$system_home/arc.conf" \
     sh -c 'for name in scan submit; do mount --bind "$1/$name-fork-job" "/usr/share/arc/$name-fork-job" || exit; done
-      if [ "$2" = slurm ]; then mount --bind "$1/tmp" /tmp || exit; fi
-      exec "$1/arex-start" -f' sh "$system_home" "$arc_lrms"
+      exec "$1/arex-start" -f' sh "$system_home"
   start ws env TMPDIR="$system_home/tmp" ARC_CONFIG="$system_home/arc.conf" "$system_home/ws-start" -f
   wait_for 60 "the REST service" rest info
 }

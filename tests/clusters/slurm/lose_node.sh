@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lose the third node, as a power cut would: its daemon and all that runs there end at once. Slurm finds out after 15 s
+# Lose the third node, as a power cut would: its daemon and all that runs there end at once. Slurm finds out after 30 s
 # and more; up.sh brings the node back.
 set -euo pipefail
 # shellcheck source=settings.sh

@@ -9,7 +9,7 @@ CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop systems bundle pilot-files nodes bench bench-dirac docs clean
+.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop systems bundle pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench: $(READY) ## side by side with HyperQueue, PSI/J and DIRAC; writes docs/pe
 
 bench-dirac: $(READY) ## requests, time and memory beside DIRAC's own agent on a real server; writes docs/dirac-comparison.md
 	$(BIN)/python -m bench.dirac_agent
+
+bench-queue: $(READY) ## a thousand tasks on a real Slurm, ten thousand looked at; writes docs/performance-ce.md; needs root
+	$(BIN)/python -m bench.queue_scale
 
 docs: $(READY) ## write docs/configuration.md from the settings tables
 	$(BIN)/python -m docs.configuration_page

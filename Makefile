@@ -9,10 +9,11 @@ CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults interop systems bundle pilot-files nodes bench bench-dirac bench-queue docs clean
+.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults machine interop systems bundle \
+        pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make the project's own Python environment in .venv
 
@@ -48,37 +49,38 @@ end-to-end: $(READY) ## from the pilot to Done, over HTTPS
 faults-quick: $(READY) ## the quick part of the fault matrix
 	$(FAULTS) -m quick
 
-faults: $(READY) ## the whole fault matrix; writes docs/faults.md
+faults: $(READY) ## the whole fault matrix (some of it only as root); writes docs/faults.md
 	@tests/faults/set_up.sh
 	$(FAULTS) --faults-page docs/faults.md
 
-machine: $(READY) ## containment with cgroup v2 and all its controllers, in a virtual machine (slow)
+machine: $(READY) ## containment with all controllers of cgroup v2, in a virtual machine (slow)
 	tests/clusters/machine/run.sh python3 -m pytest -v -p no:cacheprovider $(CONTAINMENT) -k "'V2 or widen or says_why'"
 	tests/clusters/machine/run.sh python3 -m ce_backends test Pool -o NumberOfProcessors=1
 
-interop: $(READY) ## real jobs of a real DIRAC 9 server, started by tests/clusters/dirac
+interop: $(READY) ## real jobs of a real DIRAC 9 server
 	$(BIN)/python -m pytest tests/system -q
 
-systems: $(READY) ## the conformance suite and the main job on real batch systems, started by tests/clusters; NEED=slurm for one
+systems: $(READY) ## CE types on real batch systems, and the pilot in their jobs (as root); NEED=slurm for one
 	$(BIN)/python -m pytest tests/systems -q $(if $(NEED),--need $(NEED))
 
-bundle: $(READY) ## dist/gridpilot.pyz: gridpilot with its own Python in one file, and the folder it unpacks to
+bundle: $(READY) ## dist/gridpilot.pyz, gridpilot with its own Python in one file, and the folder it unpacks to
 	$(BIN)/python -m tools.bundle
 
-pilot-files: bundle ## dist/pilot, the folder that DIRAC's pilot wrapper downloads: make pilot-files PILOT_JSON=… [WITH="LabCommands.py …"]
+pilot-files: bundle ## dist/pilot, for DIRAC's pilot wrapper; PILOT_JSON=pilot.json [WITH="LabCommands.py …"]
+	$(if $(PILOT_JSON),,$(error which pilot.json? expected make pilot-files PILOT_JSON=FILE; docs/drop-in.md tells where it is))
 	$(BIN)/python -m tools.pilot_files --pilot-json "$(PILOT_JSON)" $(if $(WITH),--with $(WITH))
 
-nodes: $(READY) ## the bundle on bare Debian nodes (Python 3.9, 3.11, 3.13), made with debootstrap; needs root
+nodes: $(READY) ## the bundle on bare Debian nodes with Python 3.9, 3.11, 3.13 (as root)
 	$(BIN)/python -m pytest tests/nodes -q
 
-bench: $(READY) ## side by side with HyperQueue, PSI/J and DIRAC; writes docs/performance.md
+bench: $(READY) ## beside HyperQueue, PSI/J and DIRAC; writes docs/performance.md
 	bench/set_up.sh
 	$(BIN)/python -m bench
 
-bench-dirac: $(READY) ## requests, time and memory beside DIRAC's own agent on a real server; writes docs/dirac-comparison.md
+bench-dirac: $(READY) ## beside DIRAC's own agent on a real server; writes docs/dirac-comparison.md
 	$(BIN)/python -m bench.dirac_agent
 
-bench-queue: $(READY) ## a thousand tasks on a real Slurm, ten thousand looked at; writes docs/performance-ce.md; needs root
+bench-queue: $(READY) ## a thousand tasks on a real Slurm (as root); writes docs/performance-ce.md
 	$(BIN)/python -m bench.queue_scale
 
 docs: $(READY) ## write docs/configuration.md from the settings tables

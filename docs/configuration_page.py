@@ -20,10 +20,20 @@ The formats are DIRAC's: command line and `pilot.json` for the pilot, CFG files 
 agent. `--explain` prints each setting with its value and where it came from.
 """
 
+CE_OPTIONS = """\
+## Where the options of a CE type come from
+
+`gridpilot ce describe TYPE` shows them with an example. An agent reads them from these sections, of two values the
+later wins: `/Resources/Computing/CEDefaults`, `/Resources/Computing/TYPE` (for `Pool/Singularity` first `Pool`, then
+`Singularity`), `/LocalSite/CENAME`, `/LocalSite`. The pilot puts into `/LocalSite` what the Configuration has about its
+CE and queue (`/Resources/Sites/GRID/SITE/CEs/CENAME` and `Queues/QUEUE` in it), and what `-o /LocalSite/OPTION=VALUE`
+says.
+"""
+
 
 def page() -> str:
     """Return the page's text."""
-    return "\n".join([BEGINNING, *_pilot(), *_agent(), *_ce_types()])
+    return "\n".join([BEGINNING, *_pilot(), *_agent(), CE_OPTIONS, *_ce_types()])
 
 
 def _pilot() -> Iterator[str]:

@@ -107,10 +107,9 @@ def usage() -> str:
     lines = ["usage: python -m pilot [options]", "", "Finds out what this slot has and runs the job agent in it.", ""]
     lines += ["python -m pilot status [--work-dir DIR] [--json]: the jobs of a work directory"]
     lines += ["python -m pilot explain JOB [--work-dir DIR] [--json]: what became of one of them"]
-    lines += [
-        "python -m pilot doctor [options] [--json]: what works on this node, and what to do about what does not",
-        "",
-    ]
+    lines += ["python -m pilot report [--work-dir DIR] [--json] [-O FILE]: one HTML page of the whole slot"]
+    lines += ["python -m pilot doctor [options] [--json]: what works on this node, and what to do about what does not"]
+    lines += ["python -m pilot ce list | describe | validate | plan | test: computing elements", ""]
     for setting, row in table().items():
         if row.names:
             default = defaults()[setting]

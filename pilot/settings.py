@@ -156,7 +156,7 @@ class Settings:
     ce: str = option("-N", "--Name", meaning="computing element through which the pilot came")
     queue: str = option("-Q", "--Queue", meaning="queue of the computing element")
     grid_ce_type: str = option("-a", "--gridCEType", meaning="type of that computing element")
-    inner_ce: str = option("-y", "--CEType", meaning="how the agent runs jobs here: InProcess or Pool")
+    inner_ce: str = option("-y", "--CEType", meaning="CE type that runs the jobs; `ce list` names them all")
     vo: str = option("--wnVO", meaning="virtual organisation")
     setup: str = option("-S", "--setup", meaning="DIRAC setup (before DIRAC 9)")
     servers: tuple[str, ...] = option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pilot import bundle, launch
@@ -64,8 +65,10 @@ def disk(patient: Patient) -> tuple[Patient, list[Finding]]:
         says = f"{patient.work_dir}: {free} MB are free; a pilot wants {wanted} MB (--disk)"
         return patient, [Finding("disk", FAULT, says, "free space there, or name another --work-dir", UNFIT)]
     try:
-        patient.work_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=patient.work_dir) as folder:
+        with (
+            _existing(patient.work_dir),
+            tempfile.TemporaryDirectory(prefix=".doctor-", dir=patient.work_dir) as folder,
+        ):
             (Path(folder) / "file").write_bytes(bytes(WRITTEN_BYTES))
             started = _starts_from(Path(folder))
     except OSError as error:
@@ -75,6 +78,19 @@ def disk(patient: Patient) -> tuple[Patient, list[Finding]]:
         remedy = "mount it without noexec, or name another --work-dir"
         return patient, [Finding("disk", FAULT, f"{patient.work_dir}: programs cannot be started there", remedy, UNFIT)]
     return patient, [Finding("disk", OK, f"{patient.work_dir}: {free} MB free, files are written, programs start")]
+
+
+@contextlib.contextmanager
+def _existing(folder: Path) -> Iterator[None]:
+    """Make a folder if it is not there; afterwards remove what was made, unless somebody has put something into it."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for place in made:
+            with contextlib.suppress(OSError):
+                place.rmdir()
 
 
 def _starts_from(folder: Path) -> bool:

@@ -190,6 +190,16 @@ def test_one_server_of_two_that_is_down_is_a_warning(site):
     assert [each.severity for each in found] == [WARNING, OK, OK]
 
 
+def test_the_work_folder_is_as_it_was_before(site):
+    site.options += ["--work-dir", str(site.folder / "not" / "yet" / "there")]
+    (site.folder / "not").mkdir()
+
+    site.examined()
+
+    assert list(site.folder.iterdir()) == [site.folder / "not"]
+    assert list((site.folder / "not").iterdir()) == []
+
+
 @pytest.mark.parametrize(("worst", "code"), [(OK, 0), (SKIPPED, 0), (WARNING, 1), (FAULT, 2)])
 def test_the_exit_code_is_that_of_the_worst_finding(worst, code):
     found = [Finding("a", OK, "fine"), Finding("b", worst, "so so"), Finding("c", OK, "fine")]

@@ -3,11 +3,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.local_wms.home import VARIABLE, Endpoint, Home, LocalWmsError, default_home
+from agents.local_wms.state_machine import JobStatus
 
 if TYPE_CHECKING:
     from agents.local_wms.client import Client
@@ -79,7 +80,11 @@ def status(arguments: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=1))
     else:
         print(*_table(rows), sep="\n")
-    if missing := [job for job in ids if str(job) not in jobs]:
+    _name_missing(ids, jobs)
+
+
+def _name_missing(ids: Sequence[int], found: Mapping[str, object]) -> None:
+    if missing := [job for job in ids if str(job) not in found]:
         raise LocalWmsError(f"no such job: {', '.join(map(str, missing))}")
 
 
@@ -110,9 +115,20 @@ def output(arguments: argparse.Namespace) -> None:
 
 
 def kill(arguments: argparse.Namespace) -> None:
-    """End jobs; print those that were ended."""
+    """End jobs; print of each what was done, or why nothing was."""
     with _client(arguments) as client:
-        print("killed:", *client.call("JobManager", "killJob", arguments.job))
+        before = client.call("JobMonitoring", "getJobsStatus", arguments.job)
+        client.call("JobManager", "killJob", arguments.job)
+        after = client.call("JobMonitoring", "getJobsStatus", arguments.job)
+    for job in before:
+        print(f"{job}: {_killed(before[job]['Status'], after[job]['Status'])}")
+    _name_missing(arguments.job, before)
+
+
+def _killed(before: str, after: str) -> str:
+    if after == JobStatus.KILLED != before:
+        return f"killed, it was {before}"
+    return f"not killed, it is {after} already"
 
 
 def _client(arguments: argparse.Namespace) -> "Client":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.local_wms.__main__ import main
+from agents.local_wms.__main__ import _killed, main
 from agents.local_wms.client import Client, connect, unpack
 from agents.local_wms.home import Endpoint, LocalWmsError
 from agents.local_wms.testing import REPOSITORY, running
@@ -106,6 +106,33 @@ def test_kill_ends_a_waiting_job(home: Path, tmp_path: Path, capsys: pytest.Capt
 
     run(home, "status", job_id, "--json")
     assert json.loads(capsys.readouterr().out.partition("\n")[2])[0]["status"] == "Killed"
+
+
+def test_kill_says_of_each_job_what_was_done_and_why_nothing_was(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = submitted(home, tmp_path, 'Executable = "x";', capsys)
+    run(home, "kill", job_id)
+    first = capsys.readouterr().out
+
+    assert run(home, "kill", job_id, 9999) == 1
+
+    again = capsys.readouterr()
+    assert first == f"{job_id}: killed, it was Waiting\n"
+    assert again.out == f"{job_id}: not killed, it is Killed already\n"
+    assert "no such job: 9999" in again.err
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("Running", "Killed", "killed, it was Running"),
+        ("Done", "Done", "not killed, it is Done already"),
+        ("Running", "Failed", "not killed, it is Failed already"),
+    ],
+)
+def test_only_a_job_that_was_ended_is_called_killed(before: str, after: str, said: str) -> None:
+    assert _killed(before, after) == said
 
 
 def test_output_brings_back_what_was_uploaded(

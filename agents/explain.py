@@ -79,7 +79,7 @@ def _row(story: Story) -> tuple[str, ...]:
         job.status,
         job.minor_status,
         job.grant.processors if job.grant else None,
-        job.wall_s,
+        None if job.wall_s is None else f"{job.wall_s:.1f}",
         job.exit_code,
         story.unsent,
         job.end.blame if job.end else None,

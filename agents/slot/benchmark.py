@@ -97,6 +97,8 @@ class Benchmark:
 
     def _measured_hs06(self) -> float | None:
         printed = self._run()
+        if self._is_stopped:  # what a killed copy printed is no result, and no fault
+            return None
         try:
             powers = [statistics.median(float(line) for line in text.split()) for text in printed]
         except ValueError as error:  # a copy that printed nothing, or no numbers

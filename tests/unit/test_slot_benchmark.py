@@ -85,7 +85,9 @@ def test_unwritable_memory_is_no_obstacle(tmp_path: Path) -> None:
     assert benchmark(tmp_path / "no" / "such", "30.0").power_hs06() == 30.0
 
 
-def test_measurement_ends_when_it_is_stopped(tmp_path: Path) -> None:
+def test_measurement_ends_when_it_is_stopped_and_that_is_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     started = tmp_path / "started"
     script = f"touch {started}; exec sleep 60"
     measuring = Benchmark(MACHINE, tmp_path / "c", ("sh", "-c", script))
@@ -101,6 +103,7 @@ def test_measurement_ends_when_it_is_stopped(tmp_path: Path) -> None:
     worker.join(timeout=10)
     assert not worker.is_alive()
     assert results == [None]
+    assert caplog.messages == []
 
 
 def test_measurement_does_not_begin_after_it_was_stopped(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from agents.__main__ import main
 from agents.errors import Blame, ConfigurationError
+from agents.explain import status
 from agents.jobs.job import JobStatus, Outcome
 from agents.outside import slot_report
 from agents.outside.chronicle import LEDGER
@@ -52,6 +53,16 @@ def test_each_core_second_of_the_slot_is_counted_once(tmp_path: Path) -> None:
         "idle": 400.0 - 110.0 - 100.0 - 5.0,
     }
     assert (found["used_fraction"], found["cpu_efficiency"]) == (0.5375, round(110 / 210, 4))
+
+
+def test_status_rounds_the_wall_time_for_people_and_not_for_programs(tmp_path: Path) -> None:
+    write(tmp_path, [Course(7, (0,), 1.0, 3.0, 3.0348489284, 105.0)], processors=1, end_s=200.0, reason="no work")
+
+    row = status(tmp_path, as_json=False).splitlines()[2]
+    (told_exactly,) = json.loads(status(tmp_path, as_json=True))
+
+    assert row.split()[-4:] == ["1", "0.0", "0", "0"]
+    assert told_exactly["wall_s"] == 3.0348489284 - 3.0
 
 
 def test_each_phase_of_a_job_is_told(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from docs import configuration_page
 
 ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
 FORBIDDEN = {"pilot": {"agents", "ce_backends"}, "agents": {"pilot"}, "ce_backends": {"agents", "pilot"}}
 
 
@@ -59,10 +60,25 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def test_make_help_lists_every_target_and_the_documents_name_no_other() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    listed = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    (phony,) = re.findall(r"^\.PHONY:(.*)$", makefile, re.MULTILINE)
+    named = {
+        target
+        for page in PAGES
+        for target in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+    assert set(phony.split()) == listed
+    assert named - listed == set()
+    assert "demo" in named
+
+
 def test_files_that_the_documents_name_exist() -> None:
     missing = [
         f"{page.relative_to(ROOT)}: {target}"
-        for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+        for page in PAGES
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
         if not (page.parent / target).exists()
     ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from ce_backends.base import Accepted, Rejected, Submission, TaskState, TaskStatus, Uncertain
+from ce_backends.batch_command import Unconfigured, begun
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
@@ -21,12 +22,22 @@ _MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and
 _BYTES_PER_MIB = 1 << 20
 _PREFIX = "gridpilot_"  # a job's name may not begin with a digit
 _TOO_MANY_JOBS = 25  # qsub's exit code: try again later
-_NOT_NOW = ("unable to send message to qmaster", "unable to contact qmaster", "can't get configuration from qmaster")
+_NOT_NOW = (
+    "unable to send message to qmaster",
+    "unable to contact qmaster",
+    "can't get configuration from qmaster",
+    "Unable to initialize environment",
+)
 _NO_ANSWER = ("failed receiving gdi request", "got read error")  # it may be queued all the same
 _NO_SUCH_QUEUES = "no suitable queues"
 _GONE_OR_GOING = ("has registered the job", "has deleted job", "does not exist", "is already in deletion")
 _NODE_SILENT = "unable to sync state with remote execd"  # marked for deletion all the same
 _NO_ACCOUNTING = ("No such file or directory", "no jobs running since startup")
+
+_UNCONFIGURED = Unconfigured(
+    texts=("unable to read qmaster name", "SGE_ROOT", "cell directory", "error without diagnosis message"),
+    advice="source Grid Engine's settings.sh, which sets SGE_ROOT and SGE_CELL",
+)
 
 
 class GridEngine:
@@ -202,7 +213,8 @@ class GridEngine:
         return found
 
     def _run(self, command: str, *arguments: str) -> Done:
-        return self._transport.run([command, *arguments], timeout_s=self._timeout_s)
+        done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
+        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
+from ce_backends.batch_command import Unconfigured, begun
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
@@ -63,6 +64,11 @@ _NOT_NOW = (
 )
 _NO_ANSWER = ("Failed to commit", "spoolJobFiles", "Failed to spool", "Failed to end transaction")
 _GONE = ("Couldn't find/remove", "not found", "already marked for removal")
+
+_UNCONFIGURED = Unconfigured(
+    texts=("contain a condor_config source", "File specified in CONDOR_CONFIG"),
+    advice="have /etc/condor/condor_config there, or set CONDOR_CONFIG",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +293,8 @@ class Condor:
         environment = [f"{name}={value}" for name, value in self._schedd.environment.items()]
         prefix = ["env", *environment] if environment else []
         argv = [*prefix, command, *self._schedd.arguments, *arguments]
-        return self._transport.run(argv, timeout_s=self._timeout_s, stdin=stdin)
+        done = self._transport.run(argv, timeout_s=self._timeout_s, stdin=stdin)
+        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
 
 def _parse(command: str, done: Done) -> Sequence[Mapping[str, Any]]:

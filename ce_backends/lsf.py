@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
+from ce_backends.batch_command import Unconfigured, begun
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
@@ -48,6 +49,11 @@ _LIMITS = {
     "TERM_PROCESSLIMIT": Limit.PROCESSES,
     "TERM_THREADLIMIT": Limit.PROCESSES,
 }
+
+_UNCONFIGURED = Unconfigured(
+    texts=("Cannot open lsf.conf", "Unable to open file lsf.conf"),
+    advice="source LSF's profile.lsf, which sets LSF_ENVDIR",
+)
 
 
 class Lsf:
@@ -153,7 +159,8 @@ class Lsf:
         return [dict(zip(_FIELDS, (cell.strip() for cell in row), strict=True)) for row in rows]
 
     def _run(self, command: str, *arguments: str) -> Done:
-        return self._transport.run([command, *arguments], timeout_s=self._timeout_s)
+        done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
+        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

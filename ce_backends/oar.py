@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
+from ce_backends.batch_command import Unconfigured, begun
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError
@@ -31,6 +32,10 @@ _STATES: Mapping[str, TaskState] = {
 }
 _REMARKS = {"Hold": "held", "Suspended": "suspended"}
 _NO_REASONS = ("SWITCH_INTO_", "SEND_KILL_JOB", "FRAG_JOB_REQUEST", "WALLTIME")  # events that explain nothing further
+_UNCONFIGURED = Unconfigured(
+    texts=("Configuration file not found", "Open configuration file"),
+    advice="have a readable /etc/oar/oar.conf there",
+)
 
 _Job = Mapping[str, Any]
 
@@ -165,7 +170,8 @@ class Oar:
         return {number: job for number, job in jobs.items() if isinstance(job, dict) and number.isdecimal()}
 
     def _run(self, command: str, *arguments: str) -> Done:
-        return self._transport.run([command, *arguments], timeout_s=self._timeout_s)
+        done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
+        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

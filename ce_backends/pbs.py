@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain
+from ce_backends.batch_command import Unconfigured, begun
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
@@ -31,6 +32,10 @@ _NOT_NOW = (
 )
 _NO_ANSWER = ("End of File", "Communication failure", "Premature end of message")  # it may be queued all the same
 _GONE = ("Unknown Job Id", "has finished", "invalid for state of job")
+_UNCONFIGURED = Unconfigured(
+    texts=("pbsconf error", "Cannot resolve default server host"),
+    advice="have pbs.conf (OpenPBS) or server_name (Torque) there, or set PBS_CONF_FILE or PBS_DEFAULT",
+)
 _NEVER = "Can Never Run"  # OpenPBS's comment on a job that no node could ever run
 
 _STATES: Mapping[str, TaskState] = {
@@ -201,7 +206,8 @@ class Pbs:
         return found
 
     def _run(self, command: str, *arguments: str) -> Done:
-        return self._transport.run([command, *arguments], timeout_s=self._timeout_s)
+        done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
+        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
+from ce_backends.batch_command import Unconfigured, begun
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
@@ -56,6 +57,11 @@ _NOT_NOW = (
     "Zero Bytes were transmitted",
 )
 _NO_ANSWER = ("Socket timed out", "Unexpected message received")  # nextflow issue 970: it may be queued all the same
+
+_UNCONFIGURED = Unconfigured(
+    texts=("Could not establish a configuration source", "Unable to process configuration file"),
+    advice="have slurm.conf there, or set SLURM_CONF or SLURM_CONF_SERVER",
+)
 
 
 class Slurm:
@@ -224,7 +230,8 @@ class Slurm:
         return {name: job_id.partition("_")[0] for name, job_id in _rows("sacct", done.stdout, 2)}
 
     def _run(self, command: str, *arguments: str) -> Done:
-        return self._transport.run([command, *self._cluster, *arguments], timeout_s=self._timeout_s)
+        done = self._transport.run([command, *self._cluster, *arguments], timeout_s=self._timeout_s)
+        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
 
 _CLUSTER = "CLUSTER: "  # squeue's own heading where a cluster is named, also without headings

@@ -3,6 +3,7 @@
 A backend never knows which. Commands are argv lists; nothing is ever put together into a shell's text.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -15,6 +16,12 @@ from typing import IO, Protocol
 
 from ce_backends.errors import CEError, CEUnavailable
 
+CANNOT_EXECUTE, NOT_FOUND = 126, 127  # exit codes of shells and env(1) for a command that they could not start
+_ADVICE = {
+    CANNOT_EXECUTE: "make it executable for this user",
+    NOT_FOUND: "install it there, or have its directory in PATH, also in shells that ssh starts",
+}
+_AS_EXIT_CODE = {errno.EACCES: CANNOT_EXECUTE, errno.ENOENT: NOT_FOUND}
 _LAST_WORDS_S = 2.0  # for the pipes of a command that was killed
 
 
@@ -101,7 +108,8 @@ class Local:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise CEUnavailable(f"{argv[0]} cannot be started on {self.where}: {error.strerror}") from error
+                sentence = f"{argv[0]} cannot be started on {self.where}: {error.strerror}"
+                raise CEUnavailable(advised(sentence, _AS_EXIT_CODE.get(error.errno or 0))) from error
             with process:
                 return _answer(process, stdin if isinstance(stdin, bytes) else None, timeout_s)
 
@@ -149,6 +157,12 @@ def _killed(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
 
 def _text(written: bytes | None) -> str:
     return (written or b"").decode("utf-8", "replace")
+
+
+def advised(sentence: str, exit_code: int | None) -> str:
+    """Return a sentence about a command that could not be started, with what to do where that is known."""
+    advice = _ADVICE.get(exit_code or 0)
+    return f"{sentence}; {advice}" if advice else sentence
 
 
 def sure(done: Done, what: str) -> Done:

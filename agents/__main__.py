@@ -1,16 +1,15 @@
 """`python -m agents`: the JobAgent, and the only place where its errors become exit codes."""
 
 import argparse
-import json
 import logging
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from agents import process, wiring
+from agents import last_word, process, wiring
 from agents.credentials.identity import establish, secrets
 from agents.errors import AgentError, ConfigurationError, ExitCode
 from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
@@ -74,14 +73,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return _obeyed(arguments)
-    except (AgentError, CEError) as error:
-        print(f"agent: {redacted(str(error))}", file=sys.stderr)
-        return error.exit_code if isinstance(error, AgentError) else ExitCode.CONFIGURATION
     except Exception as error:
-        what = redacted(f"{type(error).__name__}: {error}")
-        print(f"agent: internal error: {what}; see agent.log", file=sys.stderr)
-        logging.getLogger("gridpilot").debug("traceback", exc_info=error)
-        return ExitCode.INTERNAL
+        sentence, exit_code = _verdict(error)
+        print(f"agent: {redacted(sentence)}", file=sys.stderr)
+        if exit_code is ExitCode.INTERNAL:
+            logging.getLogger("gridpilot").debug("traceback", exc_info=error)
+        return exit_code
+
+
+def _verdict(error: Exception) -> tuple[str, ExitCode]:
+    """Return the sentence and the exit code that an error means."""
+    if isinstance(error, AgentError):
+        return str(error), error.exit_code
+    if isinstance(error, CEError):
+        return str(error), ExitCode.CONFIGURATION
+    return f"internal error: {type(error).__name__}: {error}; see agent.log", ExitCode.INTERNAL
 
 
 def _obeyed(arguments: argparse.Namespace) -> int:
@@ -97,8 +103,21 @@ def _obeyed(arguments: argparse.Namespace) -> int:
     if arguments.command == "report":
         return _report(work_dir, arguments.output, as_json=arguments.json)
     process.end_with(arguments.end_with)
-    local = read_files(arguments.cfg, arguments.option)
-    return _explain(local) if arguments.explain else _run(local, work_dir, arguments.end_with)
+    if arguments.explain:
+        return _explain(read_files(arguments.cfg, arguments.option))
+    with process.lock(work_dir), _last_word(work_dir):
+        return _run(read_files(arguments.cfg, arguments.option), work_dir, arguments.end_with)
+
+
+@contextmanager
+def _last_word(work_dir: Path) -> Iterator[None]:
+    """Leave word of the error that ends the agent; whoever ends without one has left it already."""
+    last_word.forget(work_dir)
+    try:
+        yield
+    except Exception as error:
+        last_word.leave(work_dir, *_verdict(error))
+        raise
 
 
 def _report(work_dir: Path, output: Path | None, *, as_json: bool) -> int:
@@ -117,7 +136,6 @@ def _explain(cfg: Section) -> int:
 def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     """Settle everything that can be wrong, then work."""
     settings = load(local)
-    lock = process.lock(work_dir)
     _configure_log(settings, work_dir)
     for path, reason in without_effect(local):
         log.warning("option.without_effect", option=path, reason=reason)
@@ -131,12 +149,11 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     published.load()
     settings = load(published.tree)
     ending = _work(published, settings, work_dir, voices, pilot_pid=pilot_pid)
-    _leave_word(work_dir, ending)
+    last_word.leave(work_dir, ending.reason, ending.exit_code, asdict(ending.tally))
     if settings.slot_report_directory:
         from agents.outside import slot_report  # noqa: PLC0415 - memory that is needed only now
 
         slot_report.leave(work_dir, Path(settings.slot_report_directory), settings.pilot_reference)
-    lock.close()
     return ending.exit_code
 
 
@@ -227,17 +244,6 @@ def _on_this_node(
         "HiddenPaths": ",".join(filter(None, (chosen.get("HiddenPaths"), *map(str, hidden)))),
     }
     return {**chosen, **{name: text for name, text in ours.items() if name in known}}
-
-
-def _leave_word(work_dir: Path, ending: Ending) -> None:
-    """Write why the agent ended, for the pilot and for people."""
-    word = {"reason": redacted(ending.reason), "exit_code": int(ending.exit_code), **asdict(ending.tally)}
-    aside = work_dir / "agent_end.json.new"
-    try:
-        aside.write_text(json.dumps(word, indent=2) + "\n", encoding="utf-8")
-        aside.replace(work_dir / "agent_end.json")
-    except OSError as error:  # the disk may be why it ended
-        log.warning("agent.no_last_word", file=aside, cause=error.strerror)
 
 
 if __name__ == "__main__":

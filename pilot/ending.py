@@ -49,8 +49,11 @@ def why(pilot: Pilot, report: AgentReport) -> str:
         return f"{pilot.settings.program} ended with exit code {end.exit_code}"
     if not report.reason and end.stopped_by:
         return f"stopped by {signal.Signals(end.stopped_by).name} before the agent could say anything"
+    how = f"the agent ended with exit code {end.exit_code}{_restarts(end.restarts)}"
     if not report.reason:
-        return f"the agent ended with exit code {end.exit_code}{_restarts(end.restarts)}, and did not say why"
+        return f"{how}, and did not say why"
+    if not report.is_counted:
+        return f"{how}: {report.reason}"
     return f"{_work(report)}{_restarts(end.restarts)}; {report.reason}"
 
 

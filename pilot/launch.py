@@ -27,13 +27,20 @@ END_FILE = "agent_end.json"
 
 @dataclass(frozen=True)
 class AgentReport:
-    """What the agent wrote about its end; zeros and "" where it wrote nothing."""
+    """What the agent wrote about its end; zeros and "" where it wrote nothing.
+
+    Attributes:
+        reason: why it ended.
+        matched: jobs that it got; the next three: how they ended.
+        is_counted: it has counted its jobs; False where it ended by an error, before there were any or amid them.
+    """
 
     reason: str = ""
     matched: int = 0
     done: int = 0
     failed: int = 0
     handed_back: int = 0
+    is_counted: bool = True
 
 
 def agent_command(settings: Settings, cfg_file: Path, work_dir: Path) -> list[str]:
@@ -168,7 +175,7 @@ def read_report(work_dir: Path) -> AgentReport:
     try:
         content = json.loads((work_dir / END_FILE).read_text(encoding="utf-8"))
         counts = {name: int(content.get(name, 0)) for name in ("matched", "done", "failed", "handed_back")}
-        return AgentReport(reason=str(content.get("reason", "")), **counts)
+        return AgentReport(reason=str(content.get("reason", "")), **counts, is_counted="matched" in content)
     except (OSError, ValueError, TypeError, AttributeError):  # the agent died before or while writing it
         return AgentReport()
 

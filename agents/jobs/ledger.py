@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from agents import last_word
 from agents.errors import Blame, ConfigurationError, NodeUnfit
 from agents.jobs import past
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
@@ -289,7 +290,7 @@ def stories(path: Path, job_id: int | None = None) -> list[Story]:
         ConfigurationError: there is no ledger, or it cannot be read.
     """
     if not path.is_file():
-        raise ConfigurationError(f"{path}: there is no ledger; expected the work directory of an agent")
+        raise no_ledger(path)
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
             jobs = db.execute("SELECT job_id, body FROM job WHERE ?1 IS NULL OR job_id = ?1 ORDER BY rowid", (job_id,))
@@ -297,6 +298,13 @@ def stories(path: Path, job_id: int | None = None) -> list[Story]:
             return [_story(db, job) for job in found]
     except sqlite3.Error as error:
         raise ConfigurationError(f"{path}: the ledger cannot be read: {error}") from error
+
+
+def no_ledger(path: Path) -> ConfigurationError:
+    """Return the error that says so, with the word of an agent that ended before it had one."""
+    word = last_word.read(path.parent)
+    why = f"the agent ended: {word}" if word else "expected the work directory of an agent"
+    return ConfigurationError(f"{path}: there is no ledger; {why}")
 
 
 def _story(db: sqlite3.Connection, job: Job) -> Story:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents import last_word
 from agents.errors import ConfigurationError
 from agents.jobs.job import Job, JobStatus, Phase
-from agents.jobs.ledger import readable
+from agents.jobs.ledger import no_ledger, readable
 from agents.redaction import redacted
 
 LEDGER = "ledger.sqlite"
@@ -131,6 +132,7 @@ class Chronicle:
         started_s: when the first agent began.
         ended_s: when the last one was last seen.
         is_alive: an agent works in it now.
+        reason: why the last agent ended; None when it did not say, because it lives or was killed.
     """
 
     lives: Sequence[AgentLife]
@@ -138,6 +140,7 @@ class Chronicle:
     started_s: float
     ended_s: float
     is_alive: bool
+    reason: str | None
 
     @property
     def about(self) -> Mapping[str, object]:
@@ -157,16 +160,18 @@ def read(work_dir: Path, now_s: float | None = None) -> Chronicle:
     """
     path = work_dir / LEDGER
     if not path.is_file():
-        raise ConfigurationError(f"{path}: there is no ledger; expected the work directory of an agent")
+        raise no_ledger(path)
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
             lives, rows = list(_lives(db)), list(_rows(db))
     except sqlite3.Error as error:
         raise ConfigurationError(f"{path}: the ledger cannot be read: {error}") from error
-    return _chronicle(lives, rows, time.time() if now_s is None else now_s)
+    return _chronicle(lives, rows, last_word.read(work_dir), time.time() if now_s is None else now_s)
 
 
-def _chronicle(lives: list[AgentLife], rows: list[tuple[Job, dict[Phase, float]]], now_s: float) -> Chronicle:
+def _chronicle(
+    lives: list[AgentLife], rows: list[tuple[Job, dict[Phase, float]]], word: str | None, now_s: float
+) -> Chronicle:
     ours = [life for life in lives if life.pilot == lives[-1].pilot]
     moments = [moment for _, began in rows for moment in began.values()]
     started_s = ours[0].started_s if ours else min(moments, default=now_s)
@@ -174,7 +179,15 @@ def _chronicle(lives: list[AgentLife], rows: list[tuple[Job, dict[Phase, float]]
     last_s = max([started_s, *(life.seen_s for life in ours), *moments])
     ended_s = max(last_s, now_s) if is_alive else last_s
     jobs = [PastJob(job=job, began=began, now_s=ended_s) for job, began in rows if _last(began) >= started_s]
-    return Chronicle(lives=ours, jobs=jobs, started_s=started_s, ended_s=ended_s, is_alive=is_alive)
+    reason = word or (ours[-1].reason if ours else None)  # an agent that was refused leaves a word, and has no life
+    return Chronicle(
+        lives=ours,
+        jobs=jobs,
+        started_s=started_s,
+        ended_s=ended_s,
+        is_alive=is_alive,
+        reason=None if is_alive else reason,
+    )
 
 
 def _last(began: Mapping[Phase, float]) -> float:

@@ -110,11 +110,10 @@ def _lived(chronicle: Chronicle) -> str:
     """Say from when to when the slot lived, and why it ended."""
     start = f"{datetime.fromtimestamp(chronicle.started_s, UTC):%Y-%m-%d %H:%M:%S}"
     end = f"{datetime.fromtimestamp(chronicle.ended_s, UTC):%Y-%m-%d %H:%M:%S}"
-    last = chronicle.lives[-1] if chronicle.lives else None
     if chronicle.is_alive:
         how = "<b class=hand-text>works now</b>"
-    elif last and last.reason is not None:
-        how = f"ended: {_text(last.reason)}"
+    elif chronicle.reason is not None:
+        how = f"ended: {_text(chronicle.reason)}"
     else:
         how = "<b class=failed-text>the agent ended without a word</b>, some time after that"
     agents = f" · {len(chronicle.lives)} agents, one after another" if len(chronicle.lives) > 1 else ""

@@ -27,7 +27,6 @@ def told(chronicle: Chronicle, figures: Figures) -> dict[str, object]:
 
 
 def _slot(chronicle: Chronicle, figures: Figures) -> dict[str, object]:
-    last = chronicle.lives[-1] if chronicle.lives else None
     return {
         **{name: chronicle.about.get(name, "") for name in _ABOUT},
         "started": _iso(chronicle.started_s),
@@ -36,8 +35,8 @@ def _slot(chronicle: Chronicle, figures: Figures) -> dict[str, object]:
         "seconds": round(chronicle.ended_s - chronicle.started_s, 3),
         "processor_ids": list(figures.processor_ids),
         "agents": len(chronicle.lives),
-        "state": "working" if chronicle.is_alive else "ended" if last and last.reason is not None else "lost",
-        "reason": last.reason if last and last.reason else "",
+        "state": "working" if chronicle.is_alive else "ended" if chronicle.reason is not None else "lost",
+        "reason": chronicle.reason or "",
     }
 
 

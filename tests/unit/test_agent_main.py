@@ -1,6 +1,7 @@
 """The agent's command line: every error is one sentence and an exit code."""
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -74,13 +75,61 @@ def test_a_malformed_assignment_is_one_sentence(capsys: pytest.CaptureFixture[st
 
 
 def test_a_missing_file_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    exit_code = main(["--cfg", str(tmp_path / "no.cfg")])
+    exit_code = main(["--cfg", str(tmp_path / "no.cfg"), "--work-dir", str(tmp_path)])
 
     assert exit_code == ExitCode.CONFIGURATION
     assert "no.cfg: cannot be read: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "exit_code", "sentence"),
+    [
+        ([f"{AGENT}/PolingTime=5"], 2, f"command line: unknown option {AGENT}/PolingTime; did you mean PollingTime?"),
+        (["/=5"], 2, "command line: '/' names no option; expected /Section/option"),
+        ([SITE, "/DIRAC/Security/ProxyFile=/nowhere/p"], 3, "/nowhere/p: the proxy cannot be read: No such file or "),
+    ],
+)
+def test_an_agent_that_is_refused_leaves_the_sentence_for_its_pilot(
+    options: list[str], exit_code: int, sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    ended(capsys, tmp_path, *options)
+
+    word = json.loads((tmp_path / "agent_end.json").read_text(encoding="utf-8"))
+    assert word["reason"].startswith(sentence)
+    assert word == {"reason": word["reason"], "exit_code": exit_code}
+
+
+def test_an_unknown_ce_type_is_told_to_the_pilot_and_by_the_report(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    authority = open_authority(tmp_path / "ca", lambda: datetime.now(UTC))
+    write_private(tmp_path / "proxy.pem", authority.delegate(authority.issue("Pilot"), "g").pem())
+    security = [f"/DIRAC/Security/{name}" for name in ("ProxyFile", "CALocation")]
+    places = [str(tmp_path / "proxy.pem"), str(authority.certificates)]
+    options = [f"{path}={place}" for path, place in zip(security, places, strict=True)]
+
+    exit_code, stderr = ended(capsys, tmp_path, SITE, "/LocalSite/LocalCE=Pol", *options)
+
+    sentence = "unknown CE type Pol; did you mean Pool?"
+    assert (exit_code, stderr) == (2, f"agent: {sentence}\n")
+    assert json.loads((tmp_path / "agent_end.json").read_text(encoding="utf-8"))["reason"] == sentence
+    main(["report", "--json", "--work-dir", str(tmp_path)])
+    slot = json.loads(capsys.readouterr().out)["slot"]
+    assert (slot["state"], slot["reason"]) == ("ended", sentence)
+
+
+def test_status_of_an_agent_that_was_refused_before_it_had_a_ledger_says_why(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    ended(capsys, tmp_path)
+
+    main(["status", "--work-dir", str(tmp_path)])
+
+    assert "there is no ledger; the agent ended: /LocalSite/Site is not set" in capsys.readouterr().err
+
+
 def test_a_second_agent_in_one_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "agent_end.json").write_text("of the first", encoding="utf-8")
     with (tmp_path / "agent.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
@@ -88,6 +137,7 @@ def test_a_second_agent_in_one_directory_is_refused(tmp_path: Path) -> None:
 
     assert done.returncode == ExitCode.CONFIGURATION
     assert done.stderr == f"agent: {tmp_path}: another agent works in this directory; give each its own\n"
+    assert (tmp_path / "agent_end.json").read_text(encoding="utf-8") == "of the first"
 
 
 def test_a_work_directory_that_cannot_be_made_is_a_fault_of_the_node(

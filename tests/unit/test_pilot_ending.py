@@ -1,8 +1,9 @@
 import dataclasses
+import json
 
 import pytest
 
-from pilot import ending
+from pilot import ending, launch
 from pilot.errors import NodeUnfit, UsageError
 from pilot.launch import AgentReport
 from pilot.supervision import AgentEnd
@@ -29,6 +30,14 @@ def test_the_end_is_one_sentence_what_was_done_and_why_nothing_more(report, rest
     ended = dataclasses.replace(pilot(), agent_end=AgentEnd(0, restarts, 0))
 
     assert ending.why(ended, report) == why
+
+
+def test_a_refused_configuration_is_told_in_the_agents_own_words(tmp_path):
+    sentence = "unknown CE type Pol; did you mean Pool?"
+    (tmp_path / launch.END_FILE).write_text(json.dumps({"reason": sentence, "exit_code": 2}))
+    ended = dataclasses.replace(pilot(), agent_end=AgentEnd(2, 0, 0))
+
+    assert ending.why(ended, launch.read_report(tmp_path)) == f"the agent ended with exit code 2: {sentence}"
 
 
 def test_a_signal_that_came_before_the_agent_had_begun_is_named():

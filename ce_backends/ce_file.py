@@ -35,15 +35,19 @@ ALIASES: Mapping[str, tuple[str, str]] = {
 }
 RENAMED = {"ExecQueue": "Queue", "CEQueueName": "Queue", "Timeout": "CommandTimeout", "MaxNumberOfJobs": "MaxTotalJobs"}
 
-# What DIRAC reads in these sections and a CE does not: for its Matcher, its accounting, or its own way of doing things.
-_NOT_FOR_CES = """
-Architecture BatchError BatchOutput BundleProxy CEQueue CPUNormalizationFactor CPUScalingFactor CPUTime CPUTimeLeft
-ClearWorkArea Description ExecutableArea ExecutionContext GridCE GridEnv HostRAM InfoArea JobExecDir LocalSE
-MaxProcessors MaxRAM Name OS ParallelLibrary Pilot PilotReference Platform ReleaseProject ReleaseVersion RemoveOutput
-RequiredTag ReservedRAM SI00 SSHType Site SubmissionMode Tag UserEnvVariables VO VOs VirtualOrganization
-WaitingToRunningRatio WorkArea WorkingDirectory maxCPUTime wnTmpDir
+# What pilots, the Matcher and the accounting read in these sections: it has its effect there.
+_FOR_OTHERS = """
+Architecture CEQueue CPUNormalizationFactor CPUScalingFactor CPUTime CPUTimeLeft Description GridCE GridCEType HostRAM
+LocalSE MaxProcessors MaxRAM MinRAM Name OS Pilot PilotReference Platform Queue ReleaseProject ReleaseVersion
+RequiredTag ReservedRAM SI00 Site Tag UserEnvVariables VO VOs VirtualOrganization maxCPUTime wnTmpDir
 """
-NOT_FOR_CES = frozenset(_NOT_FOR_CES.split())
+FOR_OTHERS = frozenset(_FOR_OTHERS.split())
+# What DIRAC's own CEs read there, for their way of doing things: here it has no effect.
+_FOR_DIRACS_CES = """
+BatchError BatchOutput BundleProxy ClearWorkArea ExecutableArea ExecutionContext GridEnv InfoArea JobExecDir
+ParallelLibrary RemoveOutput SSHType SubmissionMode WaitingToRunningRatio WorkArea WorkingDirectory
+"""
+NOT_FOR_CES = FOR_OTHERS | frozenset(_FOR_DIRACS_CES.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +141,7 @@ class Reading:
     Attributes:
         options: for `registry.create`.
         mistakes: sentences; with any of them the CE cannot be made.
-        notes: sentences about what has no effect.
+        notes: sentences about what has no effect on anybody.
     """
 
     options: Mapping[str, OptionValue]
@@ -157,7 +161,7 @@ def read(definition: Definition) -> Reading:
             _take(table[name], value, definition.ce_type, options, mistakes)
         elif near := _nearest(name, table):
             mistakes.append(f"{value.origin}: unknown option {name} = {value.text}; did you mean {near}?")
-        else:
+        elif name not in FOR_OTHERS:
             notes.append(f"{value.origin}: {name} has no effect on CE type {definition.ce_type}")
     return Reading(options, mistakes, notes)
 

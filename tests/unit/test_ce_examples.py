@@ -21,6 +21,7 @@ SUBMIT = {
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_an_example_is_valid(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(example)]) == 0, capsys.readouterr().err
+    assert "  note: " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", SUBMIT)

@@ -3,7 +3,7 @@
 import pytest
 
 from ce_backends.batch_types import SYSTEMS
-from ce_backends.ce_file import definitions, read
+from ce_backends.ce_file import Reading, definitions, read
 from ce_backends.cfg import parse
 from ce_backends.errors import CEMisconfigured
 
@@ -54,13 +54,22 @@ def test_all_mistakes_are_told_with_their_place() -> None:
     ]
 
 
-def test_what_dirac_reads_there_and_a_ce_does_not_is_no_mistake() -> None:
+def test_what_pilots_and_the_wms_read_there_is_neither_a_mistake_nor_without_effect() -> None:
     (definition,) = definitions(parse(SITE % "CEType = Local\nSI00 = 2000\nmaxCPUTime = 60\n", "a.cfg"))
 
-    reading = read(definition)
+    assert read(definition) == Reading({}, [], [])
 
-    assert (reading.mistakes, reading.options) == ([], {})
-    assert "a.cfg:14: SI00 has no effect on CE type Local" in reading.notes
+
+def test_what_only_ces_of_dirac_read_is_told_to_have_no_effect() -> None:
+    (definition,) = definitions(parse(SITE % "CEType = Local\nBatchOutput = /tmp\n", "a.cfg"))
+
+    assert read(definition) == Reading({}, [], ["a.cfg:14: BatchOutput has no effect on CE type Local"])
+
+
+def test_a_queue_section_of_a_ce_type_without_queues_needs_no_note() -> None:
+    (definition,) = definitions(parse(SITE % "CEType = HTCondorCE\nQueues\n{\ncondor\n{\n}\n}\n", "a.cfg"))
+
+    assert (definition.name, read(definition).notes) == ("ce01/condor", [])
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from agents.wms.transports import Voices
 from ce_backends.base import ComputingElement, Queues
 from ce_backends.cfg import Section
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.reader_gone import say
 from ce_backends.registry import backend, create
 
 log = EventLog("agent")
@@ -93,13 +94,11 @@ def _verdict(error: Exception) -> tuple[str, ExitCode]:
 def _obeyed(arguments: argparse.Namespace) -> int:
     work_dir = arguments.work_dir.resolve()
     if arguments.command == "status":
-        print(status(work_dir, as_json=arguments.json))
-        return ExitCode.ENDED
+        return say(status(work_dir, as_json=arguments.json))
     if arguments.command == "explain":
         if arguments.job is None:
             raise ConfigurationError("explain: which job? expected its number")
-        print(explain_job(work_dir, arguments.job, as_json=arguments.json))
-        return ExitCode.ENDED
+        return say(explain_job(work_dir, arguments.job, as_json=arguments.json))
     if arguments.command == "report":
         return _report(work_dir, arguments.output, as_json=arguments.json)
     process.end_with(arguments.end_with)
@@ -123,14 +122,14 @@ def _last_word(work_dir: Path) -> Iterator[None]:
 def _report(work_dir: Path, output: Path | None, *, as_json: bool) -> int:
     from agents.outside import slot_report  # noqa: PLC0415 - memory that an agent on its node does not need
 
-    print(slot_report.as_json(work_dir) if as_json else slot_report.write(work_dir, output or work_dir / "slot.html"))
-    return ExitCode.ENDED
+    return say(
+        slot_report.as_json(work_dir) if as_json else slot_report.write(work_dir, output or work_dir / "slot.html")
+    )
 
 
 def _explain(cfg: Section) -> int:
-    for row in explain(cfg):
-        print(f"{row.path} = {row.shown} {row.unit}".rstrip() + f"   [{row.origin}]  {row.doc}")
-    return ExitCode.ENDED
+    rows = (f"{row.path} = {row.shown} {row.unit}".rstrip() + f"   [{row.origin}]  {row.doc}" for row in explain(cfg))
+    return say("\n".join(rows))
 
 
 def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ce_backends import commands, trial_run
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
+from ce_backends.reader_gone import reader_gone
 
 WRONG_USE = 2
 UNAVAILABLE = 3
@@ -53,13 +54,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Returns:
-        0 for well, 1 for a fault of the CE, 2 for wrong use or configuration, 3 for a CE that cannot be reached.
-    """
-    arguments = parser().parse_args(argv)
+def _done(arguments: argparse.Namespace) -> int:
     run: Mapping[str, Callable[[argparse.Namespace], int]] = {
         "list": commands.list_types,
         "describe": commands.describe,
@@ -67,8 +62,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         "plan": commands.plan,
         "test": trial_run.test,
     }
+    exit_code = run[arguments.command](arguments)
+    sys.stdout.flush()
+    return exit_code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 for well, 1 for a fault of the CE, 2 for wrong use or configuration, 3 for a CE that cannot be reached,
+        141 when the reader of our output is gone.
+    """
+    arguments = parser().parse_args(argv)
     try:
-        return run[arguments.command](arguments)
+        return _done(arguments)
+    except BrokenPipeError:
+        return reader_gone()
     except CEUnavailable as error:
         print(f"gridpilot ce: the CE cannot be used now: {error}", file=sys.stderr)
         return UNAVAILABLE

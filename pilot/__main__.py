@@ -87,10 +87,10 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Read the settings, then do what was asked for: normally, run."""
     line = cli.parse(argv)
     if line.asks_for == "--help":
-        print(cli.usage())
+        print(cli.usage(), flush=True)
         return ENDED
     if line.asks_for == "--version":
-        print(_version())
+        print(_version(), flush=True)
         return ENDED
     first = table.load(line.given)
     vo = credential.vo(first.settings, environ)
@@ -102,7 +102,7 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     work_dir = Path(loaded.settings.work_dir).absolute()
     node = worker_node.look(Path("/"), environ, work_dir)
     if line.asks_for == "--explain":
-        print(explain.text(loaded, vo, slot, node, bundle.read(environ), line.about))
+        print(explain.text(loaded, vo, slot, node, bundle.read(environ), line.about), flush=True)
         return ENDED
     if line.asks_for == "--dry-run":
         return dry_run.show(loaded, vo, slot, node, environ, work_dir)

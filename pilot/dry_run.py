@@ -43,5 +43,5 @@ def show(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode, environ: Ma
     pilot = pilot.having(AGENT, **agent_options(pilot))
     command = launch.agent_command(pilot.settings, work_dir / "pilot.cfg", work_dir)
     print(cfg.render(cfg.nest({**pilot.options, **dict(user_options(pilot.settings))})), end="")
-    print(f"# would start: {' '.join(command)}")
+    print(f"# would start: {' '.join(command)}", flush=True)
     return ENDED

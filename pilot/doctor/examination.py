@@ -111,5 +111,5 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     as_json = "--json" in argv
     found = examine([word for word in argv if word != "--json"], environ)
-    print(report(found, as_json=as_json))
+    print(report(found, as_json=as_json), flush=True)
     return EXIT_CODES[worst(found)]

@@ -8,15 +8,18 @@ from typing import ClassVar
 from ce_backends import batch_options
 from ce_backends.arc import Arex
 from ce_backends.arc_delegation import Delegation
+from ce_backends.arc_plan import RecordedDelegation, RecordedRest
 from ce_backends.arc_rest import Credential, Rest
 from ce_backends.arc_spool import ArcSpool
+from ce_backends.base import TaskSpec
 from ce_backends.batch_ce import BatchCE
 from ce_backends.batch_options import Options
-from ce_backends.batch_types import bounds, cap
+from ce_backends.batch_types import bounds, cap, steps
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option
 from ce_backends.task_book import TaskBook
 
+_WITH_VARIABLES = ("Proxy", "Token", "CADirectory")
 _NO_MEANING = ("Account", "SubmitOptions", "NumberOfNodes", "NumberOfGPUs", "SharedArea")
 _DIRAC_PREFIX = "nordugrid-"  # DIRAC calls a queue nordugrid-BATCHSYSTEM-QUEUE
 
@@ -60,16 +63,27 @@ class AREX:
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
-        options = {**options, **_settled(options)}
-        timeout_s = float(options["CommandTimeout"] or 0.0)
+        batch_options.need_variables(options, _WITH_VARIABLES)
         credential = _credential(options)
-        rest = Rest(_url(options), credential, timeout_s=timeout_s)
+        rest = Rest(_url(options), credential, timeout_s=float(options["CommandTimeout"] or 0.0))
         renew_before_s = float(options["ProxyTimeLeftBeforeRenewal"] or 0)
-        delegation = Delegation(rest, credential.proxy, renew_before_s=renew_before_s) if rest.has_proxy else None
-        area = work_dir.resolve() / "area"
-        system = Arex(rest, area, batch_options.needs(options), delegation)
-        spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(options))
-        return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
+        return _build(work_dir, options, rest, Delegation(rest, credential.proxy, renew_before_s=renew_before_s))
+
+    @classmethod
+    def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
+        """See registry.Plans."""
+        credential = _credential(options)
+        rest = RecordedRest(_url(options), credential)
+        ce = _build(work_dir, options, rest, RecordedDelegation(rest, credential))
+        return [*batch_options.unset_variables(options, _WITH_VARIABLES), *steps(ce, rest, tasks)]
+
+
+def _build(work_dir: Path, options: Options, rest: Rest, delegation: Delegation) -> BatchCE:
+    options = {**options, **_settled(options)}
+    area = work_dir.resolve() / "area"
+    system = Arex(rest, area, batch_options.needs(options), delegation if rest.has_proxy else None)
+    spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(options))
+    return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
 
 
 def _settled(options: Options) -> Options:

@@ -1,7 +1,9 @@
 """What can be set for a CE in front of a batch system, in DIRAC's words."""
 
+import os
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ce_backends.errors import CEMisconfigured
@@ -9,6 +11,7 @@ from ce_backends.options import Option, OptionValue
 
 Options = Mapping[str, OptionValue | None]
 NONE: Options = {}
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)  # as os.path.expandvars reads it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,3 +125,24 @@ def needs(options: Options) -> Needs:
         gpus=int(options["NumberOfGPUs"] or 0),
         submit_options=submit_options,
     )
+
+
+def unset_variables(options: Options, names: Iterable[str]) -> list[str]:
+    """Return a sentence for each of these options in which there is a variable that is not set."""
+    return [
+        f"option {name} is {options[name]}, and the environment variable {variable} is not set: "
+        "set it, or write the value itself"
+        for name in names
+        for variable in map("".join, _VARIABLE.findall(str(options.get(name, ""))))
+        if variable not in os.environ
+    ]
+
+
+def need_variables(options: Options, names: Iterable[str]) -> None:
+    """Go on only if all variables in these options are set.
+
+    Raises:
+        CEMisconfigured: one is not.
+    """
+    if sentences := unset_variables(options, names):
+        raise CEMisconfigured("; ".join(sentences))

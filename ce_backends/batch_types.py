@@ -17,7 +17,7 @@ from ce_backends.capped_output import Cap
 from ce_backends.conclusion import Patience
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option
-from ce_backends.plan import Recorder
+from ce_backends.plan import Recorder, Records
 from ce_backends.spool import Spool
 from ce_backends.ssh import Login, Ssh
 from ce_backends.staged_spool import StagedSpool
@@ -86,12 +86,13 @@ class LocalBatch:
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
+        batch_options.need_variables(*_with_variables(options))
         return _build(work_dir, options, Local())
 
     @classmethod
     def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
         """See registry.Plans."""
-        return _plan(work_dir, options, tasks, Recorder("this machine"))
+        return _plan(work_dir, options, tasks, Recorder(Local.where, os.path.realpath(Path.home())))
 
     @staticmethod
     def here() -> str:
@@ -107,6 +108,7 @@ class SshBatch:
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
+        batch_options.need_variables(*_with_variables(options))
         return _build(work_dir, options, Ssh(_login(options)))
 
     @classmethod
@@ -143,10 +145,11 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
 
 
 def _plan(work_dir: Path, options: Options, tasks: Sequence[TaskSpec], recorder: Recorder) -> Sequence[str]:
-    return steps(_build(work_dir, options, recorder), recorder, tasks)
+    unset = batch_options.unset_variables(*_with_variables(options))
+    return [*unset, *steps(_build(work_dir, options, recorder), recorder, tasks)]
 
 
-def steps(ce: BatchCE, recorder: Recorder, tasks: Sequence[TaskSpec]) -> Sequence[str]:
+def steps(ce: BatchCE, recorder: Records, tasks: Sequence[TaskSpec]) -> Sequence[str]:
     """Return what a CE does with tasks, each of its steps once."""
     try:
         ce.submit(tasks)
@@ -161,11 +164,20 @@ def _found_here() -> str:
     return f"yes: Host{''.join(f', {name}' for name in found)}"
 
 
+def _with_variables(options: Options) -> tuple[Options, Sequence[str]]:
+    """Return the options, and the names of those in which variables of this machine may stand."""
+    return {**options, "SharedArea": _below_home(str(options["SharedArea"]))}, ("SSHKey", "SharedArea")
+
+
 def _area(written: str) -> str:
     """Return the directory; a home is that of the user there, where relative paths begin."""
+    return os.path.expandvars(_below_home(written))
+
+
+def _below_home(written: str) -> str:
     for home in ("$HOME/", "${HOME}/", "~/"):
         written = written.removeprefix(home)
-    return os.path.expandvars(written)
+    return written
 
 
 def cap(options: Options) -> Cap:

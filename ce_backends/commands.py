@@ -83,8 +83,10 @@ def plan(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="gridpilot-plan-") as scratch:
         if isinstance(backend, registry.Plans):
             steps = list(backend.plan(Path(scratch), complete, _samples(complete)))
-        else:
+        elif registry.origin(definition.ce_type) == "gridpilot":  # a pool
             steps = [f"start {_SAMPLES} tasks on this machine, each as `/bin/sh node_script` in a session of its own"]
+        else:
+            steps = [f"CE type {definition.ce_type} does not tell what it would do: it has no method plan"]
     _show({"ce": definition.name, "type": definition.ce_type, "steps": steps}, "\n".join(steps), as_json=arguments.json)
     return 0
 

@@ -23,6 +23,7 @@ from ce_backends.staged_spool import StagedSpool
 from ce_backends.task_book import TaskBook
 from ce_backends.transport import Local, Transport
 
+_WITH_VARIABLES = ("TokenDirectory", "Token", "Proxy")
 _NO_MEANING = ("Queue", "NumberOfNodes", "SharedArea")
 
 
@@ -48,13 +49,15 @@ class HTCondorCE:
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
+        batch_options.need_variables(options, _WITH_VARIABLES)
         return _build(work_dir, options, Local())
 
     @classmethod
     def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
         """See registry.Plans."""
         recorder = Recorder("this machine")
-        return steps(_build(work_dir, options, recorder), recorder, tasks)
+        unset = batch_options.unset_variables(options, _WITH_VARIABLES)
+        return [*unset, *steps(_build(work_dir, options, recorder), recorder, tasks)]
 
     @staticmethod
     def here() -> str:
@@ -69,9 +72,7 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     schedd = Schedd(
         name=str(options["Schedd"] or host),
         pool=f"{host}:{options['Port']}",
-        environment=_authentication(
-            *(os.path.expandvars(str(options[n])) for n in ("TokenDirectory", "Token", "Proxy"))
-        ),
+        environment=_authentication(*(os.path.expandvars(str(options[name])) for name in _WITH_VARIABLES)),
     )
     nowhere: Options = {"Queue": "", "NumberOfNodes": "1"}
     timeout_s = float(options["CommandTimeout"] or 0.0)

@@ -4,12 +4,13 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from agents import last_word, process, wiring
+from agents.check import inner_ce_options, known_options
 from agents.credentials.identity import establish, secrets
 from agents.errors import AgentError, ConfigurationError, ExitCode
 from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
@@ -22,7 +23,7 @@ from agents.log import EventLog, Whose, configure
 from agents.outside import onlookers
 from agents.redaction import redacted, secrets_of
 from agents.schedule import Schedule
-from agents.settings import AgentSettings, ce_options, explain, load, nearly_ours, read_files, without_effect
+from agents.settings import AgentSettings, explain, load, nearly_ours, read_files, without_effect
 from agents.slot.ask import Commands
 from agents.slot.build import build_watch
 from agents.slot.gpus import Gpu, find_gpus
@@ -35,7 +36,7 @@ from ce_backends.base import ComputingElement, Queues
 from ce_backends.cfg import Section
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.reader_gone import say
-from ce_backends.registry import backend, create
+from ce_backends.registry import create
 
 log = EventLog("agent")
 
@@ -223,18 +224,16 @@ def _slot_and_ce(
     cfg: Section, settings: AgentSettings, gpus: Sequence[Gpu], hidden: Sequence[Path], tasks_dir: Path
 ) -> tuple[Slot, ComputingElement]:
     """Return what there is to offer, and what runs the jobs: on this node, or behind somebody's queue."""
-    found = ce_options(cfg, settings)
-    known = {option.name for option in backend(settings.ce_type).OPTIONS}
-    chosen = {name: text for name, text in found.items() if name in known}
+    chosen = inner_ce_options(cfg, settings)
     ce = create(settings.ce_type, chosen, tasks_dir)
     if isinstance(ce, Queues):
         return RemoteSlot(ce.places, settings.memory_mb, has_room=lambda: ce.slots().free_processors > 0), ce
     slot = find_slot(settings, gpus=gpus)
-    return slot, create(settings.ce_type, _on_this_node(chosen, settings, slot, hidden, known), tasks_dir)
+    return slot, create(settings.ce_type, _on_this_node(chosen, settings, slot, hidden), tasks_dir)
 
 
 def _on_this_node(
-    chosen: Mapping[str, str], settings: AgentSettings, slot: Slot, hidden: Sequence[Path], known: Collection[str]
+    chosen: Mapping[str, str], settings: AgentSettings, slot: Slot, hidden: Sequence[Path]
 ) -> dict[str, str]:
     """Return the inner CE's options, with what the slot gives."""
     ours = {
@@ -242,6 +241,7 @@ def _on_this_node(
         "MinDiskSpace": str(settings.least_disk_mb),
         "HiddenPaths": ",".join(filter(None, (chosen.get("HiddenPaths"), *map(str, hidden)))),
     }
+    known = known_options(settings.ce_type)
     return {**chosen, **{name: text for name, text in ours.items() if name in known}}
 
 

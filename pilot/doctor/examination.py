@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pilot import batch_slot, cli, credential, deadline, pilot_json, worker_node
 from pilot import settings as table
-from pilot.doctor import identity, network, node
+from pilot.doctor import agent, identity, network, node
 from pilot.doctor.finding import FAULT, OK, SEVERITIES, SKIPPED, WARNING, Finding, Patient, Step
 from pilot.errors import PilotError
 from pilot.log import utc_now
@@ -27,12 +27,13 @@ STEPS: Mapping[str, Step] = {
     "namespaces": node.namespaces,
     "containers": node.containers,
     "GPUs": node.gpus,
-    "batch system": node.batch_system,
     "CAs": identity.authorities,
     "credential": identity.own_credential,
     "configuration": network.configuration_servers,
     "clock": network.clock,
     "site": network.site,
+    "batch system": agent.batch_system,
+    "agent": agent.agent,
     "services": network.wms_services,
 }
 # what to do when a step ends with one of the pilot's own errors
@@ -41,6 +42,7 @@ REMEDIES = {
     "Python": "start gridpilot.pyz, which brings its own, or name an environment with --preinstalledEnv",
     "CAs": "install the IGTF packages, mount CVMFS, or name a folder: X509_CERT_DIR, --ca-dir",
     "credential": "send a new proxy (dirac-proxy-init, voms-proxy-init), mode 0600, that outlives the slot",
+    "agent": "correct the option, or the entry of CE and queue in the configuration",
     "configuration": "ask the operators of the Configuration service; the pilot would try the next server",
 }
 

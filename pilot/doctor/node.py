@@ -184,18 +184,6 @@ def _wants_container(patient: Patient) -> bool:
     return any(word in patient.settings.inner_ce for word in ("Singularity", "Apptainer", "Podman", "Bubblewrap"))
 
 
-def batch_system(patient: Patient) -> tuple[Patient, list[Finding]]:
-    """Say under which name the pilot goes, and when the slot ends."""
-    slot = patient.slot
-    says = f"{slot.kind or slot.flavour}, reference {slot.reference} ({slot.origin})"
-    if slot.end is None and not patient.settings.cpu_work_hs06s:
-        remedy = "-T, maxCPUTime of the queue, or a batch system that says it; else the agent asks the batch system"
-        return patient, [Finding("batch system", WARNING, f"{says}; nothing here says when the slot ends", remedy)]
-    left_s = slot.end.value - int(patient.now().timestamp()) if slot.end else 0
-    end = f"{left_s} s left ({slot.end.origin})" if slot.end else "CPU work is given (-T)"
-    return patient, [Finding("batch system", OK, f"{says}; {end}")]
-
-
 def _trouble(command: Sequence[str]) -> str:
     """Return why a command fails, "" if it works."""
     try:

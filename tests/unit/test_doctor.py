@@ -110,7 +110,22 @@ def unreadable_pilot_json(site):
     (site.folder / "pilot.json").write_text("{")
 
 
+def unknown_ce_type(site):
+    site.options += ["-y", "Pol"]
+
+
+def wrong_option_of_the_ce(site):
+    site.options += ["-y", "Pool", "-o", "/LocalSite/KillGraceTime=soon"]
+
+
+def misspelt_option_of_the_agent(site):
+    site.options += ["-o", "PolingTime=5"]
+
+
 PLANTED = [
+    (unknown_ce_type, "agent", "unknown CE type Pol; did you mean Pool?", "correct -y", 2),
+    (wrong_option_of_the_ce, "agent", "KillGraceTime", "correct -y, -o or the configuration", 2),
+    (misspelt_option_of_the_agent, "agent", "JobAgent/PolingTime; did you mean PollingTime?", "correct -y, -o", 2),
     (expired_proxy, "credential", "expired at ", "send a new proxy", 3),
     (wrong_ca, "configuration", "its certificate comes from no CA that we trust", "install the CA that issued it", 4),
     (
@@ -188,6 +203,25 @@ def test_one_server_of_two_that_is_down_is_a_warning(site):
     found = [each for each in site.examined() if each.step == "configuration"]
 
     assert [each.severity for each in found] == [WARNING, OK, OK]
+
+
+def test_an_option_that_is_nearly_one_of_ours_is_a_warning(site):
+    site.options += ["-o", "/LocalSite/LocalCEE=Pool"]
+
+    (found,) = [each for each in site.examined() if each.step == "agent"]
+
+    assert found.severity == WARNING
+    assert found.says == "pilot.cfg: /LocalSite/LocalCEE has no meaning here; did you mean LocalCE?"
+
+
+def test_the_end_of_the_slot_that_only_the_queue_tells_is_found(site):
+    given = site.options.index("-T")
+    del site.options[given : given + 2]
+
+    (found,) = [each for each in site.examined() if each.step == "batch system"]
+
+    assert found.severity == OK
+    assert found.says.endswith("; 3600 s left (maxCPUTime of the queue)")
 
 
 def test_the_work_folder_is_as_it_was_before(site):

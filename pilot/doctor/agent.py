@@ -1,0 +1,86 @@
+"""The doctor's steps that look at what the agent would be told, once the configuration has been read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from pilot import cfg, commands, launch, offer
+from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding, Patient
+from pilot.errors import USAGE, NodeUnfit
+from pilot.knowledge import AGENT, LOCAL, Pilot, user_options
+from pilot.log import Log
+from pilot.remote_log import RemoteLog
+
+TRY_S = 20.0
+
+
+def batch_system(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Say under which name the pilot goes, and when the slot ends by batch system or queue."""
+    slot = patient.slot
+    says = f"{slot.kind or slot.flavour}, reference {slot.reference} ({slot.origin})"
+    left = offer.time_left(_pilot(patient), lambda: patient.now().timestamp())
+    if left is None and not patient.settings.cpu_work_hs06s:
+        remedy = "-T, maxCPUTime of the queue, or a batch system that says it; else the agent asks the batch system"
+        return patient, [Finding("batch system", WARNING, f"{says}; nothing here says when the slot ends", remedy)]
+    end = f"{left.value} s left ({left.origin})" if left else "CPU work is given (-T)"
+    return patient, [Finding("batch system", OK, f"{says}; {end}")]
+
+
+def agent(patient: Patient) -> tuple[Patient, list[Finding]]:
+    """Have the agent read what it would be told: its options, the type of the inner CE and the options of that."""
+    if patient.settings.program:
+        return patient, [Finding("agent", SKIPPED, f"{patient.settings.program} runs in its place (-x)")]
+    if not patient.settings.site:
+        return patient, [Finding("agent", SKIPPED, "not asked without the site")]
+    told = _told(patient)
+    fault, odd = _answer(patient, told)
+    found = [Finding("agent", WARNING, each, "correct the option, or take it away") for each in odd]
+    if fault:
+        remedy = "correct -y, -o or the configuration; `python -m pilot ce list` shows the types of CE"
+        return patient, [*found, Finding("agent", FAULT, fault, remedy, USAGE)]
+    says = f"takes its configuration; jobs run in {told[f'{LOCAL}/LocalCE']}"
+    return patient, found or [Finding("agent", OK, says)]
+
+
+def _pilot(patient: Patient) -> Pilot:
+    """Return a pilot that knows what the configuration says of its CE and queue; it logs nothing."""
+    pilot = Pilot(
+        loaded=patient.loaded,
+        vo=patient.vo,
+        slot=patient.slot,
+        node=patient.node,
+        environ=patient.environ,
+        work_dir=patient.work_dir,
+        log=Log(()),
+        remote_log=RemoteLog(patient.work_dir, patient.slot.stamp),
+        configuration=patient.configuration,
+    )
+    return commands.check_ce_capabilities(pilot)
+
+
+def _told(patient: Patient) -> dict[str, str]:
+    """Return the options of pilot.cfg that the agent reads, by path."""
+    pilot = _pilot(patient).having("/DIRAC", Setup=patient.settings.setup)
+    for command in (
+        commands.check_wn_capabilities,
+        commands.configure_site,
+        commands.configure_architecture,
+        commands.configure_cpu_requirements,
+    ):
+        pilot = command(pilot)
+    pilot = pilot.having(AGENT, **offer.agent_options(pilot))
+    return {**pilot.options, **dict(user_options(patient.settings))}
+
+
+def _answer(patient: Patient, told: dict[str, str]) -> tuple[str, list[str]]:
+    """Return the agent's refusal, "" for none, and what it finds odd."""
+    command = [launch.interpreter(patient.settings.python_environment), "-P", "-m", "agents.check"]
+    environment = launch.agent_environment(patient.environ, patient.settings, {})
+    question = json.dumps([cfg.render(patient.configuration), told]).encode()
+    try:
+        done = subprocess.run(command, env=environment, input=question, capture_output=True, timeout=TRY_S, check=False)
+        fault, odd = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise NodeUnfit(f"the agent cannot be asked: {error}") from error
+    return fault, odd

@@ -90,9 +90,9 @@ def test_a_missing_file_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_
     ],
 )
 def test_an_agent_that_is_refused_leaves_the_sentence_for_its_pilot(
-    options: list[str], exit_code: int, sentence: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    options: list[str], exit_code: int, sentence: str, tmp_path: Path
 ) -> None:
-    ended(capsys, tmp_path, *options)
+    process(tmp_path, *options)
 
     word = json.loads((tmp_path / "agent_end.json").read_text(encoding="utf-8"))
     assert word["reason"].startswith(sentence)
@@ -108,10 +108,10 @@ def test_an_unknown_ce_type_is_told_to_the_pilot_and_by_the_report(
     places = [str(tmp_path / "proxy.pem"), str(authority.certificates)]
     options = [f"{path}={place}" for path, place in zip(security, places, strict=True)]
 
-    exit_code, stderr = ended(capsys, tmp_path, SITE, "/LocalSite/LocalCE=Pol", *options)
+    done = process(tmp_path, SITE, "/LocalSite/LocalCE=Pol", *options)
 
     sentence = "unknown CE type Pol; did you mean Pool?"
-    assert (exit_code, stderr) == (2, f"agent: {sentence}\n")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"agent: {sentence}")
     assert json.loads((tmp_path / "agent_end.json").read_text(encoding="utf-8"))["reason"] == sentence
     main(["report", "--json", "--work-dir", str(tmp_path)])
     slot = json.loads(capsys.readouterr().out)["slot"]

@@ -19,7 +19,6 @@ from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option
 from ce_backends.task_book import TaskBook
 
-_WITH_VARIABLES = ("Proxy", "Token", "CADirectory")
 _NO_MEANING = ("Account", "SubmitOptions", "NumberOfNodes", "NumberOfGPUs", "SharedArea")
 _DIRAC_PREFIX = "nordugrid-"  # DIRAC calls a queue nordugrid-BATCHSYSTEM-QUEUE
 
@@ -63,7 +62,7 @@ class AREX:
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
-        batch_options.need_variables(options, _WITH_VARIABLES)
+        batch_options.need_variables(options, _with_variables(options))
         credential = _credential(options)
         rest = Rest(_url(options), credential, timeout_s=float(options["CommandTimeout"] or 0.0))
         renew_before_s = float(options["ProxyTimeLeftBeforeRenewal"] or 0)
@@ -75,7 +74,7 @@ class AREX:
         credential = _credential(options)
         rest = RecordedRest(_url(options), credential)
         ce = _build(work_dir, options, rest, RecordedDelegation(rest, credential))
-        return [*batch_options.unset_variables(options, _WITH_VARIABLES), *steps(ce, rest, tasks)]
+        return [*batch_options.unset_variables(options, _with_variables(options)), *steps(ce, rest, tasks)]
 
 
 def _build(work_dir: Path, options: Options, rest: Rest, delegation: Delegation) -> BatchCE:
@@ -92,6 +91,11 @@ def _settled(options: Options) -> Options:
     if queue.startswith(_DIRAC_PREFIX) and queue.count("-") >= 2:
         queue = queue.split("-", 2)[2]
     return {"Account": "", "SubmitOptions": "", "NumberOfNodes": "1", "NumberOfGPUs": 0, "Queue": queue}
+
+
+def _with_variables(options: Options) -> Sequence[str]:
+    """Return the options in which variables may stand, of those that are used."""
+    return ("Token" if options["Token"] else "Proxy", "CADirectory")
 
 
 def _url(options: Options) -> str:

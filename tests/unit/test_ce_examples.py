@@ -77,12 +77,17 @@ def test_a_plan_for_arc_shows_its_requests(
     assert told.count("<QueueName>fork</QueueName>") == told.count("DelegationID>DELEGATION<") == 2
 
 
-def test_a_plan_for_arc_with_a_token_delegates_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_for_arc_with_a_token_delegates_nothing_and_needs_no_proxy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("X509_USER_PROXY", raising=False)
+
     main(["plan", str(CONFIGS / "arc.cfg"), "-o", "Token=/token"])
 
     told = capsys.readouterr().out
     assert "with the token in /token" in told
     assert "elegation" not in told
+    assert "X509_USER_PROXY" not in told
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,12 @@ _STATES: Mapping[str, TaskState] = {
     "FINISHED": TaskState.DONE,
     **dict.fromkeys(("FAILED", "KILLED", "WIPED"), TaskState.FAILED),
 }
-_NO_MEMORY_LIMIT = "the CE runs jobs as its own processes (fork), and nobody watches their memory"
+_BATCH_SYSTEM = re.compile(rb'"ProductName":"(\w+)"')
+_NO_MEMORY_LIMIT = {
+    "fork": "the CE runs jobs as its own processes (fork), and nobody watches their memory",
+    "slurm": "A-REX (seen with 6.17) passes over Slurm's state OUT_OF_MEMORY: the job's end is told when Slurm has "
+    "forgotten it, minutes later and without this reason",
+}
 
 
 class Arex:
@@ -66,10 +71,11 @@ class Arex:
     def unkept(self) -> Mapping[str, str]:
         """See BatchSystem."""
         try:
-            is_fork = b'"ProductName":"fork"' in self._rest.call("GET", "/info").body
+            found = _BATCH_SYSTEM.search(self._rest.call("GET", "/info").body)
         except CEError:
             return {}
-        return {"memory_limit_ends_a_task": _NO_MEMORY_LIMIT} if is_fork else {}
+        reason = _NO_MEMORY_LIMIT.get(found[1].decode("ascii").lower()) if found else None
+        return {"memory_limit_ends_a_task": reason} if reason else {}
 
     # ---- submission ----
 

@@ -197,8 +197,13 @@ def test_what_cannot_be_understood_says_nothing_of_any_task(area: Path, body: by
         arex(area, {STATUS: Answer(200, body)})[0].states(["x"])
 
 
-def test_memory_is_not_watched_by_fork(area: Path) -> None:
-    assert "memory_limit_ends_a_task" in arex(area, {"GET /info": "info_of_ce"})[0].unkept
+@pytest.mark.parametrize(("batch_system", "is_watched"), [("fork", False), ("slurm", False), ("pbs", True)])
+def test_memory_limit_is_kept_where_the_batch_system_behind_tells_arc(
+    area: Path, batch_system: str, is_watched: bool
+) -> None:
+    info = Answer(200, f'{{"ComputingManager":{{"ProductName":"{batch_system}"}}}}'.encode())
+
+    assert ("memory_limit_ends_a_task" not in arex(area, {"GET /info": info})[0].unkept) is is_watched
 
 
 # ---- ending, finding

@@ -18,9 +18,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep-systems", action="store_true", help="leave the systems running at the end")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def have(request: pytest.FixtureRequest) -> Iterator[Have]:
-    """Return a function that brings a system up, once in a session: have("slurm"), have("arc", LRMS="slurm")."""
+    """Return a function that brings a system up: have("slurm"), have("arc", GRIDPILOT_ARC_LRMS="slurm").
+
+    Once for the tests of a file, at whose end all go: ARC alone keeps half a processor busy.
+    """
     needed: list[str] = request.config.getoption("--need")
     up: dict[tuple[object, ...], RealSystem | CannotBeHad] = {}
 

@@ -67,11 +67,26 @@ class RealSystem:
         return self.run([PYTHON, "-m", "ce_backends", *arguments], before=before, **more)
 
     def verdicts(
-        self, ce_type: str, options: Mapping[str, object], *, deadline_s: float = 60, before: Sequence[str] = ()
+        self,
+        ce_type: str,
+        options: Mapping[str, object],
+        *,
+        at_once: int = 1,
+        deadline_s: float = 90,
+        before: Sequence[str] = (),
     ) -> dict[str, str]:
-        """Run the conformance suite as the unprivileged user; return the problem of each check, empty if none."""
+        """Run the conformance suite as the unprivileged user; return the problem of each clause, empty if none.
+
+        Args:
+            ce_type: of the CE.
+            options: of the CE.
+            at_once: clauses tried at the same time.
+            deadline_s: for each step of a clause.
+            before: what root runs it below.
+        """
         assignments = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        done = self.ce("test", ce_type, *assignments, "--deadline", str(deadline_s), "--json", before=before)
+        how = ("--at-once", str(at_once), "--deadline", str(deadline_s), "--json")
+        done = self.ce("test", ce_type, *assignments, *how, before=before)
         try:
             results: list[dict[str, Any]] = json.loads(done.stdout)
         except json.JSONDecodeError:

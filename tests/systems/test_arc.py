@@ -1,4 +1,4 @@
-"""The conformance suite, and what is ARC's own, on a real ARC CE: by proxy and by token, by fork and through Slurm.
+"""The conformance suite, and what is ARC's own, on a real ARC CE: by proxy and by token; jobs are its own processes.
 
 A job takes ten seconds to be seen as ended, whatever it does: so the checks run some at a time.
 """
@@ -6,7 +6,6 @@ A job takes ten seconds to be seen as ended, whatever it does: so the checks run
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems import at_once
 from tests.systems.conftest import Have
 from tests.systems.real_system import RealSystem
 
@@ -32,21 +31,9 @@ def of_fork(arc: RealSystem) -> dict[str, str]:
     return verdicts(arc)
 
 
-@pytest.fixture(scope="module")
-def of_slurm(have: Have) -> dict[str, str]:
-    have("slurm")
-    arc = have("arc", GRIDPILOT_ARC_LRMS="slurm")
-    return verdicts(arc)
-
-
 @pytest.mark.parametrize("check", WORDS)
 def test_arc_with_fork_conforms(check: str, of_fork: dict[str, str]) -> None:
     assert of_fork[check] == ""
-
-
-@pytest.mark.parametrize("check", WORDS)
-def test_arc_with_slurm_conforms(check: str, of_slurm: dict[str, str]) -> None:
-    assert of_slurm[check] == ""
 
 
 def test_ce_test_of_the_example_is_all_green(arc: RealSystem) -> None:
@@ -103,4 +90,4 @@ def test_a_stopped_arc_is_told_in_a_sentence(arc: RealSystem) -> None:
 
 
 def verdicts(system: RealSystem) -> dict[str, str]:
-    return at_once.verdicts(system, "AREX", options(system), at_once=CLAUSES_AT_ONCE, deadline_s=DEADLINE_S)
+    return system.verdicts("AREX", options(system), at_once=CLAUSES_AT_ONCE, deadline_s=DEADLINE_S)

@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems import at_once
 from tests.systems.conftest import Have
 from tests.systems.real_system import PYTHON, RealSystem
 
@@ -30,7 +29,7 @@ def options(system: RealSystem, **more: object) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def verdicts(grid_engine: RealSystem) -> dict[str, str]:
-    return at_once.verdicts(grid_engine, "Local", options(grid_engine), at_once=CLAUSES_AT_ONCE)
+    return grid_engine.verdicts("Local", options(grid_engine), at_once=CLAUSES_AT_ONCE)
 
 
 @pytest.mark.parametrize("check", WORDS)

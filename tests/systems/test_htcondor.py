@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems import at_once
 from tests.systems.conftest import Have
 from tests.systems.real_system import PYTHON, RealSystem
 
@@ -34,8 +33,8 @@ def remote(system: RealSystem, **more: object) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def verdicts(htcondor: RealSystem) -> dict[str, dict[str, str]]:
     return {
-        "local": at_once.verdicts(htcondor, "Local", local(htcondor), at_once=CLAUSES_AT_ONCE),
-        "remote": at_once.verdicts(htcondor, "HTCondorCE", remote(htcondor), at_once=CLAUSES_AT_ONCE),
+        "local": htcondor.verdicts("Local", local(htcondor), at_once=CLAUSES_AT_ONCE),
+        "remote": htcondor.verdicts("HTCondorCE", remote(htcondor), at_once=CLAUSES_AT_ONCE),
     }
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems import at_once
 from tests.systems.conftest import Have
 from tests.systems.real_system import RealSystem
 
@@ -22,7 +21,7 @@ def options(system: RealSystem) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def verdicts(oar: RealSystem) -> dict[str, str]:
-    return at_once.verdicts(oar, "Local", options(oar), at_once=CLAUSES_AT_ONCE, deadline_s=150)
+    return oar.verdicts("Local", options(oar), at_once=CLAUSES_AT_ONCE, deadline_s=150)
 
 
 @pytest.mark.parametrize("check", WORDS)

@@ -6,6 +6,7 @@ from ce_backends.conformance import CHECKS
 from tests.systems.conftest import Have
 from tests.systems.real_system import RealSystem
 
+CLAUSES_AT_ONCE = 4
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
 
 
@@ -31,7 +32,7 @@ def options(system: RealSystem, **more: object) -> dict[str, object]:
 @pytest.fixture(scope="module", params=VARIANTS)
 def verdicts(request: pytest.FixtureRequest, have: Have) -> dict[str, str]:
     system = have("slurm", **VARIANTS[request.param])
-    return system.verdicts("Local", options(system))
+    return system.verdicts("Local", options(system), at_once=CLAUSES_AT_ONCE)
 
 
 @pytest.mark.parametrize("check", WORDS)

@@ -22,6 +22,7 @@ from tests.systems.conftest import Have
 from tests.systems.cut_connections import Cut
 from tests.systems.real_system import RealSystem
 
+CLAUSES_AT_ONCE = 4
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
 UNAVAILABLE = 3  # the exit code of gridpilot ce
 MAX_STARTUPS = 2  # of the narrow server
@@ -64,14 +65,15 @@ def element(system: RealSystem, scratch: Path, **more: object) -> Iterator[Compu
 
 @pytest.fixture(scope="module")
 def host_verdicts(ssh: RealSystem) -> dict[str, str]:
-    return ssh.verdicts("SSH", options(ssh))
+    return ssh.verdicts("SSH", options(ssh), at_once=CLAUSES_AT_ONCE)
 
 
 @pytest.fixture(scope="module")
 def slurm_verdicts(have: Have) -> dict[str, str]:
     have("slurm")
     system = have("ssh", SSH_BATCH="slurm")
-    return system.verdicts("SSH", options(system, BatchSystem="SLURM", NumberOfProcessors=1))
+    chosen = options(system, BatchSystem="SLURM", NumberOfProcessors=1)
+    return system.verdicts("SSH", chosen, at_once=CLAUSES_AT_ONCE)
 
 
 @pytest.mark.parametrize("check", WORDS)

@@ -60,8 +60,8 @@ SlurmdTimeout=${SLURM_NODE_TIMEOUT_S:-30}
 InactiveLimit=0
 KillWait=2
 MessageTimeout=10
-# finished jobs leave squeue soon, as they do on a busy site
-MinJobAge=20
+# without accounting, finished jobs are forgotten soon, as on a busy site; else as Slurm does it by itself
+MinJobAge=$([[ $slurm_accounting == 1 ]] && echo 300 || echo 20)
 MaxArraySize=10001
 MaxJobCount=20000
 # the nodes have more processors than the machine

@@ -60,8 +60,9 @@ machine: $(READY) ## containment with all controllers of cgroup v2, in a virtual
 interop: $(READY) ## real jobs of a real DIRAC 9 server
 	$(BIN)/python -m pytest tests/system -q
 
-systems: $(READY) ## CE types on real batch systems, and the pilot in their jobs (as root); NEED=slurm for one
-	$(BIN)/python -m pytest tests/systems -q $(if $(NEED),--need $(NEED))
+systems: $(READY) ## CE types on real batch systems, and the pilot in their jobs (as root); ONLY="arc oar", NEED=all, AGAIN=1
+	$(BIN)/python -m pytest $(if $(ONLY),$(wildcard $(ONLY:%=tests/systems/test_%*.py)),tests/systems) -q \
+	  $(if $(NEED),--need $(NEED)) $(if $(AGAIN),--last-failed)
 
 bundle: $(READY) ## dist/gridpilot.pyz, gridpilot with its own Python in one file, and the folder it unpacks to
 	$(BIN)/python -m tools.bundle

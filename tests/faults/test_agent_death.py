@@ -71,7 +71,7 @@ def test_survivors_of_a_dead_pilot_are_ended_and_their_job_is_given_back(scene: 
 @pytest.mark.quick
 @pytest.mark.scenario(4, "SIGKILL of one job's wrapper while another job runs")
 def test_only_the_job_of_a_killed_wrapper_is_affected(scene: Scene) -> None:
-    hit, other = scene.submit(once(sleeps(600))), scene.submit(sleeps(3))
+    hit, other = scene.submit(once(sleeps(600))), scene.submit(sleeps(6))
     agent = scene.agent(Options(more={f"{AGENT}/StopAfterFailedMatches": "1000"}))
     scene.until(lambda: scene.is_running(hit) and scene.is_running(other), "both payloads run")
 

@@ -122,7 +122,7 @@ def test_stubborn_payload_is_gone_and_given_back_before_the_batch_system_kills(s
 def test_storm_of_signals_is_one_drain_and_loses_nothing(scene: Scene) -> None:
     chance = random.Random(SEED)
     kinds = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD, signal.SIGWINCH]
-    short, long = scene.submit(sleeps(1)), scene.submit(sleeps(600))
+    short, long = scene.submit(sleeps(4)), scene.submit(sleeps(600))
     agent = scene.agent()
     scene.until(lambda: scene.is_running(short) and scene.is_running(long), "the payloads run")
 

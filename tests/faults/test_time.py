@@ -78,7 +78,7 @@ def test_no_timer_fires_wrongly_and_durations_are_right_when_the_clock_jumps(
 
 @pytest.mark.scenario(37, "the agent is stopped for 4 s and goes on, while a job runs and ends")
 def test_suspended_agent_goes_on_and_reports_the_true_end(scene: Scene, proxy: FaultProxy) -> None:
-    job_id, long = scene.submit(sleeps(2)), scene.submit(sleeps(6))
+    job_id, long = scene.submit(sleeps(4)), scene.submit(sleeps(9))
     agent = scene.agent(Options(url=proxy.url, more=BEATS))
     scene.until(lambda: scene.is_running(job_id) and scene.is_running(long), "the payloads run")
 

@@ -49,9 +49,9 @@ end-to-end: $(READY) ## from the pilot to Done, over HTTPS
 faults-quick: $(READY) ## the quick part of the fault matrix
 	$(FAULTS) -m quick
 
-faults: $(READY) ## the whole fault matrix (some of it only as root); writes docs/faults.md
+faults: $(READY) ## the whole fault matrix (some of it only as root); writes docs/faults.md; AGAIN=1: what failed, one by one
 	@tests/faults/set_up.sh
-	$(FAULTS) --faults-page docs/faults.md
+	$(FAULTS) $(if $(AGAIN),-n 0 --last-failed,--faults-page docs/faults.md)
 
 machine: $(READY) ## containment with all controllers of cgroup v2, in a virtual machine (slow)
 	tests/clusters/machine/run.sh python3 -m pytest -v -p no:cacheprovider $(CONTAINMENT) -k "'V2 or widen or says_why'"

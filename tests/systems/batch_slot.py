@@ -14,7 +14,7 @@ from agents.local_wms.home import Endpoint
 from tests.systems.batch_job import BatchJob, BatchSystem
 from tests.systems.real_system import PYTHON, USER, RealSystem
 
-PATIENCE_S = 90.0  # a machine may be busy
+PATIENCE_S = 180.0  # a slot may have two minutes to go, and a machine be busy
 REMOVAL_S = 20.0
 _PROCESSORS = re.compile(r"slot\.processors value=(\d+)")
 _TIME_LEFT = re.compile(r"time_left\.(?:found|changed) source=(\"[^\"]+\"|'[^']+'|\S+) seconds=(\d+)")

@@ -124,7 +124,9 @@ def tornado_system(system: str, services: Mapping[str, Mapping[str, Any]], datab
 
 def workload_management() -> dict[str, Any]:
     """Jobs: the Tornado services, the four that DIRAC serves by dips only, the optimizers."""
-    pilots_report = {"Authorization": {"Default": "Operator", "setPilotStatus": "Operator, Pilot, GenericPilot"}}
+    pilots = "Operator, Pilot, GenericPilot"
+    # getPilotInfo is not theirs by default; docs/push.md says what it is good for
+    pilots_report = {"Authorization": {"Default": "Operator", "setPilotStatus": pilots, "getPilotInfo": pilots}}
     matching = {"Authorization": {"Default": "authenticated", "getActiveTaskQueues": "JobAdministrator"}}
     system = tornado_system(
         "WorkloadManagement",

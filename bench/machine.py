@@ -22,10 +22,3 @@ def _processor() -> str:
 def load() -> str:
     """Return how busy it is with other things now."""
     return f"{os.getloadavg()[0]:.1f}"
-
-
-def priority() -> str:
-    """Return what is to be said of how we are scheduled; nothing for the usual way."""
-    if os.sched_getscheduler(0) == os.SCHED_OTHER:
-        return ""
-    return ", before which everybody measured here had priority (chrt)"

@@ -10,7 +10,8 @@ import tomllib
 import zipfile
 from pathlib import Path
 
-from tools.bundle.interpreter import EPOCH, copy_interpreter, copy_libraries
+from tools.bundle.archive import add
+from tools.bundle.interpreter import copy_interpreter, copy_libraries
 from tools.bundle.packages import copy_packages
 
 ROOT = Path(__file__).parents[2]
@@ -72,21 +73,11 @@ def _write_archive(tree: Path, start: bytes, target: Path) -> None:
     with target.open("wb") as file:
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr(_member("__main__.py"), start)
+            add(archive, "__main__.py", start, is_stored=True)
             for name in names:
                 if name != "start.py":
-                    archive.writestr(_member(name), (tree / name).read_bytes(), _method(name), 9)
+                    add(archive, name, (tree / name).read_bytes(), is_stored=name.endswith(".zip"))
     target.chmod(0o755)
-
-
-def _method(name: str) -> int:
-    return zipfile.ZIP_STORED if name.endswith(".zip") else zipfile.ZIP_DEFLATED
-
-
-def _member(name: str) -> zipfile.ZipInfo:
-    member = zipfile.ZipInfo(name, EPOCH)
-    member.external_attr = 0o644 << 16
-    return member
 
 
 def _size(tree: Path) -> int:

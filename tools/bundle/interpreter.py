@@ -15,8 +15,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.bundle.archive import add
+
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file in every archive, so that equal content makes equal archives
 # of no use without a screen, a terminal, a person who develops, or a compiler
 LEFT_OUT = {"test", "tkinter", "idlelib", "turtledemo", "turtle", "ensurepip", "lib2to3", "distutils", "venv", "curses"}
 LEFT_OUT |= {"pydoc_data", "pydoc", "doctest", "pdb", "bdb", "msilib", "mailbox", "nntplib"}
@@ -92,10 +93,9 @@ def _zip_library(stdlib: Path, target: Path) -> None:
         for source in sorted(stdlib.rglob("*.py")):
             inside = source.relative_to(stdlib)
             if not any(Path(part).stem in LEFT_OUT or part.startswith("config-") for part in inside.parts):
-                member = zipfile.ZipInfo(inside.with_suffix(".pyc").as_posix(), EPOCH)
+                module = compiled(source, f"{VERSION}/{inside.as_posix()}")
                 is_first = inside.parts[0] == READ_FIRST
-                member.compress_type = zipfile.ZIP_STORED if is_first else zipfile.ZIP_DEFLATED
-                archive.writestr(member, compiled(source, f"{VERSION}/{inside.as_posix()}"), compresslevel=9)
+                add(archive, inside.with_suffix(".pyc").as_posix(), module, is_stored=is_first)
 
 
 def compiled(source: Path, shown: str) -> bytes:

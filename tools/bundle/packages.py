@@ -13,7 +13,8 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from pilot.bundle import PURE
-from tools.bundle.interpreter import EPOCH, compiled, copy_stripped
+from tools.bundle.archive import add
+from tools.bundle.interpreter import compiled, copy_stripped
 
 OURS = ("pilot", "agents", "ce_backends")
 NOT_SHIPPED = ("__pycache__", "tests", "test")
@@ -62,9 +63,7 @@ def _compile(folder: Path) -> None:
 def _zip(folder: Path, target: Path) -> None:
     with zipfile.ZipFile(target, "w") as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            member = zipfile.ZipInfo(path.relative_to(folder).as_posix(), EPOCH)
-            member.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(member, path.read_bytes(), compresslevel=9)
+            add(archive, path.relative_to(folder).as_posix(), path.read_bytes())
 
 
 def _write_metadata(project: dict[str, object], folder: Path) -> None:

@@ -4,7 +4,9 @@ PYTHON      ?= python3
 VENV        := .venv
 BIN         := $(VENV)/bin
 READY       := $(VENV)/.ready
-FAULTS      := $(BIN)/python -m pytest tests/faults -q -n 4 --maxschedchunk 1
+# AGAIN=1 tries only what has failed before, one by one
+PYTEST      := $(BIN)/python -m pytest -q $(if $(AGAIN),--last-failed)
+FAULTS      := $(PYTEST) tests/faults $(if $(AGAIN),,-n 4 --maxschedchunk 1)
 CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
@@ -38,31 +40,30 @@ types: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
 unit: $(READY) ## fast tests
-	$(BIN)/python -m pytest tests/unit -q
+	$(PYTEST) tests/unit
 
 contract: $(READY) ## the wire format, against the embedded WMS
-	$(BIN)/python -m pytest tests/contract -q
+	$(PYTEST) tests/contract
 
 end-to-end: $(READY) ## from the pilot to Done, over HTTPS
-	$(BIN)/python -m pytest tests/end_to_end -q
+	$(PYTEST) tests/end_to_end
 
 faults-quick: $(READY) ## the quick part of the fault matrix
 	$(FAULTS) -m quick
 
-faults: $(READY) ## the whole fault matrix (some of it only as root); writes docs/faults.md; AGAIN=1: what failed, one by one
+faults: $(READY) ## the whole fault matrix (some of it only as root); writes docs/faults.md
 	@tests/faults/set_up.sh
-	$(FAULTS) $(if $(AGAIN),-n 0 --last-failed,--faults-page docs/faults.md)
+	$(FAULTS) $(if $(AGAIN),,--faults-page docs/faults.md)
 
 machine: $(READY) ## containment with all controllers of cgroup v2, in a virtual machine (slow)
 	tests/clusters/machine/run.sh python3 -m pytest -v -p no:cacheprovider $(CONTAINMENT) -k "'V2 or widen or says_why'"
 	tests/clusters/machine/run.sh python3 -m ce_backends test Pool -o NumberOfProcessors=1
 
 interop: $(READY) ## real jobs of a real DIRAC 9 server
-	$(BIN)/python -m pytest tests/system -q
+	$(PYTEST) tests/system
 
-systems: $(READY) ## CE types on real batch systems, and the pilot in their jobs (as root); ONLY="arc oar", NEED=all, AGAIN=1
-	$(BIN)/python -m pytest $(if $(ONLY),$(wildcard $(ONLY:%=tests/systems/test_%*.py)),tests/systems) -q \
-	  $(if $(NEED),--need $(NEED)) $(if $(AGAIN),--last-failed)
+systems: $(READY) ## CE types on real batch systems, and the pilot in their jobs (as root); ONLY="arc oar", NEED=all
+	$(PYTEST) $(if $(ONLY),$(wildcard $(ONLY:%=tests/systems/test_%*.py)),tests/systems) $(if $(NEED),--need $(NEED))
 
 bundle: $(READY) ## dist/gridpilot.pyz, gridpilot with its own Python in one file, and the folder it unpacks to
 	$(BIN)/python -m tools.bundle
@@ -72,7 +73,7 @@ pilot-files: bundle ## dist/pilot, for DIRAC's pilot wrapper; PILOT_JSON=pilot.j
 	$(BIN)/python -m tools.pilot_files --pilot-json "$(PILOT_JSON)" $(if $(WITH),--with $(WITH))
 
 nodes: $(READY) ## the bundle on bare Debian nodes with Python 3.9, 3.11, 3.13 (as root)
-	$(BIN)/python -m pytest tests/nodes -q
+	$(PYTEST) tests/nodes
 
 bench: $(READY) ## beside HyperQueue, PSI/J and DIRAC; writes docs/performance.md
 	bench/set_up.sh

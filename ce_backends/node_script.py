@@ -58,9 +58,15 @@ echo "$gridpilot_code" > exit_code
 # Where nobody watches the task, its script does: the wall limit, and at the end what the payload left running. What
 # looks for it starts with an empty environment, so that it does not find itself. Who is just becoming another program
 # shows no variable at all for that moment (it has an `exe`, unlike a zombie and a thread of the kernel), and who was
-# born during the look was not seen: over is what two looks on end have found nothing of, five where somebody has no
-# variable, as a few programs have for good.
+# born during the look was not seen: over is what two looks on end have found nothing of, and no process without a
+# variable that is younger than this script. A few programs have none for good, so that is waited for a second only.
 _SWEEP = """\
+gridpilot_birth() {{ # field 22 of /proc/PID/stat, in clock ticks
+    set -- ${{1##*) }}
+    gridpilot_born=${{20-}}
+}}
+gridpilot_birth "$gridpilot_stat"
+gridpilot_own_birth=$gridpilot_born
 gridpilot_quiet=0
 for gridpilot_round in 1 2 3 4 5 6 7 8 9 10 11 12; do
     gridpilot_left= gridpilot_odd=
@@ -71,11 +77,14 @@ for gridpilot_round in 1 2 3 4 5 6 7 8 9 10 11 12; do
         [ "$gridpilot_pid" = $$ ] || {{ kill -KILL "$gridpilot_pid" 2> /dev/null && gridpilot_left=1; }}
     done
     for gridpilot_file in $(grep -L '' /proc/[0-9]*/environ 2> /dev/null); do
-        [ ! -e "${{gridpilot_file%environ}}exe" ] || gridpilot_odd=1
-    done
-    if [ "$gridpilot_left" ]; then gridpilot_quiet=0; else gridpilot_quiet=$((gridpilot_quiet + 1)); fi
-    if [ "$gridpilot_odd" ]; then sleep 0.1; elif [ "$gridpilot_quiet" -ge 2 ]; then break; fi
-    [ "$gridpilot_quiet" -lt 5 ] || break
+        gridpilot_file=${{gridpilot_file%/environ}}
+        [ -e "$gridpilot_file/exe" ] && read -r gridpilot_stat < "$gridpilot_file/stat" || continue
+        gridpilot_birth "$gridpilot_stat"
+        [ "${{gridpilot_born:-$gridpilot_own_birth}}" -lt "$gridpilot_own_birth" ] || gridpilot_odd=1
+    done 2> /dev/null
+    if [ "$gridpilot_left$gridpilot_odd" ]; then gridpilot_quiet=0; else gridpilot_quiet=$((gridpilot_quiet + 1)); fi
+    [ "$gridpilot_quiet" -lt 2 ] || break
+    [ -z "$gridpilot_odd" ] || sleep 0.1
 done
 """
 _WALL_BEGINS = "read -r gridpilot_began gridpilot_rest < /proc/uptime\n"

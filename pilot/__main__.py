@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import os
 import signal
@@ -30,7 +31,7 @@ from pilot import (
 )
 from pilot import settings as table
 from pilot.doctor import examination
-from pilot.errors import ENDED, INTERNAL, NodeUnfit, PilotError, Stopped
+from pilot.errors import ENDED, INTERNAL, NodeUnfit, PilotError, Stopped, UsageError
 from pilot.knowledge import Pilot
 from pilot.log import Log
 from pilot.redact import redacted
@@ -141,6 +142,7 @@ def _open_log(settings: table.Settings, work_dir: Path, stamp: str) -> tuple[Log
     log_file = work_dir / LOG_FILE
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
+        _take(work_dir)
         log_file.touch()
     except OSError as error:
         raise NodeUnfit(f"{work_dir}: not usable as work folder: {error.strerror}") from error
@@ -149,6 +151,23 @@ def _open_log(settings: table.Settings, work_dir: Path, stamp: str) -> tuple[Log
     )
     level = "DEBUG" if settings.debug else settings.log_level
     return Log((_to_stdout, functools.partial(_to_file, log_file, remote)), level=level), remote
+
+
+def _take(work_dir: Path) -> None:
+    """Keep the work folder until this process ends: two pilots in one would take each other's files away.
+
+    The folder itself is locked, so that nothing of the other's is touched, and nothing is left behind.
+
+    Raises:
+        UsageError: another pilot has it.
+    """
+    folder = os.open(work_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(f"{work_dir}: another pilot works in this folder; give each its own --work-dir") from error
+    except OSError:  # a file system without locks
+        os.close(folder)
 
 
 def _to_stdout(line: str) -> None:

@@ -202,7 +202,6 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
         schedule.every(_SLOT_ENDS_S, SlotEndsDue())
         process.listen(events, os.environ)
         process.collect_orphans()
-        schedule.start()
         with suppress(CEUnavailable):  # asked for the first time it takes up, and ends, what an earlier agent left
             ce.slots()
         ending = agent.run()

@@ -96,6 +96,7 @@ class Parts:
     ledger: Ledger
     chores: Callable[[], happened.Event]
     leaves_tasks: bool = False
+    begin_ticks: Callable[[], None] = lambda: None
     keep_time: Callable[[], None] = lambda: None
     clock: Clock = field(default_factory=Clock)
 
@@ -121,6 +122,7 @@ class JobAgent:
         runner.poll()
         self._begin_watch()
         self._ask()
+        self._parts.begin_ticks()
         while not self._is_over():
             event = self._parts.events.next(self._sleep_s())
             self._parts.keep_time()

@@ -3,36 +3,18 @@
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from agents.events import Event, Events
 from agents.log import EventLog
 
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
+
 log = EventLog("schedule")
 
-_NEVER_TOO_LATE = None  # a tick that comes late (suspended machine, a clock set forward) is done, not skipped
 _SET_BACK_S = 1.0
-
-
-class AfterEach(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
-    """Ticks some time after the tick before.
-
-    APScheduler's own interval counts every tick that was missed: after a clock was set ten years forward that takes
-    minutes, in which nothing else happens.
-    """
-
-    def __init__(self, seconds: float, spread: Callable[[float, float], float]) -> None:
-        self._seconds = seconds
-        self._spread = spread
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """See BaseTrigger. Spread by a tenth, so that agents do not march in step."""
-        del previous_fire_time
-        return now + timedelta(seconds=self._spread(0.9 * self._seconds, 1.1 * self._seconds))
 
 
 class Schedule:
@@ -57,15 +39,12 @@ class Schedule:
         self._clock = clock
         self._spread = spread
         self._ahead_s = epoch() - clock()
-        self._scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(1)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _NEVER_TOO_LATE},
-            timezone="UTC",
-        )
+        self._repeated: list[tuple[float, Event]] = []
+        self._scheduler: BackgroundScheduler | None = None
 
     def every(self, seconds: float, event: Event) -> None:
-        """Queue this event every so many seconds."""
-        self._scheduler.add_job(self._events.put, AfterEach(seconds, self._spread), (event,))
+        """Queue this event every so many seconds, from the start on."""
+        self._repeated.append((seconds, event))
 
     def keep_time(self) -> None:
         """Plan anew if the wall clock was set back: else nothing would happen until it has caught up.
@@ -75,14 +54,19 @@ class Schedule:
         before_s, self._ahead_s = self._ahead_s, self._epoch() - self._clock()
         if self._ahead_s < before_s - _SET_BACK_S:
             log.warning("clock.set_back", seconds=round(before_s - self._ahead_s))
-            for job in self._scheduler.get_jobs():
+            for job in self._scheduler.get_jobs() if self._scheduler else ():
                 job.modify(next_run_time=datetime.fromtimestamp(self._epoch(), UTC))
 
     def start(self) -> None:
         """Begin."""
+        from agents import ticks  # noqa: PLC0415 - the first request to the Matcher does not wait for it
+
+        self._scheduler = ticks.scheduler()
+        for seconds, event in self._repeated:
+            self._scheduler.add_job(self._events.put, ticks.AfterEach(seconds, self._spread), (event,))
         self._scheduler.start()
 
     def stop(self) -> None:
         """End at once."""
-        if self._scheduler.running:
+        if self._scheduler:
             self._scheduler.shutdown(wait=False)

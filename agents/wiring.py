@@ -119,6 +119,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             events=given.events,
             heartbeat=_heartbeat(runner, reporter, settings, given, surroundings),
             ledger=given.ledger,
+            begin_ticks=given.schedule.start,
             chores=lambda: _chores(given.published, accounting, credentials),
             keep_time=given.onlookers.each_turn(given.schedule.keep_time, given.slot, runner, given.watch.time_left),
             leaves_tasks=isinstance(given.ce, Queues),

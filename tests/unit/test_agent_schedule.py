@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agents.events import ChoresDue, Event, Events, HeartbeatDue
-from agents.schedule import AfterEach, Schedule
+from agents.schedule import Schedule
+from agents.ticks import AfterEach
 
 DEADLINE_S = 10.0
 TEN_YEARS_S = 315_360_000.0

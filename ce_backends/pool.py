@@ -38,7 +38,7 @@ from ce_backends.staging import lay_out, renew_credential
 from ce_backends.task_dir import TaskDir, TaskRecord, patterns_problem, stamp_problem
 from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
-from ce_backends.wrappers import Wrapper, Wrappers, is_protected, order, preamble
+from ce_backends.wrappers import Wrapper, Wrappers, is_protected, may_fork, order, preamble
 
 BYTES_PER_MB = 1_000_000
 NEVER = (errno.E2BIG, errno.EINVAL)  # no later attempt will start this task either
@@ -346,7 +346,9 @@ class Pool:
         """Return what starts a task that is laid out."""
         own = launch.environment if launch else environment_of(spec, directory.path)
         environment = {"PATH": DEFAULT_PATH, **own}
-        text = order(directory.path, environment, with_times=not is_kept, is_enclosed=launch is not None)
+        is_fork = is_kept and launch is None and may_fork(spec.script, environment)
+        is_enclosed = launch is not None
+        text = order(directory.path, environment, with_times=not is_kept, is_enclosed=is_enclosed, is_fork=is_fork)
         return lambda: self._wrappers.start(text, spec.processor_ids, cell.bind, is_kept=is_kept)
 
     def _unfit(self, spec: TaskSpec) -> str:

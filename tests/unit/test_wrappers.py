@@ -15,7 +15,7 @@ from ce_backends.node_script import JOIN_FAILED_EXIT_CODE, quote
 from ce_backends.process_tree import boot_id, stat_of
 from ce_backends.staging import lay_out
 from ce_backends.task_dir import TaskDir
-from ce_backends.wrappers import Wrapper, Wrappers, order, preamble
+from ce_backends.wrappers import Wrapper, Wrappers, may_fork, order, preamble
 
 DEADLINE_S = 20
 PATH = {"PATH": "/usr/bin:/bin"}
@@ -27,9 +27,21 @@ SHELLS = [
 ]
 
 
+class Shells(Wrappers):
+    """Wrappers of one kind, whose payloads' shells are forks of them or not."""
+
+    forks = False
+
+
 @pytest.fixture(params=SHELLS, ids=lambda argv: " ".join(Path(word).name for word in argv))
-def wrappers(request: pytest.FixtureRequest) -> Iterator[Wrappers]:
-    made = Wrappers(most_idle=1, shell=request.param)
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    return list(request.param)
+
+
+@pytest.fixture(params=[False, True], ids=["own", "fork"])
+def wrappers(request: pytest.FixtureRequest, shell: list[str]) -> Iterator[Shells]:
+    made = Shells(most_idle=1, shell=shell)
+    made.forks = request.param
     yield made
     made.close()
 
@@ -42,14 +54,15 @@ def laid_out(parent: Path, script: str, *, joins: tuple[Path, ...] = ()) -> Task
 
 
 def start(
-    wrappers: Wrappers, directory: TaskDir, environment: Mapping[str, str] = PATH, *, is_kept: bool = True
+    wrappers: Shells, directory: TaskDir, environment: Mapping[str, str] = PATH, *, is_kept: bool = True
 ) -> Wrapper:
-    return wrappers.start(
-        order(directory.path, environment, with_times=not is_kept), (), lambda _: None, is_kept=is_kept
-    )
+    script = os.fsdecode((directory.path / "payload").read_bytes())
+    is_fork = wrappers.forks and is_kept and may_fork(script, environment)
+    text = order(directory.path, environment, with_times=not is_kept, is_fork=is_fork)
+    return wrappers.start(text, (), lambda _: None, is_kept=is_kept)
 
 
-def ran(wrappers: Wrappers, directory: TaskDir, environment: Mapping[str, str] = PATH) -> bytes:
+def ran(wrappers: Shells, directory: TaskDir, environment: Mapping[str, str] = PATH) -> bytes:
     """Run a task to its end and give its wrapper back; return the answer."""
     wrapper = start(wrappers, directory, environment)
     answer = wrapper.answer()
@@ -69,7 +82,7 @@ def is_gone(pid: int) -> bool:
     return stat is None or stat.is_zombie
 
 
-def test_answer_and_files_tell_how_the_payload_ended(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_answer_and_files_tell_how_the_payload_ended(wrappers: Shells, tmp_path: Path) -> None:
     directory = laid_out(tmp_path, "echo out; echo err >&2; pwd > here; exit 42\n")
 
     answer = ran(wrappers, directory)
@@ -80,7 +93,7 @@ def test_answer_and_files_tell_how_the_payload_ended(wrappers: Wrappers, tmp_pat
     assert (directory.work / "here").read_text() == f"{directory.work}\n"
 
 
-def test_wrapper_is_written_down_before_its_payload_begins(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_wrapper_is_written_down_before_its_payload_begins(wrappers: Shells, tmp_path: Path) -> None:
     directory = laid_out(tmp_path, "cp ../started .\n")
 
     wrapper = start(wrappers, directory)
@@ -91,7 +104,7 @@ def test_wrapper_is_written_down_before_its_payload_begins(wrappers: Wrappers, t
     assert (directory.work / "started").read_text() == (directory.path / "started").read_text()
 
 
-def test_second_order_for_a_task_is_refused(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_second_order_for_a_task_is_refused(wrappers: Shells, tmp_path: Path) -> None:
     directory = laid_out(tmp_path, "echo ran >> ../ran\n")
 
     answers = [ran(wrappers, directory), ran(wrappers, directory)]
@@ -100,7 +113,7 @@ def test_second_order_for_a_task_is_refused(wrappers: Wrappers, tmp_path: Path) 
     assert (directory.path / "ran").read_text() == "ran\n"
 
 
-def test_wrapper_takes_one_task_after_the_other(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_wrapper_takes_one_task_after_the_other(wrappers: Shells, tmp_path: Path) -> None:
     parents = []
     for code in (3, 0, 5):
         directory = laid_out(tmp_path, f"echo $PPID; exit {code}\n")
@@ -111,7 +124,7 @@ def test_wrapper_takes_one_task_after_the_other(wrappers: Wrappers, tmp_path: Pa
     assert len({parent for parent, _ in parents}) == 1
 
 
-def test_nothing_of_one_task_reaches_the_next(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_nothing_of_one_task_reaches_the_next(wrappers: Shells, tmp_path: Path) -> None:
     first = laid_out(tmp_path, "cd /; umask 077; export LEFT=1; trap '' TERM; ulimit -c 0; kill -TERM $$\n")
     second = laid_out(tmp_path, "umask; cat /proc/$$/environ; grep -E 'SigIgn|SigCgt' /proc/$$/status >&2\n")
 
@@ -125,7 +138,7 @@ def test_nothing_of_one_task_reaches_the_next(wrappers: Wrappers, tmp_path: Path
     assert b"LEFT" not in seen
 
 
-def test_environment_value_may_hold_every_byte_but_nul(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_environment_value_may_hold_every_byte_but_nul(wrappers: Shells, tmp_path: Path) -> None:
     directory = laid_out(tmp_path, "cat /proc/$$/environ\n")
 
     ran(wrappers, directory, {**PATH, "ALL": EVERY_BYTE})
@@ -141,7 +154,7 @@ def test_environment_value_may_hold_every_byte_but_nul(wrappers: Wrappers, tmp_p
     ],
 )
 def test_variable_that_shells_have_their_own_use_for_is_given_as_it_is(
-    wrappers: Wrappers, tmp_path: Path, name: str
+    wrappers: Shells, tmp_path: Path, name: str
 ) -> None:
     directory = laid_out(tmp_path, "cat /proc/$$/environ\n")
 
@@ -158,7 +171,7 @@ def test_environment_too_big_for_the_kernel_is_refused_before_anything_starts(tm
     assert refused.value.errno == errno.E2BIG
 
 
-def test_payload_inherits_neither_descriptors_nor_signals(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_payload_inherits_neither_descriptors_nor_signals(wrappers: Shells, tmp_path: Path) -> None:
     directory = laid_out(tmp_path, "ls -l /proc/self/fd >&2; grep -E 'SigIgn|SigBlk' /proc/self/status\n")
 
     ran(wrappers, directory)
@@ -169,7 +182,7 @@ def test_payload_inherits_neither_descriptors_nor_signals(wrappers: Wrappers, tm
     assert "pipe:" not in (directory.path / "stderr").read_text()
 
 
-def test_payload_that_cannot_be_contained_does_not_run(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_payload_that_cannot_be_contained_does_not_run(wrappers: Shells, tmp_path: Path) -> None:
     directory = laid_out(tmp_path, ": > ran\n", joins=(tmp_path / "no/cgroup.procs",))
 
     answer = ran(wrappers, directory)
@@ -179,7 +192,7 @@ def test_payload_that_cannot_be_contained_does_not_run(wrappers: Wrappers, tmp_p
     assert not (directory.work / "ran").exists()
 
 
-def test_wrapper_outlives_its_signals_and_whoever_gave_the_order(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_wrapper_outlives_its_signals_and_whoever_gave_the_order(wrappers: Shells, tmp_path: Path) -> None:
     directory = laid_out(tmp_path, ": > ready; until [ -e go ]; do sleep 0.02; done; exit 9\n")
     wrapper = start(wrappers, directory)
     until((directory.work / "ready").exists)
@@ -193,7 +206,7 @@ def test_wrapper_outlives_its_signals_and_whoever_gave_the_order(wrappers: Wrapp
     until(lambda: is_gone(wrapper.process.pid))
 
 
-def test_idle_wrapper_that_was_killed_is_replaced(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_idle_wrapper_that_was_killed_is_replaced(wrappers: Shells, tmp_path: Path) -> None:
     wrapper = start(wrappers, laid_out(tmp_path, ":\n"))
     wrapper.answer()
     wrappers.free(wrapper)
@@ -203,7 +216,7 @@ def test_idle_wrapper_that_was_killed_is_replaced(wrappers: Wrappers, tmp_path: 
     assert ran(wrappers, laid_out(tmp_path, "exit 7\n")) == b"7\n"
 
 
-def test_wrapper_that_is_not_kept_ends_with_its_task_and_tells_its_times(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_wrapper_that_is_not_kept_ends_with_its_task_and_tells_its_times(wrappers: Shells, tmp_path: Path) -> None:
     directory = laid_out(tmp_path, "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done\n")
 
     wrapper = start(wrappers, directory, is_kept=False)
@@ -215,7 +228,7 @@ def test_wrapper_that_is_not_kept_ends_with_its_task_and_tells_its_times(wrapper
 
 
 @pytest.mark.parametrize("name", ["with space", "it's", "two\nlines", "Ω☃", "$(so)", "-n"])
-def test_task_directory_may_have_any_name(wrappers: Wrappers, tmp_path: Path, name: str) -> None:
+def test_task_directory_may_have_any_name(wrappers: Shells, tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
 
     directory = laid_out(tmp_path / name, ": > here; exit 3\n")
@@ -224,6 +237,46 @@ def test_task_directory_may_have_any_name(wrappers: Wrappers, tmp_path: Path, na
     assert (directory.work / "here").exists()
 
 
-def test_syntax_error_in_the_payload_is_its_own_failure(wrappers: Wrappers, tmp_path: Path) -> None:
+def test_syntax_error_in_the_payload_is_its_own_failure(wrappers: Shells, tmp_path: Path) -> None:
     assert ran(wrappers, laid_out(tmp_path, "if then fi (\n")) not in (b"0\n", b"")
     assert ran(wrappers, laid_out(tmp_path, f"echo {quote('after it')}\n")) == b"0\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "may"),
+    [
+        ("exec /bin/true\n", True),
+        ("cd sub && ./run 'a $b' ${c-x} *.root > out.0 2>&1\n", True),
+        ("echo $$\n", False),
+        ("echo ${$}\n", False),
+        ('dirname -- "$0"\n', False),
+        ("echo $PPID\n", False),
+        ("echo $-\n", False),
+        ('eval "echo \\$\\$"\n', False),
+        ("cd sub; . ./setup.sh\n", False),
+        (". ./setup.sh\n", False),
+        ("source ./setup.sh\n", False),
+    ],
+)
+def test_script_that_could_know_its_shell_gets_one_of_its_own(script: str, may: bool) -> None:
+    assert may_fork(script, PATH) is may
+
+
+def test_variable_that_shells_have_their_own_use_for_needs_a_shell_of_its_own() -> None:
+    assert not may_fork("exec /bin/true\n", PATH | {"IFS": ","})
+
+
+def test_fork_of_the_wrapper_is_like_a_shell_of_its_own(tmp_path: Path) -> None:
+    script = 'env | sort; echo $# "$*"; trap; umask; ulimit -a; pwd; set | cut -d= -f1; ls -l /proc/self/fd | wc -l\n'
+    told = []
+    for forks in (False, True):
+        wrappers = Shells(most_idle=1)
+        wrappers.forks = forks
+        (tmp_path / str(forks)).mkdir()
+        directory = laid_out(tmp_path / str(forks), script)
+        ran(wrappers, directory, PATH | {"ODD": "it's"})
+        wrappers.close()
+        told.append((directory.path / "stdout").read_text().replace(str(directory.path), "DIRECTORY"))
+
+    assert told[1] == told[0]
+    assert "it's" in told[0]

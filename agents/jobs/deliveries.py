@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from agents.events import Delivered, Undelivered, Workers
+from agents.events import Undelivered, Workers
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, JobStatus
 from agents.jobs.staging import Staging
@@ -35,15 +35,12 @@ class Deliveries:
         self._until: dict[int, float] = {}
         self._again_at: dict[int, float] = {}
 
-    def start(self, job: Job, description: JobDescription) -> Delivered | None:
-        """Begin to bring a job's outputs away; return what there is to say when there are none."""
+    def start(self, job: Job, description: JobDescription) -> None:
+        """Begin to bring a job's outputs away."""
         self._again_at.pop(job.job_id, None)
-        patterns, logs = description.output_sandbox, description.log_files
-        if not patterns or job.end is None or job.end.status is JobStatus.RESCHEDULED:
-            return Delivered(job.job_id)
         self._until.setdefault(job.job_id, self._clock() + self._around.output_patience_s)
+        patterns, logs = description.output_sandbox, description.log_files
         self._workers.start(self._staging.upload, job, patterns, self._around.outputs(job), logs)
-        return None
 
     def put_off(self, event: Undelivered) -> bool:
         """Try again later; False when it has been tried for long enough."""
@@ -62,3 +59,8 @@ class Deliveries:
         """Drop a job whose outputs are away, or will never be."""
         self._until.pop(job_id, None)
         self._again_at.pop(job_id, None)
+
+
+def brings_outputs(job: Job, description: JobDescription) -> bool:
+    """Tell whether an ended job has outputs that the WMS wants."""
+    return bool(description.output_sandbox) and job.end is not None and job.end.status is not JobStatus.RESCHEDULED

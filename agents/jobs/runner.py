@@ -11,7 +11,7 @@ from agents.errors import Blame, HandBack, JobError
 from agents.events import Delivered, Staged, Undelivered, Workers
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
-from agents.jobs.deliveries import Deliveries
+from agents.jobs.deliveries import Deliveries, brings_outputs
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger, Report
@@ -111,7 +111,9 @@ class JobRunner:
     def _prepare(self, job: Job) -> None:
         description = self._descriptions[job.job_id] = description_of(job)
         grant = granted(self._slot, description.request)
-        job = replace(job, grant=grant, phase=Phase.STAGING).to(JobStatus.MATCHED, Minor.SUBMITTING)
+        has_all = not description.input_sandbox and self._staging.has_credential(job)
+        phase = Phase.SUBMITTING if has_all else Phase.STAGING
+        job = replace(job, grant=grant, phase=phase).to(JobStatus.MATCHED, Minor.SUBMITTING)
         said = [self._reports.by_agent(job)]
         job = job.to(JobStatus.RUNNING, Minor.INITIALIZATION)
         said += [self._reports.by_wrapper(job), self._reports.parameters(job, self._around.told)]
@@ -119,14 +121,14 @@ class JobRunner:
             job = job.to(JobStatus.RUNNING, Minor.DOWNLOADING_INPUT)
             said.append(self._reports.by_wrapper(job))
         self._save(job, *said)
-        self._stage(job)
+        if has_all:
+            self._hand_over(job)
+        else:
+            self._stage(job)
 
     def _stage(self, job: Job) -> None:
         names = self._descriptions[job.job_id].input_sandbox
-        if names or not self._staging.has_credential(job):
-            self._workers.start(self._staging.download, job, names, self._around.inputs(job))
-        else:
-            self._submit(job)
+        self._workers.start(self._staging.download, job, names, self._around.inputs(job))
 
     def staged(self, event: Staged) -> None:
         """Go on with a job whose inputs are here; end it when they cannot be had."""
@@ -139,9 +141,12 @@ class JobRunner:
             self._submit(job)
 
     def _submit(self, job: Job) -> None:
-        """Give the task to the CE. Its stamp makes it safe to do this twice."""
         job = job.entering(Phase.SUBMITTING)
         self._save(job)
+        self._hand_over(job)
+
+    def _hand_over(self, job: Job) -> None:
+        """Give the task to the CE, as is written by now. Its stamp makes it safe to do this twice."""
         if not self._ledger.lasts:  # a start that nobody remembers may be done twice
             self._end_early(job, HandBack("CE Submission Error", "the ledger cannot be written", blame=Blame.SITE))
             return
@@ -239,13 +244,18 @@ class JobRunner:
             said.append(self._reports.by_wrapper(job))
         self._around.note_end(job.matched.owner, task.usage.wall_s, end.status)
         self._reporter.forget_beats(job.job_id)
-        self._save(job, *said)
         log.info("job.ended", job_id=job.job_id, exit_code=task.exit_code, end=end.status, reason=task.reason)
-        self._deliver(job)
+        if brings_outputs(job, self._descriptions[job.job_id]):
+            self._save(job, *said)
+            self._deliver(job)
+        else:
+            self._finish(job, end, *said)
 
     def _deliver(self, job: Job) -> None:
-        if done := self._deliveries.start(job, self._descriptions[job.job_id]):
-            self.delivered(done)
+        if brings_outputs(job, self._descriptions[job.job_id]):
+            self._deliveries.start(job, self._descriptions[job.job_id])
+        else:  # it was taken away meanwhile
+            self.delivered(Delivered(job.job_id))
 
     def undelivered(self, event: Undelivered) -> None:
         """Try the upload again later, or say that the outputs are lost."""

@@ -54,8 +54,7 @@ class Driver:
     def _start(self, job_id: int, grant: Grant) -> None:
         matched = MatchedJob(job_id=job_id, jdl=JDL.format(job_id=job_id), owner="owner", group="group")
         job = self._enter(Phase.MATCHED, Job(matched=matched, stamp=uuid.uuid4().hex))
-        job = self._enter(Phase.STAGING, replace(job, grant=grant))
-        job = self._enter(Phase.SUBMITTING, job)
+        job = self._enter(Phase.SUBMITTING, replace(job, grant=grant))
         spec = TaskSpec(stamp=job.stamp, script="exec /bin/true\n", processor_ids=grant.processor_ids)
         answer = self._pool.submit([spec])[job.stamp]
         assert isinstance(answer, Accepted), answer
@@ -71,7 +70,7 @@ class Driver:
         assert job.grant is not None, "a job is granted before it is submitted"
         self._free.append(job.grant)
         job = replace(job, exit_code=task.exit_code, wall_s=task.usage.wall_s, end=DONE)
-        return self._enter(Phase.REPORTING, self._enter(Phase.DELIVERING, job))
+        return self._enter(Phase.REPORTING, job)
 
     def _close(self, job: Job) -> None:
         self._pool.clean([job.task_id])

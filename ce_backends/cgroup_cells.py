@@ -1,5 +1,6 @@
 """Tasks held in control groups."""
 
+import io
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -15,9 +16,31 @@ BYTES_PER_MB = 1_000_000
 MAX_PROCESSES = 4096  # processes and threads of one task: a fork bomb ends here, no real payload does
 
 _SHARED = "cpus-"
+_EVENTS_BYTES = 64
 _MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")
 _V2_COUNTS = ("memory.peak", "memory.events")
 _V1_COUNTS = ("memory.max_usage_in_bytes", "memory.oom_control")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Groups of version 1 that tasks with the same processors are in, one after the other: their wrapper is put there.
+
+    Attributes:
+        processors: holds them to their processors.
+        pids: limits how many processes they have.
+        events: counts how often that limit was met, open.
+    """
+
+    processors: Group | None = None
+    pids: Group | None = None
+    events: io.FileIO | None = None
+
+    def refusals(self) -> int:
+        """Return how often a process was refused so far, to any of the tasks."""
+        if self.events is None:
+            return 0
+        return int(os.pread(self.events.fileno(), _EVENTS_BYTES, 0).split()[1])  # "max 3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +50,8 @@ class CgroupCell:
     killer: Group
     memory: Group | None = None
     pids: Group | None = None
-    processors: Group | None = None  # shared by tasks that hold the same ones: never removed by one of them
+    shared: Shared = Shared()
+    refused_before: int = 0  # to those that were in the shared group before
 
     @property
     def groups(self) -> list[Group]:
@@ -45,8 +69,9 @@ class CgroupCell:
 
     def bind(self, process: Process) -> None:
         """See Cell. A payload may widen its affinity, but not this."""
-        if self.processors is not None:
-            self.processors.write("cgroup.procs", str(process.pid))
+        for group in (self.shared.processors, self.shared.pids):
+            if group is not None:
+                group.write("cgroup.procs", str(process.pid))
 
     def begin(self, wrapper: Process) -> None:
         """See Cell. Nothing to do: the payload enters by itself."""
@@ -63,20 +88,28 @@ class CgroupCell:
         """See Cell."""
         return self.killer.pids()
 
-    def consumption(self) -> Consumption:
+    def consumption(self, *, with_refusals: bool = True) -> Consumption:
         """See Cell."""
         cpu_us = self.killer.number("cpu.stat", "usage_usec")
-        peak = kills = None
+        peak, kills, refusals = None, None, None
+        peak_file, kills_file = _V2_COUNTS if self.memory is self.killer else _V1_COUNTS
         if self.memory is not None:
-            peak_file, kills_file = _V2_COUNTS if self.memory is self.killer else _V1_COUNTS
-            peak, kills = self.memory.number(peak_file), self.memory.number(kills_file, "oom_kill")
-        refusals = self.pids.number("pids.events", "max") if self.pids is not None else None
+            peak = self.memory.number(peak_file)
+        if self.memory is not None and with_refusals:
+            kills = self.memory.number(kills_file, "oom_kill")
+        if with_refusals:
+            refusals = self._refusals()
         return Consumption(
             cpu_s=None if cpu_us is None else cpu_us / 1e6,
             memory_peak_mb=None if peak is None else peak / BYTES_PER_MB,
             out_of_memory=kills or 0,
             refusals=refusals or 0,
         )
+
+    def _refusals(self) -> int | None:
+        if self.pids is None:
+            return self.shared.refusals() - self.refused_before
+        return self.pids.number("pids.events", "max")
 
     def remove(self) -> bool:
         """See Cell."""
@@ -92,13 +125,13 @@ class CgroupContainment:
         prefix: begins the name of each group, different for each pool.
         killer: the hierarchy whose groups end the task.
         limiters: the hierarchy that has the controller `memory`, `pids`, `cpuset`.
-        processor_sets: the groups of version 1 that hold tasks to their processors, as they were needed.
+        shared: groups by the processors of the tasks in them, as they were needed.
     """
 
     prefix: str
     killer: Hierarchy
     limiters: Mapping[str, Hierarchy] = field(default_factory=dict)
-    processor_sets: dict[tuple[int, ...], Group] = field(default_factory=dict, compare=False)
+    shared: dict[tuple[int, ...], Shared] = field(default_factory=dict, compare=False)
 
     @property
     def counts_cpu(self) -> bool:
@@ -111,7 +144,9 @@ class CgroupContainment:
         Raises:
             CEError: a group could not be made.
         """
-        cell = self._cell(stamp)
+        ids = tuple(processor_ids)
+        shared = (self.shared.get(ids) or self._share(ids)) if ids else Shared()
+        cell = self._cell(stamp, has_pids=shared.pids is None)
         for group in cell.groups:
             try:
                 os.mkdir(group.path)  # noqa: PTH102 - Path.mkdir costs twice as much
@@ -123,30 +158,40 @@ class CgroupContainment:
             cell.pids.write("pids.max", str(MAX_PROCESSES))
         if cell.memory is not None and memory_mb:
             _limit_memory(cell.memory, memory_mb * BYTES_PER_MB)
-        return self._bound(cell, tuple(processor_ids))
+        if ids and self._is_v2("cpuset"):
+            cell.killer.write("cpuset.cpus", _listed(ids))
+        return replace(cell, shared=shared, refused_before=shared.refusals())
 
-    def _bound(self, cell: CgroupCell, processor_ids: tuple[int, ...]) -> CgroupCell:
-        """Hold a task to its processors, where the kernel can."""
-        hierarchy = self.limiters.get("cpuset")
-        if not processor_ids or hierarchy is None:
-            return cell
-        if hierarchy.version == 2:
-            cell.killer.write("cpuset.cpus", _listed(processor_ids))
-            return cell
-        return replace(
-            cell, processors=self.processor_sets.get(processor_ids) or self._new_set(hierarchy, processor_ids)
-        )
+    def _is_v2(self, controller: str) -> bool:
+        return controller in self.limiters and self.limiters[controller].version == 2
 
-    def _new_set(self, hierarchy: Hierarchy, processor_ids: tuple[int, ...]) -> Group | None:
-        own = Group(hierarchy.own)
-        group = Group(hierarchy.own / f"{self.prefix}{_SHARED}{_listed(processor_ids).replace(',', '_')}")
-        with suppress(OSError):  # then the writes below are refused too
-            group.path.mkdir(exist_ok=True)
-        if not (
-            group.write("cpuset.mems", own.read("cpuset.mems")) and group.write("cpuset.cpus", _listed(processor_ids))
-        ):
+    def _share(self, ids: tuple[int, ...]) -> Shared:
+        """Make the groups of version 1 that tasks with these processors are in."""
+        processors, pids = self._new_set(ids), self._new_count(ids)
+        events = (pids.path / "pids.events").open("rb", buffering=0) if pids else None
+        made = self.shared[ids] = Shared(processors, pids, events)
+        return made
+
+    def _new_set(self, ids: tuple[int, ...]) -> Group | None:
+        group = self._new_shared("cpuset", ids)
+        if group is None:
             return None
-        self.processor_sets[processor_ids] = group
+        mems = Group(self.limiters["cpuset"].own).read("cpuset.mems")
+        return group if group.write("cpuset.mems", mems) and group.write("cpuset.cpus", _listed(ids)) else None
+
+    def _new_count(self, ids: tuple[int, ...]) -> Group | None:
+        group = self._new_shared("pids", ids)
+        return group if group is not None and group.write("pids.max", str(MAX_PROCESSES)) else None
+
+    def _new_shared(self, controller: str, ids: tuple[int, ...]) -> Group | None:
+        """Make a group in the hierarchy of a controller, if that is of version 1 and used for nothing else."""
+        hierarchy = self.limiters.get(controller)
+        others = [self.killer, *(h for name, h in self.limiters.items() if name != controller)]
+        if hierarchy is None or hierarchy.version == 2 or hierarchy.own in {other.own for other in others}:
+            return None
+        group = Group(hierarchy.own / f"{self.prefix}{_SHARED}{_listed(ids).replace(',', '_')}")
+        with suppress(OSError):  # then what is written into it is refused too
+            group.path.mkdir(exist_ok=True)
         return group
 
     def adopt(self, stamp: str, joins: Sequence[Path]) -> CgroupCell:
@@ -165,9 +210,14 @@ class CgroupContainment:
                 elif path.name.removeprefix(self.prefix) not in live:
                     Group(path).kill()
                     Group(path).remove()
+        for shared in self.shared.values():
+            if shared.events:
+                shared.events.close()
+        self.shared.clear()
 
-    def _cell(self, stamp: str) -> CgroupCell:
-        used = {name: h.own for name, h in (("killer", self.killer), *self.limiters.items()) if name != "cpuset"}
+    def _cell(self, stamp: str, *, has_pids: bool = True) -> CgroupCell:
+        apart = {"cpuset"} if has_pids else {"cpuset", "pids"}
+        used = {name: h.own for name, h in (("killer", self.killer), *self.limiters.items()) if name not in apart}
         made = {own: Group(own / f"{self.prefix}{stamp}") for own in used.values()}
         groups = {name: made[own] for name, own in used.items()}
         return CgroupCell(groups["killer"], groups.get("memory"), groups.get("pids"))

@@ -57,8 +57,8 @@ class Cell(Protocol):
     def members(self) -> list[int]:
         """List the pids that are still alive in it."""
 
-    def consumption(self) -> Consumption:
-        """Return what was used so far; to be asked before `remove`."""
+    def consumption(self, *, with_refusals: bool = True) -> Consumption:
+        """Return what was used so far; to be asked before `remove`. Nobody needs refusals of a task that succeeded."""
 
     def remove(self) -> bool:
         """Give the cell back; False while anything is left in it."""

@@ -158,8 +158,8 @@ class SessionCell:
         """See Cell."""
         return [stat.process.pid for stat in self._stats()]
 
-    def consumption(self) -> Consumption:
-        """See Cell. Nobody counts here."""
+    def consumption(self, *, with_refusals: bool = True) -> Consumption:  # noqa: ARG002 - nobody counts here
+        """See Cell."""
         return Consumption()
 
     def remove(self) -> bool:

@@ -37,7 +37,14 @@ def laid_out(parent: Path, script: str, **fields: object) -> tuple[TaskSpec, Tas
 
 
 def start(shell: list[str], directory: TaskDir, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([*shell, str(directory.path / "node_script")], env=dict(environment))
+    argv = [*shell, str(directory.path / "node_script")]
+    return subprocess.Popen(argv, env=dict(environment), preexec_fn=_heed_interrupts)  # noqa: PLW1509 - no threads here
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does to what it runs in the background: these tests may run there."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run(shell: list[str], parent: Path, script: str, **fields: object) -> TaskDir:

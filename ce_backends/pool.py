@@ -38,7 +38,7 @@ from ce_backends.staging import lay_out, renew_credential
 from ce_backends.task_dir import TaskDir, TaskRecord, patterns_problem, stamp_problem
 from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
-from ce_backends.wrappers import Wrapper, Wrappers, is_protected, may_fork, order, preamble
+from ce_backends.wrappers import Wrappers, is_protected, may_fork, order, preamble
 
 BYTES_PER_MB = 1_000_000
 NEVER = (errno.E2BIG, errno.EINVAL)  # no later attempt will start this task either
@@ -96,6 +96,7 @@ class Pool:
         self._final: dict[str, TaskStatus] = {}
         self._changed: Callable[[], None] = lambda: None
         self._probed: Probed | None = None
+        self._is_protected = False
         self._spare_dirs = SpareDirs(self._work_dir, most=processors)
         self._wrappers = Wrappers(most_idle=processors)
         self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over)
@@ -246,6 +247,7 @@ class Pool:
                 raise CEUnavailable(f"work directory {self._work_dir} cannot be made: {error.strerror}") from error
             key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]
             self._probed = probe(key, best=self._best)
+            self._is_protected = is_protected()
             self._spare_dirs.open()
             self._watcher.start()
             self._rounds.start()
@@ -322,34 +324,39 @@ class Pool:
         try:
             launch = self._enclosure.launch(spec, directory.path, cell.joins) if self._enclosure else None
             cell = EnclosedCell(cell) if launch else cell
-            start = self._start(spec, directory, cell, launch, is_kept=containment.counts_cpu)
-            record = self._lay_out(spec, directory, cell.joins, launch)
+            is_kept = containment.counts_cpu
+            record, text = self._lay_out(spec, directory, cell, launch, is_kept=is_kept)
             task = WatchedTask(
                 stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()
             )
             with self._lock:
                 self._held[spec.stamp] = spec.processors
-            self._watcher.add(task, start)
+            self._watcher.add(task, lambda: self._wrappers.start(text, spec.processor_ids, cell.bind, is_kept=is_kept))
         except (CEError, OSError):
             cell.remove()
             with self._lock:
                 self._held.pop(spec.stamp, None)
             raise
 
-    def _lay_out(self, spec: TaskSpec, directory: TaskDir, joins: Sequence[Path], launch: Launch | None) -> TaskRecord:
-        first = preamble(directory.path, joins, reset_oom_score=is_protected())
-        return lay_out(spec, directory, joins, preamble=first, launch=launch, make=self._spare_dirs.make)
-
-    def _start(
+    def _lay_out(
         self, spec: TaskSpec, directory: TaskDir, cell: Cell, launch: Launch | None, *, is_kept: bool
-    ) -> Callable[[], Wrapper]:
-        """Return what starts a task that is laid out."""
+    ) -> tuple[TaskRecord, bytes]:
+        """Write down all that a task needs; return its record, and the order that starts it."""
         own = launch.environment if launch else environment_of(spec, directory.path)
         environment = {"PATH": DEFAULT_PATH, **own}
-        is_fork = is_kept and launch is None and may_fork(spec.script, environment)
-        is_enclosed = launch is not None
-        text = order(directory.path, environment, with_times=not is_kept, is_enclosed=is_enclosed, is_fork=is_fork)
-        return lambda: self._wrappers.start(text, spec.processor_ids, cell.bind, is_kept=is_kept)
+        first = preamble(directory.path, cell.joins, reset_oom_score=self._is_protected)
+        forked = first + spec.script if is_kept and not launch and may_fork(spec.script, environment) else ""
+        text = order(directory.path, environment, with_times=not is_kept, is_enclosed=launch is not None, forked=forked)
+        record = lay_out(
+            spec,
+            directory,
+            cell.joins,
+            preamble=first,
+            is_told=bool(forked),
+            launch=launch,
+            make=self._spare_dirs.make,
+        )
+        return record, text
 
     def _unfit(self, spec: TaskSpec) -> str:
         """Return why this task cannot run beside those that do, empty if it can."""

@@ -25,6 +25,7 @@ def lay_out(
     joins: Sequence[Path] = (),
     *,
     preamble: str = "",
+    is_told: bool = False,
     launch: Launch | None = None,
     make: Callable[[Path], None] = make_directories,
 ) -> TaskRecord:
@@ -35,6 +36,7 @@ def lay_out(
         directory: where it will be.
         joins: the `cgroup.procs` files its processes enter.
         preamble: what its first shell does before anything else.
+        is_told: its shell is told its script, so that there needs to be no file of it.
         launch: starts the payload, where it is not to be started by that shell.
         make: makes the directories.
 
@@ -47,7 +49,8 @@ def lay_out(
         _bring_in(source, directory.work)
     if spec.credential is not None:
         _bring_credential(spec.credential, directory.path / "credential")
-    write_small(f"{directory.path}/payload", _bytes(spec.script if launch else preamble + spec.script))
+    if not is_told:
+        write_small(f"{directory.path}/payload", _bytes(spec.script if launch else preamble + spec.script))
     if launch:
         _prepare_inside(spec, directory, launch)
         write_small(f"{directory.path}/outside", _bytes(f"{preamble}exec {' '.join(map(quote, launch.argv))}\n"))

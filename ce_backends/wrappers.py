@@ -60,13 +60,13 @@ set +C
 echo refused
 fi
 """
-# The payload's shell, as a fork of the wrapper: that saves to load one, a fifth of what a trivial task costs.
+# The payload's shell, as a fork of the wrapper: that saves to load one, and to make a file of the script.
 _FORK = """\
 (
 unset gridpilot_identity gridpilot_code
 export {variables}
 set --
-. {program}
+eval {script}
 )"""
 # By these a script could tell a fork from a shell of its own, and name a process that is not its own.
 _KNOWS_ITS_SHELL = re.compile(r"\$\{?[$0-]|PPID|BASH|SHLVL|\b(?:eval|source)\b|(?:^|[;&|({`\s])\.\s", re.ASCII)
@@ -92,7 +92,7 @@ def order(
     *,
     with_times: bool,
     is_enclosed: bool = False,
-    is_fork: bool = False,
+    forked: str = "",
 ) -> bytes:
     """Return what tells a wrapper to run a task; it runs once, however often and to however many it is told.
 
@@ -101,7 +101,8 @@ def order(
         environment: exactly these variables are given to the payload's shell, PWD aside.
         with_times: the CPU time of all that the wrapper has run is written down too.
         is_enclosed: the payload runs in a container.
-        is_fork: the payload's shell is a fork of the wrapper, which shows no variable in /proc; see `may_fork`.
+        forked: what a fork of the wrapper does, whose variables /proc does not show; without it a shell of its own
+            reads the file `payload`. See `may_fork`.
 
     Raises:
         OSError: E2BIG, the kernel would not start a program with such an environment.
@@ -112,7 +113,7 @@ def order(
     program = "outside" if is_enclosed else "payload"
     text = _ORDER.format(
         directory=place,
-        run=_fork(environment, files["payload"]) if is_fork else _shell(environment, files[program]),
+        run=_fork(environment, forked) if forked else _shell(environment, files[program]),
         times=f"times > {place}/times\n" if with_times else "",
         if_entered=_IF_ENTERED.format(**files) if is_enclosed else "",
         or_not=_OR_NOT.format(**files) if is_enclosed else "",
@@ -126,8 +127,8 @@ def may_fork(script: str, environment: Mapping[str, str]) -> bool:
     return not _KNOWS_ITS_SHELL.search(script) and not any(map(_SHELLS_OWN.fullmatch, environment))
 
 
-def _fork(environment: Mapping[str, str], program: str) -> str:
-    return _FORK.format(variables=_words(environment), program=program)
+def _fork(environment: Mapping[str, str], script: str) -> str:
+    return _FORK.format(variables=_words(environment), script=quote(script))
 
 
 def _shell(environment: Mapping[str, str], program: str) -> str:

@@ -57,8 +57,8 @@ def start(
     wrappers: Shells, directory: TaskDir, environment: Mapping[str, str] = PATH, *, is_kept: bool = True
 ) -> Wrapper:
     script = os.fsdecode((directory.path / "payload").read_bytes())
-    is_fork = wrappers.forks and is_kept and may_fork(script, environment)
-    text = order(directory.path, environment, with_times=not is_kept, is_fork=is_fork)
+    forked = script if wrappers.forks and is_kept and may_fork(script, environment) else ""
+    text = order(directory.path, environment, with_times=not is_kept, forked=forked)
     return wrappers.start(text, (), lambda _: None, is_kept=is_kept)
 
 

@@ -134,9 +134,10 @@ class TaskDir:
             return None
 
     def exit_code(self) -> int | None:
-        """Return what the payload returned, None until it is completely written."""
-        line = self._line("exit_code")
-        return int(line) if line is not None and _EXIT_CODE.fullmatch(line) else None
+        """Return what the payload returned, None until it is completely written: in its file, or behind the record."""
+        text = self._text("exit_code") or self._text("task").partition("\n")[2]
+        line, newline, _ = text.partition("\n")
+        return int(line) if newline and _EXIT_CODE.fullmatch(line) else None
 
     def reason(self) -> str:
         """Return the line the payload left in its reason file, empty if none."""
@@ -150,10 +151,9 @@ class TaskDir:
         """Return when the payload began, in seconds of the system's clock."""
         return self._mtime_s("started")
 
-    def wall_s(self) -> float | None:
-        """Return how long the payload ran; the file system's times tell, None without an exit code."""
-        began, ended = self._mtime_s("started"), self._mtime_s("exit_code")
-        return None if began is None or ended is None else ended - began
+    def ended_s(self) -> float | None:
+        """Return when its exit code was written, by the same clock; to be asked before `write_end`."""
+        return self._mtime_s("exit_code") or self._mtime_s("task")
 
     def _mtime_s(self, name: str) -> float | None:
         try:

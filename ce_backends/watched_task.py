@@ -92,7 +92,7 @@ def final_status(task: WatchedTask) -> TaskStatus:
         state=state,
         reason=reason,
         exit_code=exit_code,
-        usage=Usage(wall_s=_wall_s(task), cpu_s=cpu_s, memory_peak_mb=spent.memory_peak_mb),
+        usage=Usage(wall_s=_wall_s(task, exit_code), cpu_s=cpu_s, memory_peak_mb=spent.memory_peak_mb),
         limit=limit,
     )
 
@@ -118,9 +118,8 @@ def _out_of_memory(limit_mb: int, spent: Consumption) -> str:
     return f"memory limit of {limit_mb} MB exceeded{peak}" if limit_mb else f"the node ran out of memory{peak}"
 
 
-def _wall_s(task: WatchedTask) -> float | None:
+def _wall_s(task: WatchedTask, exit_code: int | None) -> float | None:
     """Return the wall time; of a task that left no exit code, until now."""
-    if (wall_s := task.directory.wall_s()) is not None:
-        return wall_s
     started_s = task.directory.started_s()
-    return None if started_s is None else max(0.0, time.time() - started_s)
+    ended_s = time.time() if exit_code is None else task.directory.ended_s()
+    return None if started_s is None or ended_s is None else max(0.0, ended_s - started_s)

@@ -8,7 +8,8 @@ task it has.
 Where control groups hold the tasks, a wrapper whose task is over takes the next one. That saves one program of the
 three that a task would need (wrapper, payload's shell, payload), and moving a new process to its processors.
 
-What it reads and writes in the task's directory is what `node_script` says; of a task in a container also:
+What it reads and writes in the task's directory is what `node_script` says, but that the exit code is a line behind the
+record in `task`: file systems are slow at making files. Of a task in a container also:
 
     outside       what the wrapper starts then     entered      the container was started
     inside        the first script there           covers/      empty, over what is hidden
@@ -35,7 +36,8 @@ _MAX_ANSWER_BYTES = 100
 _MAX_STRING_BYTES = 32 * 4096 - 1  # execve(2): MAX_ARG_STRLEN
 _SHARE_OF_STACK = 4  # execve(2): arguments and environment take at most a fourth of the stack's limit
 
-# Signals are caught, not ignored: what is ignored stays ignored in the payload.
+# Signals are caught, not ignored: what is ignored stays ignored in the payload. Which may have put a pipe in the place of
+# `task`: to open one for writing would take for ever.
 _BEGIN = """\
 trap : TERM INT HUP USR1 USR2
 umask 022
@@ -49,10 +51,10 @@ if {{ echo "$gridpilot_identity" > {started}; }} 2> /dev/null; then
 set +C
 {run} < /dev/null > {stdout} 2> {stderr}
 gridpilot_code=$?
-{times}{if_entered}{{ echo "$gridpilot_code" > {exit_code}; }} 2> /dev/null || {{
+{times}{if_entered}[ ! -f {task} ] || {{ echo "$gridpilot_code" >> {task}; }} 2> /dev/null || {{
     /bin/rm -rf {payload} {tmp}
     /bin/sync {directory}
-    echo "$gridpilot_code" > {exit_code}
+    echo "$gridpilot_code" >> {task}
 }}
 echo "$gridpilot_code"
 {or_not}else
@@ -78,7 +80,7 @@ else
 echo none
 fi
 """
-_FILES = ("started", "payload", "tmp", "stdout", "stderr", "exit_code", "outside", "entered", "reason")
+_FILES = ("started", "payload", "tmp", "stdout", "stderr", "task", "outside", "entered", "reason")
 # Variables that some shell makes use of itself, changes, or keeps from being set.
 _SHELLS_OWN = re.compile(
     r"_|BASH.*|COMP_.*|DIRSTACK|ENV|EPOCH.*|EUID|FUNCNAME|FUNCNEST|GROUPS|HISTCMD|IFS|LINENO|MAILCHECK|OLDPWD|OPTARG"

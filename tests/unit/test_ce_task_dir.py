@@ -24,6 +24,13 @@ def test_exit_code_counts_only_when_its_line_is_complete(directory: TaskDir, tex
     assert directory.exit_code() == known
 
 
+@pytest.mark.parametrize(("text", "known"), [("0\n", 0), ("7\n{}\n", 7), ("25", None), ("", None), ("{}\n", None)])
+def test_exit_code_may_stand_behind_the_record(directory: TaskDir, text: str, known: int | None) -> None:
+    (directory.path / "task").write_text("{}\n" + text)
+
+    assert directory.exit_code() == known
+
+
 def test_pid_of_another_boot_is_nobodys(directory: TaskDir) -> None:
     (directory.path / "started").write_text(f"77 boot-1 {STAT}\n")
 

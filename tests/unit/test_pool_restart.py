@@ -16,6 +16,7 @@ from ce_backends.containment import Level
 from ce_backends.node_script import quote
 from ce_backends.pool import Pool
 from ce_backends.process_tree import boot_id, stat_of
+from ce_backends.task_dir import TaskDir
 
 DEADLINE_S = 20
 STAMP = "ab" * 16
@@ -104,7 +105,7 @@ def test_task_that_ended_meanwhile_is_told_and_its_daemon_ended(
     script = f"{daemon}until [ -s {ledger} -a -e go ]; do sleep 0.02; done; exit 8\n"
     killed_owner(tmp_path / "pool", script, level, ready=lambda: ledger.exists() and ledger.read_text() != "")
     (tmp_path / "pool" / STAMP / "work/go").touch()
-    until((tmp_path / "pool" / STAMP / "exit_code").exists)
+    until(lambda: TaskDir(tmp_path / "pool" / STAMP).exit_code() == 8)
 
     status = ended(next_pool(level))
 
@@ -186,7 +187,8 @@ def test_task_whose_process_is_gone_has_failed_with_the_reason(
 
 def test_half_written_exit_code_is_none(tmp_path: Path, next_pool: Callable[[Level], Pool]) -> None:
     directory = started_task(tmp_path / "pool", f"1 another-boot {Path('/proc/1/stat').read_text().strip()}\n")
-    (directory / "exit_code").write_text("1")
+    with (directory / "task").open("a") as task:
+        task.write("1")
 
     assert ended(next_pool(Level.V2)).exit_code is None
 

@@ -16,6 +16,7 @@ BYTES_PER_MB = 1_000_000
 MAX_PROCESSES = 4096  # processes and threads of one task: a fork bomb ends here, no real payload does
 
 _SHARED = "cpus-"
+_MOST_SHARED = 64  # sets of processors for which groups are kept
 _EVENTS_BYTES = 64
 _MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")
 _V2_COUNTS = ("memory.peak", "memory.events")
@@ -35,6 +36,20 @@ class Shared:
     processors: Group | None = None
     pids: Group | None = None
     events: io.FileIO | None = None
+
+    @property
+    def groups(self) -> list[Group]:
+        """All of them."""
+        return [group for group in (self.processors, self.pids) if group is not None]
+
+    def remove(self) -> bool:
+        """Give them back; False while a wrapper is in there."""
+        if any(group.pids() for group in self.groups):
+            return False
+        removed = [group.remove() for group in self.groups]  # every one is tried
+        if self.events is not None:
+            self.events.close()
+        return all(removed)
 
     def refusals(self) -> int:
         """Return how often a process was refused so far, to any of the tasks."""
@@ -69,9 +84,8 @@ class CgroupCell:
 
     def bind(self, process: Process) -> None:
         """See Cell. A payload may widen its affinity, but not this."""
-        for group in (self.shared.processors, self.shared.pids):
-            if group is not None:
-                group.write("cgroup.procs", str(process.pid))
+        for group in self.shared.groups:
+            group.write("cgroup.procs", str(process.pid))
 
     def begin(self, wrapper: Process) -> None:
         """See Cell. Nothing to do: the payload enters by itself."""
@@ -167,10 +181,26 @@ class CgroupContainment:
 
     def _share(self, ids: tuple[int, ...]) -> Shared:
         """Make the groups of version 1 that tasks with these processors are in."""
+        if len(self.shared) >= _MOST_SHARED:
+            for unused in [ids for ids, shared in self.shared.items() if shared.remove()]:
+                del self.shared[unused]
         processors, pids = self._new_set(ids), self._new_count(ids)
-        events = (pids.path / "pids.events").open("rb", buffering=0) if pids else None
+        events = None
+        with suppress(OSError):  # Linux before 4.7 does not count them
+            events = (pids.path / "pids.events").open("rb", buffering=0) if pids else None
         made = self.shared[ids] = Shared(processors, pids, events)
         return made
+
+    def _shared_by(self, wrapper: Process | None) -> Shared:
+        """Return the groups that an earlier object has put a wrapper in."""
+        hierarchy = self.limiters.get("pids")
+        if wrapper is None or hierarchy is None:
+            return Shared()
+        for path in hierarchy.own.glob(f"{self.prefix}{_SHARED}*"):
+            if wrapper.pid in Group(path).pids():
+                ids = tuple(map(int, path.name.removeprefix(self.prefix + _SHARED).split("_")))
+                return self.shared.get(ids) or self._share(ids)
+        return Shared()
 
     def _new_set(self, ids: tuple[int, ...]) -> Group | None:
         group = self._new_shared("cpuset", ids)
@@ -194,25 +224,31 @@ class CgroupContainment:
             group.path.mkdir(exist_ok=True)
         return group
 
-    def adopt(self, stamp: str, joins: Sequence[Path]) -> CgroupCell:
+    def adopt(self, stamp: str, joins: Sequence[Path], wrapper: Process | None) -> CgroupCell:
         """See Containment. Our own group may be another one than when the task began: only `joins` is believed."""
         if not joins:
             return self._cell(stamp)
         groups = [Group(join.parent) for join in joins]
-        return CgroupCell(groups[0], _that_has(groups, _MEMORY_FILES), _that_has(groups, ("pids.max",)))
+        shared = self._shared_by(wrapper)
+        return CgroupCell(
+            groups[0],
+            _that_has(groups, _MEMORY_FILES),
+            _that_has(groups, ("pids.max",)),
+            shared=shared,
+            refused_before=shared.refusals(),
+        )
 
     def sweep(self, live: Collection[str]) -> None:
         """See Containment."""
+        for shared in self.shared.values():
+            shared.remove()
         for own in {h.own for h in (self.killer, *self.limiters.values())}:
             for path in own.glob(f"{self.prefix}*"):
                 if path.name.startswith(self.prefix + _SHARED):
-                    Group(path).remove()  # while a task is in it, it stays
+                    Group(path).remove()  # while a wrapper is in it, it stays
                 elif path.name.removeprefix(self.prefix) not in live:
                     Group(path).kill()
                     Group(path).remove()
-        for shared in self.shared.values():
-            if shared.events:
-                shared.events.close()
         self.shared.clear()
 
     def _cell(self, stamp: str, *, has_pids: bool = True) -> CgroupCell:

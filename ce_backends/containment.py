@@ -74,8 +74,8 @@ class Containment(Protocol):
     def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> Cell:
         """Make the cell of a new task; memory (0: any) and processors (none: any) are held where `limits` says so."""
 
-    def adopt(self, stamp: str, joins: Sequence[Path]) -> Cell:
-        """Return the cell of a task that another object began."""
+    def adopt(self, stamp: str, joins: Sequence[Path], wrapper: Process | None) -> Cell:
+        """Return the cell of a task that another object began; its wrapper may be over."""
 
     def sweep(self, live: Collection[str]) -> None:
         """Remove what an earlier object left of tasks that are not live any more."""

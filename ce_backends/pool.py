@@ -272,7 +272,7 @@ class Pool:
     def _adopt(self, stamp: str, directory: TaskDir, record: TaskRecord, probed: Probed) -> None:
         """Follow a task that an earlier object started, if its wrapper still runs; end what is left of it if not."""
         wrapper = directory.wrapper(boot_id())
-        cell: Cell = probed.containment.adopt(stamp, [Path(join) for join in record.joins])
+        cell: Cell = probed.containment.adopt(stamp, [Path(join) for join in record.joins], wrapper)
         cell = EnclosedCell(cell) if record.is_enclosed else cell
         task = WatchedTask(
             stamp=stamp,

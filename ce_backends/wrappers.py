@@ -36,8 +36,8 @@ _MAX_ANSWER_BYTES = 100
 _MAX_STRING_BYTES = 32 * 4096 - 1  # execve(2): MAX_ARG_STRLEN
 _SHARE_OF_STACK = 4  # execve(2): arguments and environment take at most a fourth of the stack's limit
 
-# Signals are caught, not ignored: what is ignored stays ignored in the payload. Which may have put a pipe in the place of
-# `task`: to open one for writing would take for ever.
+# Signals are caught, not ignored: what is ignored stays ignored in the payload, which may have put a pipe in the place
+# of `task`: to open one for writing would take for ever.
 _BEGIN = """\
 trap : TERM INT HUP USR1 USR2
 umask 022

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ce_backends import cgroup_cells
 from ce_backends.base import Accepted, TaskState
 from ce_backends.cgroup import Group, hierarchies
 from ce_backends.containment import Level
@@ -203,6 +204,49 @@ def test_task_cannot_widen_the_set_of_its_processors(level: Level) -> None:
 
     assert shown.split()[-1] == str(processor).encode()
     containment.sweep(set())
+    assert not groups_named(name)
+
+
+CAN_COUNT = [level for level in AVAILABLE if "pids" in probe(key(), best=level).limits]
+REFUSED = "trap '' TERM; (sleep 5 & sleep 5) 2> /dev/null; :"
+
+
+@pytest.mark.parametrize("level", CAN_COUNT, ids=lambda level: level.name)
+def test_refusals_are_counted_for_the_task_that_met_them(level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup_cells, "MAX_PROCESSES", 2)
+    name, (processor, *_) = key(), sorted(os.sched_getaffinity(0))
+    containment = probe(name, best=level).containment
+    counted = []
+    for number, script in enumerate([REFUSED, ":"]):
+        cell = containment.prepare(str(number) * 32, 0, (processor,))
+        enter = " && ".join(f"echo 0 > {join}" for join in cell.joins)
+        argv = ["/bin/sh", "-c", f"read go; {enter}; {script}"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            cell.bind(Process(process.pid, 0))
+            found_again = containment.adopt("0" * 32, cell.joins, Process(process.pid, 0))
+            process.communicate(b"go\n", DEADLINE_S)
+        counted.append((cell.consumption().refusals > 0, found_again.consumption().refusals > 0))
+        cell.kill()
+        until(cell.remove)
+
+    assert counted == [(True, True), (False, False)]
+    containment.sweep(set())
+    assert not groups_named(name)
+
+
+@pytest.mark.parametrize("level", CAN_BIND, ids=lambda level: level.name)
+def test_groups_of_processors_that_nobody_uses_any_more_are_removed(
+    level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroup_cells, "_MOST_SHARED", 1)
+    name, processors = key(), sorted(os.sched_getaffinity(0))
+    containment = probe(name, best=level).containment
+    for number, ids in enumerate([*((each,) for each in processors), tuple(processors)]):
+        until(containment.prepare(str(number) * 32, 0, ids).remove)
+
+    shared = {path.name for path in groups_named(name)}
+    containment.sweep(set())
+    assert len(shared) <= 1
     assert not groups_named(name)
 
 

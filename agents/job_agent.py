@@ -4,9 +4,8 @@ One thread owns all job state; it sleeps until something happens. See `docs/walk
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from agents import events as happened
 from agents.errors import (
@@ -20,19 +19,11 @@ from agents.errors import (
     ServiceError,
     StopAgent,
 )
-from agents.events import Events, Workers
-from agents.jobs.allocation import Slot
-from agents.jobs.job import MatchedJob
-from agents.jobs.ledger import Ledger
-from agents.jobs.runner import JobRunner
 from agents.jobs.tally import Tally
 from agents.log import EventLog
-from agents.settings import AgentSettings
-from agents.slot.drain import DrainFile, Stop
+from agents.parts import Parts
+from agents.slot.drain import Stop
 from agents.slot.offer import can_offer, offers
-from agents.slot.watch import Watch
-from agents.wms.reporter import Reporter
-from agents.wms.service import Clock
 
 log = EventLog("agent")
 
@@ -68,37 +59,6 @@ class _Asking:
     not_before: float = 0.0  # monotonic
     is_put_off: bool = False  # there is room, and only not_before keeps us from asking
     patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
-
-
-class Matches(Protocol):
-    """Asks the WMS for jobs."""
-
-    def request_job(self, offer: Mapping[str, object]) -> MatchedJob | None:
-        """See agents.wms.matcher.Matcher."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the agent is made of; wired in `agents.__main__.build`."""
-
-    settings: AgentSettings
-    requirements: Mapping[str, object]
-    slot: Slot
-    watch: Watch
-    troubles: Callable[[], Sequence[str]]
-    drain_file: DrainFile
-    matcher: Matches
-    runner: JobRunner
-    reporter: Reporter
-    workers: Workers
-    events: Events
-    heartbeat: Callable[[], None]
-    ledger: Ledger
-    chores: Callable[[], happened.Event]
-    leaves_tasks: bool = False
-    begin_ticks: Callable[[], None] = lambda: None
-    keep_time: Callable[[], None] = lambda: None
-    clock: Clock = field(default_factory=Clock)
 
 
 class JobAgent:
@@ -151,10 +111,10 @@ class JobAgent:
         if self._is_leaving:
             return not (self._asking.is_waiting and time.monotonic() < self._asking.patience_ends)
         awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
-        return bool(self._stop_reason) and not self._parts.runner.working and not awaits_a_job
+        return bool(self._stop_reason) and not self._parts.runner.jobs.working and not awaits_a_job
 
     def _close_reported(self) -> None:
-        for job in self._parts.runner.in_hand:
+        for job in self._parts.runner.jobs.all:
             self._parts.runner.reports_accepted(job.job_id)
 
     def _sleep_s(self) -> float:
@@ -235,9 +195,9 @@ class JobAgent:
     def _look_around(self) -> None:
         """See what tasks do; a slot that became free is offered at once."""
         runner = self._parts.runner
-        before = len(runner.running)
+        before = len(runner.jobs.running)
         runner.poll()
-        if len(runner.running) < before:
+        if len(runner.jobs.running) < before:
             self._asking.not_before = 0.0
         self._check_stop_conditions()
         self._check_deadline()
@@ -297,7 +257,9 @@ class JobAgent:
         if event.is_urgent:
             self._asking.patience_ends = min(self._asking.patience_ends, time.monotonic() + _LAST_ANSWER_S)
         if event.is_urgent and self._parts.leaves_tasks:  # they run elsewhere, and are found again
-            log.info("tasks.left", jobs=len(self._parts.runner.working), note="the next agent here goes on with them")
+            log.info(
+                "tasks.left", jobs=len(self._parts.runner.jobs.working), note="the next agent here goes on with them"
+            )
             self._is_leaving = True
         elif event.is_urgent:
             self._parts.runner.hand_back_all(reason, _STOP_SIGNAL_S)
@@ -320,9 +282,11 @@ class JobAgent:
             self._request()
 
     def _has_room(self) -> bool:
-        if self._settings.takes_one_job and self._parts.runner.working:
+        if self._settings.takes_one_job and self._parts.runner.jobs.working:
             return False
-        if self._parts.runner.is_clearing or not self._parts.watch.brake.lets_try(len(self._parts.runner.working)):
+        if self._parts.runner.jobs.is_clearing or not self._parts.watch.brake.lets_try(
+            len(self._parts.runner.jobs.working)
+        ):
             return False
         return can_offer(self._settings, self._parts.slot) and self._parts.ledger.has_space()
 
@@ -336,7 +300,7 @@ class JobAgent:
             self._stop(Stop.NOT_FILLING)
         elif settings.max_matches and asking.requests >= settings.max_matches:
             self._stop(Stop.MATCHES_USED_UP.format(limit=settings.max_matches))
-        elif asking.empty_in_a_row > settings.stop_after_failed_matches and not self._parts.runner.working:
+        elif asking.empty_in_a_row > settings.stop_after_failed_matches and not self._parts.runner.jobs.working:
             self._stop(Stop.NOTHING_TO_DO.format(limit=settings.stop_after_failed_matches))
 
     def _request(self) -> None:
@@ -403,6 +367,6 @@ class JobAgent:
         """Look again later, for what runs may be the cause; give the node up when it is idle and stays unfit."""
         log.error("node.unfit", cause=error)
         self._asking.unfit_in_a_row += 1
-        if self._asking.unfit_in_a_row >= _UNFIT_ROUNDS and not self._parts.runner.working:
+        if self._asking.unfit_in_a_row >= _UNFIT_ROUNDS and not self._parts.runner.jobs.working:
             self._stop(Stop.UNFIT.format(cause=error))
             self._exit_code = ExitCode.NODE_UNFIT

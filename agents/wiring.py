@@ -11,7 +11,7 @@ from agents import __version__
 from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies
 from agents.errors import ServiceError, ServiceMissing
 from agents.events import ChoresDone, Events, JobLost, KillOrdered, ReportsAccepted, Workers
-from agents.job_agent import JobAgent, Parts
+from agents.job_agent import JobAgent
 from agents.jobs.allocation import Slot
 from agents.jobs.forgotten import take_up
 from agents.jobs.heartbeat import Heartbeats
@@ -23,6 +23,7 @@ from agents.jobs.surroundings import Surroundings
 from agents.jobs.watchdog import Watchdog
 from agents.log import EventLog
 from agents.outside.onlookers import Onlookers
+from agents.parts import Parts
 from agents.schedule import Schedule
 from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile

@@ -44,7 +44,7 @@ class Heartbeats:
     def send(self) -> None:
         """Queue a heartbeat of every job whose payload runs; never of one that has ended."""
         self._peeks_end = self._clock() + _PEEKS_S
-        running = [job for job in self._runner.running if job.end is None]
+        running = [job for job in self._runner.jobs.running if job.end is None]
         self._turn = (self._turn + 1) % (len(running) or 1)
         for job in running[self._turn :] + running[: self._turn]:  # each is first once, where there are too many
             self._reporter.beat(self._of(job))
@@ -67,7 +67,7 @@ class Heartbeats:
 
     def _last_lines(self, job: Job) -> str:
         """Return the end of what the payload printed, under DIRAC's heading."""
-        name = self._runner.description(job).std_output
+        name = self._runner.jobs.description(job).std_output
         if not name or not isinstance(self._ce, Peeks) or not self._peek_lines:
             return ""
         if job.started_at is None or self._clock() > self._peeks_end:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from agents.jobs.jdl import JobDescription
-from agents.jobs.job import Job, JobStatus, Outcome
+from agents.jobs.job import Job, JobStatus, Minor, Outcome
 from agents.jobs.ledger import Report, ReportKind
 from agents.redaction import redacted
 
@@ -58,6 +58,34 @@ class Reports:
     def by_wrapper(self, job: Job, *, application_status: str = "") -> Report:
         """Return the job's present status, spoken as DIRAC's job wrapper would."""
         return self._status(job, f"JobWrapper@{self._site}", application_status)
+
+    def beginning(self, job: Job, description: JobDescription, told: Mapping[str, object]) -> tuple[Job, list[Report]]:
+        """Return a job that was granted its processors in its next status, and what is said on the way there.
+
+        Args:
+            job: matched.
+            description: of it.
+            told: parameters from its start on.
+        """
+        job = job.to(JobStatus.MATCHED, Minor.SUBMITTING)
+        said = [self.by_agent(job)]
+        job = job.to(JobStatus.RUNNING, Minor.INITIALIZATION)
+        said += [self.by_wrapper(job), self.parameters(job, told)]
+        if description.input_sandbox:
+            job = job.to(JobStatus.RUNNING, Minor.DOWNLOADING_INPUT)
+            said.append(self.by_wrapper(job))
+        return job, said
+
+    def completing(self, job: Job, end: Outcome, description: JobDescription) -> tuple[Job, list[Report]]:
+        """Return a job whose payload has ended by itself in its next status, and what is said on the way there."""
+        said = []
+        if end.status in (JobStatus.DONE, JobStatus.FAILED):
+            job = job.to(JobStatus.COMPLETING, end.minor_status)
+            said.append(self.by_wrapper(job, application_status=end.application_status))
+        if end.status is JobStatus.DONE and description.output_sandbox:
+            job = job.to(JobStatus.COMPLETING, Minor.UPLOADING_OUTPUT)
+            said.append(self.by_wrapper(job))
+        return job, said
 
     def remark(self, job: Job, sentence: str) -> Report:
         """Return a sentence for the owner of a running job; its status stays as it is."""

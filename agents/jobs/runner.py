@@ -12,7 +12,7 @@ from agents.events import Delivered, Staged, Undelivered, Workers
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
 from agents.jobs.deliveries import Deliveries, brings_outputs
-from agents.jobs.jdl import JobDescription
+from agents.jobs.in_hand import JobsInHand
 from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger, Report
 from agents.jobs.report import Reports
@@ -53,35 +53,8 @@ class JobRunner:
         self._staging = staging
         self._workers = workers
         self._deliveries = Deliveries(staging, workers, surroundings)
-        self._jobs: dict[int, Job] = {}
-        self._descriptions: dict[int, JobDescription] = {}
+        self.jobs = JobsInHand()
         self.tally = Tally()
-
-    # ---- what the agent asks ----
-
-    @property
-    def in_hand(self) -> list[Job]:
-        """Jobs that are not closed."""
-        return list(self._jobs.values())
-
-    @property
-    def working(self) -> list[Job]:
-        """Jobs that hold processors or still have something to upload."""
-        return [job for job in self._jobs.values() if job.phase is not Phase.REPORTING]
-
-    @property
-    def is_clearing(self) -> bool:
-        """True while something runs of which nobody knows what it holds: there may be no room."""
-        return any(job.end and job.grant is None for job in self.working)
-
-    @property
-    def running(self) -> list[Job]:
-        """Jobs whose task the CE has."""
-        return [job for job in self._jobs.values() if job.phase is Phase.RUNNING]
-
-    def description(self, job: Job) -> JobDescription:
-        """Return what a job's JDL says."""
-        return self._descriptions[job.job_id]
 
     def activity(self, job: Job) -> Activity | None:
         """Return what a job's payload was last seen to do, None where the CE does not look."""
@@ -91,7 +64,7 @@ class JobRunner:
 
     def accept(self, matched: MatchedJob) -> None:
         """Take a job on: grant it its processors and begin to stage its inputs."""
-        former = self._jobs.get(matched.job_id)
+        former = self.jobs.get(matched.job_id)
         if former and former.phase is Phase.REPORTING:  # handed back, and here again before its last word was confirmed
             self._close(former)
         elif former:
@@ -106,20 +79,15 @@ class JobRunner:
         try:
             self._prepare(job)
         except JobError as error:
-            self._end_early(self._jobs[job.job_id], error)
+            self._end_early(self.jobs[job.job_id], error)
 
     def _prepare(self, job: Job) -> None:
-        description = self._descriptions[job.job_id] = description_of(job)
+        description = description_of(job)
+        self.jobs.describe(job, description)
         grant = granted(self._slot, description.request)
         has_all = not description.input_sandbox and self._staging.has_credential(job)
         phase = Phase.SUBMITTING if has_all else Phase.STAGING
-        job = replace(job, grant=grant, phase=phase).to(JobStatus.MATCHED, Minor.SUBMITTING)
-        said = [self._reports.by_agent(job)]
-        job = job.to(JobStatus.RUNNING, Minor.INITIALIZATION)
-        said += [self._reports.by_wrapper(job), self._reports.parameters(job, self._around.told)]
-        if description.input_sandbox:
-            job = job.to(JobStatus.RUNNING, Minor.DOWNLOADING_INPUT)
-            said.append(self._reports.by_wrapper(job))
+        job, said = self._reports.beginning(replace(job, grant=grant, phase=phase), description, self._around.told)
         self._save(job, *said)
         if has_all:
             self._hand_over(job)
@@ -127,12 +95,12 @@ class JobRunner:
             self._stage(job)
 
     def _stage(self, job: Job) -> None:
-        names = self._descriptions[job.job_id].input_sandbox
+        names = self.jobs.description(job).input_sandbox
         self._workers.start(self._staging.download, job, names, self._around.inputs(job))
 
     def staged(self, event: Staged) -> None:
         """Go on with a job whose inputs are here; end it when they cannot be had."""
-        job = self._jobs.get(event.job_id)
+        job = self.jobs.get(event.job_id)
         if job is None or job.phase is not Phase.STAGING:
             return
         if event.error:
@@ -150,7 +118,7 @@ class JobRunner:
         if not self._ledger.lasts:  # a start that nobody remembers may be done twice
             self._end_early(job, HandBack("CE Submission Error", "the ledger cannot be written", blame=Blame.SITE))
             return
-        description, credential = self._descriptions[job.job_id], self._staging.credential(job)
+        description, credential = self.jobs.description(job), self._staging.credential(job)
         task = task_of(job, description, self._around, credential=credential, is_pinned=self._slot.is_pinned)
         answer = self._tasks.submit(task)
         if isinstance(answer, CEUnavailable):
@@ -190,7 +158,7 @@ class JobRunner:
 
     def poll(self) -> None:
         """Ask the CE about tasks, and go on with what has ended; submit again what had no answer."""
-        running = {job.task_id: job for job in self.running}
+        running = {job.task_id: job for job in self.jobs.running}
         for task_id, task in self._tasks.poll(running.keys()).items():
             job = running[task_id]
             is_begun = task.state is TaskState.RUNNING or task.exit_code is not None
@@ -198,10 +166,10 @@ class JobRunner:
                 job = self._begun(job, task.usage.wall_s or 0.0)
             if task.state.is_final:
                 self._ended(job, task)
-        for job in [job for job in self.in_hand if job.phase is Phase.SUBMITTING]:
+        for job in self.jobs.in_phase(Phase.SUBMITTING):
             self._resubmit(job)
         for job_id in self._deliveries.due():
-            self._deliver(self._jobs[job_id])
+            self._deliver(self.jobs[job_id])
 
     def _resubmit(self, job: Job) -> None:
         """Find out whether the CE has the task; give it again when it has not."""
@@ -235,41 +203,38 @@ class JobRunner:
             end=end,
             phase=Phase.DELIVERING,
         )
-        said = []
-        if task.state is TaskState.DONE and end.status in (JobStatus.DONE, JobStatus.FAILED):
-            job = job.to(JobStatus.COMPLETING, end.minor_status)
-            said.append(self._reports.by_wrapper(job, application_status=end.application_status))
-        if end.status is JobStatus.DONE and self._descriptions[job.job_id].output_sandbox:
-            job = job.to(JobStatus.COMPLETING, Minor.UPLOADING_OUTPUT)
-            said.append(self._reports.by_wrapper(job))
+        description = self.jobs.description(job)
+        said: list[Report] = []
+        if task.state is TaskState.DONE:
+            job, said = self._reports.completing(job, end, description)
         self._around.note_end(job.matched.owner, task.usage.wall_s, end.status)
         self._reporter.forget_beats(job.job_id)
         log.info("job.ended", job_id=job.job_id, exit_code=task.exit_code, end=end.status, reason=task.reason)
-        if brings_outputs(job, self._descriptions[job.job_id]):
+        if brings_outputs(job, description):
             self._save(job, *said)
             self._deliver(job)
         else:
             self._finish(job, end, *said)
 
     def _deliver(self, job: Job) -> None:
-        if brings_outputs(job, self._descriptions[job.job_id]):
-            self._deliveries.start(job, self._descriptions[job.job_id])
+        if brings_outputs(job, self.jobs.description(job)):
+            self._deliveries.start(job, self.jobs.description(job))
         else:  # it was taken away meanwhile
             self.delivered(Delivered(job.job_id))
 
     def undelivered(self, event: Undelivered) -> None:
         """Try the upload again later, or say that the outputs are lost."""
-        if event.job_id in self._jobs and not self._deliveries.put_off(event):
+        if self.jobs.get(event.job_id) and not self._deliveries.put_off(event):
             self.delivered(Delivered(event.job_id, error=event.error, is_lost=True))
 
     def give_up_deliveries(self, cause: str) -> None:
         """Wait for no upload any more."""
-        for job in [job for job in self.in_hand if job.phase is Phase.DELIVERING]:
+        for job in self.jobs.in_phase(Phase.DELIVERING):
             self.delivered(Delivered(job.job_id, error=cause, is_lost=True))
 
     def delivered(self, event: Delivered) -> None:
         """Say the last word about a job whose outputs are delivered, or cannot be."""
-        job = self._jobs.get(event.job_id)
+        job = self.jobs.get(event.job_id)
         end = job.end if job else None
         if job is None or end is None or job.phase is not Phase.DELIVERING:
             return
@@ -295,7 +260,7 @@ class JobRunner:
         minor_status = Minor.COMPLETE if end.status is JobStatus.DONE else end.minor_status
         job = replace(job, end=end, phase=Phase.REPORTING).to(end.status, minor_status)
         self.tally.ended(end)
-        last = self._reports.last(job, end, self._descriptions.get(job.job_id), self._around.power.hs06)
+        last = self._reports.last(job, end, self.jobs.description_if_read(job), self._around.power.hs06)
         self._save(job, self._reports.facts(job, facts or {}), *said, *last)
 
     def _released(self, job: Job) -> Job:
@@ -306,7 +271,7 @@ class JobRunner:
 
     def reports_accepted(self, job_id: int) -> None:
         """Close a job about which the WMS has heard everything."""
-        job = self._jobs.get(job_id)
+        job = self.jobs.get(job_id)
         if job and job.phase is Phase.REPORTING and not self._ledger.has_unsent(job_id):
             self._close(job)
 
@@ -317,50 +282,49 @@ class JobRunner:
         if not self._around.keep_directories:
             shutil.rmtree(self._around.directory(job), ignore_errors=True)
         self._ledger.save(job.entering(Phase.CLOSED))
-        del self._jobs[job.job_id]
-        self._descriptions.pop(job.job_id, None)
+        self.jobs.drop(job)
 
     # ---- orders from outside ----
 
     def kill(self, job_id: int, *, is_fresh: bool = True) -> None:
         """End a job because the WMS says so, unless it has ended, or began after an order that is not fresh."""
-        job = self._jobs.get(job_id)
+        job = self.jobs.get(job_id)
         if job and job.end is None and (is_fresh or job.has_run_for(_FIRST_BEATS)):
             self._stop(job, outcome.KILLED)
 
     def renewed(self, credentials: Sequence[Path]) -> None:
         """Pass new credentials on to the tasks that run with them."""
-        for job in self.running:
+        for job in self.jobs.running:
             if (file := self._staging.credential(job)) in credentials and file:
                 self._tasks.renew_credential(job.task_id, file)
 
     def end(self, job_id: int, end: Outcome) -> None:
         """End a job that has not ended, in a way that was decided elsewhere."""
-        job = self._jobs.get(job_id)
+        job = self.jobs.get(job_id)
         if job and job.end is None:
             self._stop(job, end)
 
     def remark(self, job_id: int, sentence: str) -> None:
         """Tell the owner of a running job something about it."""
-        job = self._jobs[job_id]
+        job = self.jobs[job_id]
         self._save(job, self._reports.remark(job, sentence))
 
     def ask_to_stop(self, left_s: float) -> None:
         """Send their stop signal to the payloads that want it so long before the end."""
-        for job in (job for job in self.running if job.end is None):
-            stop = self._descriptions[job.job_id].stop_signal
+        for job in (job for job in self.jobs.running if job.end is None):
+            stop = self.jobs.description(job).stop_signal
             if stop and left_s <= stop.lead_s:
                 self._tasks.ask_to_stop(job.task_id, stop)
 
     def hand_back_all(self, cause: str, within_s: float = 0.0) -> None:
         """Give every job that has not ended back to the WMS; payloads that want a signal first get this time."""
-        for job in self.in_hand:
+        for job in self.jobs.all:
             if job.end is None:
                 self._stop(job, outcome.handed_back(cause), within_s)
 
     def kill_now(self) -> None:
         """Give the payloads that are being ended no more time."""
-        self._tasks.kill([job.task_id for job in self.running if job.end])
+        self._tasks.kill([job.task_id for job in self.jobs.running if job.end])
 
     def hand_back_unstarted(self, matched: MatchedJob, cause: str) -> None:
         """Give a job back that was matched while the agent was already ending."""
@@ -371,7 +335,7 @@ class JobRunner:
 
     def taken_away(self, job_id: int) -> None:
         """End a job that is not ours any more; what was decided of its end before is not what the WMS knows."""
-        job = self._jobs.get(job_id)
+        job = self.jobs.get(job_id)
         if job and job.end is None:
             self._stop(job, outcome.TAKEN_AWAY)
         elif job:
@@ -383,7 +347,7 @@ class JobRunner:
         self._save(job)
         log.info("job.stopping", job_id=job.job_id, end=end.status, cause=end.minor_status)
         if job.phase is Phase.RUNNING:
-            self._tasks.wind_down(job.task_id, self._descriptions[job.job_id].stop_signal, within_s)
+            self._tasks.wind_down(job.task_id, self.jobs.description(job).stop_signal, within_s)
         elif job.phase is Phase.STAGING:
             self._staging.give_up(job)
             self._finish(self._released(job), end)
@@ -395,7 +359,7 @@ class JobRunner:
         found = self._ledger.open_jobs()
         for job in found:
             log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
-            self._jobs[job.job_id] = job
+            self.jobs.put(job)
             self._staging.has_credential(job)  # takes the proxy up again, for renewal
             if job.grant and job.phase in _HOLDING:
                 self._slot.hold(job.grant)
@@ -403,7 +367,7 @@ class JobRunner:
             try:
                 self._go_on(job)
             except JobError as error:
-                self._end_early(self._jobs[job.job_id], error)
+                self._end_early(self.jobs[job.job_id], error)
 
     def _go_on(self, job: Job) -> None:
         if job.phase is Phase.REPORTING:
@@ -411,7 +375,7 @@ class JobRunner:
         elif job.phase is Phase.MATCHED:
             self._prepare(job)
         else:
-            self._descriptions[job.job_id] = description_of(job)
+            self.jobs.describe(job, description_of(job))
             if job.phase is Phase.STAGING and job.end:
                 self._finish(self._released(job), job.end)
             elif job.phase is Phase.STAGING:
@@ -422,7 +386,7 @@ class JobRunner:
                 self._deliver(job)
 
     def _save(self, job: Job, *reports: Report) -> None:
-        self._jobs[job.job_id] = job
+        self.jobs.put(job)
         self._ledger.save(job, reports)
         if reports:
             self._reporter.wake()

@@ -115,7 +115,7 @@ class Watchdog:
 
     def look(self) -> None:
         """Look at every running job whose payload the CE can see."""
-        running = {job.task_id: job for job in self._runner.running if job.end is None}
+        running = {job.task_id: job for job in self._runner.jobs.running if job.end is None}
         self._samples = {task_id: sample for task_id, sample in self._samples.items() if task_id in running}
         for job in () if self._is_off else running.values():
             activity = self._runner.activity(job)
@@ -152,7 +152,7 @@ class Watchdog:
 
     def _may_be_quiet(self, job: Job) -> bool:
         """Tell whether somebody has said that this job is not to be judged by what it does."""
-        description = self._runner.description(job)
+        description = self._runner.jobs.description(job)
         return (
             description.disables_cpu_check
             or description.job_type == _TEST

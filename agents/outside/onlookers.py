@@ -102,7 +102,7 @@ def sight(slot: Slot, runner: JobRunner, time_left: TimeLeft, unsent: int) -> Si
     free = slot.free_processors
     return Sight(
         processors={"free": free, "held": slot.processors - free, "broken": slot.broken_processors},
-        jobs=Counter(str(job.phase) for job in runner.in_hand),
+        jobs=Counter(str(job.phase) for job in runner.jobs.all),
         time_left_s=time_left.seconds() if time_left.is_known else None,
         unsent=unsent,
     )

@@ -9,13 +9,14 @@ import pytest
 from agents.credentials.payload_proxies import FixedProxy
 from agents.errors import ServiceError
 from agents.events import ChoresDone, Event, Events
-from agents.job_agent import Ending, JobAgent, Parts
+from agents.job_agent import Ending, JobAgent
 from agents.jobs.allocation import Slot
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
 from agents.jobs.runner import JobRunner
 from agents.jobs.staging import Staging
 from agents.jobs.surroundings import Surroundings
+from agents.parts import Parts
 from agents.settings import AGENT, load
 from agents.slot import health
 from agents.slot.ask import nobody

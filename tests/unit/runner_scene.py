@@ -118,7 +118,7 @@ class Scene:
 
     @property
     def job(self) -> Job:
-        (job,) = self.runner.in_hand
+        (job,) = self.runner.jobs.all
         return job
 
     def end(self, exit_code: int | None, state: TaskState = TaskState.DONE, reason: str = "") -> None:

@@ -123,6 +123,7 @@ class Running:
 
     def __init__(self, *jobs: Job) -> None:
         self.running = list(jobs)
+        self.jobs = self
 
     def description(self, job: Job) -> JobDescription:
         return describe('[ JobID = 7; StdOutput = "std.out"; ]')

@@ -75,7 +75,7 @@ def test_when_the_slot_goes_away_no_upload_is_waited_for(scene: Scene, now: Now)
     scene.runner.give_up_deliveries("The slot ends")
 
     assert scene.said()[-1] == "JobWrapper: Failed / Failed Uploading Output Sandbox"
-    assert not scene.runner.working
+    assert not scene.runner.jobs.working
 
 
 def test_job_that_failed_by_itself_keeps_its_reason(scene: Scene) -> None:

@@ -58,14 +58,14 @@ def test_its_task_is_ended_and_the_job_given_back_without_a_word_of_a_start(scen
 
     scene.runner.recover()
     scene.runner.poll()
-    assert scene.runner.is_clearing
+    assert scene.runner.jobs.is_clearing
     scene.ce.states[STAMP] = TaskStatus(state=TaskState.ABORTED, exit_code=143)
     scene.runner.poll()
 
     assert scene.said() == ["JobWrapper: Rescheduled / The agent has lost its ledger"]
     scene.accept_reports()
     assert (scene.ce.cancelled, scene.ce.cleaned) == ([STAMP], [STAMP])
-    assert not scene.runner.in_hand
+    assert not scene.runner.jobs.all
     assert not directory.exists()
 
 

@@ -171,7 +171,7 @@ def test_a_job_about_which_everything_was_said_is_not_told_again(scene: Scene) -
 
     assert scene.said() == before
     scene.accept_reports()
-    assert scene.runner.in_hand == []
+    assert scene.runner.jobs.all == []
 
 
 def test_a_job_of_which_the_wms_heard_everything_is_closed_at_once(scene: Scene) -> None:
@@ -182,7 +182,7 @@ def test_a_job_of_which_the_wms_heard_everything_is_closed_at_once(scene: Scene)
     scene.restart()
     scene.runner.recover()
 
-    assert scene.runner.in_hand == []
+    assert scene.runner.jobs.all == []
 
 
 def test_a_job_that_was_being_killed_is_cancelled_again(scene: Scene) -> None:

@@ -199,7 +199,7 @@ def test_a_job_is_closed_when_the_wms_has_heard_everything_and_its_task_is_clean
 
     scene.accept_reports()
 
-    assert (scene.runner.in_hand, scene.ce.cleaned, scene.ledger.open_jobs()) == ([], [stamp], [])
+    assert (scene.runner.jobs.all, scene.ce.cleaned, scene.ledger.open_jobs()) == ([], [stamp], [])
 
 
 def test_a_job_is_not_closed_while_the_wms_has_to_hear_something(scene: Scene) -> None:

@@ -1,0 +1,65 @@
+"""The jobs that are not closed, as they stand; the agent's main thread changes them."""
+
+from agents.jobs.jdl import JobDescription
+from agents.jobs.job import Job, Phase
+
+
+class JobsInHand:
+    """Jobs by their numbers, each with what its JDL says once that was read."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[int, Job] = {}
+        self._descriptions: dict[int, JobDescription] = {}
+
+    @property
+    def all(self) -> list[Job]:
+        """All of them."""
+        return list(self._jobs.values())
+
+    @property
+    def working(self) -> list[Job]:
+        """Jobs that hold processors or still have something to upload."""
+        return [job for job in self._jobs.values() if job.phase is not Phase.REPORTING]
+
+    @property
+    def running(self) -> list[Job]:
+        """Jobs whose task the CE has."""
+        return self.in_phase(Phase.RUNNING)
+
+    @property
+    def is_clearing(self) -> bool:
+        """True while something runs of which nobody knows what it holds: there may be no room."""
+        return any(job.end and job.grant is None for job in self.working)
+
+    def in_phase(self, phase: Phase) -> list[Job]:
+        """Jobs for which the agent is doing this."""
+        return [job for job in self._jobs.values() if job.phase is phase]
+
+    def get(self, job_id: int) -> Job | None:
+        """Return a job, None when it is not in hand."""
+        return self._jobs.get(job_id)
+
+    def __getitem__(self, job_id: int) -> Job:
+        """Return a job that is in hand."""
+        return self._jobs[job_id]
+
+    def put(self, job: Job) -> None:
+        """Take a job in hand, or keep it as it stands now."""
+        self._jobs[job.job_id] = job
+
+    def drop(self, job: Job) -> None:
+        """Forget a job that is closed."""
+        del self._jobs[job.job_id]
+        self._descriptions.pop(job.job_id, None)
+
+    def describe(self, job: Job, description: JobDescription) -> None:
+        """Keep what a job's JDL says."""
+        self._descriptions[job.job_id] = description
+
+    def description(self, job: Job) -> JobDescription:
+        """Return what a job's JDL says, which was read before."""
+        return self._descriptions[job.job_id]
+
+    def description_if_read(self, job: Job) -> JobDescription | None:
+        """Return what a job's JDL says, None while it was not read."""
+        return self._descriptions.get(job.job_id)

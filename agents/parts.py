@@ -1,0 +1,48 @@
+"""What the agent is made of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agents import events as happened
+from agents.events import Events, Workers
+from agents.jobs.allocation import Slot
+from agents.jobs.job import MatchedJob
+from agents.jobs.ledger import Ledger
+from agents.jobs.runner import JobRunner
+from agents.settings import AgentSettings
+from agents.slot.drain import DrainFile
+from agents.slot.watch import Watch
+from agents.wms.reporter import Reporter
+from agents.wms.service import Clock
+
+
+class Matches(Protocol):
+    """Asks the WMS for jobs."""
+
+    def request_job(self, offer: Mapping[str, object]) -> MatchedJob | None:
+        """See agents.wms.matcher.Matcher."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the agent is made of; wired in `agents.wiring.build`."""
+
+    settings: AgentSettings
+    requirements: Mapping[str, object]
+    slot: Slot
+    watch: Watch
+    troubles: Callable[[], Sequence[str]]
+    drain_file: DrainFile
+    matcher: Matches
+    runner: JobRunner
+    reporter: Reporter
+    workers: Workers
+    events: Events
+    heartbeat: Callable[[], None]
+    ledger: Ledger
+    chores: Callable[[], happened.Event]
+    leaves_tasks: bool = False
+    begin_ticks: Callable[[], None] = lambda: None
+    keep_time: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=Clock)

@@ -382,9 +382,8 @@ def _may_have_ended(seen: TaskStatus | None) -> bool:
 
 def _problem(task: TaskSpec) -> str:
     """Return why this task can never run, empty if it may."""
-    if problem := stamp_problem(task.stamp):
-        return problem
-    return next((problem for pattern in task.outputs if (problem := pattern_problem(pattern) or _odd(pattern))), "")
+    problems = (pattern_problem(pattern) or _odd(pattern) for pattern in task.outputs)
+    return stamp_problem(task.stamp) or next(filter(None, problems), "")
 
 
 def _odd(pattern: str) -> str:

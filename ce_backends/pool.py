@@ -25,9 +25,8 @@ from ce_backends.enclosed_cell import EnclosedCell
 from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.examination import signal_matching, stacks
-from ce_backends.inside_script import Launch
-from ce_backends.node_script import DEFAULT_PATH, environment_of
 from ce_backends.options import Option, OptionValue
+from ce_backends.orders import is_protected, tell
 from ce_backends.outputs import tail
 from ce_backends.pool_options import OPTIONS
 from ce_backends.process_tree import boot_id, is_alive
@@ -38,7 +37,7 @@ from ce_backends.staging import lay_out, renew_credential
 from ce_backends.task_dir import TaskDir, TaskRecord, patterns_problem, stamp_problem
 from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
-from ce_backends.wrappers import Wrappers, is_protected, may_fork, order, preamble
+from ce_backends.wrappers import Wrappers
 
 BYTES_PER_MB = 1_000_000
 NEVER = (errno.E2BIG, errno.EINVAL)  # no later attempt will start this task either
@@ -325,38 +324,21 @@ class Pool:
             launch = self._enclosure.launch(spec, directory.path, cell.joins) if self._enclosure else None
             cell = EnclosedCell(cell) if launch else cell
             is_kept = containment.counts_cpu
-            record, text = self._lay_out(spec, directory, cell, launch, is_kept=is_kept)
+            told = tell(spec, directory.path, launch, cell.joins, is_kept=is_kept, is_protected=self._is_protected)
+            record = lay_out(spec, directory, cell.joins, told=told, launch=launch, make=self._spare_dirs.make)
             task = WatchedTask(
                 stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()
             )
             with self._lock:
                 self._held[spec.stamp] = spec.processors
-            self._watcher.add(task, lambda: self._wrappers.start(text, spec.processor_ids, cell.bind, is_kept=is_kept))
+            self._watcher.add(
+                task, lambda: self._wrappers.start(told.order, spec.processor_ids, cell.bind, is_kept=is_kept)
+            )
         except (CEError, OSError):
             cell.remove()
             with self._lock:
                 self._held.pop(spec.stamp, None)
             raise
-
-    def _lay_out(
-        self, spec: TaskSpec, directory: TaskDir, cell: Cell, launch: Launch | None, *, is_kept: bool
-    ) -> tuple[TaskRecord, bytes]:
-        """Write down all that a task needs; return its record, and the order that starts it."""
-        own = launch.environment if launch else environment_of(spec, directory.path)
-        environment = {"PATH": DEFAULT_PATH, **own}
-        first = preamble(directory.path, cell.joins, reset_oom_score=self._is_protected)
-        forked = first + spec.script if is_kept and not launch and may_fork(spec.script, environment) else ""
-        text = order(directory.path, environment, with_times=not is_kept, is_enclosed=launch is not None, forked=forked)
-        record = lay_out(
-            spec,
-            directory,
-            cell.joins,
-            preamble=first,
-            is_told=bool(forked),
-            launch=launch,
-            make=self._spare_dirs.make,
-        )
-        return record, text
 
     def _unfit(self, spec: TaskSpec) -> str:
         """Return why this task cannot run beside those that do, empty if it can."""

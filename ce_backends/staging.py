@@ -9,6 +9,7 @@ from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
 from ce_backends.inside_script import Launch, render_inside
 from ce_backends.node_script import quote
+from ce_backends.orders import Telling
 from ce_backends.small_files import write_small
 from ce_backends.task_dir import TaskDir, TaskRecord
 
@@ -24,8 +25,7 @@ def lay_out(
     directory: TaskDir,
     joins: Sequence[Path] = (),
     *,
-    preamble: str = "",
-    is_told: bool = False,
+    told: Telling | None = None,
     launch: Launch | None = None,
     make: Callable[[Path], None] = make_directories,
 ) -> TaskRecord:
@@ -35,8 +35,7 @@ def lay_out(
         spec: the task.
         directory: where it will be.
         joins: the `cgroup.procs` files its processes enter.
-        preamble: what its first shell does before anything else.
-        is_told: its shell is told its script, so that there needs to be no file of it.
+        told: how its wrapper is told to start it, where there is one.
         launch: starts the payload, where it is not to be started by that shell.
         make: makes the directories.
 
@@ -49,7 +48,8 @@ def lay_out(
         _bring_in(source, directory.work)
     if spec.credential is not None:
         _bring_credential(spec.credential, directory.path / "credential")
-    if not is_told:
+    preamble = told.preamble if told else ""
+    if not (told and told.has_script):
         write_small(f"{directory.path}/payload", _bytes(spec.script if launch else preamble + spec.script))
     if launch:
         _prepare_inside(spec, directory, launch)

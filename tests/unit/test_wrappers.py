@@ -12,10 +12,11 @@ import pytest
 
 from ce_backends.base import TaskSpec
 from ce_backends.node_script import JOIN_FAILED_EXIT_CODE, quote
+from ce_backends.orders import Telling, may_fork, order, preamble
 from ce_backends.process_tree import boot_id, stat_of
 from ce_backends.staging import lay_out
 from ce_backends.task_dir import TaskDir
-from ce_backends.wrappers import Wrapper, Wrappers, may_fork, order, preamble
+from ce_backends.wrappers import Wrapper, Wrappers
 
 DEADLINE_S = 20
 PATH = {"PATH": "/usr/bin:/bin"}
@@ -49,7 +50,8 @@ def wrappers(request: pytest.FixtureRequest, shell: list[str]) -> Iterator[Shell
 def laid_out(parent: Path, script: str, *, joins: tuple[Path, ...] = ()) -> TaskDir:
     directory = TaskDir(parent / f"task-{len(list(parent.iterdir()))}")
     spec = TaskSpec(stamp="0" * 32, script=script)
-    lay_out(spec, directory, preamble=preamble(directory.path, joins, reset_oom_score=False))
+    first = preamble(directory.path, joins, reset_oom_score=False)
+    lay_out(spec, directory, told=Telling(b"", first, has_script=False))
     return directory
 
 

@@ -43,6 +43,7 @@ log = EventLog("agent")
 _LOOK_AROUND_S = 5.0
 _SLOT_ENDS_S = 180.0  # a batch system may lengthen or shorten a job
 _CHORES_S = 300.0
+_END_OF_AGENT_S = 60.0  # an agent without its pilot hands its jobs back within that time
 
 
 def parser() -> argparse.ArgumentParser:
@@ -105,7 +106,9 @@ def _obeyed(arguments: argparse.Namespace) -> int:
     process.end_with(arguments.end_with)
     if arguments.explain:
         return _explain(read_files(arguments.cfg, arguments.option))
-    with process.lock(work_dir), _last_word(work_dir):
+    # A pilot has the folder to itself: an agent that is there all the same has lost its pilot, and ends.
+    patience_s = _END_OF_AGENT_S if arguments.end_with else 0.0
+    with process.lock(work_dir, patience_s), _last_word(work_dir):
         return _run(read_files(arguments.cfg, arguments.option), work_dir, arguments.end_with)
 
 

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from ce_backends.sessions import own_children
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _FIRST_PROCESS = 1
+_LOCK_AGAIN_S = 0.2
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 _SLOT_GOES = (signal.SIGTERM, signal.SIGINT)
 
@@ -27,8 +29,12 @@ def end_with(pid: int) -> None:
             raise ConfigurationError(f"--end-with {pid}: that is not our parent process, or it has ended already")
 
 
-def lock(work_dir: Path) -> IO[str]:
+def lock(work_dir: Path, patience_s: float = 0.0) -> IO[str]:
     """Take the work directory; two agents in one would run jobs twice.
+
+    Args:
+        work_dir: where the ledger is.
+        patience_s: how long to wait for an agent that has it and is about to end.
 
     Raises:
         ConfigurationError: another agent has it.
@@ -39,12 +45,17 @@ def lock(work_dir: Path) -> IO[str]:
         held = (work_dir / "agent.lock").open("w", encoding="ascii")
     except OSError as error:
         raise NodeUnfit(f"{work_dir}: the work directory cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        held.close()
-        raise ConfigurationError(f"{work_dir}: another agent works in this directory; give each its own") from error
-    return held
+    give_up_at = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if time.monotonic() < give_up_at:
+                time.sleep(_LOCK_AGAIN_S)
+                continue
+            held.close()
+            raise ConfigurationError(f"{work_dir}: another agent works in this directory; give each its own") from error
+        return held
 
 
 def collect_orphans() -> None:

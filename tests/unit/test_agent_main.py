@@ -140,6 +140,18 @@ def test_a_second_agent_in_one_directory_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "agent_end.json").read_text(encoding="utf-8") == "of the first"
 
 
+def test_an_agent_of_a_pilot_waits_for_one_that_has_lost_its_pilot(tmp_path: Path) -> None:
+    arguments = ["--work-dir", str(tmp_path), "-o", "/=5", "--end-with", str(os.getpid())]
+    with (tmp_path / "agent.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = subprocess.Popen([sys.executable, "-m", "agents", *arguments], cwd=REPOSITORY, stderr=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(3)
+
+    _, stderr = second.communicate(timeout=DEADLINE_S)
+    assert stderr == b"agent: command line: '/' names no option; expected /Section/option\n"
+
+
 def test_a_work_directory_that_cannot_be_made_is_a_fault_of_the_node(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

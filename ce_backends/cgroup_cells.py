@@ -53,7 +53,7 @@ class Shared:
 
     def refusals(self) -> int:
         """Return how often a process was refused so far, to any of the tasks."""
-        if self.events is None:
+        if self.events is None or self.events.closed:
             return 0
         return int(os.pread(self.events.fileno(), _EVENTS_BYTES, 0).split()[1])  # "max 3"
 

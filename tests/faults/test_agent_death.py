@@ -25,12 +25,14 @@ def agent_of(scene: Scene) -> int:
 
 
 def wrapper_of(scene: Scene, job_id: int) -> int:
-    """Return the process that runs the node script of a job: the ancestor of the payload whose parent is the agent."""
+    """Return the process that waits for a job's payload: its uppermost ancestor below the agent."""
     payload = next(line.pid for line in scene.books.lines() if line.job_id == job_id)
-    while b"node_script" not in read_proc(parent_of(payload), "cmdline"):
-        payload = parent_of(payload)
-        assert payload > 1, "the payload has no node script above it"
-    return parent_of(payload)
+    above = [payload]
+    while above[-1] > 1:
+        above.append(parent_of(above[-1]))
+    wrappers = [pid for pid in above if b"node_script" in read_proc(pid, "cmdline")]
+    assert wrappers, "the payload has no wrapper above it"
+    return wrappers[-1]
 
 
 @pytest.mark.quick

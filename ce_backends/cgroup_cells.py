@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ce_backends.cgroup import Group, Hierarchy
@@ -174,7 +174,7 @@ class CgroupContainment:
             _limit_memory(cell.memory, memory_mb * BYTES_PER_MB)
         if ids and self._is_v2("cpuset"):
             cell.killer.write("cpuset.cpus", _listed(ids))
-        return replace(cell, shared=shared, refused_before=shared.refusals())
+        return CgroupCell(cell.killer, cell.memory, cell.pids, shared, shared.refusals())
 
     def _is_v2(self, controller: str) -> bool:
         return controller in self.limiters and self.limiters[controller].version == 2

@@ -320,12 +320,12 @@ class Pool:
             raise CEUnavailable(trouble)
         containment = self._open().containment
         cell: Cell = containment.prepare(spec.stamp, spec.memory_mb, spec.processor_ids)
+        joins, is_kept = cell.joins, containment.counts_cpu
         try:
-            launch = self._enclosure.launch(spec, directory.path, cell.joins) if self._enclosure else None
+            launch = self._enclosure.launch(spec, directory.path, joins) if self._enclosure else None
             cell = EnclosedCell(cell) if launch else cell
-            is_kept = containment.counts_cpu
-            told = tell(spec, directory.path, launch, cell.joins, is_kept=is_kept, is_protected=self._is_protected)
-            record = lay_out(spec, directory, cell.joins, told=told, launch=launch, make=self._spare_dirs.make)
+            told = tell(spec, directory.path, launch, joins, is_kept=is_kept, is_protected=self._is_protected)
+            record = lay_out(spec, directory, joins, told=told, launch=launch, make=self._spare_dirs.make)
             task = WatchedTask(
                 stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()
             )

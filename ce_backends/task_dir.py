@@ -180,13 +180,16 @@ class TaskDir:
             os.close(fd)
 
 
-def _line_of(value: TaskRecord | TaskStatus) -> bytes:
-    return json.dumps(value, default=_fields).encode() + b"\n"
-
-
 def _fields(value: Any) -> dict[str, object]:
     """Return the fields of a frozen value; not `asdict`, whose deep copy costs more than all else here."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+_to_json = json.JSONEncoder(default=_fields).encode
+
+
+def _line_of(value: TaskRecord | TaskStatus) -> bytes:
+    return _to_json(value).encode() + b"\n"
 
 
 def parse_status(text: str) -> TaskStatus | None:

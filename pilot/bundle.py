@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 VARIABLE = "GRIDPILOT_BUNDLE"
-PURE = "packages.zip"  # beside our packages: what of others' is nothing but Python
+PURE = "packages.zip"  # in site-packages: ours, and what of others' is nothing but Python
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,9 @@ def agent_environment(
     if before:
         environment["PYTHONPATH_SAVE"] = before
     kept = [before] if settings.keep_python_path and before else []
-    pure = code_folder() / bundle.PURE
-    ours = [code_folder(), pure] if pure.is_file() else [code_folder()]
-    environment["PYTHONPATH"] = os.pathsep.join([*map(str, ours), *kept])
+    ours = code_folder()
+    places = [ours.parent, ours] if ours.name == bundle.PURE else [ours]  # what is not only Python is beside the zip
+    environment["PYTHONPATH"] = os.pathsep.join([*map(str, places), *kept])
     return environment
 
 

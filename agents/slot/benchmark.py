@@ -4,7 +4,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from agents.log import EventLog
 from agents.slot import db12
+from agents.slot.alone import alone
 
 log = EventLog("slot")
 
@@ -71,7 +71,7 @@ class Benchmark:
         self,
         machine: Machine,
         cache: Path,
-        command: Sequence[str] = (sys.executable, "-I", db12.__file__, str(_CPU_BUDGET_S)),
+        command: Sequence[str] = alone(db12, str(_CPU_BUDGET_S)),
     ) -> None:
         self._machine = machine
         self._file = cache / "benchmark.json"

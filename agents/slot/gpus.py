@@ -6,7 +6,6 @@ A device is named by its UUID, never by a number: numbers change with the order 
 
 import itertools
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from agents.log import EventLog
 from agents.slot import nvml
+from agents.slot.alone import alone
 from agents.slot.ask import Ask
 
 log = EventLog("slot")
@@ -84,7 +84,7 @@ def visibility(gpu_ids: Iterable[str], gpus: Iterable[Gpu]) -> dict[str, str]:
 def _nvidia(root: Path, ask: Ask) -> tuple[Gpu, ...]:
     if not (root / "dev/nvidiactl").exists() and not (root / "dev/dxg").exists():  # dxg: Windows' subsystem for Linux
         return ()
-    listed = ask(sys.executable, "-I", nvml.__file__) or ""
+    listed = ask(*alone(nvml)) or ""
     rows = (line.split("\t") for line in listed.splitlines())
     return tuple(Gpu(uuid, Maker.NVIDIA, int(memory_mb)) for uuid, memory_mb, _ in rows)
 

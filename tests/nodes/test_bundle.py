@@ -105,7 +105,7 @@ def test_a_damaged_bundle_runs_nothing_and_leaves_nothing(node: Node) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda tree: next(tree.rglob("supervision.pyc")).write_text("print('changed')"), "supervision.pyc: damaged"),
+        (lambda tree: next(tree.rglob("packages.zip")).write_bytes(b"changed"), "packages.zip: damaged"),
         (
             lambda tree: (tree / "python/lib/sitecustomize.py").write_text("print('new')"),
             "does not belong to this bundle",

@@ -200,8 +200,7 @@ def test_the_agent_finds_our_packages_first_and_not_the_nodes():
 
 
 def test_the_agent_finds_what_a_bundle_has_in_one_file(tmp_path, monkeypatch):
-    (tmp_path / "packages.zip").touch()
-    monkeypatch.setattr(launch, "code_folder", lambda: tmp_path)
+    monkeypatch.setattr(launch, "code_folder", lambda: tmp_path / "packages.zip")
 
     environment = launch.agent_environment({}, Settings(), {})
 

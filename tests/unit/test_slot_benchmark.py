@@ -1,6 +1,5 @@
 """Measuring the power of a processor: the slowest copy's median, within sane bounds, remembered for this boot."""
 
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.slot import db12
+from agents.slot.alone import alone
 from agents.slot.benchmark import Benchmark, Machine, memory, this_machine
 
 MACHINE = Machine("a CPU", "boot-1", copies=1)
@@ -115,9 +115,7 @@ def test_measurement_does_not_begin_after_it_was_stopped(tmp_path: Path) -> None
 
 
 def test_real_benchmark_prints_a_power_and_ends(tmp_path: Path) -> None:
-    command = (sys.executable, "-I", db12.__file__, "0")
-
-    measured = Benchmark(MACHINE, tmp_path / "c", command).power_hs06()
+    measured = Benchmark(MACHINE, tmp_path / "c", alone(db12, "0")).power_hs06()
 
     assert measured is not None
     assert 1 < measured < 100

@@ -50,7 +50,9 @@ set --
 eval {script}
 )"""
 # By these a script could tell a fork from a shell of its own, and name a process that is not its own.
-_KNOWS_ITS_SHELL = re.compile(r"\$\{?[$0-]|PPID|BASH|SHLVL|SECONDS|LINENO|\b(?:eval|source)\b|(?:^|[;&|({`\s])\.\s", re.ASCII)
+_KNOWS_ITS_SHELL = re.compile(
+    r"\$\{?[$0-]|PPID|BASH|SHLVL|SECONDS|LINENO|\b(?:eval|source)\b|(?:^|[;&|({`\s])\.\s", re.ASCII
+)
 # A container that did not start is no result of the payload: there is a reason then, and no exit code.
 _IF_ENTERED = "if [ -e {entered} ]; then\n"
 _OR_NOT = """\

@@ -8,6 +8,7 @@ and each script of the standard command list started with `-h`, which is its imp
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from agents.local_wms.home import Endpoint
 from agents.local_wms.testing import running
 from bench.report import Chapter, Finding, Spread, as_text
 
+# Of Python's own files, what no environment has to bring: others' packages, tests, caches, what is for compilers.
+NOT_OF_A_LIBRARY = re.compile(r"site-packages|test|__pycache__|config-.*")
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = Path(os.environ.get("GRIDPILOT_BENCH") or Path.home() / ".cache" / "gridpilot-bench")
 MATCH_S = 60.0
@@ -183,14 +186,25 @@ def _install_s() -> float | None:
 
 def _sizes(tree: Path) -> dict[str, float]:
     """Return MB (10^6 bytes) of our parts and of DIRAC's packages."""
-    whole = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
+    whole = _bytes_below(tree)
     packages = sum(path.stat().st_size for path in tree.rglob("site-packages/**/*") if path.is_file())
     sizes = {"ours": whole / 1e6, "our packages": packages / 1e6}
     python = ENVIRONMENTS / "dirac" / "bin" / "python"
     if python.exists():
-        said = subprocess.run([str(python), "-c", CLOSURE], check=True, capture_output=True, text=True).stdout
-        sizes["DIRAC[pilot]"] = int(said) / 1e6
+        sizes["DIRAC[pilot]"] = int(_run_out([str(python), "-c", CLOSURE])) / 1e6
+        library = _run_out([str(python), "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))"])
+        sizes["DIRAC's environment, with Python"] = _bytes_below(python.parents[1].resolve()) / 1e6
+        sizes["DIRAC's environment, with Python"] += _bytes_below(Path(library), without=NOT_OF_A_LIBRARY) / 1e6
     return sizes
+
+
+def _bytes_below(folder: Path, without: re.Pattern[str] = re.compile(r"(?!)")) -> int:
+    files = (path for path in folder.rglob("*") if not any(map(without.fullmatch, path.relative_to(folder).parts)))
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def _run_out(argv: Sequence[str]) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _chapter(
@@ -219,6 +233,8 @@ def _chapter(
     rows += [(f"disk, {what}, MB", f"{size:.0f}") for what, size in sizes.items()]
     if theirs:
         whole, packages = sizes["ours"] / sizes["DIRAC[pilot]"], sizes["our packages"] / sizes["DIRAC[pilot]"]
+        environment = sizes["ours"] / sizes["DIRAC's environment, with Python"]
+        findings.append(_ratio("our disk to DIRAC's environment, each with its Python", Spread([environment]), 1 / 20))
         findings.append(_ratio("our disk, Python and libraries included, to DIRAC's packages", Spread([whole]), 1 / 20))
         findings.append(_ratio("our packages to DIRAC's packages", Spread([packages]), 1 / 20))
     return Chapter(

@@ -257,9 +257,8 @@ class JobAgent:
         if event.is_urgent:
             self._asking.patience_ends = min(self._asking.patience_ends, time.monotonic() + _LAST_ANSWER_S)
         if event.is_urgent and self._parts.leaves_tasks:  # they run elsewhere, and are found again
-            log.info(
-                "tasks.left", jobs=len(self._parts.runner.jobs.working), note="the next agent here goes on with them"
-            )
+            working = len(self._parts.runner.jobs.working)
+            log.info("tasks.left", jobs=working, note="the next agent here goes on with them")
             self._is_leaving = True
         elif event.is_urgent:
             self._parts.runner.hand_back_all(reason, _STOP_SIGNAL_S)
@@ -282,11 +281,10 @@ class JobAgent:
             self._request()
 
     def _has_room(self) -> bool:
-        if self._settings.takes_one_job and self._parts.runner.jobs.working:
+        jobs = self._parts.runner.jobs
+        if self._settings.takes_one_job and jobs.working:
             return False
-        if self._parts.runner.jobs.is_clearing or not self._parts.watch.brake.lets_try(
-            len(self._parts.runner.jobs.working)
-        ):
+        if jobs.is_clearing or not self._parts.watch.brake.lets_try(len(jobs.working)):
             return False
         return can_offer(self._settings, self._parts.slot) and self._parts.ledger.has_space()
 

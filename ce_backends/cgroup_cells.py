@@ -102,28 +102,23 @@ class CgroupCell:
         """See Cell."""
         return self.killer.pids()
 
-    def consumption(self, *, with_refusals: bool = True) -> Consumption:
+    def consumption(self, *, with_causes: bool = True) -> Consumption:
         """See Cell."""
         cpu_us = self.killer.number("cpu.stat", "usage_usec")
-        peak, kills, refusals = None, None, None
         peak_file, kills_file = _V2_COUNTS if self.memory is self.killer else _V1_COUNTS
-        if self.memory is not None:
-            peak = self.memory.number(peak_file)
-        if self.memory is not None and with_refusals:
-            kills = self.memory.number(kills_file, "oom_kill")
-        if with_refusals:
-            refusals = self._refusals()
+        peak = self.memory.number(peak_file) if self.memory is not None else None
+        kills = self.memory.number(kills_file, "oom_kill") if self.memory is not None and with_causes else None
         return Consumption(
             cpu_s=None if cpu_us is None else cpu_us / 1e6,
             memory_peak_mb=None if peak is None else peak / BYTES_PER_MB,
             out_of_memory=kills or 0,
-            refusals=refusals or 0,
+            refusals=self._refusals() if with_causes else 0,
         )
 
-    def _refusals(self) -> int | None:
+    def _refusals(self) -> int:
         if self.pids is None:
             return self.shared.refusals() - self.refused_before
-        return self.pids.number("pids.events", "max")
+        return self.pids.number("pids.events", "max") or 0
 
     def remove(self) -> bool:
         """See Cell."""

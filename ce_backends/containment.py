@@ -57,8 +57,12 @@ class Cell(Protocol):
     def members(self) -> list[int]:
         """List the pids that are still alive in it."""
 
-    def consumption(self, *, with_refusals: bool = True) -> Consumption:
-        """Return what was used so far; to be asked before `remove`. Nobody needs refusals of a task that succeeded."""
+    def consumption(self, *, with_causes: bool = True) -> Consumption:
+        """Return what was used so far; to be asked before `remove`.
+
+        Args:
+            with_causes: count also what can have made it fail, kills and refusals; else they are 0.
+        """
 
     def remove(self) -> bool:
         """Give the cell back; False while anything is left in it."""

@@ -48,9 +48,9 @@ class EnclosedCell:
         """See Cell."""
         return _innermost(self.cell.members())
 
-    def consumption(self, *, with_refusals: bool = True) -> Consumption:
+    def consumption(self, *, with_causes: bool = True) -> Consumption:
         """See Cell."""
-        return self.cell.consumption(with_refusals=with_refusals)
+        return self.cell.consumption(with_causes=with_causes)
 
     def remove(self) -> bool:
         """See Cell."""

@@ -158,7 +158,7 @@ class SessionCell:
         """See Cell."""
         return [stat.process.pid for stat in self._stats()]
 
-    def consumption(self, *, with_refusals: bool = True) -> Consumption:  # noqa: ARG002 - nobody counts here
+    def consumption(self, *, with_causes: bool = True) -> Consumption:  # noqa: ARG002 - nobody counts here
         """See Cell."""
         return Consumption()
 

@@ -233,7 +233,7 @@ class Watcher:
     def _look_at_remains(self, task: WatchedTask, now: float) -> TaskStatus | None:
         """Return the final status once nothing is left of the task; kill what is, until then."""
         assert task.over_s is not None
-        task.consumption = task.consumption or task.cell.consumption(with_refusals=task.exit_code != 0)
+        task.consumption = task.consumption or task.cell.consumption(with_causes=task.exit_code != 0)
         if task.cell.remove():
             return final_status(task)
         if now - task.over_s > self._give_up_s:

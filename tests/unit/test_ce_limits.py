@@ -284,7 +284,7 @@ class Held:
     def members(self) -> list[int]:
         return self.pids
 
-    def consumption(self, *, with_refusals: bool = True) -> Consumption:
+    def consumption(self, *, with_causes: bool = True) -> Consumption:
         return Consumption(refusals=self.refused)
 
     def remove(self) -> bool:

@@ -10,6 +10,7 @@ AgentError
 ├── ServiceError            a call did not give what was asked
 │   ├── Unreachable         surely not received: safe to repeat
 │   ├── NoAnswer            may have been received: repeat only what may be repeated
+│   │   └── Busy            answered "not now", which is hardly ever, but can be, a call that was carried out
 │   ├── BadAnswer           answered, but not in the protocol: the call may have taken effect
 │   ├── AccessDenied        not with this credential: do not repeat
 │   └── Refused             the service understood and said no (DIRAC's S_ERROR)
@@ -84,11 +85,7 @@ class NodeUnfit(StopAgent):
 
 
 class ServiceError(AgentError):
-    """A call to a service did not give what was asked."""
-
-
-class Unreachable(ServiceError):
-    """Surely not received by the service: safe to repeat.
+    """A call to a service did not give what was asked.
 
     Attributes:
         retry_after_s: what the server asked to wait, None when it said nothing.
@@ -99,8 +96,19 @@ class Unreachable(ServiceError):
         self.retry_after_s = retry_after_s
 
 
+class Unreachable(ServiceError):
+    """Surely not received by the service, for no byte of the call was written: safe to repeat."""
+
+
 class NoAnswer(ServiceError):
     """May have been received: repeat only what may be repeated."""
+
+
+class Busy(NoAnswer):
+    """The call was written, and a server or somebody before it answered "not now" (HTTP 404, 429, 503).
+
+    Mostly nothing was done; but a proxy says so too when the service behind it took too long.
+    """
 
 
 class BadAnswer(ServiceError):

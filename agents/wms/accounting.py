@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from agents.errors import NoAnswer, Refused, ServiceError
+from agents.errors import Busy, NoAnswer, Refused, ServiceError
 from agents.jobs.ledger import Ledger, Report
 from agents.log import EventLog
 from agents.wms.service import Service
@@ -53,6 +53,9 @@ class Accounting:
                 self._commit([_entry(record) for record in records])
             except Refused as refusal:
                 log.error("accounts.refused", records=len(records), cause=refusal)
+            except Busy as error:
+                log.warning("accounts.delayed", records=len(records), cause=error)
+                return
             except NoAnswer as error:  # sent again they might count twice
                 log.error("accounts.uncertain", records=len(records), cause=error)
             except ServiceError as error:

@@ -5,6 +5,7 @@ import http.client
 import io
 import re
 import ssl
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,29 +18,15 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unreachable
+from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, Unreachable
 from agents.wms import jencode
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
 
 _E = TypeVar("_E", bound=BaseException)
-_SURELY_NOT_SENT = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeoutError")
-# TLS failures before the request was read: trust, handshake, an alert (with TLS 1.3 the server's word on our own
-# certificate comes only after the request was written). Any other TLS error may follow a call that was received.
-_TLS_REFUSED = re.compile(
-    r"CERTIFICATE_VERIFY_FAILED|ALERT|HANDSHAKE|WRONG_VERSION_NUMBER"
-    r"|UNSUPPORTED_PROTOCOL|NO_CERTIFICATE_OR_CRL_FOUND|KEY_VALUES_MISMATCH|PEM lib|NO_START_LINE|HTTP_REQUEST"
-    r"|RECORD_LAYER_FAILURE"
-)
 _REASONS = re.compile(
     r"\[Errno -?\d+\] [^'\")\]]+|Remote end closed[^'\")]*|Connection aborted|IncompleteRead|\[SSL[^\]]*\][^'\")(]*"
-)
-_NEVER_SENT = (
-    requests.ConnectTimeout,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
 )
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _NOT_NOW = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -92,7 +79,8 @@ class HttpsTransport:
         limits: Limits = Limits(),
     ) -> None:
         self._session = session
-        self._session.mount("https://", _adapter(limits.whole_s))
+        self._wire = _Wire()
+        self._session.mount("https://", _adapter(limits.whole_s, self._wire))
         self._fixed = {"clientVO": vo, "clientSetup": setup}
         if extra is not None:
             self._fixed["extraCredentials"] = jencode.encode(extra)
@@ -103,6 +91,7 @@ class HttpsTransport:
         form = {"method": method, "args": jencode.encode(list(arguments)), **self._fixed}
         if raw:
             form["rawContent"] = "True"
+        self._wire.is_written = False
         try:
             with self._session.post(
                 url,
@@ -112,10 +101,10 @@ class HttpsTransport:
                 timeout=(self._limits.connect_s, self._limits.read_s),
             ) as response:
                 body = self._body(response)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _lost(url, method, error) from error
-        except OSError as error:  # requests did not even begin: a certificate or CA file is gone
-            raise Unreachable(f"{url}: {error}") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if self._wire.is_written:
+                raise NoAnswer(f"{url}: no answer to {method}: {_plain(error)}") from error
+            raise Unreachable(f"{url}: {_plain(error)}") from error
         return _answer(url, method, response, body)
 
     def _body(self, response: requests.Response) -> bytes:
@@ -127,6 +116,16 @@ class HttpsTransport:
                 raise BadAnswer(f"{response.url}: the answer is larger than {self._limits.body_mb} MB")
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+class _Wire(threading.local):
+    """Whether a byte of the request was written, of the exchange that this thread is at.
+
+    Only this tells whether a call can have been received: with TLS 1.3 even the server's word on our certificate may
+    come after that, and so may any status, alert or end of the connection.
+    """
+
+    is_written = False
 
 
 class _TooSlow(TimeoutError):
@@ -162,31 +161,33 @@ class _TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Timed(self.fp.detach(), whole_s))
 
 
-def _adapter(whole_s: float) -> HTTPAdapter:
-    """Return what keeps the connections; answers have their time on them."""
+class _Connection(urllib3.connection.HTTPSConnection):
+    """A connection that says when a request begins to go out; its answers have their time."""
 
-    def connection(*arguments: Any, **named: Any) -> urllib3.connection.HTTPSConnection:
-        made = urllib3.connection.HTTPSConnection(*arguments, **named)
-        made.response_class = functools.partial(_TimedResponse, whole_s=whole_s)  # type: ignore[assignment]
-        return made
+    def __init__(self, *arguments: Any, wire: _Wire, whole_s: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._wire = wire
+        self.response_class = functools.partial(_TimedResponse, whole_s=whole_s)  # type: ignore[assignment]
+
+    def send(self, data: Any) -> None:
+        """Write a piece of a request."""
+        if self.sock is None:
+            self.connect()
+        self._wire.is_written = True
+        super().send(data)
+
+
+def _adapter(whole_s: float, wire: _Wire) -> HTTPAdapter:
+    """Return what keeps the connections."""
 
     def pool(*arguments: Any, **named: Any) -> urllib3.HTTPSConnectionPool:
         made = urllib3.HTTPSConnectionPool(*arguments, **named)
-        made.ConnectionCls = connection  # type: ignore[assignment]
+        made.ConnectionCls = functools.partial(_Connection, wire=wire, whole_s=whole_s)  # type: ignore[assignment]
         return made
 
     adapter = HTTPAdapter(pool_connections=4, pool_maxsize=8, max_retries=0)
     adapter.poolmanager.pool_classes_by_scheme = {"https": pool}
     return adapter
-
-
-def _lost(url: str, method: str, error: Exception) -> ServiceError:
-    """Tell whether the call may have been received."""
-    cause, text = _plain(error), repr(error)
-    is_refused_tls = isinstance(error, requests.exceptions.SSLError) and _TLS_REFUSED.search(text)
-    if isinstance(error, _NEVER_SENT) or is_refused_tls or _SURELY_NOT_SENT.search(text):
-        return Unreachable(f"{url}: {cause}")
-    return NoAnswer(f"{url}: no answer to {method}: {cause}")
 
 
 def _plain(error: BaseException) -> str:
@@ -227,9 +228,9 @@ def _answer(url: str, method: str, response: requests.Response, body: bytes) -> 
     if status in _DENIED:
         raise AccessDenied(f"{url}: no access to {method} with this credential (HTTP {status})")
     if status in _NOT_NOW:
-        raise Unreachable(f"{url}: busy (HTTP {status})", retry_after_s=_retry_after_s(response))
+        raise Busy(f"{url}: busy (HTTP {status})", retry_after_s=_retry_after_s(response))
     if status == HTTPStatus.NOT_FOUND:
-        raise Unreachable(f"{url}: there is no such service (HTTP 404)")
+        raise Busy(f"{url}: there is no such service (HTTP 404)")
     if status == HTTPStatus.NOT_IMPLEMENTED:
         raise AccessDenied(f"{url}: the service has no method {method} (HTTP 501)")
     raise BadAnswer(f"{url}: HTTP {status} in answer to {method}")

@@ -133,7 +133,7 @@ class Service:
                 self._banned_until[url] = self._clock.monotonic() + _BANNED_S
                 if not (repeatable or isinstance(error, Unreachable)):
                     raise
-                if isinstance(error, Unreachable) and error.retry_after_s:
+                if error.retry_after_s:
                     not_before[url] = self._clock.monotonic() + error.retry_after_s
                 self._wait(error, attempt, started, not_before.get(urls[(attempt + 1) % len(urls)]))
             else:

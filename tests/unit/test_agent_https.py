@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unreachable
+from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, ServiceError, Unreachable
 from agents.local_wms.authority import Authority, Holder, open_authority, write_private
 from agents.wms.https import HttpsTransport, Limits, session
 from tests.unit.https_server import DEADLINE_S, OK, Act, Server, http, serving
@@ -125,12 +125,12 @@ def test_a_zipped_answer_is_unzipped(authority: Authority, host: Holder, proxy: 
         ),
         (http("401 Unauthorized"), AccessDenied, "no access to requestJob with this credential (HTTP 401)"),
         (http("403 Forbidden"), AccessDenied, "no access to requestJob with this credential (HTTP 403)"),
-        (http("404 Not Found", b"<html>"), Unreachable, "there is no such service (HTTP 404)"),
+        (http("404 Not Found", b"<html>"), Busy, "there is no such service (HTTP 404)"),
         (http("405 Method Not Allowed"), BadAnswer, "HTTP 405 in answer to requestJob"),
         (http("500 Internal Server Error", b"<html>"), BadAnswer, "HTTP 500 in answer to requestJob"),
         (http("501 Not Implemented"), AccessDenied, "the service has no method requestJob (HTTP 501)"),
         (http("502 Bad Gateway"), BadAnswer, "HTTP 502 in answer to requestJob"),
-        (http("503 Service Unavailable"), Unreachable, "busy (HTTP 503)"),
+        (http("503 Service Unavailable"), Busy, "busy (HTTP 503)"),
         (
             http("302 Found", b"", "Location: https://captive.example/"),
             BadAnswer,
@@ -163,7 +163,7 @@ def test_retry_after_is_read_in_seconds_up_to_an_hour(
     with serving(http("429 Too Many Requests", b"", f"Retry-After: {text}"), host) as server:
         error = failed(server, proxy, authority)
 
-    assert isinstance(error, Unreachable)
+    assert isinstance(error, Busy)
     assert error.retry_after_s == seconds
 
 
@@ -175,7 +175,7 @@ def test_retry_after_is_read_as_a_date(
     with serving(http("429 Too Many Requests", b"", f"Retry-After: {when}"), host) as server:
         error = failed(server, proxy, authority)
 
-    assert isinstance(error, Unreachable)
+    assert isinstance(error, Busy)
     assert error.retry_after_s is not None
     assert least <= error.retry_after_s <= most
 
@@ -336,7 +336,7 @@ def test_a_server_whose_certificate_has_expired_is_not_trusted(authority: Author
     assert sentence(error, server) == "the server's certificate is not trusted: certificate has expired"
 
 
-def test_a_server_that_does_not_take_our_certificate_did_not_get_the_call(
+def test_a_server_that_refuses_our_certificate_after_the_call_was_written_may_have_got_it(
     authority: Authority, stranger: Authority, host: Holder, tmp_path: Path
 ) -> None:
     foreign = tmp_path / "foreign.pem"
@@ -344,8 +344,47 @@ def test_a_server_that_does_not_take_our_certificate_did_not_get_the_call(
     with serving(OK, host, trusted=authority) as server:
         error = failed(server, foreign, authority)
 
-    assert isinstance(error, Unreachable)
+    assert isinstance(error, NoAnswer)
+    assert "alert unknown ca" in sentence(error, server)
     assert server.forms == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+        b"\x15\x03\x03\x00\x02\x02\x50",  # a fatal alert: internal_error
+        b"\x17\x03\x03\x00\x40" + bytes(64),
+        b"",
+    ],
+    ids=["plain http", "alert", "bad record", "end"],
+)
+def test_whatever_ends_tls_after_the_call_was_written_leaves_it_open(
+    authority: Authority, host: Holder, proxy: Path, sent: bytes
+) -> None:
+    def below_tls(connection: socket.socket) -> None:
+        with socket.socket(fileno=connection.detach()) as plain:
+            plain.sendall(sent)
+            plain.shutdown(socket.SHUT_WR)
+            plain.settimeout(DEADLINE_S)
+            while plain.recv(4096):
+                pass
+
+    with serving(below_tls, host) as server:
+        error = failed(server, proxy, authority)
+
+    assert type(error) is NoAnswer
+
+
+def test_a_call_that_was_never_written_is_unreachable_after_one_that_was(
+    authority: Authority, host: Holder, proxy: Path
+) -> None:
+    with client(proxy, authority.certificates) as transport:
+        with serving(OK, host) as server:
+            transport.exchange(server.url, "m", [], raw=False)
+            url = server.url
+        with pytest.raises(Unreachable):
+            transport.exchange(url.replace("127.0.0.1", "nowhere.invalid"), "m", [], raw=False)
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])

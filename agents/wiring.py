@@ -4,7 +4,6 @@ import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from agents import __version__
@@ -98,7 +97,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
         slot=given.slot,
         ce=given.ce,
         ledger=given.ledger,
-        reports=Reports(settings.site, Moments(servers_ahead=given.voices.clock.ahead)),
+        reports=Reports(settings.site, _moments(given)),
         reporter=reporter,
         staging=Staging(credentials, sandbox_store, given.ce, settings.output_sandbox_limit_bytes),
         workers=given.workers,
@@ -128,6 +127,11 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     )
 
 
+def _moments(given: Given) -> Moments:
+    clock = given.voices.clock
+    return Moments(clock.now, clock.ahead, clock.ahead_at_most, after=given.ledger.last_moment())
+
+
 def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, reference: str) -> Reporter:
     return Reporter(
         given.ledger,
@@ -140,7 +144,7 @@ def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, refe
             reference=reference,
             former=given.ledger.pilots(),
             lost=lambda job_id: given.events.put(JobLost(job_id)),
-            now=lambda: datetime.now(UTC) + given.voices.clock.ahead(),
+            now=lambda: given.voices.clock.now() + given.voices.clock.ahead(),
         ),
     )
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,15 @@ class Ledger:
             UNION SELECT 1 FROM past WHERE job_id = ?1"""
         with self._reading() as db:
             return db.execute(query, (job_id,)).fetchone() is not None
+
+    def last_moment(self) -> datetime | None:
+        """Return the latest moment that any report has, whoever has heard it; None when there is none."""
+        with self._reading() as db:
+            (last,) = db.execute("SELECT MAX(moment) FROM report").fetchone()
+        try:
+            return datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
+        except ValueError:  # written differently by another version
+            return None
 
     def unsent(self, limit: int = 500) -> list[Report]:
         """Return reports that the WMS has not accepted, in order; accounts are not among them."""

@@ -1,9 +1,9 @@
 """What the WMS is told about a job, in DIRAC's words and widths. Secrets in what a payload wrote are not passed on."""
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from agents.clock import SteadyClock
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, JobStatus, Minor, Outcome
 from agents.jobs.ledger import Report, ReportKind
@@ -11,32 +11,47 @@ from agents.redaction import redacted
 
 # Column widths of DIRAC's JobDB; a longer text is an SQL error there.
 _MINOR_STATUS_WIDTH, _APPLICATION_STATUS_WIDTH = 128, 255
+_MILLISECOND = timedelta(milliseconds=1)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Moments:
-    """UTC moments that never repeat and never go back, whatever happens to the wall clock.
+    """UTC moments that never repeat and never go back: whatever happens to the clocks, over restarts too.
 
     `setJobStatusBulk` takes the moments as the keys of a dictionary, and the server orders by them; it keeps whole
     milliseconds only, rounded (LoggingInfo.StatusTimeOrder), so that anything finer would swap or lose reports.
+
+    Args:
+        now: this node's time, which nobody may set.
+        servers_ahead: how far the servers' clock is ahead of it, as far as that is proved.
+        servers_ahead_at_most: how far it may be.
+        after: the last moment that was used in this work directory, None when there is none.
     """
 
     def __init__(
         self,
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
-        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] | None = None,
         servers_ahead: Callable[[], timedelta] = timedelta,
+        servers_ahead_at_most: Callable[[], timedelta] = timedelta,
+        after: datetime | None = None,
     ) -> None:
-        self._monotonic = monotonic
+        self._now = now or SteadyClock().utc
         self._servers_ahead = servers_ahead
-        self._origin = wall() - timedelta(seconds=monotonic())
-        self._last = datetime.min.replace(tzinfo=UTC)
+        self._servers_ahead_at_most = servers_ahead_at_most
+        self._last = _whole(after or _LONG_AGO)
 
     def next(self) -> datetime:
         """Return the present moment by the servers' clock, in milliseconds, at least one after the one before."""
-        now = self._origin + timedelta(seconds=self._monotonic()) + self._servers_ahead()
-        whole = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        self._last = max(whole, self._last + timedelta(milliseconds=1))
+        self._last = max(_whole(self._now() + self._servers_ahead()), self._last + _MILLISECOND)
         return self._last
+
+    def skip_what_servers_stamped(self) -> None:
+        """Let no moment from now on be before anything that the servers have stamped until now."""
+        self._last = max(self._last, _whole(self._now() + self._servers_ahead_at_most()))
+
+
+def _whole(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def written(moment: datetime) -> str:
@@ -50,6 +65,11 @@ class Reports:
     def __init__(self, site: str, moments: Moments) -> None:
         self._site = site
         self._moments = moments
+
+    def received(self, job: Job) -> Report:
+        """Return the first report of a job: not older than its match, whenever the server has stamped that."""
+        self._moments.skip_what_servers_stamped()
+        return self.by_agent(job)
 
     def by_agent(self, job: Job, *, application_status: str = "") -> Report:
         """Return the job's present status, spoken by the agent."""

@@ -75,7 +75,7 @@ class JobRunner:
         whose = {"owner": matched.owner, "group": matched.group}
         log.info("job.matched", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, **whose)
         job = job.to(JobStatus.MATCHED, Minor.RECEIVED)
-        self._save(job, self._reports.by_agent(job))
+        self._save(job, self._reports.received(job))
         try:
             self._prepare(job)
         except JobError as error:
@@ -330,7 +330,8 @@ class JobRunner:
         """Give a job back that was matched while the agent was already ending."""
         job = Job(matched=matched, stamp=uuid.uuid4().hex, attempt=self._ledger.attempts(matched.job_id) + 1)
         self.tally.matched += 1
-        self._save(job)
+        job = job.to(JobStatus.MATCHED, Minor.RECEIVED)
+        self._save(job, self._reports.received(job))
         self._finish(job, outcome.handed_back(cause))
 
     def taken_away(self, job_id: int) -> None:

@@ -5,13 +5,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from agents.clock import SteadyClock, boottime_s
 from agents.jobs.ledger import Ledger
 from agents.settings import AgentSettings
 from agents.slot import health
 from agents.slot.ask import Commands
 from agents.slot.benchmark import Benchmark, memory, this_machine
 from agents.slot.brake import Brake, Patience
-from agents.slot.time_left import SteadyClock, TimeLeft, boottime_s
+from agents.slot.time_left import TimeLeft
 from agents.slot.watch import Power, Watch
 from ce_backends.cfg import Section
 from ce_backends.process_tree import boot_id

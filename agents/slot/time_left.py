@@ -1,6 +1,5 @@
 """How long the slot will still be there: the earliest end that any source names; unknown is not zero."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from agents.log import EventLog
@@ -11,33 +10,6 @@ log = EventLog("slot")
 # Without any source a job may still be asked for; one day is what most queues give.
 UNKNOWN_S = 86_400.0
 _WORTH_TELLING_S = 60.0
-
-
-def boottime_s() -> float:
-    """Return seconds since the boot, those in which the machine was suspended included (Linux)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-class SteadyClock:
-    """Seconds since the epoch that neither jump nor stand still: read once, then counted since the boot.
-
-    A limit of wall time goes on while a machine is suspended, and does not care who sets its clock.
-    """
-
-    def __init__(self, epoch: Callable[[], float] = time.time, boottime: Callable[[], float] = boottime_s) -> None:
-        self._epoch = epoch
-        self._boottime = boottime
-        self._offset_s = epoch() - boottime()
-        self._jumped_s = 0.0
-
-    def __call__(self) -> float:
-        """Return the seconds since the epoch."""
-        return self._offset_s + self._boottime()
-
-    def new_jump_s(self) -> float:
-        """Return how far the machine's clock was set forward since this was last asked."""
-        before_s, self._jumped_s = self._jumped_s, self._epoch() - self()
-        return self._jumped_s - before_s
 
 
 class TimeLeft:

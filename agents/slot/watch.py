@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agents.clock import SteadyClock
 from agents.events import PowerMeasured, SlotEndsFound
 from agents.log import EventLog
 from agents.slot import health
@@ -10,7 +11,7 @@ from agents.slot.ask import Ask, nobody
 from agents.slot.benchmark import Benchmark
 from agents.slot.brake import Brake
 from agents.slot.ends import Node, read_again, survey, waits_for_commands
-from agents.slot.time_left import SteadyClock, TimeLeft
+from agents.slot.time_left import TimeLeft
 
 log = EventLog("slot")
 

@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, Unreachable
 from agents.wms import jencode
+from agents.wms.server_clock import ServerClock
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
@@ -77,8 +78,10 @@ class HttpsTransport:
         setup: str = "None",
         extra: object = None,
         limits: Limits = Limits(),
+        clock: ServerClock | None = None,
     ) -> None:
         self._session = session
+        self._clock = clock or ServerClock()
         self._wire = _Wire()
         self._session.mount("https://", _adapter(limits.whole_s, self._wire))
         self._fixed = {"clientVO": vo, "clientSetup": setup}
@@ -92,6 +95,7 @@ class HttpsTransport:
         if raw:
             form["rawContent"] = "True"
         self._wire.is_written = False
+        sent = self._clock.now()
         try:
             with self._session.post(
                 url,
@@ -100,6 +104,7 @@ class HttpsTransport:
                 allow_redirects=False,
                 timeout=(self._limits.connect_s, self._limits.read_s),
             ) as response:
+                self._clock.heard(response.headers.get("Date", ""), sent)
                 body = self._body(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if self._wire.is_written:

@@ -7,50 +7,81 @@ whole seconds, so each answer leaves the difference a second of play; many answe
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-import requests
-
+from agents.clock import SteadyClock
 from agents.log import EventLog
 
 log = EventLog("clock")
 
 _SECOND = timedelta(seconds=1)
 _NONE = timedelta(0)
+_DRIFT = 5e-4  # what a kernel slews a clock by, at most (adjtimex(2)): older answers prove less
+_FARTHEST = timedelta(days=36_500)  # a Date of the year 9999 is no clock, and no date can be reckoned with
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Between what the servers' clock is ahead of ours, as was known at a moment of ours."""
+
+    least: timedelta
+    most: timedelta
+    at: datetime
+
+    def by(self, now: datetime) -> "_Bounds":
+        """Return what they prove later."""
+        play = max(_NONE, now - self.at) * _DRIFT
+        return _Bounds(self.least - play, self.most + play, now)
 
 
 class ServerClock:
-    """Collects what answers say of the time; safe to use from several threads."""
+    """Collects what answers say of the time; safe to use from several threads.
 
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._now = now
+    Args:
+        now: this node's time, which nobody may set.
+    """
+
+    def __init__(self, now: Callable[[], datetime] | None = None) -> None:
+        self.now = now or SteadyClock().utc
         self._lock = threading.Lock()
-        self._least: timedelta | None = None
-        self._most: timedelta | None = None
+        self._bounds: _Bounds | None = None
 
-    def heard(self, response: requests.Response, *_: object, **__: object) -> None:
-        """Take note of an answer's Date; requests calls this for each of them."""
+    def heard(self, date: str, sent: datetime) -> None:
+        """Take note of an answer's Date.
+
+        Args:
+            date: the header, empty when there was none.
+            sent: what `now` said before the request was sent. It is not to be reckoned afterwards from how long the
+                answer took: a thread that was left without a processor would then make the servers' clock slow.
+        """
         try:
-            date = parsedate_to_datetime(response.headers.get("Date", ""))
-        except ValueError:
+            wrote = parsedate_to_datetime(date)
+        except (ValueError, TypeError, OverflowError):
             return
-        if date.tzinfo is not None:
-            received = self._now()
-            self.observe(date, sent=received - response.elapsed, received=received)
+        received = self.now()
+        if wrote.tzinfo is not None and abs(wrote - received) < _FARTHEST:
+            self.observe(wrote, sent=sent, received=received)
 
     def observe(self, date: datetime, *, sent: datetime, received: datetime) -> None:
         """Narrow the difference down: the server wrote its date, cut to the second, between these moments of ours."""
         least, most = date - received, date + _SECOND - sent
         with self._lock:
-            if self._least is None or self._most is None or least > self._most or most < self._least:
-                self._least, self._most = least, most  # the first answer, or one of the clocks was set
-            else:
-                self._least, self._most = max(self._least, least), min(self._most, most)
+            known = self._bounds.by(received) if self._bounds else None
+            if known and least <= known.most and most >= known.least:
+                least, most = max(known.least, least), min(known.most, most)
+            self._bounds = _Bounds(least, most, received)  # else the first answer, or the servers' clock was set
 
     def ahead(self) -> timedelta:
         """Return how far the servers' clock is ahead of ours, the least that all answers allow; may be negative."""
         with self._lock:
-            if self._least is None or self._most is None:
+            if self._bounds is None:
                 return _NONE
-            return max(self._least, min(_NONE, self._most))
+            bounds = self._bounds.by(self.now())
+            return max(bounds.least, min(_NONE, bounds.most))
+
+    def ahead_at_most(self) -> timedelta:
+        """Return how far it may be ahead at most: by that clock, whatever a server has stamped is not later."""
+        with self._lock:
+            return self._bounds.by(self.now()).most if self._bounds else _NONE

@@ -14,10 +14,9 @@ def speaking_as(identity: Identity, clock: ServerClock, *, vo: str, setup: str) 
     """Return what carries this identity's calls, by the scheme of the URL that the configuration publishes."""
     extra = identity.extra_credentials
     kept_alive = session(identity.certificate, identity.ca)
-    kept_alive.hooks["response"].append(clock.heard)
     if identity.token is not None:
         kept_alive.auth, kept_alive.cert = identity.token, None  # DIRAC looks at a token only without a certificate
-    https = HttpsTransport(kept_alive, vo=vo, setup=setup, extra=extra)
+    https = HttpsTransport(kept_alive, vo=vo, setup=setup, extra=extra, clock=clock)
     dips = DipsTransport(functools.partial(tls, identity.certificate, identity.ca), vo=vo, setup=setup, extra=extra)
     return ByScheme({"https": https, "dips": dips})
 

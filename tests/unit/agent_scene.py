@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.clock import SteadyClock
 from agents.credentials.payload_proxies import FixedProxy
 from agents.errors import ServiceError
 from agents.events import ChoresDone, Event, Events
@@ -23,7 +24,7 @@ from agents.slot.ask import nobody
 from agents.slot.brake import Brake, Patience
 from agents.slot.drain import DrainFile
 from agents.slot.fitness import Fitness
-from agents.slot.time_left import SteadyClock, TimeLeft
+from agents.slot.time_left import TimeLeft
 from agents.slot.watch import Power, Watch
 from agents.wms.job_state import Heartbeat
 from agents.wms.matcher import Matcher

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, ServiceError, Unreachable
 from agents.local_wms.authority import Authority, Holder, open_authority, write_private
 from agents.wms.https import HttpsTransport, Limits, session
+from agents.wms.server_clock import ServerClock
 from tests.unit.https_server import DEADLINE_S, OK, Act, Server, http, serving
 
 HOST_NAMES = ("localhost", "127.0.0.1")
@@ -73,6 +74,20 @@ def test_a_call_is_one_form_and_its_answer_is_decoded(authority: Authority, host
     assert server.forms == [
         {"method": ["requestJob"], "args": ['[{"Site":"X"}]'], "clientVO": ["lab"], "clientSetup": ["None"]}
     ]
+
+
+def test_the_servers_clock_is_reckoned_from_before_the_request_was_sent(
+    authority: Authority, host: Holder, proxy: Path
+) -> None:
+    noon = datetime(2026, 1, 2, 12, 0, 0, 500_000, tzinfo=UTC)
+    late = noon + timedelta(seconds=40)  # the thread that hears the answer had to wait for a processor
+    clock = ServerClock(now=iter([noon, *[late] * 5]).__next__)
+    dated = http("200 OK", b'{"OK": true, "Value": 7}', "Date: Fri, 02 Jan 2026 12:00:00 GMT")
+
+    with serving(dated, host) as server, session(proxy, authority.certificates) as made:
+        HttpsTransport(made, vo="lab", clock=clock).exchange(server.url, "m", [], raw=False)
+
+    assert clock.ahead_at_most() == timedelta(seconds=0.5)
 
 
 def test_a_host_certificate_says_what_it_stands_for(authority: Authority, host: Holder, proxy: Path) -> None:

@@ -113,6 +113,15 @@ def test_a_report_that_was_sent_is_forgotten_and_the_others_stay(ledger: Ledger)
     assert (ledger.has_unsent(1), ledger.has_unsent(2)) == (True, False)
 
 
+def test_the_last_moment_is_that_of_the_latest_report_also_when_it_was_sent(ledger: Ledger) -> None:
+    before = ledger.last_moment()
+    later = replace(report(1), moment="2026-01-02 03:04:06.000000")
+    ledger.save(job(1), [later, report(1)])
+    ledger.sent(ledger.unsent())
+
+    assert (before, ledger.last_moment()) == (None, datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC))
+
+
 def test_a_number_of_a_report_is_never_used_again(ledger: Ledger) -> None:
     ledger.save(job(1), [report(1, "a")])
     first = ledger.unsent()

@@ -91,7 +91,7 @@ def test_a_match_that_came_too_late_is_handed_back_unstarted(scene: Scene) -> No
 
     scene.runner.hand_back_unstarted(matched, "SIGTERM")
 
-    assert scene.said() == ["JobWrapper: Rescheduled / SIGTERM"]
+    assert scene.said() == ["JobAgent: Matched / Job Received by Agent", "JobWrapper: Rescheduled / SIGTERM"]
     assert (scene.orders(), scene.ce.tasks) == ([7], {})
 
 

@@ -18,26 +18,36 @@ NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 JOB = Job(matched=MatchedJob(job_id=7, jdl="", owner="", group=""), stamp="s")
 
 
-def clock(*seconds: float) -> Callable[[], float]:
-    return iter(seconds).__next__
+def clock(*seconds: float) -> Callable[[], datetime]:
+    return (NOON + timedelta(seconds=number) for number in seconds).__next__
 
 
 def reports() -> Reports:
-    return Reports("LAB", Moments(wall=lambda: NOON, monotonic=lambda: 5.0))
-
-
-def test_moments_follow_the_monotonic_clock_from_the_wall_clock_at_the_start() -> None:
-    moments = Moments(wall=lambda: NOON, monotonic=clock(100.0, 101.5))
-
-    assert moments.next() == NOON + timedelta(seconds=1.5)
+    return Reports("LAB", Moments(lambda: NOON))
 
 
 def test_moments_never_repeat_nor_go_back() -> None:
-    moments = Moments(wall=lambda: NOON, monotonic=clock(0.0, 1.0, 1.0, 0.5))
+    moments = Moments(clock(1.0, 1.0, 0.5))
 
     taken = [moments.next() for _ in range(3)]
 
     assert taken == [NOON + timedelta(seconds=1, milliseconds=extra) for extra in range(3)]
+
+
+def test_moments_go_on_after_those_of_an_agent_whose_clock_was_ahead() -> None:
+    moments = Moments(clock(-3600.0, 1.0), after=NOON)
+
+    assert [moments.next() for _ in range(2)] == [NOON + timedelta(milliseconds=1), NOON + timedelta(seconds=1)]
+
+
+def test_the_first_report_of_a_job_is_not_older_than_the_servers_latest_possible_stamp() -> None:
+    moments = Moments(lambda: NOON, servers_ahead_at_most=lambda: timedelta(seconds=0.9))
+    earlier = Reports("LAB", moments).by_agent(JOB)
+
+    first = Reports("LAB", moments).received(JOB)
+
+    assert earlier.moment == written(NOON)
+    assert first.moment == written(NOON + timedelta(seconds=0.901))
 
 
 def test_moments_are_written_as_dirac_writes_them() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from agents.errors import AccessDenied, NoAnswer, Unreachable
 from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Phase
@@ -195,7 +194,7 @@ def test_nothing_is_corrected_before_anything_was_heard() -> None:
 
 @pytest.mark.parametrize("ahead_s", [0.0, 0.3, -0.3])
 def test_a_clock_that_may_be_right_is_left_alone(ahead_s: float) -> None:
-    clock = ServerClock()
+    clock = ServerClock(now=lambda: NOW)
     for step in range(2):
         heard(clock, ahead_s, at_s=0.5 + step)
 
@@ -204,14 +203,14 @@ def test_a_clock_that_may_be_right_is_left_alone(ahead_s: float) -> None:
 
 @pytest.mark.parametrize("ahead_s", [90.0, -90.0, 7200.4, -3600.7])
 def test_a_clock_that_is_wrong_is_corrected_to_less_than_a_second(ahead_s: float) -> None:
-    clock = ServerClock()
+    clock = ServerClock(now=lambda: NOW)
     heard(clock, ahead_s, at_s=0.2)
 
     assert abs(clock.ahead().total_seconds() - ahead_s) < 1.1
 
 
 def test_many_answers_narrow_the_difference_down() -> None:
-    clock = ServerClock()
+    clock = ServerClock(now=lambda: NOW + timedelta(seconds=20))
     for step in range(20):
         heard(clock, 5.37, at_s=step * 1.05)
 
@@ -219,7 +218,7 @@ def test_many_answers_narrow_the_difference_down() -> None:
 
 
 def test_a_clock_that_was_set_meanwhile_is_believed_anew() -> None:
-    clock = ServerClock()
+    clock = ServerClock(now=lambda: NOW)
     heard(clock, 90.0, at_s=0.0)
 
     heard(clock, 0.0, at_s=60.0)
@@ -229,17 +228,47 @@ def test_a_clock_that_was_set_meanwhile_is_believed_anew() -> None:
 
 @pytest.mark.parametrize(
     ("date", "is_heard"),
-    [("Sun, 22 Nov 2026 03:10:00 GMT", True), ("", False), ("soon", False), ("Sun, 22 Nov 2026 03:10:00", False)],
+    [
+        ("Sun, 22 Nov 2026 03:10:00 GMT", True),
+        ("", False),
+        ("soon", False),
+        ("Sun, 22 Nov 2026 03:10:00", False),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", False),
+        ("Sun, 22 Nov 2026 03:10:00 +99999999999999999999", False),
+    ],
 )
 def test_an_answer_without_a_usable_date_says_nothing(date: str, is_heard: bool) -> None:
     clock = ServerClock(now=lambda: NOW)
-    response = requests.Response()
-    response.headers["Date"] = date
-    response.elapsed = timedelta(0)
 
-    clock.heard(response)
+    clock.heard(date, sent=NOW)
 
     assert (clock.ahead() == timedelta(minutes=10)) is is_heard
+
+
+def test_a_thread_that_gets_no_processor_after_the_answer_does_not_make_the_servers_slow() -> None:
+    now = iter([NOW + timedelta(seconds=at_s) for at_s in (0.95, 40.0, 40.0)])
+    clock = ServerClock(now=lambda: next(now))
+
+    clock.heard(f"{NOW:%a, %d %b %Y %H:%M:%S GMT}", sent=clock.now())
+
+    assert clock.ahead_at_most() == timedelta(seconds=0.05)
+
+
+def test_what_a_server_has_stamped_is_never_later_than_is_held_for_possible() -> None:
+    clock = ServerClock(now=lambda: NOW + timedelta(seconds=30))
+    for step in range(20):
+        heard(clock, 0.9, at_s=step * 1.05)
+
+    assert clock.ahead() <= timedelta(seconds=0.9) <= clock.ahead_at_most()
+    assert clock.ahead_at_most() - clock.ahead() < timedelta(seconds=0.2)
+
+
+def test_old_answers_prove_less_and_less() -> None:
+    clock = ServerClock(now=lambda: NOW + timedelta(hours=1))
+    for step in range(20):
+        heard(clock, 5.0, at_s=step * 1.05)
+
+    assert clock.ahead() < timedelta(seconds=3.5) < timedelta(seconds=6.5) < clock.ahead_at_most()
 
 
 # ---- accounts ----

@@ -1,7 +1,8 @@
 """Counting down to the slot's end, on a clock that others may set and a machine that may sleep."""
 
+from agents.clock import SteadyClock
 from agents.slot.ends import SlotEnd
-from agents.slot.time_left import UNKNOWN_S, SteadyClock, TimeLeft
+from agents.slot.time_left import UNKNOWN_S, TimeLeft
 
 
 class Clocks:

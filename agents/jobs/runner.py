@@ -159,7 +159,7 @@ class JobRunner:
     def poll(self) -> None:
         """Ask the CE about tasks, and go on with what has ended; submit again what had no answer."""
         running = {job.task_id: job for job in self.jobs.running}
-        for task_id, task in self._tasks.poll(running.keys()).items():
+        for task_id, task in self._tasks.poll({task_id: job.stamp for task_id, job in running.items()}).items():
             job = running[task_id]
             is_begun = task.state is TaskState.RUNNING or task.exit_code is not None
             if is_begun and job.started_at is None and job.end is None:

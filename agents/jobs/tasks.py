@@ -1,7 +1,7 @@
 """The CE as the runner meets it: what it cannot do now is an answer, so that one task's trouble harms no other."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from agents.jobs.jdl import StopSignal
@@ -15,6 +15,7 @@ from ce_backends.base import (
     Signals,
     Submission,
     TaskSpec,
+    TaskState,
     TaskStatus,
 )
 from ce_backends.errors import CEError, CEUnavailable
@@ -22,6 +23,8 @@ from ce_backends.errors import CEError, CEUnavailable
 log = EventLog("tasks")
 
 _CANCEL_AGAIN_S = 30.0
+_ABSENCE_S = 3600.0  # of a queued task: batch systems forget and remember again
+_LOST = TaskStatus(state=TaskState.FAILED, reason="its directory is gone, or what else its computing element kept")
 
 
 class Tasks:
@@ -33,6 +36,7 @@ class Tasks:
         self._activities: dict[str, Activity] = {}
         self._asked: set[str] = set()  # have had their stop signal
         self._cancel_at: dict[str, float] = {}
+        self._unknown_since_s: dict[str, float] = {}
 
     @property
     def begin_at_once(self) -> bool:
@@ -53,16 +57,32 @@ class Tasks:
         except CEError as error:
             return error
 
-    def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
-        """Return how tasks stand; nothing when there is no answer, which is no end."""
+    def poll(self, stamps: Mapping[str, str]) -> dict[str, TaskStatus]:
+        """Return how tasks stand; nothing when there is no answer, which is no end.
+
+        A task that the CE has taken and surely does not know any more has Failed: nobody would ever tell of its end.
+
+        Args:
+            stamps: of the tasks, by their ids.
+        """
         self._cancel_overdue()
         try:
-            answers = self._ce.poll(task_ids) if task_ids else {}
+            answers = self._ce.poll(stamps.keys()) if stamps else {}
         except CEUnavailable as error:
-            log.warning("poll.failed", tasks=len(task_ids), cause=error)
+            log.warning("poll.failed", tasks=len(stamps), cause=error)
             return {}
         self._activities = {task_id: task.activity for task_id, task in answers.items() if task.activity}
-        return answers
+        unknown = {task_id for task_id, task in answers.items() if task.state is TaskState.UNKNOWN}
+        self._unknown_since_s = {task_id: self._unknown_since_s.get(task_id, self._clock()) for task_id in unknown}
+        return {**answers, **{task_id: _LOST for task_id in unknown if self._is_gone(task_id, stamps[task_id])}}
+
+    def _is_gone(self, task_id: str, stamp: str) -> bool:
+        """Tell whether an unknown task is not there; on this node at once, in a queue after it was away for long."""
+        patience_s = _ABSENCE_S if isinstance(self._ce, Queues) else 0.0
+        if self._clock() - self._unknown_since_s[task_id] < patience_s or self.find(stamp):
+            return False
+        log.error("task.gone", task_id=task_id, note="its computing element does not know it any more")
+        return True
 
     def activity(self, task_id: str) -> Activity | None:
         """Return what a running task was last seen to do, None where nobody looks."""

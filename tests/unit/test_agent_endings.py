@@ -138,10 +138,10 @@ def test_payload_that_is_handed_back_gets_its_signal_first_and_the_end_later() -
 
     tasks.wind_down("t", STOP, 5.0)
     now.s = 4.9
-    tasks.poll(["t"])
+    tasks.poll({"t": "stamp"})
     before = list(ce.cancelled)
     now.s = 5.0
-    tasks.poll(["t"])
+    tasks.poll({"t": "stamp"})
 
     assert ce.signalled == [("t", signal.SIGUSR1, "python")]
     assert before == []

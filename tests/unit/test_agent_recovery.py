@@ -6,11 +6,13 @@ import pytest
 
 from agents.events import Delivered, Staged
 from agents.jobs.job import JobStatus, MatchedJob, Phase
-from ce_backends.base import TaskSpec, TaskState, Uncertain
+from ce_backends.base import TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.errors import CEUnavailable
 from tests.unit.runner_scene import SANDBOX, START, Scene, scene
 
 __all__ = ["scene"]
+
+UNKNOWN = TaskStatus(state=TaskState.UNKNOWN)
 
 
 def test_a_job_killed_while_it_runs_is_cancelled_and_told_when_it_has_gone(scene: Scene) -> None:
@@ -150,6 +152,37 @@ def test_a_job_that_runs_holds_its_processors_and_is_followed_to_its_end(scene: 
 
     assert scene.said()[-1] == "JobWrapper: Done / Execution Complete"
     assert scene.slot.is_all_free
+
+
+def test_a_job_whose_task_is_not_there_any_more_is_given_back(scene: Scene) -> None:
+    crashed_in(scene, Phase.RUNNING)
+    scene.ce.tasks.clear()
+    scene.ce.states[scene.job.task_id] = UNKNOWN
+
+    scene.runner.poll()
+
+    assert scene.said()[-1] == "JobWrapper: Rescheduled / Payload lost on the node"
+    assert (scene.orders(), scene.slot.is_all_free) == ([7], True)
+
+
+def test_a_job_that_was_to_be_killed_and_whose_task_is_not_there_any_more_is_killed(scene: Scene) -> None:
+    crashed_in(scene, Phase.RUNNING)
+    scene.ce.tasks.clear()
+    scene.ce.states[scene.job.task_id] = UNKNOWN
+    scene.runner.kill(7)
+
+    scene.runner.poll()
+
+    assert scene.said()[-1] == "JobWrapper: Killed / Received Kill signal"
+
+
+def test_a_task_that_has_no_answer_but_is_found_is_waited_for(scene: Scene) -> None:
+    crashed_in(scene, Phase.RUNNING)
+    scene.ce.states[scene.job.task_id] = UNKNOWN
+
+    scene.runner.poll()
+
+    assert scene.job.phase is Phase.RUNNING
 
 
 def test_a_job_whose_outputs_were_going_up_holds_nothing_and_delivers_again(scene: Scene) -> None:

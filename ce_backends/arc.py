@@ -90,7 +90,10 @@ class Arex:
             return Uncertain(str(error))
         job_ids = [str(one["id"]) for one in answered if one.get("status-code") == "201" and "id" in one]
         if len(job_ids) < len(stamps):
-            self._forget(job_ids)
+            try:
+                self._forget(job_ids)
+            except CEError as error:
+                return Uncertain(f"ARC takes only some of these tasks, and does not forget them: {error}")
             reason = next((str(one.get("reason")) for one in answered if one.get("status-code") != "201"), "no reason")
             if job_ids:
                 raise CEError(f"ARC takes only some of these tasks: {reason}")
@@ -156,10 +159,7 @@ class Arex:
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         """See BatchSystem. What was taken without its files gets them now; half of an array is ended."""
-        everything = self._rest.call("GET", "/jobs")
-        ours = [str(job["id"]) for job in jobs(everything) if "id" in job] if everything.body.strip() else []
-        told = self._rest.act("info", ours)
-        by_name = {str(_activity(one).get("Name")): job_id for job_id, one in told.items()}
+        by_name = self._by_name()
         found = {}
         for name in names:
             stamps = self._stamps(name)
@@ -170,6 +170,22 @@ class Arex:
             else:
                 self._forget(placed)
         return found
+
+    def _by_name(self) -> dict[str, str]:
+        """Return the id of each job of ours by its name.
+
+        Raises:
+            CEError: the CE does not tell all of them, so that nobody knows which are not there.
+        """
+        everything = self._rest.call("GET", "/jobs")
+        if everything.status != 200:
+            raise CEError(f"ARC does not list its jobs: {everything.sentence}")
+        ours = [str(job["id"]) for job in jobs(everything) if "id" in job] if everything.body.strip() else []
+        told = self._rest.act("info", ours)
+        activities_told = {job_id: _activity(one) for job_id, one in told.items()}
+        if untold := [job_id for job_id, activity in activities_told.items() if not activity]:
+            raise CEError(f"ARC does not tell yet what {len(untold)} jobs are, {untold[0]} among them")
+        return {str(activity.get("Name")): job_id for job_id, activity in activities_told.items()}
 
     def _furnish_waiting(self, name: str, placed: Mapping[str, str]) -> None:
         states = self._rest.act("status", placed)

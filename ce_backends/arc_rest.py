@@ -160,7 +160,7 @@ def jobs(answer: Answer) -> Sequence[Mapping[str, Any]]:
     """
     try:
         found = json.loads(answer.body)["job"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CEError(f"an answer about jobs cannot be understood: {answer.sentence}") from error
     listed = found if isinstance(found, list) else [found]
     if not all(isinstance(job, dict) for job in listed):

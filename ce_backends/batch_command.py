@@ -1,10 +1,19 @@
-"""A batch system's command that never began, or found no configuration: it has done nothing, and refused nothing."""
+"""What a batch system's command has answered: whether it began, came to its own end, and what its failure means.
 
+A transport vouches for what a command that ended with 0 has written: it is whole. Of one that was killed, or failed
+without a word, nothing is believed, whatever it had written until then.
+"""
+
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ce_backends.errors import CEUnavailable
+from ce_backends.base import Rejected, Uncertain
+from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.transport import CANNOT_EXECUTE, NOT_FOUND, Done, advised
+
+_BY_SIGNAL = range(129, 152)  # a shell's exit codes for what a signal has ended; PBS's own begin at 153
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +29,21 @@ class Unconfigured:
     advice: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """What a submit command says when it fails, apart from refusals for good.
+
+    Attributes:
+        not_now: the batch system takes nothing at present: it is down, full, drained.
+        no_answer: the job may be queued all the same.
+    """
+
+    not_now: Sequence[str]
+    no_answer: Sequence[str] = ()
+
+
 def begun(done: Done, command: str, where: str, unconfigured: Unconfigured) -> Done:
-    """Return the answer of a command that could ask its batch system.
+    """Return the answer of a command that could ask its batch system; without exit code if it did not end by itself.
 
     Raises:
         CEUnavailable: a shell or env(1) could not start it, or it found no configuration.
@@ -33,4 +55,62 @@ def begun(done: Done, command: str, where: str, unconfigured: Unconfigured) -> D
             f"{command} finds no configuration on {where}: {done.sentence}; {unconfigured.advice}, "
             "also in shells that ssh starts"
         )
-    return done
+    return settled(done)
+
+
+def settled(done: Done) -> Done:
+    """Return an answer; without exit code if a signal has ended the command, or something that is silent about it."""
+    code = done.exit_code
+    if code is None or code == 0:
+        return done
+    was_cut = code < 0 or code in _BY_SIGNAL or not (done.stdout.strip() or done.stderr.strip())
+    return replace(done, exit_code=None) if was_cut else done
+
+
+def refusal(done: Done, command: str, refusals: Refusals) -> Rejected | Uncertain | None:
+    """Return what a submit command's failure means, None if it has not failed.
+
+    Raises:
+        CEUnavailable: surely nothing was submitted, and a later attempt may succeed.
+    """
+    said = f"{command}: {done.sentence}"
+    is_mute = done.exit_code != 0 and not done.stderr.strip()
+    if done.exit_code is None or is_mute or any(text in done.stderr for text in refusals.no_answer):
+        return Uncertain(said)
+    if done.exit_code == 0:
+        return None
+    if any(text in done.stderr for text in refusals.not_now):
+        raise CEUnavailable(said)
+    return Rejected(said)
+
+
+def last_line(text: str) -> str:
+    """Return the last line that is not blank, empty if its end is missing."""
+    return text.rstrip().rpartition("\n")[2].strip() if text.endswith("\n") else ""
+
+
+def parsed_json(text: str, command: str) -> Any:
+    """Return what a command has printed as JSON.
+
+    Raises:
+        CEError: it is none, or not all of it.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of thousands of digits
+        raise CEError(f"{command}: expected JSON to its end, not {text[-200:]!r}: {error}") from error
+
+
+def whole_rows(text: str, command: str, columns: int) -> list[list[str]]:
+    """Return the columns, divided by |, of all lines.
+
+    Raises:
+        CEError: a line is not what was asked for, or the last one is cut: then nothing of it is believed.
+    """
+    rows = [line.split("|", columns - 1) for line in text.split("\n")]
+    if rows.pop() != [""]:
+        raise CEError(f"{command}: its answer ends in the middle of a line, {text[-80:]!r}")
+    for row in rows:
+        if len(row) != columns or not row[0]:
+            raise CEError(f"{command}: expected {columns} columns divided by |, found {'|'.join(row)[:80]!r}")
+    return rows

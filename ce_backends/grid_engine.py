@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from ce_backends.base import Accepted, Rejected, Submission, TaskState, TaskStatus, Uncertain
-from ce_backends.batch_command import Unconfigured, begun
+from ce_backends.base import Accepted, Submission, TaskState, TaskStatus, Uncertain
+from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, refusal
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
@@ -22,13 +22,15 @@ _MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and
 _BYTES_PER_MIB = 1 << 20
 _PREFIX = "gridpilot_"  # a job's name may not begin with a digit
 _TOO_MANY_JOBS = 25  # qsub's exit code: try again later
-_NOT_NOW = (
-    "unable to send message to qmaster",
-    "unable to contact qmaster",
-    "can't get configuration from qmaster",
-    "Unable to initialize environment",
+_REFUSALS = Refusals(
+    not_now=(
+        "unable to send message to qmaster",
+        "unable to contact qmaster",
+        "can't get configuration from qmaster",
+        "Unable to initialize environment",
+    ),
+    no_answer=("failed receiving gdi request", "got read error"),
 )
-_NO_ANSWER = ("failed receiving gdi request", "got read error")  # it may be queued all the same
 _NO_SUCH_QUEUES = "no suitable queues"
 _GONE_OR_GOING = ("has registered the job", "has deleted job", "does not exist", "is already in deletion")
 _NODE_SILENT = "unable to sync state with remote execd"  # marked for deletion all the same
@@ -94,13 +96,11 @@ class GridEngine:
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem. What no queue could ever run is refused at once, by `-w e`, with the reason."""
         done = self._run("qsub", *self._qsub(job, verify="e"))
-        if done.exit_code is None or any(text in done.stderr for text in _NO_ANSWER):
-            return Uncertain(f"qsub: {done.sentence}")
-        if done.exit_code == _TOO_MANY_JOBS or any(text in done.stderr for text in _NOT_NOW):
+        if done.exit_code == _TOO_MANY_JOBS:
             raise CEUnavailable(f"qsub: {done.sentence}")
-        if done.exit_code != 0:
-            return Rejected(f"qsub: {self._why(job, done).sentence}")
-        job_id = done.stdout.strip().rpartition("\n")[2].partition(".")[0]  # -terse: "42", or "42.1-5:1"
+        if failure := refusal(done, "qsub", _REFUSALS):
+            return replace(failure, reason=f"qsub: {self._why(job, done).sentence}")
+        job_id = last_line(done.stdout).partition(".")[0]  # -terse: "42", or "42.1-5:1"
         return Accepted(job_id) if job_id.isdecimal() else Uncertain(f"qsub printed {done.stdout!r} for a job number")
 
     def _why(self, job: BatchJob, done: Done) -> Done:

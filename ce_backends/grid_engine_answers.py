@@ -12,13 +12,14 @@ _JOB = re.compile(r"<job_list[^>]*>(.*?)</job_list>", re.DOTALL)
 _FIELD = re.compile(r"<(JB_job_number|JB_name|state|tasks)>([^<]*)<")
 _LIMIT = re.compile(r"\b([hs]_(?:rt|cpu|vmem))=([^,\s]+)")
 _ERROR = re.compile(r"^error reason\s+(\d+):\s+(.*)$", re.MULTILINE)
-_NUMBER = re.compile(r"([\d.]+)\s*([KMGT]?)")
+_NUMBER = re.compile(r"([\d.]{1,40})\s*([KMGT]?)", re.ASCII)
 _BYTES_PER_UNIT = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 _KNOWN = frozenset("EhrRsStTdqw")  # letters of a state, qstat(1)
 _ON_A_NODE = frozenset("rtsST")
 _REMARKS = {"h": "held", "s": "suspended", "S": "queue suspended", "T": "over a load threshold", "d": "being deleted"}
 
+_ALL_OF_AN_END = {"failed", "exit_status", "ru_wallclock", "cpu", "maxvmem"}  # the last one is near a record's end
 _PASSED_ON = (24, 25)  # migrating, rescheduling: not an end
 _ENFORCED = 37  # h_rt, h_cpu or h_vmem of the job or its queue
 _BY_SIGNAL = 128
@@ -101,12 +102,14 @@ def accounts(text: str) -> Iterator[tuple[str, str, TaskStatus]]:
     """Yield task id, job name and how it ended for each record of `qacct -j`, in the order of the file.
 
     Of a rescheduled job there are several, and the last one counts; those that only tell of the rescheduling are left
-    out.
+    out, and so is one that has not all that an end is told by.
     """
-    for block in re.split(r"^=+$", text, flags=re.MULTILINE):
-        fields = dict(_pair(line) for line in block.splitlines() if line.strip())
+    whole = text[: text.rfind("\n") + 1]
+    for block in re.split(r"^=+$", whole, flags=re.MULTILINE):
+        fields = dict(_pair(line) for line in block.split("\n") if line.strip())
         number, task = fields.get("jobnumber", ""), fields.get("taskid", "undefined")
-        if number.isdecimal() and int(_number(fields.get("failed", "0"))) not in _PASSED_ON:
+        is_whole = number.isdecimal() and set(fields) >= _ALL_OF_AN_END
+        if is_whole and int(_number(fields["failed"])) not in _PASSED_ON:
             task_id = f"{number}.{task}" if task.isdecimal() else number
             yield task_id, fields.get("jobname", ""), _ended(fields)
 
@@ -118,7 +121,7 @@ def _pair(line: str) -> tuple[str, str]:
 
 def _ended(fields: Mapping[str, str]) -> TaskStatus:
     """Return the end. The exit status alone lies: it is 0 where a node was lost."""
-    failed, code = int(_number(fields.get("failed", "0"))), int(_number(fields.get("exit_status", "0")))
+    failed, code = int(_number(fields["failed"])), int(_number(fields["exit_status"]))
     native = f"failed {failed}, exit_status {code}"
     usage = Usage(wall_s=_number(fields.get("ru_wallclock", "")), cpu_s=_number(fields.get("cpu", "")))
     if failed == 0 and code <= _BY_SIGNAL:

@@ -5,10 +5,12 @@ a task for which no processor is free is refused for now. Each task's node scrip
 left of it; other limits are not kept here (the inner CE `Pool` does).
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from ce_backends.base import Accepted, Submission, TaskState, TaskStatus, Uncertain
+from ce_backends.batch_command import last_line, settled
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
@@ -39,8 +41,9 @@ while IFS=. read -r stamp pid began boot; do
         /usr/bin/env -i PATH=/usr/bin:/bin timeout 20 grep -qs "$1=$stamp" /proc/[0-9]*/environ && echo "$stamp..."
     fi
 done
-:
+echo "that is all"
 """
+_ALL = "that is all"  # what an answer that is not cut ends with: who is not in it has ended
 _END = """\
 pids_of() {
     for file in $(/usr/bin/env -i PATH=/usr/bin:/bin timeout 20 grep -ls "$1" /proc/[0-9]*/environ); do
@@ -55,6 +58,7 @@ while read -r stamp; do
     (sleep "$grace"; send KILL "$cookie=$stamp"; send KILL "$cookie=$stamp") < /dev/null > /dev/null 2>&1 &
 done
 """
+_PROCESS = re.compile(r"\d+\.\d+\.[0-9a-f-]+", re.ASCII)
 GRACE_S = 5
 _RUNNING = TaskStatus(state=TaskState.RUNNING, native="running")
 _GONE = TaskStatus(state=TaskState.DONE, native="gone")
@@ -89,7 +93,10 @@ class Host:
             return Uncertain(f"start of {job.name}: {done.sentence}")
         if done.exit_code != 0:
             raise CEUnavailable(f"start of {job.name}: {done.sentence}")
-        return Accepted(f"{job.name}.{done.stdout.strip()}")
+        process = last_line(done.stdout)
+        if not _PROCESS.fullmatch(process):
+            return Uncertain(f"start of {job.name} answered {done.stdout[-200:]!r}")
+        return Accepted(f"{job.name}.{process}")
 
     def element(self, job_id: str, number: int, size: int) -> str:  # noqa: ARG002 # there are no arrays
         """See BatchSystem."""
@@ -98,7 +105,7 @@ class Host:
     def states(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
         """See BatchSystem. What is not seen has ended: its exit code, in its directory, tells how."""
         done = self._sh(_ALIVE, COOKIE, stdin=_lines(task_ids))
-        if done.exit_code != 0:
+        if done.exit_code != 0 or last_line(done.stdout) != _ALL:
             raise CEError(f"the processes of {self._transport.where} cannot be seen: {done.sentence}")
         alive = set(done.stdout.split())
         return {task_id: _RUNNING if task_id in alive else _GONE for task_id in task_ids}
@@ -115,7 +122,8 @@ class Host:
         return {name: f"{name}..." for name in names}
 
     def _sh(self, script: str, *arguments: str, stdin: bytes = b"") -> Done:
-        return self._transport.run(["/bin/sh", "-c", script, "sh", *arguments], timeout_s=self._timeout_s, stdin=stdin)
+        argv = ["/bin/sh", "-c", script, "sh", *arguments]
+        return settled(self._transport.run(argv, timeout_s=self._timeout_s, stdin=stdin))
 
 
 def _lines(words: Collection[str]) -> bytes:

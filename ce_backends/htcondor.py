@@ -6,14 +6,13 @@ it surely has not begun. Held jobs are failures with a reason, and are removed t
 they have been seen, ten days at most.
 """
 
-import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
-from ce_backends.batch_command import Unconfigured, begun
+from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain, Usage
+from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, parsed_json, refusal
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
@@ -50,19 +49,21 @@ _REFUSED = 1006  # vacate code: the shadow could not activate its claim; forgott
 _HAS_NOT_BEGUN = f"NumShadowStarts =?= undefined || NumShadowStarts == 0 || VacateReasonCode =?= {_REFUSED}"
 _LIMITS = {34: Limit.MEMORY, 46: Limit.WALL, 47: Limit.WALL}
 
-_NOT_NOW = (
-    "Failed to connect",
-    "Failed to authenticate",
-    "AUTHENTICATE:",
-    "Can't find address",
-    "Can't resolve",
-    "unknown host",
-    "MAX_JOBS_",
-    "Unable to locate",
-    "has no record",
-    "Collector",
+_REFUSALS = Refusals(
+    not_now=(
+        "Failed to connect",
+        "Failed to authenticate",
+        "AUTHENTICATE:",
+        "Can't find address",
+        "Can't resolve",
+        "unknown host",
+        "MAX_JOBS_",
+        "Unable to locate",
+        "has no record",
+        "Collector",
+    ),
+    no_answer=("Failed to commit", "spoolJobFiles", "Failed to spool", "Failed to end transaction"),
 )
-_NO_ANSWER = ("Failed to commit", "spoolJobFiles", "Failed to spool", "Failed to end transaction")
 _GONE = ("Couldn't find/remove", "not found", "already marked for removal")
 
 _UNCONFIGURED = Unconfigured(
@@ -159,13 +160,13 @@ class Condor:
         spool = ["-spool"] if self._schedd.is_remote else []
         description = "".join(f"{line}\n" for line in self._description(job)).encode()
         done = self._run("condor_submit", "-terse", *spool, *self._needs.submit_options, "-", stdin=description)
-        if done.exit_code is None or any(text in done.stderr for text in _NO_ANSWER):
-            return Uncertain(f"condor_submit: {_said(done)}")
-        if done.exit_code != 0:
-            if any(text in done.stderr for text in _NOT_NOW):
-                raise CEUnavailable(f"condor_submit: {_said(done)}{self._schedd.asked}")
-            return Rejected(f"condor_submit: {_said(done)}")
-        cluster = done.stdout.strip().rpartition("\n")[2].partition(".")[0]  # -terse: "42.0 - 42.9"
+        try:
+            failure = refusal(_without_advice(done), "condor_submit", _REFUSALS)
+        except CEUnavailable as error:
+            raise CEUnavailable(f"{error}{self._schedd.asked}") from error
+        if failure:
+            return failure
+        cluster = last_line(done.stdout).partition(".")[0]  # -terse: "42.0 - 42.9"
         return Accepted(cluster) if cluster.isdecimal() else Uncertain(f"condor_submit printed {done.stdout!r}")
 
     def _description(self, job: BatchJob) -> Iterator[str]:
@@ -284,8 +285,10 @@ class Condor:
                     is_half = ad.get("JobStatus") == _HELD and ad.get("HoldReasonCode") == _SPOOLING
                     if is_half:
                         halves.append(f"{ad['ClusterId']}.{ad['ProcId']}")
-                    else:
+                    elif _NAME in ad:
                         found[str(ad[_NAME])] = str(ad["ClusterId"])
+                    else:
+                        raise CEError(f"{command}: asked for jobs by {_NAME}, it shows one without: {ad}")
         self.cancel(halves)
         return found
 
@@ -307,19 +310,24 @@ def _parse(command: str, done: Done) -> Sequence[Mapping[str, Any]]:
         raise CEError(f"{command}: {_said(done)}")
     if not done.stdout.strip():
         return []
-    try:
-        ads = json.loads(done.stdout)
-    except json.JSONDecodeError as error:
-        raise CEError(f"{command}: no JSON: {error}") from error
-    if not isinstance(ads, list) or not all(isinstance(ad, dict) and {"ClusterId", "ProcId"} <= set(ad) for ad in ads):
+    ads = parsed_json(done.stdout, command)
+    if not isinstance(ads, list) or not all(map(_is_ad, ads)):
         raise CEError(f"{command}: expected a list of jobs, not {done.stdout[:200]!r}")
     return ads
 
 
-def _said(done: Done) -> str:
-    """Return what a tool said when it failed, without its advice to administrators."""
+def _is_ad(ad: object) -> bool:
+    return isinstance(ad, dict) and all(isinstance(ad.get(name), int) for name in ("ClusterId", "ProcId"))
+
+
+def _without_advice(done: Done) -> Done:
+    """Return a tool's failure without its advice to administrators."""
     said = done.stderr.partition("Extra Info:")[0].replace("(null)", "no answer from the schedd")
-    return replace(done, stderr=said).sentence
+    return replace(done, stderr=said)
+
+
+def _said(done: Done) -> str:
+    return _without_advice(done).sentence
 
 
 def _leaving(ad: Mapping[str, Any]) -> TaskStatus | None:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
-from ce_backends.batch_command import Unconfigured, begun
+from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain, Usage
+from ce_backends.batch_command import Refusals, Unconfigured, begun, refusal, whole_rows
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.errors import CEError
 from ce_backends.node_script import quote
 from ce_backends.options import Option
 from ce_backends.transport import Done, Transport
@@ -23,7 +23,7 @@ _SUBMITTED = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
 _FIELDS = ("jobid", "jobindex", "stat", "exit_code", "exit_reason", "run_time", "cpu_used", "name")
 _BY_SIGNAL = 128  # an exit code above it is that of a signal
 
-_NOT_NOW = ("LSF is down", "try later", "not responding", "Pending job threshold reached")
+_REFUSALS = Refusals(not_now=("LSF is down", "try later", "not responding", "Pending job threshold reached"))
 _NOTHING_THERE = ("No job found", "No unfinished job found", "No matching job found")
 _GONE = ("is being terminated", "has already finished", "already finished", "is not found", *_NOTHING_THERE)
 
@@ -85,11 +85,7 @@ class Lsf:
         done = self._run("bsub", *self._bsub(job))
         if submitted := _SUBMITTED.search(done.stdout):
             return Accepted(submitted[1])
-        if done.exit_code is None or done.exit_code == 0:
-            return Uncertain(f"bsub printed {done.stdout!r}: {done.sentence}")
-        if any(text in done.stderr for text in _NOT_NOW):
-            raise CEUnavailable(f"bsub: {done.sentence}")
-        return Rejected(f"bsub: {done.sentence}")
+        return refusal(done, "bsub", _REFUSALS) or Uncertain(f"bsub printed {done.stdout!r}: {done.sentence}")
 
     def _bsub(self, job: BatchJob) -> Iterator[str]:
         """Yield the arguments. Not rerun by LSF: whether a lost job runs again is for the WMS to decide."""
@@ -149,13 +145,11 @@ class Lsf:
             CEError: LSF gave no answer, or not a whole one.
         """
         done = self._run("bjobs", "-a", "-noheader", "-o", f"{' '.join(_FIELDS)} delimiter='|'")
-        if any(text in done.stderr for text in _NOTHING_THERE):
+        if done.exit_code is not None and any(text in done.stderr for text in _NOTHING_THERE):
             return []
-        rows = [line.split("|", len(_FIELDS) - 1) for line in done.stdout.splitlines() if line.strip()]
-        if done.exit_code != 0 or not rows or any(len(row) != len(_FIELDS) for row in rows):
-            raise CEError(
-                f"bjobs: expected {len(_FIELDS)} columns for each job, not {done.stdout[-200:]!r}: {done.sentence}"
-            )
+        rows = whole_rows(done.stdout, "bjobs", len(_FIELDS)) if done.exit_code == 0 else []
+        if not rows:
+            raise CEError(f"bjobs: {done.sentence}")
         return [dict(zip(_FIELDS, (cell.strip() for cell in row), strict=True)) for row in rows]
 
     def _run(self, command: str, *arguments: str) -> Done:

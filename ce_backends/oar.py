@@ -1,13 +1,12 @@
 """OAR (2.5): oarsub, oarstat, oardel. Source: their manuals, and what 2.5.9 was seen to do."""
 
-import json
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
-from ce_backends.batch_command import Unconfigured, begun
+from ce_backends.batch_command import Refusals, Unconfigured, begun, parsed_json, refusal
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError
@@ -19,7 +18,8 @@ from ce_backends.unknown_words import UnknownWords
 _AT_ONCE = 1000  # ids in one command
 _MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one OAR is told
 _MOST_RESUBMISSIONS = 5  # of one job that are followed at one look
-_JOB_ID = re.compile(r"^OAR_JOB_ID=(\d+)$", re.MULTILINE)
+_JOB_ID = re.compile(r"^OAR_JOB_ID=(\d+)\n", re.MULTILINE)
+_REFUSALS = Refusals(not_now=())
 _SERVER_DOWN = "Cannot connect to executor"  # oarsub adds "Job is killed", which it does not do: the job stays queued
 _ALREADY_GONE = ("already killed", "You are not the right user", "Could not connect to the socket")
 _BY_SIGNAL = 0x7F  # of a wait status, wait(2)
@@ -80,11 +80,9 @@ class Oar:
         if job.gpus or self._needs.gpus:
             return Rejected("OAR: GPUs are not asked for, because sites name them differently; use SubmitOptions")
         done = self._run("oarsub", *self._oarsub(job))
-        if done.exit_code is None:
-            return Uncertain(f"oarsub: {done.sentence}")
+        if _SERVER_DOWN not in done.stderr and (failure := refusal(done, "oarsub", _REFUSALS)):
+            return failure
         numbers = [number for number in _JOB_ID.findall(done.stdout) if int(number)]
-        if done.exit_code != 0 and _SERVER_DOWN not in done.stderr:
-            return Rejected(f"oarsub: {done.sentence}")
         if len(numbers) != job.size:
             return Uncertain(f"oarsub printed {done.stdout!r} for {job.size} job numbers")
         return Accepted(",".join(numbers))
@@ -118,7 +116,9 @@ class Oar:
                 break
             later = self._jobs(f"job_id IN ({','.join(sorted(again, key=int))})")
             jobs |= {again[number]: job for number, job in later.items() if number in again}
-        return {task_id: self._status(job) for task_id, job in jobs.items()}
+            if not set(again) & set(later):
+                break
+        return {task_id: self._status(job) for task_id, job in jobs.items() if not _resubmitted(job)}
 
     def _status(self, job: _Job) -> TaskStatus:
         word = str(job.get("state", ""))
@@ -147,8 +147,10 @@ class Oar:
             quoted = ",".join(f"'{name}'" for name in some)
             for number, job in self._jobs(f"job_name IN ({quoted})").items():
                 if not job.get("resubmit_job_id"):
-                    arrays = found.setdefault(str(job.get("name")), {})
-                    arrays.setdefault(int(job["array_id"]), {})[int(job["array_index"])] = number
+                    array, index = job.get("array_id"), job.get("array_index")
+                    if not isinstance(array, int) or not isinstance(index, int):
+                        raise CEError(f"oarstat -J: job {number} has array_id {array!r}, array_index {index!r}")
+                    found.setdefault(str(job.get("name")), {}).setdefault(array, {})[index] = number
         latest = {name: arrays[max(arrays)] for name, arrays in found.items()}
         return {name: ",".join(members[at] for at in sorted(members)) for name, members in latest.items()}
 
@@ -161,10 +163,7 @@ class Oar:
         done = self._run("oarstat", "-J", "-f", "--sql", where)
         if done.exit_code != 0 or (not done.stdout.strip() and done.stderr.strip()):
             raise CEError(f"oarstat: {done.sentence}")
-        try:
-            jobs = json.loads(done.stdout) if done.stdout.strip() else {}
-        except json.JSONDecodeError as error:
-            raise CEError(f"oarstat -J: expected JSON, not {done.stdout[-200:]!r}: {error}") from error
+        jobs = parsed_json(done.stdout, "oarstat -J") if done.stdout.strip() else {}
         if not isinstance(jobs, dict):
             raise CEError(f"oarstat -J: expected jobs by number, not {done.stdout[-200:]!r}")
         return {number: job for number, job in jobs.items() if isinstance(job, dict) and number.isdecimal()}

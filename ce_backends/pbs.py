@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain
-from ce_backends.batch_command import Unconfigured, begun
+from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain
+from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, refusal
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.errors import CEError
 from ce_backends.options import Option
 from ce_backends.pbs_answers import attributes, ended
 from ce_backends.transport import Done, Transport
@@ -23,14 +23,16 @@ _BYTES_PER_MB = 1 << 20
 _JOB_ID = re.compile(r"^(\d+)(\[\])?(\.\S+)?$")
 _ARRAY_ELEMENT = re.compile(r"\[\d+\]")
 
-_NOT_NOW = (
-    "cannot connect to server",
-    "Connection refused",
-    "Maximum number of jobs",
-    "would exceed",
-    "No Permission now",
+_REFUSALS = Refusals(
+    not_now=(
+        "cannot connect to server",
+        "Connection refused",
+        "Maximum number of jobs",
+        "would exceed",
+        "No Permission now",
+    ),
+    no_answer=("End of File", "Communication failure", "Premature end of message"),
 )
-_NO_ANSWER = ("End of File", "Communication failure", "Premature end of message")  # it may be queued all the same
 _GONE = ("Unknown Job Id", "has finished", "invalid for state of job")
 _UNCONFIGURED = Unconfigured(
     texts=("pbsconf error", "Cannot resolve default server host"),
@@ -108,13 +110,9 @@ class Pbs:
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
         done = self._run("qsub", *self._qsub(job))
-        if done.exit_code is None or any(text in done.stderr for text in _NO_ANSWER):
-            return Uncertain(f"qsub: {done.sentence}")
-        if done.exit_code != 0:
-            if any(text in done.stderr for text in _NOT_NOW):
-                raise CEUnavailable(f"qsub: {done.sentence}")
-            return Rejected(f"qsub: {done.sentence}")
-        job_id = done.stdout.strip().rpartition("\n")[2]
+        if failure := refusal(done, "qsub", _REFUSALS):
+            return failure
+        job_id = last_line(done.stdout)
         return Accepted(job_id) if _JOB_ID.match(job_id) else Uncertain(f"qsub printed {done.stdout!r} for a job id")
 
     def _qsub(self, job: BatchJob) -> Iterator[str]:
@@ -151,12 +149,13 @@ class Pbs:
         return job_id if size == 1 else job_id.replace("[]", f"[{number}]", 1)
 
     def states(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
-        """See BatchSystem."""
+        """See BatchSystem. An end without an exit status is not believed: the answer is cut, or the server not done."""
         wanted = set(task_ids)
         found: dict[str, TaskStatus] = {}
         for jobs in _chunks(sorted({_ARRAY_ELEMENT.sub("[]", task_id) for task_id in wanted})):
             listed = attributes(self._qstat(*jobs))
-            found |= {task_id: self._status(job) for task_id, job in listed.items() if task_id in wanted}
+            statuses = {task_id: self._status(job) for task_id, job in listed.items() if task_id in wanted}
+            found |= {task_id: status for task_id, status in statuses.items() if status}
         if hopeless := [task_id for task_id, status in found.items() if status.reason.startswith(_NEVER)]:
             self.cancel(hopeless)
         return found
@@ -169,12 +168,13 @@ class Pbs:
         """
         done = self._run("qstat", "-f", "-t", *self._flavour.history, *jobs)
         complaints = [line for line in done.stderr.splitlines() if line.strip()]
+        has_failed = done.exit_code is None or (done.exit_code != 0 and not complaints)
         is_told = "Job Id:" in done.stdout or bool(complaints)
-        if done.exit_code is None or not is_told or not all(_is_gone(line) for line in complaints):
+        if has_failed or not is_told or not all(_is_gone(line) for line in complaints):
             raise CEError(f"qstat: {done.sentence}")
         return done.stdout
 
-    def _status(self, job: Mapping[str, str]) -> TaskStatus:
+    def _status(self, job: Mapping[str, str]) -> TaskStatus | None:
         word, comment = job.get("job_state", ""), job.get("comment", "")
         state = _STATES.get(word)
         if state is None:

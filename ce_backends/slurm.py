@@ -5,11 +5,11 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
-from ce_backends.batch_command import Unconfigured, begun
+from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain, Usage
+from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, refusal, whole_rows
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.errors import CEError
 from ce_backends.options import Option
 from ce_backends.transport import Done, Transport
 from ce_backends.unknown_words import UnknownWords
@@ -49,14 +49,16 @@ _HOPELESS: Mapping[str, str] = {
 }
 _TOO_BIG = "PerJob"  # AssocMaxCpuPerJobLimit, QOSMaxNodePerJobLimit and their like
 _MORE_THAN_A_JOB_MAY_HAVE = "more than one job may ever have"
-_NOT_NOW = (
-    "Unable to contact slurm controller",
-    "temporarily unable to accept job",
-    "Resource temporarily unavailable",
-    "violates accounting/QOS policy",  # too many jobs of ours, as a rule
-    "Zero Bytes were transmitted",
+_REFUSALS = Refusals(
+    not_now=(
+        "Unable to contact slurm controller",
+        "temporarily unable to accept job",
+        "Resource temporarily unavailable",
+        "violates accounting/QOS policy",  # too many jobs of ours, as a rule
+        "Zero Bytes were transmitted",
+    ),
+    no_answer=("Socket timed out", "Unexpected message received"),  # nextflow issue 970
 )
-_NO_ANSWER = ("Socket timed out", "Unexpected message received")  # nextflow issue 970: it may be queued all the same
 
 _UNCONFIGURED = Unconfigured(
     texts=("Could not establish a configuration source", "Unable to process configuration file"),
@@ -94,13 +96,9 @@ class Slurm:
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
         done = self._run("sbatch", *self._sbatch(job))
-        if done.exit_code is None or any(text in done.stderr for text in _NO_ANSWER):
-            return Uncertain(f"sbatch: {done.sentence}")
-        if done.exit_code != 0:
-            if any(text in done.stderr for text in _NOT_NOW):
-                raise CEUnavailable(f"sbatch: {done.sentence}")
-            return Rejected(f"sbatch: {done.sentence}")
-        job_id = done.stdout.strip().rpartition("\n")[2].partition(";")[0]  # --parsable: "42" or "42;cluster"
+        if failure := refusal(done, "sbatch", _REFUSALS):
+            return failure
+        job_id = last_line(done.stdout).partition(";")[0]  # --parsable: "42" or "42;cluster"
         return Accepted(job_id) if job_id.isdecimal() else Uncertain(f"sbatch printed {done.stdout!r} for a job number")
 
     def _sbatch(self, job: BatchJob) -> Iterator[str]:
@@ -239,19 +237,9 @@ _NEVER = "will never run here: "
 
 
 def _rows(command: str, text: str, columns: int) -> list[list[str]]:
-    """Return the columns of all lines.
-
-    Raises:
-        CEError: a line is not what was asked for, or the last one is cut: then nothing of it is believed.
-    """
-    lines = [line for line in text.split("\n") if not line.startswith(_CLUSTER)]
-    rows = [line.split("|", columns - 1) for line in lines]
-    if rows.pop() != [""]:
-        raise CEError(f"{command}: its answer ends in the middle of a line, {text[-80:]!r}")
-    for row in rows:
-        if len(row) != columns or not row[0]:
-            raise CEError(f"{command}: expected {columns} columns divided by |, found {'|'.join(row)[:80]!r}")
-    return rows
+    """See whole_rows; without squeue's headings."""
+    lines = (line for line in text.split("\n") if not line.startswith(_CLUSTER))
+    return whole_rows("\n".join(lines), command, columns)
 
 
 def _jobs(task_ids: Collection[str]) -> Sequence[str]:

@@ -7,6 +7,7 @@ All of it is reached through a Transport, in bulk: one archive there, one archiv
 sh scripts below are constants; names and stamps are given to them as arguments and lines.
 """
 
+import re
 import shutil
 import tarfile
 import tempfile
@@ -25,6 +26,7 @@ from ce_backends.task_archive import add_file, add_task, unpack
 from ce_backends.task_dir import MAX_REASON, parse_cpu_s
 from ce_backends.transport import Done, Transport, sure
 
+_SECONDS = re.compile(r"\d{1,12}", re.ASCII)
 LOOK_S = 60.0  # for a command that touches a few small files of each task
 MOVE_S = 3600.0  # for one that moves whole sandboxes
 
@@ -52,7 +54,7 @@ while read -r stamp; do
     if [ -d "$stamp" ]; then
         plain "$stamp/started" && began=1
         if plain "$stamp/exit_code"; then
-            read -r code < "$stamp/exit_code"
+            read -r code < "$stamp/exit_code" || code=-
             wall=$(stat -c %Y "$stamp/started" "$stamp/exit_code" | tr '\\n' ' ')
         fi
         plain "$stamp/times" && times=$(dd if="$stamp/times" bs=200 count=1 2> /dev/null | tail -n 1)
@@ -198,7 +200,10 @@ class Spool:
         if not stamps:
             return {}
         done = sure(self._sh(_ENDS, self.root, lines=stamps), "the ends of tasks cannot be read")
-        return dict(_parse_end(line) for line in done.stdout.splitlines() if line.count("|") >= 6)
+        if not done.stdout.endswith("\n"):
+            raise CEError(f"the ends of tasks are cut, {done.stdout[-80:]!r}")
+        ends = dict(_parse_end(line) for line in done.stdout.split("\n") if line.count("|") >= 6)
+        return {stamp: ends[stamp] for stamp in stamps if stamp in ends}
 
     def fetch(self, stamp: str, outputs: Sequence[str], capped: Sequence[str], into: Path) -> list[str]:
         """Bring stdout, stderr and what the patterns match into a directory.
@@ -285,8 +290,8 @@ def _add_job(
 
 def _parse_end(line: str) -> tuple[str, End]:
     stamp, began, code, wall, times, limit, reason = line.split("|", 6)
-    seconds = wall.split()
-    usage = Usage(wall_s=float(seconds[1]) - float(seconds[0]) if len(seconds) == 2 else None, cpu_s=parse_cpu_s(times))
+    seconds = [float(word) for word in wall.split() if _SECONDS.fullmatch(word)]
+    usage = Usage(wall_s=seconds[1] - seconds[0] if len(seconds) == 2 else None, cpu_s=parse_cpu_s(times))
     return stamp, End(
         exists=began != "gone",
         has_started=began == "1",

@@ -2,8 +2,9 @@
 
 Source: ssh(1), ssh_config(5). Host keys are checked strictly. ssh's exit code 255 means a lost connection, a refused
 key, or a remote command that returned 255 or was killed, and a shell's start-up files may print what they like: so the
-remote side says in a line of its own when the command begins, and with which code it ended. A connection that is lost
-takes these lines with it: only ssh's own words tell that there never was one.
+remote side says in a line of its own when the command begins, and with which code it ended, on both of its outputs:
+they come separately, and one may be whole where the other is cut. A connection that is lost takes these lines with it:
+only ssh's own words tell that there never was one.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +28,9 @@ mark=$1; shift
 printf '\\n%s begins\\n' "$mark"
 printf '\\n%s begins\\n' "$mark" >&2
 "$@"
-printf '\\n%s %s\\n' "$mark" "$?" >&2
+code=$?
+printf '\\n%s ends\\n' "$mark"
+printf '\\n%s %s\\n' "$mark" "$code" >&2
 """
 # $1: where a file is to lie. What is brought lies beside it until all of it is there.
 _BEGIN = 'mkdir -p -- "$(dirname -- "$1")" && : > "$1.part"'
@@ -56,6 +59,7 @@ _NEVER_THERE = re.compile(  # what ssh, which ends with 255, says before a conne
     re.MULTILINE,
 )
 _LOST = 255
+_DIGITS = 3  # of an exit code
 _LONG = 60  # of the 107 bytes of a socket's path (unix(7)), ours and ssh's own additions need 40
 _CONNECT_S = 20
 _UPLOADS = 5  # attempts, each going on where the last one was cut
@@ -108,17 +112,20 @@ class Ssh:
         mark = f"gridpilot-{uuid.uuid4().hex}"
         ssh = [*self._ssh(), "--", self._login.host, _for_any_shell(["/bin/sh", "-c", _FRAME, "sh", mark, *argv])]
         done = self._local.run(ssh, timeout_s=timeout_s, stdin=stdin, into=into)
+        begins, ends = f"\n{mark} begins\n", f"\n{mark} ends\n"
         if into:
-            _cut_before(into, f"\n{mark} begins\n".encode())
-        return self._told(done, mark)
+            _cut_before(into, begins.encode())
+            return self._told(done, mark, is_whole=_cut_off(into, ends.encode()))
+        stdout, ended, _ = done.stdout.partition(begins)[2].rpartition(ends)
+        told = self._told(done, mark, is_whole=bool(ended))
+        return replace(told, stdout=stdout)
 
-    def _told(self, done: Done, mark: str) -> Done:
-        """Return the remote command's answer out of what ssh and the remote shell have printed.
+    def _told(self, done: Done, mark: str, *, is_whole: bool) -> Done:
+        """Return the remote command's answer but for its output, out of what ssh and the remote shell have printed.
 
         Raises:
             CEUnavailable: surely it was not started.
         """
-        stdout = done.stdout.partition(f"\n{mark} begins\n")[2]
         before, began, stderr = done.stderr.partition(f"\n{mark} begins\n")
         if not began and (done.exit_code == _LOST or done.exit_code is None) and not _NEVER_THERE.search(before):
             return Done(None, "", before)
@@ -126,9 +133,10 @@ class Ssh:
             raise CEUnavailable(f"{self.where} cannot be reached by ssh: {_refusal(before or done.stdout)}")
         stderr, ended, code = stderr.rpartition(f"\n{mark} ")
         if not ended:
-            return Done(None, stdout, code or before)
+            return Done(None, "", code or before)
         number, _, after = code.partition("\n")
-        return Done(int(number) if number.isdecimal() else None, stdout, stderr + after)
+        is_answer = is_whole and number.isdecimal() and len(number) <= _DIGITS
+        return Done(int(number) if is_answer else None, "", stderr + after)
 
     def _ssh(self) -> list[str]:
         login = self._login
@@ -210,6 +218,17 @@ def _cut_before(path: Path, mark: bytes) -> None:
             file.truncate(0)
             return
         _shift(file, at + len(mark))
+
+
+def _cut_off(path: Path, mark: bytes) -> bool:
+    """Remove the mark at the end of a file; tell whether it was there. A shell that ends may print after it."""
+    with path.open("rb+") as file:
+        tail_at = max(0, file.seek(0, os.SEEK_END) - (1 << 16))
+        file.seek(tail_at)
+        at = file.read().rfind(mark)
+        if at >= 0:
+            file.truncate(tail_at + at)
+        return at >= 0
 
 
 def _shift(file: IO[bytes], by: int) -> None:

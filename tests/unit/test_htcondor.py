@@ -161,7 +161,7 @@ def test_truncated_json_says_nothing_of_any_task() -> None:
     whole = capture("htcondor", "q_array")
     condor, _ = dialect({"condor_q": replace(whole, stdout=whole.stdout[:-20])})
 
-    with pytest.raises(CEError, match="no JSON"):
+    with pytest.raises(CEError, match="expected JSON to its end"):
         condor.states(["4.0"])
 
 

@@ -72,7 +72,6 @@ def test_every_letter_of_the_manuals_is_known_and_no_other(letter: str, state: T
         ("Torque", "C", {"exit_status": "-11"}, TaskState.FAILED, Limit.WALL, "limit of wall"),
         ("Torque", "C", {"exit_status": "-12"}, TaskState.FAILED, Limit.CPU, "limit of cpu"),
         ("Torque", "C", {"exit_status": "271"}, TaskState.FAILED, None, "killed by signal 15"),
-        ("Torque", "C", {}, TaskState.FAILED, None, "exit status none"),
         ("OpenPBS", "F", {"Exit_status": "0"}, TaskState.DONE, None, ""),
         ("OpenPBS", "X", {"Exit_status": "3"}, TaskState.DONE, None, ""),
         ("OpenPBS", "F", {"Exit_status": "-29"}, TaskState.FAILED, Limit.WALL, "limit of wall"),
@@ -103,6 +102,18 @@ def test_an_end_is_told_by_its_exit_status(
 
     assert (status.state, status.limit) == (state, limit)
     assert reason in status.reason
+
+
+@pytest.mark.parametrize(("flavour", "letter"), [("Torque", "C"), ("OpenPBS", "F")])
+def test_an_end_without_exit_status_is_no_word_on_the_task(flavour: str, letter: str) -> None:
+    assert one(letter, flavour).states(["12.server"]) == {}
+
+
+def test_an_end_whose_block_is_cut_is_no_word_on_the_task() -> None:
+    whole = listed("12.server", "C", exit_status="271")
+    pbs, _ = dialect(qstat=Done(0, whole.removesuffix("\n"), ""))
+
+    assert pbs.states(["12.server"]) == {}
 
 
 def test_what_a_job_used_is_in_seconds_and_megabytes() -> None:

@@ -1,21 +1,21 @@
-"""The ClassAd language of JDL texts: attributes, lists, nested records, and expressions kept as they were written.
+r"""DIRAC's JDL: attributes, each with a text, a list or a record.
 
-Grammar: "Classified Advertisements Language Reference Manual" (HTCondor), read more kindly in four places because the
-WMS stores such texts: no outer brackets, a comma after the last list item, `#` comment lines, stray semicolons.
-Two neighbouring strings are refused, not joined: in a list that is a forgotten comma.
+It looks like HTCondor's ClassAds, and is less and more: DIRAC's server keeps every value as text and evaluates nothing,
+takes whatever stands before `=` as a name, prints numbers without quotes, and knows no escapes (DIRAC 9.1,
+DIRACCommon/Core/Utilities/JDL.py). Ours is `\"`, for a double quote in a text, where DIRAC has no way to write one.
+
+What cannot be read spoils its own attribute only: it is said to whoever asks for that attribute.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 MAX_BYTES = 1 << 20
-MAX_DEPTH = 100  # nested records take 6 frames a level, Python allows 1000
+MAX_DEPTH = 100  # nested records take 4 frames a level, Python allows 1000
+MAX_PROBLEMS = 100  # after so many attributes that cannot be read this is no JDL
 SHOWN_CHARACTERS = 60
 
 
@@ -34,29 +34,36 @@ class JdlError(Exception):
         self.column = column
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """What would have to be evaluated, such as `other.MaxRAM > 3`, as it was written."""
-
-    text: str
-
-
-class Special(Enum):
-    """The two values that stand for no value."""
-
-    UNDEFINED = "undefined"
-    ERROR = "error"
-
-
 class Record(Mapping[str, "Value"]):
-    """Attributes in the order of the text. Names match in any case and keep their spelling; the last of two wins."""
+    """Attributes in the order of the text. Names match in any case and keep their spelling; the last of two wins.
 
-    __slots__ = ("_attributes",)
+    Asking for an attribute that could not be read raises its JdlError; it is not among those that are there.
+    """
+
+    __slots__ = ("_attributes", "_problems")
 
     def __init__(self, attributes: Iterable[tuple[str, Value]] = ()) -> None:
         self._attributes = {name.lower(): (name, value) for name, value in attributes}
+        self._problems: dict[str, JdlError] = {}
+
+    def put(self, name: str, value: Value | JdlError) -> None:
+        """Add an attribute, or why it cannot be read, in the place of an earlier one of that name."""
+        key = name.lower()
+        self._attributes.pop(key, None)
+        self._problems.pop(key, None)
+        if isinstance(value, JdlError):
+            self._problems[key] = value
+        else:
+            self._attributes[key] = (name, value)
+
+    @property
+    def problems(self) -> list[JdlError]:
+        """What could not be read."""
+        return list(self._problems.values())
 
     def __getitem__(self, name: str) -> Value:
+        if name.lower() in self._problems:
+            raise self._problems[name.lower()]
         return self._attributes[name.lower()][1]
 
     def __iter__(self) -> Iterator[str]:
@@ -66,10 +73,10 @@ class Record(Mapping[str, "Value"]):
         return len(self._attributes)
 
     def __repr__(self) -> str:
-        return f"Record({list(self.items())!r})"
+        return f"Record({list(self._attributes.values())!r})"
 
 
-Value: TypeAlias = str | int | float | bool | Special | Expression | Record | tuple["Value", ...]
+Value: TypeAlias = str | Record | tuple["Value", ...]
 
 
 def parse(text: str) -> Record:
@@ -79,7 +86,7 @@ def parse(text: str) -> Record:
         text: at most 1 MiB in UTF-8, nested at most 100 deep; its outer brackets may be absent.
 
     Raises:
-        JdlError: the text is no such record; says where, what was found and what was expected.
+        JdlError: the text as a whole is no record, such as one that was cut; says where, and what was expected.
     """
     try:
         size = len(text.encode())
@@ -87,250 +94,180 @@ def parse(text: str) -> Record:
         _fail(text, error.start, f"found {_shown(text[error.start])}, expected characters that UTF-8 can hold")
     if size > MAX_BYTES:
         raise JdlError(f"the JDL has {size} bytes, expected at most {MAX_BYTES}")
-    tokens = _tokens(text)
-    return _Parser(text, tokens, next(tokens)).document()
+    return _Reader(text).document()
 
 
 # Possessive quantifiers (++, *+) where there is nothing to gain from trying again: that keeps reading linear.
-_GAP = re.compile(r"(?:\A|\n)[ \t\r]*+#[^\n]*+|[ \t\r\f\v]++|\n|//[^\n]*+|/\*.*?\*/", re.DOTALL)
-_TOKEN = re.compile(
-    r"""(?P<name>[A-Za-z_][A-Za-z0-9_]*+)
-      | (?P<number>(?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?)(?P<rest>[A-Za-z0-9_.]*+)
-      | (?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*")
-      | (?P<quoted>'[^'\\]*+(?:\\.[^'\\]*+)*')
-      | (?P<open>["']|/\*)
-      | (?P<operator>=\?=|=!=|==|!=|<=|>=|>>>|>>|<<|&&|\|\||[-+*/%<>&|^])
-      | (?P<mark>[!~?:=.;,\[\](){}])""",
-    re.DOTALL | re.VERBOSE,
-)
-_ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|[0-7]{1,2}|.)", re.DOTALL)
-_ESCAPED = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
-_CLOSED_BY = {'"': "a closing double quote", "'": "a closing single quote", "/*": "a closing */"}
-_KEYWORDS: dict[str, Value] = {
-    "true": True,
-    "false": False,
-    "undefined": Special.UNDEFINED,
-    "error": Special.ERROR,
-}
-_SIGNS = frozenset("-+!~")
-_WORD_OPERATORS = frozenset(("is", "isnt"))
-_NOT_PLAIN = Expression("")  # until _Parser._expression knows the whole text
+_GAP = re.compile(r"(?:\A|\n)[ \t\r]*+#[^\n]*+|\s++|//[^\n]*+|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_WORD = r"(?:(?!//|/\*)[^\s=;\[\]{}\"])++"
+_NAME = re.compile(rf"{_WORD}(?:[ \t]++{_WORD})*+")
+# DIRAC prints a text that ends with a backslash as it is: at the end of a line `\";` closes the string.
+_CLOSES = r";[ \t\r]*+(?:\n|\Z)"
+_STRING = re.compile(rf'"((?:[^"\\]++|\\(?:"(?!{_CLOSES})|))*+)"')
+_CLOSING_QUOTE = re.compile(rf'(?<!\\)"|"(?={_CLOSES})')
+_NO_COMMENT = r"(?!(?<=\s)(?://|/\*))"
+_BARE = re.compile(rf'(?:\[[^\[\]";\n]*+\]|{_NO_COMMENT}[^;\]"])++')  # `b[1]` is one text
+_BARE_ITEM = re.compile(rf'(?:{_NO_COMMENT}[^;,}}"])++')
+_REST = re.compile(r'[^;\]"]*+')
+_NEXT_ATTRIBUTE = re.compile(r"\n[ \t]*+[A-Za-z_][\w.]*+[ \t]*+=(?![=?!])")
+_UNDEFINED = ("undefined", "Undefined", "UNDEFINED")  # without quotes: as if the attribute were not there
 
 
-class _Token(NamedTuple):
-    kind: str  # name, number, string, quoted, operator, mark or end
-    text: str
-    start: int
-    end: int
+class _Reader:
+    """Recursive descent. A quote after which none closes is a character like others."""
 
-
-def _tokens(text: str) -> Iterator[_Token]:
-    """Cut the text into tokens, one at a time; the last is of kind `end`."""
-    position = _after_gap(text, 0)
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            _fail(text, position, f"found {_shown(text[position])}, expected a name, a value or an operator")
-        kind = "number" if match["number"] else str(match.lastgroup)
-        if kind == "open":
-            _fail(text, position, f"found the end of the text, expected {_CLOSED_BY[match[0]]} for this one")
-        if match["rest"]:
-            _fail(text, position, f"found {_shown(match[0])}, expected a decimal number without a unit")
-        yield _Token(kind, match[0], position, match.end())
-        position = _after_gap(text, match.end())
-    yield _Token("end", "", len(text), len(text))
-
-
-def _after_gap(text: str, position: int) -> int:
-    while gap := _GAP.match(text, position):
-        position = gap.end()
-    return position
-
-
-class _Parser:
-    """Recursive descent with one token of look-ahead."""
-
-    def __init__(self, text: str, tokens: Iterator[_Token], first: _Token) -> None:
+    def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = tokens
-        self._token = first
-        self._end = 0  # of the last token taken
+        self._at = 0
+        self._problems = 0
+        self._last_quote = max((found.start() for found in _CLOSING_QUOTE.finditer(text)), default=-1)
 
     def document(self) -> Record:
         """Read the whole text."""
-        bracketed = self._at("[")
-        record = self._record(0) if bracketed else self._attributes(0)
-        if self._token.kind != "end":
-            self._expected("the end of the text" if bracketed else "';'")
+        self._skip_gap()
+        if not self._skipped("["):
+            return self._attributes(0, "")
+        record = self._attributes(0, "]")
+        self._expect("]", "';' or ']'")
+        if self._at < len(self._text):
+            self._expected("the end of the text")
         return record
 
-    def _record(self, depth: int) -> Record:
-        self._take()
-        record = self._attributes(depth)
-        self._close("]", "';' or ']'")
-        return record
-
-    def _attributes(self, depth: int) -> Record:
-        attributes: list[tuple[str, Value]] = []
-        while not (self._at("]") or self._token.kind == "end"):
+    def _attributes(self, depth: int, closing: str) -> Record:
+        record = Record()
+        while self._next() and self._next() != closing:
             if not self._skipped(";"):
-                attributes.append(self._attribute(depth))
-                if not self._skipped(";"):
-                    break
-        return Record(attributes)
+                self._attribute(record, depth, closing)
+        return record
 
-    def _attribute(self, depth: int) -> tuple[str, Value]:
-        name = self._name("an attribute name")
-        self._close("=", f"'=' after the attribute name {_shown(name)}")
-        return name, self._expression(depth)
+    def _attribute(self, record: Record, depth: int, closing: str) -> None:
+        name = ""
+        try:
+            name = self._name()
+            is_quoted = self._next() == '"'
+            value = self._value(depth, _BARE)
+            if self._next() not in (";", closing):
+                self._expected(f"';' or '{closing}'" if closing else "';'")
+        except JdlError as error:
+            self._problems += 1
+            if self._problems > MAX_PROBLEMS:
+                raise
+            record.put(name, error)
+            self._skip_rest(closing)
+        else:
+            if is_quoted or value not in _UNDEFINED:
+                record.put(name, value)
 
-    def _expression(self, depth: int) -> Value:
-        """Read a value. Precedence does not matter here: what has an operator is kept as text."""
+    def _name(self) -> str:
+        found = _NAME.match(self._text, self._at)
+        if found is None:
+            self._expected("an attribute name")
+        self._at = found.end()
+        self._skip_gap()
+        self._expect("=", f"'=' after the attribute name {_shown(found[0])}")
+        return found[0]
+
+    def _value(self, depth: int, bare: re.Pattern[str]) -> Value:
         if depth > MAX_DEPTH:
             self._fail(f"found brackets nested more than {MAX_DEPTH} deep, expected fewer")
-        start = self._token.start
-        value = self._operand(depth)
-        while self._operator(depth):
-            self._operand(depth)
-            value = _NOT_PLAIN
-        return Expression(self._text[start : self._end]) if isinstance(value, Expression) else value
+        if self._skipped("{"):
+            return self._items(depth)
+        if self._skipped("["):
+            record = self._attributes(depth + 1, "]")
+            self._expect("]", "';' or ']'")
+            return record
+        return self._strings() if self._next() == '"' and bare is _BARE else self._plain(bare)
 
-    def _operator(self, depth: int) -> bool:
-        """Take what stands between two operands, if there is any: an operator, or `? value :`."""
-        if self._token.kind == "operator" or self._at_word_operator():
-            self._take()
-            return True
-        if not self._skipped("?"):
-            return False
-        if not self._at(":"):  # `a ?: b` leaves the middle out
-            self._expression(depth + 1)
-        self._close(":", "':' of the conditional that '?' began")
-        return True
+    def _strings(self) -> Value:
+        """Read one string, or several with commas between them: DIRAC takes that for a list."""
+        texts = [self._string()]
+        while self._skipped(","):
+            texts.append(self._string())
+        return texts[0] if len(texts) == 1 else tuple(texts)
 
-    def _operand(self, depth: int) -> Value:
-        signs = ""
-        while self._token.text in _SIGNS:
-            signs += self._take().text
-        value = self._primary(depth)
-        if self._selected(depth):
-            return _NOT_PLAIN
-        if signs in ("-", "+") and type(value) in (int, float):
-            return -value if signs == "-" else value  # type: ignore[operator]  # the line above says it is a number
-        return _NOT_PLAIN if signs else value
+    def _plain(self, bare: re.Pattern[str]) -> str:
+        return self._string() if self._next() == '"' else self._unquoted(bare)
 
-    def _primary(self, depth: int) -> Value:
-        token = self._token
-        if token.kind == "string":
-            return self._unquoted(self._take())
-        if token.kind == "number":
-            return self._number(self._take())
-        if token.kind in ("name", "quoted") and not self._at_word_operator():
-            return self._reference(depth)
-        if token.text == "{":
-            return self._items("}", depth)
-        if token.text == "[":
-            return self._record(depth + 1)
-        if self._skipped("("):
-            self._expression(depth + 1)
-            self._close(")", "an operator or ')'")
-        elif self._skipped("."):
-            self._name("an attribute name after '.'")
-        else:
-            self._expected("a value")
-        return _NOT_PLAIN
-
-    def _reference(self, depth: int) -> Value:
-        """Read a word that is a value, an attribute's name, or a function's with its arguments."""
-        token = self._take()
-        if token.kind == "quoted":
-            self._unquoted(token)
-            return _NOT_PLAIN
-        if self._at("("):
-            self._items(")", depth)
-            return _NOT_PLAIN
-        return _KEYWORDS.get(token.text.lower(), _NOT_PLAIN)
-
-    def _selected(self, depth: int) -> bool:
-        """Take what picks a part of the operand: `.name` or `[index]`, again and again."""
-        before = self._end
-        while True:
-            if self._skipped("."):
-                self._name("an attribute name after '.'")
-            elif self._skipped("["):
-                self._expression(depth + 1)
-                self._close("]", "an operator or ']'")
-            else:
-                return self._end != before
-
-    def _items(self, closing: str, depth: int) -> tuple[Value, ...]:
-        self._take()
+    def _items(self, depth: int) -> tuple[Value, ...]:
         items: list[Value] = []
-        while not self._at(closing):
-            items.append(self._expression(depth + 1))
-            if not self._skipped(","):
-                break
-        self._close(closing, f"',' or '{closing}'")
+        while not self._skipped("}"):
+            if self._skipped(","):
+                continue
+            items.append(self._value(depth + 1, _BARE_ITEM))
+            if self._next() not in (",", "}"):
+                self._expected("',' or '}'")
         return tuple(items)
 
-    def _number(self, token: _Token) -> int | float:
-        # 64 bits as in HTCondor; int() of very many digits is slow and, past 4300 of them, a ValueError
-        if token.text.isdigit() and (len(token.text) > 40 or int(token.text) >= 1 << 63):
-            _fail(self._text, token.start, f"found {_shown(token.text)}, expected a number that fits in 64 bits")
-        number = int(token.text) if token.text.isdigit() else float(token.text)
-        if math.isinf(number):
-            _fail(self._text, token.start, f"found {_shown(token.text)}, expected a number below 1.8e308")
-        return number
+    def _string(self) -> str:
+        found = _STRING.match(self._text, self._at) if self._at < self._last_quote else None
+        if found is None:
+            self._fail("found the end of the text, expected a closing double quote for this one")
+        text = found[1].replace('\\"', '"')
+        if "\0" in text:
+            self._fail(f"found a NUL in {_shown(found[0])}, expected text without")
+        self._at = found.end()
+        self._skip_gap()
+        return text
 
-    def _name(self, expected: str) -> str:
-        if self._token.kind == "quoted":
-            return self._unquoted(self._take())
-        if self._token.kind != "name":
-            self._expected(expected)
-        return self._take().text
+    def _unquoted(self, bare: re.Pattern[str]) -> str:
+        """Read what stands without quotes up to the next separator, strings in it whole."""
+        start = self._at
+        self._pass(bare)
+        text = self._text[start : self._at].rstrip()
+        if not text or "\0" in text:
+            self._at = start
+            self._expected("a value")
+        if bare is _BARE and (found := _NEXT_ATTRIBUTE.search(text)):
+            self._at = start + found.end() - 1
+            self._expected("';' before the next attribute")
+        self._skip_gap()
+        return " ".join(line.strip() for line in text.split("\n"))
 
-    def _unquoted(self, token: _Token) -> str:
-        r"""Return what stands between the quotes. `\303\251` are two bytes and one letter, as in HTCondor."""
-        try:
-            content = _ESCAPE.sub(_unescaped, token.text[1:-1].encode()).decode()
-        except UnicodeDecodeError:
-            _fail(self._text, token.start, f"found {_shown(token.text)}, expected octal escapes that form UTF-8")
-        if "\0" in content:
-            _fail(self._text, token.start, f"found a NUL in {_shown(token.text)}, expected text without")
-        return content
+    def _skip_rest(self, closing: str) -> None:
+        """Go on behind what could not be read: to the next semicolon, or to the end of the record."""
+        start = self._at
+        self._pass(_REST)
+        if self._at == start and self._next() not in ("", closing):
+            self._at += 1
+            self._skip_gap()
 
-    def _at_word_operator(self) -> bool:
-        return self._token.kind == "name" and self._token.text.lower() in _WORD_OPERATORS
+    def _pass(self, characters: re.Pattern[str]) -> None:
+        """Go over characters and whole strings."""
+        while True:
+            if found := characters.match(self._text, self._at):
+                self._at = found.end()
+            if self._next() != '"':
+                return
+            string = _STRING.match(self._text, self._at) if self._at < self._last_quote else None
+            self._at = string.end() if string else self._at + 1
 
-    def _at(self, mark: str) -> bool:
-        return self._token.kind == "mark" and self._token.text == mark
+    def _skip_gap(self) -> None:
+        while gap := _GAP.match(self._text, self._at):
+            if gap[0].startswith("/*") and not gap[0].endswith("*/"):
+                self._fail("found the end of the text, expected a closing */ for this one")
+            self._at = gap.end()
+
+    def _next(self) -> str:
+        return self._text[self._at : self._at + 1]
 
     def _skipped(self, mark: str) -> bool:
-        if self._at(mark):
-            self._take()
-            return True
-        return False
+        if self._next() != mark:
+            return False
+        self._at += 1
+        self._skip_gap()
+        return True
 
-    def _close(self, mark: str, expected: str) -> None:
+    def _expect(self, mark: str, expected: str) -> None:
         if not self._skipped(mark):
             self._expected(expected)
 
-    def _take(self) -> _Token:
-        token = self._token
-        self._end = token.end
-        self._token = next(self._tokens, token)  # only `end` has no next, and nobody takes it
-        return token
-
     def _expected(self, expected: str) -> NoReturn:
-        found = _shown(self._token.text) if self._token.text else "the end of the text"
-        self._fail(f"found {found}, expected {expected}")
+        found = _NAME.match(self._text, self._at)
+        shown = _shown(found[0] if found else self._next()) if self._next() else "the end of the text"
+        self._fail(f"found {shown}, expected {expected}")
 
     def _fail(self, sentence: str) -> NoReturn:
-        _fail(self._text, self._token.start, sentence)
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    escape = match[1]
-    return bytes([int(escape, 8)]) if escape.isdigit() and escape < b"8" else _ESCAPED.get(escape, escape)
+        _fail(self._text, self._at, sentence)
 
 
 def _shown(text: str) -> str:

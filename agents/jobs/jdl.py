@@ -1,22 +1,22 @@
 """What a job's JDL asks of the agent: DIRAC's attributes, with DIRAC's meanings, as one frozen value."""
 
+import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NoReturn
 from urllib.parse import unquote
 
-from agents.jobs.classad import Expression, JdlError, Record, Special, Value, parse
+from agents.jobs.classad import JdlError, Record, Value, parse
 
 __all__ = ["JdlError", "JobDescription", "Request", "StopSignal", "describe"]
 
 NO_JOB_TYPE = "Unknown"  # DIRAC's word when the JDL has no JobType
 _TRUE_WORDS = ("1", "yes", "true", "y")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WHOLE_NUMBER = re.compile(r"([-+]?[0-9]{1,18})(?:\.0+)?")
-_BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")  # DIRAC stores and reads `JobType = User` without quotes
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][-+]?[0-9]{1,3})?")
 _STOP_LEAD_S = 1800  # DIRAC's StopSigFinishSeconds where the JDL names none
 _EXACT_FLOAT = 2.0**53  # above it neighbouring whole numbers are one float
 _SHOWN_CHARACTERS = 80
@@ -113,22 +113,22 @@ def describe(jdl_text: str) -> JobDescription:
     record = parse(jdl_text)
     return JobDescription(
         job_id=_job_id(record),
-        job_name=_text(record, "JobName"),
-        job_type=_text(record, "JobType") or NO_JOB_TYPE,
-        job_group=_text(record, "JobGroup"),
-        owner=_text(record, "Owner"),
-        owner_group=_text(record, "OwnerGroup"),
+        job_name=", ".join(_told(record, "JobName")),
+        job_type=", ".join(_told(record, "JobType")) or NO_JOB_TYPE,
+        job_group=", ".join(_told(record, "JobGroup")),
+        owner=", ".join(_told(record, "Owner")),
+        owner_group=", ".join(_told(record, "OwnerGroup")),
         executable=_text(record, "Executable") or None,
         arguments=" ".join(_texts(record, "Arguments")),
         std_output=_file(record, "StdOutput"),
         std_error=_file(record, "StdError"),
         input_sandbox=_texts(record, "InputSandbox"),
         output_sandbox=tuple(_below(name, "OutputSandbox") for name in _texts(record, "OutputSandbox")),
-        input_data=_texts(record, "InputData"),
-        output_data=_texts(record, "OutputData"),
+        input_data=_told(record, "InputData"),
+        output_data=_told(record, "OutputData"),
         execution_environment=_environment(record),
         cpu_time_s=_number(record, "CPUTime"),
-        log_level=_text(record, "LogLevel") or None,
+        log_level=", ".join(_told(record, "LogLevel")) or None,
         disables_cpu_check=_is_true(record, "DisableCPUCheck"),
         stop_signal=_stop_signal(record),
         request=_request(record),
@@ -138,6 +138,8 @@ def describe(jdl_text: str) -> JobDescription:
 def _job_id(record: Record) -> int:
     job_id = _number(record, "JobID", at_least=1)
     if job_id is None:
+        for problem in record.problems:  # behind it the name may stand
+            raise problem
         raise JdlError("the JDL has no JobID, expected the number the WMS gave to the job")
     return job_id
 
@@ -192,9 +194,8 @@ def _processors(record: Record) -> tuple[int, int]:
 
 def _environment(record: Record) -> dict[str, str]:
     """Read `NAME=value` pairs from a list, or from one string with semicolons between them."""
-    name = "ExecutionEnvironment"
-    value = _plain(record, name)
-    pairs = value.split(";") if isinstance(value, str) else _texts(record, name)
+    value = record.get("ExecutionEnvironment", "")
+    pairs = value.split(";") if isinstance(value, str) else _texts(record, "ExecutionEnvironment")
     return dict(_variable(pair.strip()) for pair in pairs if pair.strip())
 
 
@@ -213,7 +214,7 @@ def _variable(pair: str) -> tuple[str, str]:
 
 def _file(record: Record, name: str) -> str | None:
     path = _text(record, name)
-    return _below(path, name) if path else None
+    return None if path in ("", os.devnull) else _below(path, name)
 
 
 def _below(path: str, name: str) -> str:
@@ -236,67 +237,60 @@ def _is_true(record: Record, name: str) -> bool:
 
 def _number(record: Record, name: str, at_least: int = 0) -> int | None:
     """Read a whole number, in quotes or not; None when the attribute is absent or empty."""
-    value = _plain(record, name)
-    if value is None or (isinstance(value, str) and not value.strip()):
+    value = record.get(name, "")
+    if isinstance(value, str) and not value.strip():
         return None
-    number = _whole(value)
+    number = _whole(value.strip()) if isinstance(value, str) else None
     if number is None or number < at_least:
         _refuse(name, value, f"a whole number of at least {at_least}")
     return number
 
 
-def _whole(value: Value) -> int | None:
-    if isinstance(value, str):
-        match = _WHOLE_NUMBER.fullmatch(value.strip())
-        return int(match[1]) if match else None
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _whole(text: str) -> int | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) <= _EXACT_FLOAT else None
 
 
 def _text(record: Record, name: str) -> str:
-    """Read one text; empty when the attribute is absent."""
-    value = _plain(record, name)
-    return "" if value is None else _as_text(value, name)
+    """Read one text, empty when the attribute is absent; the WMS makes a list of a text with commas."""
+    return ", ".join(_texts(record, name))
 
 
 def _texts(record: Record, name: str) -> tuple[str, ...]:
     """Read a list of texts without its empty ones; the WMS writes a list of one as a plain string."""
-    value = _plain(record, name)
-    items = value if isinstance(value, tuple) else () if value is None else (value,)
-    return tuple(text for text in (_as_text(item, name) for item in items) if text)
+    return tuple(text for text in _flat(record.get(name, ()), name) if text)
 
 
-def _without_bare_word(value: Value) -> Value:
-    is_word = isinstance(value, Expression) and _BARE_WORD.fullmatch(value.text)
-    return value.text if is_word else value  # type: ignore[union-attr] # is_word tells
+def _told(record: Record, name: str) -> tuple[str, ...]:
+    """Read what is only passed on: nothing in it is a reason to fail a job."""
+    try:
+        return _texts(record, name)
+    except JdlError:
+        return ()
 
 
-def _as_text(value: Value, name: str) -> str:
-    value = _without_bare_word(value)
-    if not isinstance(value, (str, int, float)):
-        _refuse(name, value, "text in double quotes")
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _flat(value: Value, name: str) -> Iterator[str]:
+    if isinstance(value, Record):
+        _refuse(name, value, "text")
+    if isinstance(value, str):
+        yield value
+    else:
+        for item in value:
+            yield from _flat(item, name)
 
 
-def _plain(record: Record, name: str) -> Value | None:
-    """Return the attribute's value; None when it is absent or undefined."""
-    value = _without_bare_word(record.get(name, Special.UNDEFINED))
-    if isinstance(value, Expression):
-        _refuse(name, value, "a value that needs no evaluation; text stands in double quotes")
-    return None if value is Special.UNDEFINED else value
-
-
-def _refuse(name: str, value: Value, expected: str) -> NoReturn:
+def _refuse(name: str, value: Value | int, expected: str) -> NoReturn:
     raise JdlError(f"JDL attribute {name} is {_shown(value)}, expected {expected}")
 
 
-def _shown(value: Value) -> str:
+def _shown(value: Value | int) -> str:
     if isinstance(value, Record):
         return "a record"
     if isinstance(value, tuple):
         return "a list"
-    if isinstance(value, Special):
-        return value.value
-    shown = f"the expression {value.text!r}" if isinstance(value, Expression) else repr(value)
+    shown = repr(value)
     return shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "…"

@@ -66,7 +66,11 @@ def submit(arguments: argparse.Namespace) -> None:
     """Submit files in the order given; print the ids."""
     with _client(arguments) as client:
         for path in arguments.jdl:
-            print(f"{path}:", *client.submit(path), flush=True)
+            print(f"{path}:", *client.submit(path, _warn), flush=True)
+
+
+def _warn(sentence: str) -> None:
+    print(f"local WMS: warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def status(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +10,7 @@ import requests
 
 from agents.local_wms import jencode
 from agents.local_wms.home import Endpoint, LocalWmsError
-from agents.local_wms.jdl import JdlError, parse, show, texts
+from agents.local_wms.jdl import JdlError, near_misses, parse, show, texts
 from agents.tar import tarfile
 
 TIMEOUT_S = 60
@@ -49,13 +50,20 @@ class Client:
             raise LocalWmsError(f"{url}: no answer to {form['method']} ({error})") from error
         return reply
 
-    def submit(self, path: Path) -> list[int]:
-        """Send a JDL file, its input files packed and uploaded first; return the ids of the jobs made."""
+    def submit(self, path: Path, warn: Callable[[str], None] = lambda _: None) -> list[int]:
+        """Send a JDL file, its input files packed and uploaded first; return the ids of the jobs made.
+
+        Args:
+            path: of the file; the names of input files are relative to it.
+            warn: is told of names that are probably slips.
+        """
         try:
             text = path.read_text()
             job = parse(text)
         except (OSError, UnicodeDecodeError, JdlError) as error:
             raise LocalWmsError(f"{path}: {error}") from error
+        for sentence in near_misses(job):
+            warn(f"{path}: {sentence}")
         names = texts(job.get("InputSandbox"))
         local = [name for name in names if not name.startswith(REMOTE)]
         sandbox = self._upload([path.parent / name for name in local]) if local else None

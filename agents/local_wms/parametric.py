@@ -1,8 +1,9 @@
 """One JDL with `Parameters` becomes many jobs (WorkloadManagementSystem/Utilities/ParametricJob tells how)."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
-from agents.local_wms.jdl import Expression, JdlError, Record, Value, show, whole_number
+from agents.local_wms.jdl import JdlError, Record, Value, show, whole_number
 
 MAX_JOBS = 1000
 WORDS = ("Parameters", "ParameterStart", "ParameterStep", "ParameterFactor")
@@ -13,7 +14,7 @@ class Sweep:
     """The values of one parameter; its name comes with a dot, the unnamed one has none."""
 
     suffix: str
-    values: list[str]
+    values: list[Value]
 
     @property
     def mark(self) -> str:
@@ -51,7 +52,7 @@ def _count(record: Record, names: list[str]) -> int:
 def _sweep(record: Record, suffix: str, count: int) -> Sweep:
     listed = record.get(f"Parameters{suffix}")
     if isinstance(listed, list):
-        return Sweep(suffix, [_plain(item) for item in listed])
+        return Sweep(suffix, listed)
     start, step, factor = (_number(record, f"{word}{suffix}", d) for word, d in zip(WORDS[1:], (1, 0, 1), strict=True))
     # as in DIRAC, the first value already has the type of the others
     values = [start * type(factor)(1) + type(step)(0)]
@@ -64,28 +65,43 @@ def _number(record: Record, name: str, default: int) -> int | float:
     value = record.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise JdlError(f"JDL attribute {name} is {value!r}: a number was expected")
-    return value
-
-
-def _plain(item: Value) -> str:
-    return item.text if isinstance(item, Expression) else str(item).strip()
+    for kind in (int, float):
+        with suppress(ValueError, TypeError):
+            return kind(value)  # type: ignore[arg-type]  # a list is the TypeError
+    raise JdlError(f"JDL attribute {name} is {value!r}: a number was expected")
 
 
 def _one(record: Record, sweeps: list[Sweep], number: int, count: int) -> str:
     numbered = str(number).zfill(len(str(count - 1)))
-
-    def filled(text: str) -> str:
-        text = text.replace("%n", numbered)
-        for sweep in sweeps:
-            text = text.replace(sweep.mark, sweep.values[number])
-        return text
-
-    job = record.map_text(filled)
+    job = Record()
+    for name, value in record:
+        job.put(name, _filled(value, sweeps, number, numbered))
     for sweep in sweeps:
         for word in WORDS:
             job.drop(word + sweep.suffix)
         job.put(f"Parameter{sweep.suffix}", sweep.values[number])
     job.put("ParameterNumber", number)
     return show(job)
+
+
+def _filled(value: Value, sweeps: list[Sweep], number: int, numbered: str) -> Value:
+    """Put the values in the places of their marks; a list takes the place of a mark that stands alone."""
+    if isinstance(value, list):
+        filled = [_filled(item, sweeps, number, numbered) for item in value]
+        return [part for item in filled for part in (item if isinstance(item, list) else [item])]
+    if isinstance(value, Record):
+        return Record({name.lower(): (name, _filled(inner, sweeps, number, numbered)) for name, inner in value})
+    if isinstance(value, int):
+        return value
+    value = value.replace("%n", numbered)
+    for sweep in sweeps:
+        mine = sweep.values[number]
+        if isinstance(mine, list) and value == sweep.mark:
+            return mine
+        value = value.replace(sweep.mark, _written(mine))
+    return value
+
+
+def _written(value: Value) -> str:
+    """Return a value as it stands inside a text, a list as dirac-jobexec reads it."""
+    return "{" + ", ".join(map(_written, value)) + "}" if isinstance(value, list) else str(value).strip()

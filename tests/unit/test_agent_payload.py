@@ -114,7 +114,7 @@ def test_an_executable_that_is_not_there_is_told_and_nothing_else_is_run(
     [
         ("a b", ["a", "b"]),
         ("'a b' c", ["a b", "c"]),
-        (r"a\\ b", ["a b"]),
+        (r"a\ b", ["a b"]),
         ("$JOBNAME", ["the", "job"]),
         (r"\"$JOBNAME\"", ["the job"]),
         ("a{b} %s", ["a{b}", "%s"]),

@@ -283,22 +283,19 @@ def test_a_storage_prefix_is_no_way_out_for_an_output() -> None:
             "JDL attribute MaxNumberOfProcessors is 2, expected no less than MinNumberOfProcessors, which is 4",
         ),
         ("MinRAM = 4; MaxRAM = 2;", "JDL attribute MaxRAM is 2, expected no less than MinRAM, which is 4"),
-        ("NumberOfProcessors = 0;", "JDL attribute NumberOfProcessors is 0, expected a whole number of at least 1"),
-        ("NumberOfProcessors = -1;", "JDL attribute NumberOfProcessors is -1, expected a whole number of at least 1"),
-        ("NumberOfGPUs = 1.5;", "JDL attribute NumberOfGPUs is 1.5, expected a whole number of at least 0"),
+        ("NumberOfProcessors = 0;", "JDL attribute NumberOfProcessors is '0', expected a whole number of at least 1"),
+        ("NumberOfProcessors = -1;", "JDL attribute NumberOfProcessors is '-1', expected a whole number of at least 1"),
+        ("NumberOfGPUs = 1.5;", "JDL attribute NumberOfGPUs is '1.5', expected a whole number of at least 0"),
         ('MaxRAM = "2GB";', "JDL attribute MaxRAM is '2GB', expected a whole number of at least 0"),
         ('CPUTime = "²";', "JDL attribute CPUTime is '²', expected a whole number of at least 0"),
-        ("CPUTime = 1e300;", "JDL attribute CPUTime is 1e+300, expected a whole number of at least 0"),
-        ("CPUTime = true;", "JDL attribute CPUTime is True, expected a whole number of at least 0"),
+        ("CPUTime = 1e300;", "JDL attribute CPUTime is '1e300', expected a whole number of at least 0"),
+        ("CPUTime = nan;", "JDL attribute CPUTime is 'nan', expected a whole number of at least 0"),
+        ("CPUTime = true;", "JDL attribute CPUTime is 'true', expected a whole number of at least 0"),
         ("CPUTime = {1};", "JDL attribute CPUTime is a list, expected a whole number of at least 0"),
         ('JobID = "x";', "JDL attribute JobID is 'x', expected a whole number of at least 1"),
-        ("JobName = [ a = 1 ];", "JDL attribute JobName is a record, expected text in double quotes"),
-        ("JobName = error;", "JDL attribute JobName is error, expected text in double quotes"),
-        ('Executable = {"a"};', "JDL attribute Executable is a list, expected text in double quotes"),
-        (
-            'InputSandbox = {"a", b + c};',
-            "JDL attribute InputSandbox is the expression 'b + c', expected text in double quotes",
-        ),
+        ("Executable = [ a = 1 ];", "JDL attribute Executable is a record, expected text"),
+        ('Executable = "a" "b";', "JDL line 1, column 31: found '\"', expected ';' or ']'"),
+        ('InputSandbox = {"a", "b" "c"};', "JDL line 1, column 39: found '\"', expected ',' or '}'"),
         (
             'ExecutionEnvironment = "A=%ff";',
             "JDL attribute ExecutionEnvironment is 'A=%ff', expected a value whose %XX escapes form UTF-8",
@@ -313,11 +310,51 @@ def test_a_value_without_sense_is_refused_in_one_sentence(attributes: str, sente
     assert refusal(attributes) == sentence
 
 
-def test_an_expression_where_text_belongs_is_refused() -> None:
-    sentence = refusal("JobType = User + 1;")
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        "JobName = [ a = 1 ];",
+        "JobName = error + 1;",
+        'JobGroup = "never closed;',
+        "my-attribute = x;",
+        "Step.1 = 3 GB;",
+        "Ganga Id = {1, {2}};",
+        "Parameter.seed = 12; Parameter.JobName = p_two;",
+        'Requirements = other.Site == "ANY" && member("x; y", other.Tags);',
+        "InputDataPolicy = DIRAC.WorkloadManagementSystem.Client.DownloadInputData;",
+        "OutputSE = { LAB-disk, FAR-disk };",
+        "OutputPath = analysis/v1;",
+        "Priority = high;",
+        "LogLevel = { a, b };",
+        "JobRequirements = [ CPUTime = 600; Sites = { one } two; ];",
+        "Foo =;",
+        "Foo bar;",
+        "Szám = 3;",
+    ],
+)
+def test_what_the_agent_does_not_act_on_fails_no_job(attribute: str) -> None:
+    job = describe(f"[\n{attribute}\nJobID = 7;\nExecutable = x;\n]")
 
-    expected = "expected a value that needs no evaluation; text stands in double quotes"
-    assert sentence == f"JDL attribute JobType is the expression 'User + 1', {expected}"
+    assert (job.job_id, job.executable) == (7, "x")
+
+
+def test_a_list_where_a_word_was_meant_is_its_words() -> None:
+    """DIRAC makes a list of every text with commas in it, but of Executable, Arguments and the two log files."""
+    job = described('JobName = { "one", "two" }; JobType = { "User" };')
+
+    assert (job.job_name, job.job_type) == ("one, two", "User")
+
+
+@pytest.mark.parametrize("arguments", ["007", "1.50", "1e3", "2024_1", "+3", "inf"])
+def test_what_looks_like_a_number_is_passed_on_as_it_was_written(arguments: str) -> None:
+    """DIRAC prints what Python's float() takes without quotes."""
+    assert described(f"Arguments = {arguments};").arguments == arguments
+
+
+def test_a_log_file_of_dev_null_is_none() -> None:
+    job = described('StdOutput = "std.out"; StdError = "/dev/null";')
+
+    assert (job.std_output, job.std_error) == ("std.out", None)
 
 
 @pytest.mark.parametrize("word", ["User", "user_1", "MC.sim", "a-b", "_x"])

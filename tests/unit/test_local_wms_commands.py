@@ -55,6 +55,15 @@ def test_submit_packs_the_input_files_that_lie_beside_the_jdl(
     assert f'InputSandbox =\n  {{\n    "{assigned["Input"][0]}",\n    "LFN:/x"\n  }};' in jdl
 
 
+def test_submit_warns_of_a_slip_in_a_name(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "job.jdl").write_text('Executable = "x"; Argumets = "1";')
+
+    assert run(home, "submit", tmp_path / "job.jdl") == 0
+
+    said = "JDL attribute Argumets means nothing to DIRAC; did you mean Arguments?"
+    assert capsys.readouterr().err == f"local WMS: warning: {tmp_path}/job.jdl: {said}\n"
+
+
 def test_submit_makes_every_job_of_a_sweep_wait(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     job_id = submitted(home, tmp_path, 'Executable = "x"; JobName = "n%n"; Parameters = 3;', capsys)
 

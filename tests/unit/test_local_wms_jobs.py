@@ -44,13 +44,33 @@ def test_a_submitted_job_waits(wms: DirectWms) -> None:
     assert wms.statuses(job_id) == ("Waiting", "Pilot Agent Submission")
 
 
-@pytest.mark.parametrize("jdl", ["Executable = ;", 'CPUTime = "long"', "Parameters = -1"])
+@pytest.mark.parametrize(
+    "jdl",
+    [
+        "Executable = ;",
+        'CPUTime = "long"',
+        "Parameters = -1",
+        'Arguments = "x"',
+        'Executable = "x"; MaxRAM = "2 GB"',
+        'Executable = "x"; StdOutput = "/etc/x"',
+    ],
+)
 def test_a_malformed_jdl_is_refused_and_leaves_no_job(wms: DirectWms, jdl: str) -> None:
     with pytest.raises(Refusal, match="JDL") as refused:
         wms.submit(jdl)
 
     assert refused.value.errno == 1501
     assert wms.call(THE_USER, "JobMonitoring.getJobs") == []
+
+
+def test_what_was_written_without_quotes_is_stored_with_them(wms: DirectWms) -> None:
+    job_id = wms.submit("Executable = dirac-jobexec;\n  # no comment\nOutputSandbox = {*.log};\nmy-name = %j;")
+
+    stored = wms.call(THE_USER, "JobMonitoring.getJobJDL", job_id, False)
+
+    assert 'Executable = "dirac-jobexec";' in stored
+    assert 'OutputSandbox = "*.log";' in stored
+    assert f"my-name = {job_id};" in stored
 
 
 @pytest.mark.parametrize("who", [THE_PILOT, caller("localuser", f"{VO}_user", is_limited=True)])

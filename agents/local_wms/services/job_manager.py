@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from agents.jobs.jdl import describe
 from agents.local_wms.jdl import JdlError, Record, parse, show, text_of, texts, whole_number
 from agents.local_wms.jobs import Jobs
 from agents.local_wms.matching import DEFAULT_CPU_TIME_HS06S, Wish, job_tags, wish_of
@@ -69,7 +70,7 @@ class JobManager(Service):
             *(whole_number(job, "Priority", 0), _site(texts(job.get("Site"))), original),
         )
         self._jobs.log(job_id, status, minor, "JobManager", application_status="Unknown")
-        self._jobs.change(job_id, {"JDL": _prepared(job, job_id, wish, caller.vo)})
+        self._jobs.change(job_id, {"JDL": _runnable(_prepared(job, job_id, wish, caller.vo))})
         if confirmed:
             self._optimize(job_id, wish)
         return job_id
@@ -166,6 +167,17 @@ class JobManager(Service):
 
 def _site(sites: list[str]) -> str:
     return "ANY" if not sites else sites[0] if len(sites) == 1 else "Multiple"
+
+
+def _runnable(text: str) -> str:
+    """Return the JDL if an agent can make a job of it, rather than let it fail there.
+
+    Raises:
+        JdlError: it has no Executable, or a value that makes no sense.
+    """
+    if not describe(text).executable:
+        raise JdlError("the JDL has no Executable: the name of a program was expected")
+    return text
 
 
 def _prepared(job: Record, job_id: int, wish: Wish, vo: str) -> str:

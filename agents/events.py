@@ -21,6 +21,13 @@ class MatchAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedForLost:
+    """The WMS was asked for a job whose match has not arrived here, and has named one or none."""
+
+    found: MatchedJob | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
     """A job's inputs are on the node, or cannot be had."""
 
@@ -149,6 +156,7 @@ class Crashed:
 
 Event = (
     MatchAnswered
+    | LookedForLost
     | Staged
     | Delivered
     | Undelivered

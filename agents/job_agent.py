@@ -19,6 +19,7 @@ from agents.errors import (
     ServiceError,
     StopAgent,
 )
+from agents.jobs.job import MatchedJob
 from agents.jobs.tally import Tally
 from agents.log import EventLog
 from agents.parts import Parts
@@ -33,6 +34,7 @@ _FLUSH_NOW_S = 20.0  # the same when the slot goes away
 _LAST_ANSWER_S = 10.0  # for the Matcher's answer when the slot goes away
 _LAST_UPLOAD_S = 15.0  # for outputs that are on their way when the slot goes away
 _ENDING_SLEEP_S = 1.0
+_LAST_LOOKS_S = 180.0  # for a match of ours that was lost to be told from another agent's
 _STOP_SIGNAL_S = 5.0  # for payloads that want a signal before they are ended: batch systems give 30 s for everything
 _UNFIT_ROUNDS = 3  # looks at a node that is not fit, longer apart each time, before it is given up
 _WINDOW_GROWTH = 4  # the wait after empty matches grows up to 2^4 times PollingTime
@@ -58,6 +60,7 @@ class _Asking:
     awaits_batch_system: bool = False  # only its commands can tell how much time is left
     not_before: float = 0.0  # monotonic
     is_put_off: bool = False  # there is room, and only not_before keeps us from asking
+    last_looks_end: float = 0.0  # monotonic; when a match that was lost is not looked for any more, 0 for not yet
     patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
 
 
@@ -111,7 +114,17 @@ class JobAgent:
         if self._is_leaving:
             return not (self._asking.is_waiting and time.monotonic() < self._asking.patience_ends)
         awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
-        return bool(self._stop_reason) and not self._parts.runner.jobs.working and not awaits_a_job
+        return self._is_idle_at_end() and not awaits_a_job and self._has_looked()
+
+    def _is_idle_at_end(self) -> bool:
+        return bool(self._stop_reason) and not self._parts.runner.jobs.working
+
+    def _has_looked(self) -> bool:
+        """Tell whether no match of ours can still be under way, or it cannot be waited for any more."""
+        if self._is_ending_now or self._parts.lost.is_over():
+            return True
+        self._asking.last_looks_end = self._asking.last_looks_end or time.monotonic() + _LAST_LOOKS_S
+        return time.monotonic() >= self._asking.last_looks_end
 
     def _close_reported(self) -> None:
         for job in self._parts.runner.jobs.all:
@@ -129,7 +142,7 @@ class JobAgent:
     def _handle(self, event: happened.Event | None) -> None:
         """Let the event have its effect."""
         match event:
-            case happened.MatchAnswered():
+            case happened.MatchAnswered() | happened.LookedForLost():
                 self._answered(event)
             case happened.Staged() | happened.Delivered() | happened.Undelivered():
                 self._moved(event)
@@ -271,7 +284,14 @@ class JobAgent:
     def _ask(self) -> None:
         """Offer what is free, unless there is a reason not to. At most one request is under way."""
         self._asking.is_put_off = False
-        if self._stop_reason or self._asking.is_waiting or self._asking.awaits_batch_system or not self._has_room():
+        if self._asking.is_waiting:
+            return
+        if self._parts.lost.is_due(is_end=self._is_idle_at_end() and not self._is_ending_now):
+            self._asking.is_waiting = True
+            self._parts.workers.start(self._look_for_lost)
+            return
+        may_ask = not (self._stop_reason or self._asking.awaits_batch_system or self._parts.lost.may_have_found)
+        if not may_ask or not self._has_room():
             return
         if time.monotonic() < self._asking.not_before:
             self._asking.is_put_off = True
@@ -327,17 +347,26 @@ class JobAgent:
         log.debug("matcher.answered", job_id=matched.job_id if matched else None, seconds=time.monotonic() - started)
         return happened.MatchAnswered(matched)
 
-    def _answered(self, event: happened.MatchAnswered) -> None:
+    def _look_for_lost(self) -> happened.LookedForLost:
+        return happened.LookedForLost(self._parts.lost.look())
+
+    def _answered(self, event: happened.MatchAnswered | happened.LookedForLost) -> None:
         self._asking.is_waiting = False
-        if event.matched is None:
-            self._not_matched(event.error)
-            return
+        match event:
+            case happened.MatchAnswered(None, error):
+                self._not_matched(error)
+            case happened.MatchAnswered(matched) | happened.LookedForLost(matched) if matched:
+                self._take(matched)
+                self._parts.lost.taken()
+
+    def _take(self, matched: MatchedJob) -> None:
+        """Go on with a job that is ours now."""
         self._asking.empty_in_a_row = self._asking.unfit_in_a_row = 0
-        self._asking.not_before = 0.0
+        self._asking.not_before = self._asking.last_looks_end = 0.0
         if self._is_ending_now:
-            self._parts.runner.hand_back_unstarted(event.matched, self._stop_reason)
+            self._parts.runner.hand_back_unstarted(matched, self._stop_reason)
         else:
-            self._parts.runner.accept(event.matched)
+            self._parts.runner.accept(matched)
 
     def _not_matched(self, error: ServiceError | StopAgent | None) -> None:
         """Wait before the next request, longer each time; or end when the WMS will never give a job."""
@@ -350,7 +379,7 @@ class JobAgent:
             case NodeUnfit():
                 self._found_unfit(error)
             case NoAnswer() | BadAnswer():
-                log.error("match.uncertain", cause=error, note="a job may have been matched; the WMS takes it back")
+                log.error("match.uncertain", cause=error, note="a job may have been matched, and is looked for")
             case Refused():
                 log.warning("match.refused", cause=error)
             case ServiceError():

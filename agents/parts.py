@@ -13,6 +13,7 @@ from agents.jobs.runner import JobRunner
 from agents.settings import AgentSettings
 from agents.slot.drain import DrainFile
 from agents.slot.watch import Watch
+from agents.wms.lost_matches import LostMatches
 from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
 
@@ -35,6 +36,7 @@ class Parts:
     troubles: Callable[[], Sequence[str]]
     drain_file: DrainFile
     matcher: Matches
+    lost: LostMatches
     runner: JobRunner
     reporter: Reporter
     workers: Workers

@@ -1,5 +1,6 @@
 """`build`: the only place where the agent's objects meet."""
 
+import functools
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -7,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents import __version__
-from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies
-from agents.errors import ServiceError, ServiceMissing
+from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies, ProxiesWherePublished
+from agents.errors import ServiceError
 from agents.events import ChoresDone, Events, JobLost, KillOrdered, ReportsAccepted, Workers
 from agents.job_agent import JobAgent
 from agents.jobs.allocation import Slot
@@ -34,7 +35,7 @@ from agents.wms.accounting import Accounting
 from agents.wms.doubts import Doubts
 from agents.wms.job_monitoring import PILOT_REFERENCE, JobMonitoring
 from agents.wms.job_state import JobState
-from agents.wms.lost_matches import PilotJobs, SureMatcher
+from agents.wms.lost_matches import LostMatches, PilotJobs, SureMatcher
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.published import Published
@@ -49,8 +50,9 @@ from ce_backends.cfg import Section
 
 log = EventLog("agent")
 
+_NEEDED = ("Matcher", "JobStateUpdate", "JobManager", "JobMonitoring")  # without which no job can be run
+_PROXY_MANAGER, _DATA_STORE = "Framework/ProxyManager", "Accounting/DataStore"
 _PATIENT = Retry(attempts=200, base_s=0.5, cap_s=10, budget_s=180)  # a short outage costs no job its files
-_FORMER_PILOTS = 5  # that worked in this directory: whose lost matches are looked for, ours among them
 _ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match loop have their own patience
 
 
@@ -85,6 +87,8 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     def sandbox_store(credential: Path | None) -> SandboxStore:
         return SandboxStore(service("SandboxStore", _PATIENT, credential=credential))
 
+    for name in _NEEDED:
+        given.published.urls(f"WorkloadManagement/{name}")
     surroundings = _surroundings(cfg, settings, work_dir, given)
     take_up(given.ledger, surroundings.jobs)  # before anybody asks the ledger what is in hand
     job_state = JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE))
@@ -92,6 +96,10 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     reporter = _reporter(given, job_state, monitoring, settings.pilot_reference)
     credentials = _payload_credentials(given.published, given.voices, work_dir / "proxies")
     accounting = _accounting(given)
+    has_pilot_manager = functools.partial(given.published.has, "WorkloadManagement/PilotManager")
+    pilot_jobs = PilotJobs(service("PilotManager", _ONCE), monitoring, has_pilot_manager)
+    lost = LostMatches(given.ledger, pilot_jobs, settings.pilot_reference)
+    once = OnceMatcher(Matcher(service("Matcher", _ONCE)), monitoring, was_here=given.ledger.has_ended)
     runner = JobRunner(
         surroundings=surroundings,
         slot=given.slot,
@@ -112,7 +120,8 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             watch=given.watch,
             troubles=Fitness(given.watch, given.ce).troubles,
             drain_file=DrainFile(Path(settings.drain_file)),
-            matcher=given.onlookers.counted(_matcher(settings, service, given.ledger)),
+            matcher=given.onlookers.counted(SureMatcher(once, lost)),
+            lost=lost,
             runner=runner,
             reporter=reporter,
             workers=given.workers,
@@ -164,28 +173,8 @@ def _heartbeat(
     return all_signs
 
 
-def _matcher(
-    settings: AgentSettings, service: Callable[[str, Retry], Service], ledger: Ledger
-) -> OnceMatcher | SureMatcher:
-    """Return the Matcher, with a look for lost matches where the WMS can tell what this pilot holds."""
-    monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
-    matcher = OnceMatcher(Matcher(service("Matcher", _ONCE)), monitoring, was_here=ledger.has_ended)
-    try:
-        references = list(dict.fromkeys((settings.pilot_reference, *ledger.pilots())))[:_FORMER_PILOTS]
-        pilot_jobs = PilotJobs(service("PilotManager", _ONCE), service("JobMonitoring", _ONCE), references)
-    except ServiceMissing as error:
-        log.info("lost_matches.unknown", cause=error)
-        return matcher
-    return SureMatcher(matcher, pilot_jobs, in_hand=lambda: {job.job_id for job in ledger.open_jobs()})
-
-
 def _service(published: Published, name: str, transport: Transport, retry: Retry) -> Service:
-    """Return a service that follows the configuration when it publishes other URLs.
-
-    Raises:
-        ServiceMissing: it publishes none now.
-    """
-    published.urls(name)
+    """Return a service that follows the configuration when it publishes other URLs; while it has none: Unreachable."""
     return Service(name.partition("/")[2], lambda: published.urls(name), transport, retry)
 
 
@@ -196,26 +185,20 @@ def _payload_credentials(published: Published, voices: Voices, directory: Path) 
     rights = registry.host_properties(pilot.dn) if pilot.is_host else registry.group_properties(group)
     if isinstance(pilot.certificate, Path) and rights and GENERIC_PILOT not in rights:
         return FixedProxy(pilot.certificate)
-    try:
-        manager = ProxyManager(_service(published, "Framework/ProxyManager", voices.of(None), _PATIENT))
-    except ServiceMissing as error:
-        log.warning("payload_proxies.none", cause=error)
-        return FixedProxy(None)
-    return PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights)
+    manager = ProxyManager(_service(published, _PROXY_MANAGER, voices.of(None), _PATIENT))
+    proxies = PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights)
+    return ProxiesWherePublished(proxies, lambda: published.has_had(_PROXY_MANAGER))
 
 
-def _accounting(given: Given) -> Accounting:
-    try:
-        store = _service(given.published, "Accounting/DataStore", given.voices.of(None), _ONCE)
-    except ServiceMissing as error:
-        log.info("accounting.none", cause=error)
-        return Accounting(given.ledger, None)
-    return Accounting(given.ledger, store)
+def _accounting(given: Given) -> Callable[[], Accounting]:
+    """Return what gives the accounting of now: accounts are put aside while none was ever published."""
+    store = _service(given.published, _DATA_STORE, given.voices.of(None), _ONCE)
+    return lambda: Accounting(given.ledger, store if given.published.has_had(_DATA_STORE) else None)
 
 
-def _chores(published: Published, accounting: Accounting, credentials: PayloadCredentials) -> ChoresDone:
+def _chores(published: Published, accounting: Callable[[], Accounting], credentials: PayloadCredentials) -> ChoresDone:
     published.refresh()
-    accounting.send()
+    accounting().send()
     return ChoresDone(tuple(credentials.renew()))
 
 

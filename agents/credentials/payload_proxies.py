@@ -155,6 +155,42 @@ class PayloadProxies:
         return self._directory / f"{name}.pem"
 
 
+class ProxiesWherePublished:
+    """Proxies from the ProxyManager from the moment on when the configuration has published one; none before.
+
+    Args:
+        proxies: from it.
+        is_published: tells whether there is one, or was: one that is away for a while costs no payload its proxy.
+    """
+
+    def __init__(self, proxies: PayloadProxies, is_published: Callable[[], bool]) -> None:
+        self._proxies = proxies
+        self._is_published = is_published
+
+    def is_ready(self, matched: MatchedJob) -> bool:
+        """Tell whether nothing has to be asked for."""
+        return self._now.is_ready(matched)
+
+    def obtain(self, matched: MatchedJob) -> None:
+        """Get it where there is one; errors as in `PayloadProxies.obtain`."""
+        self._now.obtain(matched)
+
+    def file(self, matched: MatchedJob) -> Path | None:
+        """Return where it is, None where payloads have none."""
+        return self._now.file(matched)
+
+    def renew(self) -> Sequence[Path]:
+        """Replace what is due."""
+        return self._now.renew()
+
+    @property
+    def _now(self) -> PayloadCredentials:
+        return self._proxies if self._is_published() else _NONE
+
+
+_NONE = FixedProxy(None)
+
+
 def _whose(matched: MatchedJob) -> tuple[str, str]:
     return matched.owner, matched.group
 

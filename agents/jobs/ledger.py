@@ -10,20 +10,20 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from agents import last_word
-from agents.errors import Blame, ConfigurationError, NodeUnfit
+from agents.errors import ConfigurationError, NodeUnfit
 from agents.jobs import past
-from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
+from agents.jobs.job import Job, Phase
 from agents.jobs.ledger_file import opened
 from agents.jobs.reserve import DiskReserve
+from agents.jobs.written import readable, to_json
 from agents.log import EventLog
 
 log = EventLog("ledger")
@@ -104,7 +104,7 @@ class Ledger:
         rows = [(r.job_id, r.kind, r.moment, json.dumps(dict(r.body))) for r in said]
 
         def change(db: sqlite3.Connection) -> None:
-            db.execute(_SAVE, (job.job_id, job.attempt, job.phase, _to_json(job), moment))
+            db.execute(_SAVE, (job.job_id, job.attempt, job.phase, to_json(job), moment))
             if rows:
                 db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
             if job.phase is Phase.CLOSED:
@@ -220,6 +220,27 @@ class Ledger:
         with self._reading() as db:
             return db.execute(query, (job_id,)).fetchone() is not None
 
+    def begin_request(self, reference: str, offer: Mapping[str, object]) -> int:
+        """Take note that a job is about to be asked for, as which pilot and with what offer; return a number for it."""
+        row = (reference, json.dumps(dict(offer), default=str))
+        numbers: list[int] = []
+
+        def change(db: sqlite3.Connection) -> None:
+            cursor = db.execute("INSERT INTO request (reference, offer) VALUES (?, ?)", row)
+            numbers.append(cursor.lastrowid or 0)
+
+        self._write(change)
+        return numbers[-1]
+
+    def open_requests(self) -> dict[int, str]:
+        """Return the requests of which nobody knows what came of them, with the pilot's reference of each."""
+        with self._reading() as db:
+            return dict(db.execute("SELECT number, reference FROM request ORDER BY number").fetchall())
+
+    def end_requests(self, numbers: Collection[int]) -> None:
+        """Take note that what came of these requests is known."""
+        self._write(lambda db: db.executemany("DELETE FROM request WHERE number = ?", [(n,) for n in numbers]))
+
     def fact(self, name: str, value: str) -> str:
         """Return a fact as it was first written; write it when it is new."""
         self._write(lambda db: db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (name, value)))
@@ -322,54 +343,3 @@ def _story(db: sqlite3.Connection, job: Job) -> Story:
     ).fetchall()
     reports = tuple(Report(job.job_id, ReportKind(row[0]), row[1], json.loads(row[2]), row[3]) for row in rows)
     return Story(job, reports, sum(1 for row in rows if not row[4]))
-
-
-def readable(job_id: int, body: str) -> Job | None:
-    """Return a job as it was written; None, and a word in the log, when another version wrote it differently."""
-    try:
-        return _from_json(body)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        log.error("ledger.job_unreadable", job_id=job_id, cause=repr(error))
-        return None
-
-
-_NAMES: dict[type, list[str]] = {
-    kind: [field.name for field in fields(kind)] for kind in (Job, MatchedJob, Grant, Outcome)
-}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if names := _NAMES.get(type(value)):
-        return {name: getattr(value, name) for name in names}
-    raise TypeError(f"{type(value).__name__} does not belong in the ledger")
-
-
-_to_json = json.JSONEncoder(default=_plain).encode  # not asdict, whose deep copy costs more than the write
-
-
-def _from_json(text: str) -> Job:
-    row = json.loads(text)
-    grant, started, end = row["grant"], row["started_at"], row["end"]
-    return Job(
-        **{
-            **row,
-            "matched": MatchedJob(**row["matched"]),
-            "phase": Phase(row["phase"]),
-            "status": JobStatus(row["status"]),
-            "grant": _grant(grant) if grant else None,
-            "started_at": datetime.fromisoformat(started) if started else None,
-            "end": _outcome(end) if end else None,
-        }
-    )
-
-
-def _grant(row: dict[str, Any]) -> Grant:
-    lists: dict[str, Any] = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
-    return Grant(**{**row, **lists})
-
-
-def _outcome(row: dict[str, str | None]) -> Outcome:
-    blame = Blame(row["blame"]) if row["blame"] else None
-    return Outcome(JobStatus(row["status"] or ""), row["minor_status"] or "", row["application_status"] or "", blame)

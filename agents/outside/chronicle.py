@@ -13,7 +13,8 @@ from pathlib import Path
 from agents import last_word
 from agents.errors import ConfigurationError
 from agents.jobs.job import Job, JobStatus, Phase
-from agents.jobs.ledger import no_ledger, readable
+from agents.jobs.ledger import no_ledger
+from agents.jobs.written import readable
 from agents.redaction import redacted
 
 LEDGER = "ledger.sqlite"

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from agents.errors import BadAnswer
-from agents.jobs.job import JobStatus
+from agents.jobs.job import JobStatus, MatchedJob
+from agents.wms import answers
 from agents.wms.service import Service
 
 PILOT_REFERENCE = "Pilot_Reference"  # the job parameter that every pilot sets at the start of a job
@@ -27,8 +27,28 @@ class JobMonitoring:
 
     def is_newly_matched(self, job_id: int) -> bool:
         """Tell whether the Matcher has given a job away and nobody has told anything of it since."""
-        answer = self._answer("getJobsStates", [job_id]).get(str(job_id), {})
-        return isinstance(answer, Mapping) and is_untouched(answer)
+        return bool(self.untouched([job_id]))
+
+    def untouched(self, job_ids: Collection[int]) -> list[int]:
+        """Return those of these jobs that the Matcher has given away and of which nobody has told anything since."""
+        states = self._answer("getJobsStates", job_ids) if job_ids else {}
+        return [job_id for job_id in job_ids if job_id in states and _is_untouched(states[job_id])]
+
+    def matched(self, job_id: int) -> MatchedJob:
+        """Return what the Matcher's answer held when it gave this job away.
+
+        Raises:
+            ServiceError: it cannot be had, or is not understood.
+        """
+        call = "JobMonitoring.getJobSummary"
+        facts = answers.mapping(self._service.call("getJobSummary", job_id), call)
+        jdl = self._service.call("getJobJDL", job_id, False)  # noqa: FBT003 - the wire's own argument: original
+        return MatchedJob(
+            job_id=job_id,
+            jdl=answers.text(jdl, "JobMonitoring.getJobJDL", "a JDL"),
+            owner=answers.text(facts.get("Owner"), call, "a text as Owner"),
+            group=answers.text(facts.get("OwnerGroup"), call, "a text as OwnerGroup"),
+        )
 
     def is_marked_for_termination(self, job_id: int) -> bool:
         """Tell whether the order to kill a job came after our last word about it.
@@ -39,16 +59,13 @@ class JobMonitoring:
         return self._of_each("getJobsMinorStatus", [job_id], "MinorStatus").get(job_id) == _MARKED
 
     def _of_each(self, method: str, job_ids: Collection[int], name: str) -> dict[int, str]:
-        rows = self._answer(method, sorted(job_ids)).items()
-        return {int(job_id): str(row[name]) for job_id, row in rows if isinstance(row, Mapping) and name in row}
+        rows = self._answer(method, job_ids).items()
+        call = f"JobMonitoring.{method}"
+        return {job_id: answers.text(row[name], call, f"a text as {name}") for job_id, row in rows if name in row}
 
-    def _answer(self, method: str, job_ids: list[int]) -> Mapping[str, object]:
-        answer = self._service.call(method, job_ids)
-        if not isinstance(answer, Mapping):
-            raise BadAnswer(f"JobMonitoring.{method}: expected jobs, got {type(answer).__name__}")
-        return answer
+    def _answer(self, method: str, job_ids: Collection[int]) -> dict[int, Mapping[str, object]]:
+        return answers.jobs(self._service.call(method, sorted(job_ids)), f"JobMonitoring.{method}")
 
 
-def is_untouched(state: Mapping[str, object]) -> bool:
-    """Tell whether this is a job of which nobody has told anything since the Matcher gave it away."""
+def _is_untouched(state: Mapping[str, object]) -> bool:
     return (state.get("Status"), state.get("MinorStatus")) == (JobStatus.MATCHED, _ASSIGNED)

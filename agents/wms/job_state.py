@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agents.errors import BadAnswer
+from agents.wms import answers
 from agents.wms.service import Service
 
 
@@ -46,9 +46,8 @@ class JobState:
         answer = self._update.call("sendHeartBeat", beat.job_id, dict(beat.dynamic), dict(beat.static))
         if answer is None or answer == "":
             return {}
-        if not isinstance(answer, Mapping):
-            raise BadAnswer(f"JobStateUpdate.sendHeartBeat: expected commands, got {answer!r}")
-        return {str(command): str(argument) for command, argument in answer.items()}
+        commands = answers.mapping(answer, "JobStateUpdate.sendHeartBeat", "commands")
+        return {command: argument if isinstance(argument, str) else "" for command, argument in commands.items()}
 
     def reschedule(self, job_id: int) -> None:
         """Put the job back into the WMS's queues; the WMS fails it instead when its limit is reached."""

@@ -1,105 +1,236 @@
-"""Jobs that were matched for this pilot and never arrived: the answer was lost, or the agent that asked was killed.
+"""Jobs that were matched for this agent and never arrived: the answer was lost, or the agent that asked was killed.
 
 `requestJob` has no lease, so such a job would stay Matched until somebody wonders. But the Matcher notes which pilot
-it gave a job to (PilotManager), and a job of which nobody has told anything is still `Matched`, `Assigned`.
+it gave a job to (PilotManager), and a job of which nobody has told anything is still `Matched`, `Assigned`. Several
+agents may share one reference (allocations of many nodes, array tasks), and what was just given to another of them
+looks the same; so only an agent looks that has asked and does not know what came of it, and takes only what nobody has
+told anything of for longer than a first report takes.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping
 
-from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError
+from agents.errors import AccessDenied, PilotRefused, Refused, ServiceError, Unreachable
 from agents.jobs.job import MatchedJob
+from agents.jobs.ledger import Ledger
 from agents.log import EventLog
-from agents.wms.job_monitoring import is_untouched
-from agents.wms.rematch import OnceMatcher
+from agents.wms import answers
+from agents.wms.job_monitoring import JobMonitoring
+from agents.wms.matcher import Asks
 from agents.wms.service import Service
 
 log = EventLog("matcher")
 
-_LOOKS = 3  # after a lost answer: the WMS may still be at work on the request when we look first
+_OURS_AFTER_S = 45.0  # untouched for so long, while we do not know what came of a request: ours
+_NOBODYS_AFTER_S = 60.0  # the same where no request of ours is open: whoever's it may be has looked for it before
+_LOOK_EVERY_S = 5.0
+_DENIALS = 3  # in a row, after which we hold ourselves for a pilot that may not ask
+_NO_SUCH_PILOT = 1550  # DErrno.EWMSNOPILOT
+_UNKNOWN = ("", "Unknown")  # references of nobody
 
 
 class PilotJobs:
-    """Tells which jobs the WMS believes this pilot holds, or one that worked here before. Never changes anything."""
+    """Tells which jobs the WMS believes a pilot holds. Never changes anything.
 
-    def __init__(self, pilot_manager: Service, job_monitoring: Service, references: Sequence[str]) -> None:
+    Args:
+        pilot_manager: tells what was given to whom.
+        monitoring: tells how jobs stand.
+        is_published: tells whether there is a PilotManager now.
+    """
+
+    def __init__(
+        self, pilot_manager: Service, monitoring: JobMonitoring, is_published: Callable[[], bool] = lambda: True
+    ) -> None:
         self._pilots = pilot_manager
-        self._monitoring = job_monitoring
-        self._references = references
+        self._monitoring = monitoring
+        self.is_published = is_published
 
-    def untouched(self, known: Collection[int]) -> Iterator[MatchedJob]:
-        """Yield the jobs given to this pilot of which nobody has told anything since.
-
-        Args:
-            known: jobs in hand, whose first reports may be on their way.
+    def given(self, reference: str) -> list[int]:
+        """Return the jobs that were ever given to the pilot with this reference.
 
         Raises:
             ServiceError: it cannot be found out.
         """
-        job_ids = [job_id for job_id in self._given() if job_id not in known]
-        states = self._mapping(self._monitoring, "getJobsStates", job_ids) if job_ids else {}
-        for job_id in job_ids:
-            state = states.get(str(job_id), {})
-            if isinstance(state, Mapping) and is_untouched(state):
-                yield self._matched(job_id)
+        call = "PilotManager.getPilotInfo"
+        pilot = answers.mapping(self._pilots.call("getPilotInfo", reference), call).get(reference)
+        jobs = answers.mapping(pilot, call, "a pilot").get("Jobs", ()) if pilot is not None else ()
+        return [answers.job_number(job_id, call) for job_id in answers.sequence(jobs, call, "a list of jobs")]
 
-    def _given(self) -> list[int]:
-        return [job_id for reference in self._references for job_id in self._given_to(reference)]
+    def untouched(self, job_ids: Collection[int]) -> list[int]:
+        """Return those of these jobs of which nobody has told anything since their match; errors as `given`."""
+        return self._monitoring.untouched(job_ids)
 
-    def _given_to(self, reference: str) -> list[int]:
-        pilot = self._mapping(self._pilots, "getPilotInfo", reference).get(reference)
-        jobs = pilot.get("Jobs", ()) if isinstance(pilot, Mapping) else ()
-        if not isinstance(jobs, list | tuple):
-            raise BadAnswer(f"PilotManager.getPilotInfo: expected a list of jobs, got {jobs!r}")
-        return [int(job_id) for job_id in jobs]
-
-    def _matched(self, job_id: int) -> MatchedJob:
-        """Return what the Matcher's answer held."""
-        facts = self._mapping(self._monitoring, "getJobSummary", job_id)
-        jdl = self._monitoring.call("getJobJDL", job_id, False)  # noqa: FBT003 - the wire's own argument: original
-        return MatchedJob(
-            job_id=job_id, jdl=str(jdl), owner=str(facts.get("Owner")), group=str(facts.get("OwnerGroup"))
-        )
-
-    def _mapping(self, service: Service, method: str, *arguments: object) -> Mapping[str, object]:
-        answer = service.call(method, *arguments)
-        if not isinstance(answer, Mapping):
-            raise BadAnswer(f"{service.name}.{method}: expected a mapping, got {type(answer).__name__}")
-        return answer
+    def matched(self, job_id: int) -> MatchedJob:
+        """Return what the Matcher's answer held; errors as `given`."""
+        return self._monitoring.matched(job_id)
 
 
-class SureMatcher:
-    """A Matcher that looks for lost matches before it asks again: at the start, and after an answer that was lost.
+class LostMatches:
+    """Requests of which nobody knows what came of them, kept in the ledger, and the search for what they matched.
 
-    Used by one thread at a time.
+    Used by the main thread, and by one worker at a time while the main thread waits for its event.
+
+    Args:
+        ledger: has the requests, also those that a former agent has left open.
+        jobs: tells what the WMS has given; None where it cannot be asked.
+        reference: of our pilot.
+        clock: monotonic, in seconds.
     """
 
-    def __init__(self, matcher: OnceMatcher, pilot_jobs: PilotJobs, in_hand: Callable[[], Collection[int]]) -> None:
-        self._matcher = matcher
-        self._pilot_jobs = pilot_jobs
-        self._in_hand = in_hand
-        self._looks = 1
+    def __init__(
+        self,
+        ledger: Ledger,
+        jobs: PilotJobs | None,
+        reference: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._jobs = None if reference in _UNKNOWN else jobs
+        self._reference = reference
+        self._clock = clock
+        self._answered: list[int] = []
+        self._open: dict[int, str] = {}
+        self._seen: dict[int, float] = {}  # job → when it was first seen untouched
+        self._admits_until = self._next_look = clock()  # what is seen later first was not matched by our request
+        self._is_last_due = self._is_last = False
+        self._denials = 0
+        for number, of_pilot in ledger.open_requests().items():
+            log.warning("match.unanswered", request=number, pilot=of_pilot)
+            self._doubt(number, of_pilot)
 
-    def request_job(self, offer: Mapping[str, object]) -> MatchedJob | None:
-        """Return a job that was lost on its way here, or ask the Matcher; errors as in `Matcher.request_job`."""
-        found = self._lost() if self._looks else None
-        if found is not None:
-            log.warning("match.found_again", job_id=found.job_id)
-            return found
-        try:
-            return self._matcher.request_job(offer)
-        except (NoAnswer, BadAnswer):
-            self._looks = _LOOKS
-            raise
+    # ---- a request ----
 
-    def _lost(self) -> MatchedJob | None:
+    def begin(self, offer: Mapping[str, object]) -> int:
+        """Write down that a job is about to be asked for; return the request's number."""
+        self._is_last_due, self._is_last = self._jobs is not None, False
+        return self._ledger.begin_request(self._reference, offer)
+
+    def over(self, number: int, *, has_job: bool) -> None:
+        """Take note of an answer; one that brought a job is open until `taken`, for we may die before it is ours."""
+        if has_job:
+            self._answered.append(number)
+        else:
+            self._ledger.end_requests([number])
+
+    def taken(self) -> None:
+        """Take note that the jobs which were answered are in the ledger."""
+        if self._answered:
+            self._ledger.end_requests(self._answered)
+            self._answered.clear()
+
+    def in_doubt(self, number: int) -> None:
+        """Take note that nobody knows what came of a request."""
+        self._doubt(number, self._reference)
+
+    def _doubt(self, number: int, reference: str) -> None:
+        if self._jobs is None:
+            self._ledger.end_requests([number])
+            return
+        self._open[number] = reference
+        self._next_look = self._clock()
+        self._admits_until = self._clock() + _OURS_AFTER_S
+
+    # ---- the search ----
+
+    @property
+    def may_have_found(self) -> bool:
+        """True while a job is seen that may be ours: there may be no room for another one."""
+        return bool(self._seen)
+
+    def is_due(self, *, is_end: bool = False) -> bool:
+        """Tell whether `look` should be called now.
+
+        Args:
+            is_end: nothing else is left to do; a request that was answered may have been delivered twice.
+        """
+        wants = bool(self._open or self._seen) or (is_end and self._is_last_due)
+        return wants and self._clock() >= self._next_look and self._can_look
+
+    def is_over(self) -> bool:
+        """Tell whether all was looked for, so that the agent may end."""
+        return not (self._can_look and (self._open or self._seen or self._is_last_due))
+
+    @property
+    def _can_look(self) -> bool:
+        return self._jobs is not None and self._jobs.is_published()
+
+    def look(self) -> MatchedJob | None:
+        """Return a job that was lost on its way here, None while there is none or it may be another agent's."""
+        self._next_look = self._clock() + _LOOK_EVERY_S
         try:
-            found = next(self._pilot_jobs.untouched(self._in_hand()), None)
-        except (Refused, AccessDenied) as error:  # a pilot that nobody registered, or may not ask
+            found = self._found()
+        except AccessDenied as error:
             log.info("lost_matches.unknown", cause=error)
-            self._looks = 0
+            self._denials += 1
+            if self._denials >= _DENIALS:
+                self._end()
             return None
         except ServiceError as error:
             log.warning("lost_matches.unknown", cause=error)
+            if isinstance(error, Refused) and error.errno == _NO_SUCH_PILOT:
+                self._end()
             return None
-        self._looks -= found is None
+        self._denials = 0
         return found
+
+    def _found(self) -> MatchedJob | None:
+        assert self._jobs is not None, "nobody looks where nobody can be asked"
+        now = self._clock()
+        if not self._open and not self._is_last:
+            self._is_last, self._admits_until = True, now
+        untouched = self._untouched(self._jobs)
+        self._seen = {
+            job_id: self._seen.get(job_id, now)
+            for job_id in untouched
+            if job_id in self._seen or now <= self._admits_until
+        }
+        patience_s = _OURS_AFTER_S if self._open else _NOBODYS_AFTER_S
+        for job_id, seen in self._seen.items():
+            if now - seen >= patience_s:
+                log.warning("match.found_again", job_id=job_id)
+                return self._jobs.matched(job_id)
+        if not self._seen and now >= self._admits_until:
+            self._end()
+        return None
+
+    def _untouched(self, jobs: PilotJobs) -> list[int]:
+        """Return the jobs that may be ours.
+
+        Where no request is open, one can only have been delivered twice: that is looked for where no other agent has
+        ever worked with our reference.
+        """
+        references = dict.fromkeys(self._open.values()) or [self._reference]
+        given = dict.fromkeys(job_id for reference in references for job_id in jobs.given(reference))
+        in_hand = {job.job_id for job in self._ledger.open_jobs()}
+        untouched = jobs.untouched([job_id for job_id in given if job_id not in in_hand])
+        others = given.keys() - in_hand - set(untouched)
+        if not self._open and not all(map(self._ledger.has_ended, others)):
+            return []
+        return untouched
+
+    def _end(self) -> None:
+        """Hold all for known."""
+        self._ledger.end_requests(list(self._open))
+        self._open, self._seen, self._is_last_due = {}, {}, False
+
+
+class SureMatcher:
+    """A Matcher whose requests are written down before they are made, so that none is forgotten."""
+
+    def __init__(self, matcher: Asks, lost: LostMatches) -> None:
+        self._matcher = matcher
+        self._lost = lost
+
+    def request_job(self, offer: Mapping[str, object]) -> MatchedJob | None:
+        """Ask the Matcher; errors as in `Matcher.request_job`. What may have been received is looked for later."""
+        number = self._lost.begin(offer)
+        try:
+            job = self._matcher.request_job(offer)
+        except (Unreachable, PilotRefused):  # surely nothing was matched
+            self._lost.over(number, has_job=False)
+            raise
+        except ServiceError:
+            self._lost.in_doubt(number)
+            raise
+        self._lost.over(number, has_job=job is not None)
+        return job

@@ -10,6 +10,7 @@ from agents.errors import BadAnswer, PilotRefused, Refused
 from agents.jobs.jdl import JdlError, describe
 from agents.jobs.job import MatchedJob
 from agents.log import EventLog
+from agents.wms import answers
 from agents.wms.service import Service
 
 log = EventLog("matcher")
@@ -53,8 +54,7 @@ class Matcher:
 
 def _matched(answer: object) -> MatchedJob:
     """Check the answer's types before anything is believed."""
-    if not isinstance(answer, Mapping):
-        raise BadAnswer(f"Matcher.requestJob: expected a job, got {type(answer).__name__}")
+    answer = answers.mapping(answer, "Matcher.requestJob", "a job")
     for key in _NEEDED:
         if not answer.get(key):
             raise BadAnswer(f"Matcher.requestJob: the match of job {answer.get('JobID')!r} has no {key}")
@@ -62,7 +62,8 @@ def _matched(answer: object) -> MatchedJob:
     if not (isinstance(jdl, str) and isinstance(owner, str) and isinstance(group, str)):
         raise BadAnswer(f"Matcher.requestJob: JDL, Owner and Group of job {answer['JobID']!r} must be texts")
     extra = {name: value for name, value in answer.items() if name not in _NEEDED}
-    job = MatchedJob(job_id=_job_id(answer["JobID"]), jdl=jdl, owner=owner, group=group, extra=extra)
+    job_id = answers.job_number(answer["JobID"], "Matcher.requestJob: JobID")
+    job = MatchedJob(job_id=job_id, jdl=jdl, owner=owner, group=group, extra=extra)
     _check_number(job)
     return job
 
@@ -73,10 +74,3 @@ def _check_number(job: MatchedJob) -> None:
         named = describe(job.jdl).job_id
         if named != job.job_id:
             raise BadAnswer(f"Matcher.requestJob: the match of job {job.job_id} has the JDL of job {named}")
-
-
-def _job_id(value: object) -> int:
-    """Return a job number; some servers send it as a text."""
-    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).isdecimal():
-        raise BadAnswer(f"Matcher.requestJob: JobID {value!r} is not a job number")
-    return int(value)

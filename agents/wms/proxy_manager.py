@@ -1,6 +1,6 @@
 """ProxyManager: the stored proxies of job owners, delegated to a key that never leaves this node."""
 
-from agents.errors import BadAnswer
+from agents.wms import answers
 from agents.wms.service import Service
 
 
@@ -29,6 +29,4 @@ class ProxyManager:
             answer = self._service.call("getVOMSProxy", *arguments, voms_attribute)
         else:
             answer = self._service.call("getProxy", *arguments)
-        if not isinstance(answer, str):
-            raise BadAnswer(f"ProxyManager: expected a PEM chain, got {type(answer).__name__}")
-        return answer
+        return answers.text(answer, "ProxyManager", "a PEM chain")

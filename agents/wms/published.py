@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 
-from agents.errors import ServiceError
+from agents.errors import ServiceError, ServiceMissing
 from agents.log import EventLog
 from agents.wms import configuration
 from agents.wms.service import Service
@@ -27,6 +27,7 @@ class Published:
         self._jitter = jitter
         self._version = ""
         self._urls: dict[str, Sequence[str]] = {}
+        self._seen: set[str] = set()
         self.tree = local
 
     def load(self) -> None:
@@ -71,3 +72,16 @@ class Published:
         if name not in self._urls:
             self._urls[name] = configuration.service_urls(self.tree, name, self._jitter)
         return self._urls[name]
+
+    def has(self, name: str) -> bool:
+        """Tell whether the configuration publishes a service now."""
+        try:
+            return bool(self.urls(name))
+        except ServiceMissing:
+            return False
+
+    def has_had(self, name: str) -> bool:
+        """Tell whether the configuration publishes a service, or did when somebody asked before."""
+        if name not in self._seen and self.has(name):
+            self._seen.add(name)
+        return name in self._seen

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from agents.errors import BadAnswer
+from agents.wms import answers
 from agents.wms.service import Service
 
 
@@ -29,6 +29,4 @@ class SandboxStore:
         name = hashlib.md5(packed, usedforsecurity=False).hexdigest() + ".tar.bz2"
         assigned: Sequence[object] = [name, {f"Job:{job_id}": "Output"}]
         answer = self._service.call("streamFromClient", assigned, "", len(packed), packed)
-        if not isinstance(answer, str):
-            raise BadAnswer(f"SandboxStore: expected the sandbox's reference, got {answer!r}")
-        return answer
+        return answers.text(answer, "SandboxStore", "the sandbox's reference")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from agents.errors import BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
+from agents.errors import BadAnswer, NoAnswer, Refused, ServiceError, ServiceMissing, Unreachable
 from agents.log import EventLog
 
 log = EventLog("service")
@@ -66,7 +66,8 @@ class Service:
 
     Args:
         name: for messages.
-        urls: in the order to try them; a function where they may change with the configuration.
+        urls: in the order to try them; a function where they may change with the configuration, which raises
+            ServiceMissing while there are none: the service is Unreachable then.
         transport: carries the calls.
         retry: how often a call is repeated.
         clock: time, sleep and chance.
@@ -90,7 +91,7 @@ class Service:
     @property
     def path(self) -> str:
         """The path in its URLs, `/WorkloadManagement/TornadoSandboxStore`: the service's own name at the server."""
-        return urlsplit(self._urls()[0]).path
+        return urlsplit(self._published()[0]).path
 
     def call(self, method: str, *arguments: object, repeatable: bool = True) -> object:
         """Return the `Value` of the service's answer.
@@ -159,10 +160,16 @@ class Service:
         log.debug("service.retry", service=self.name, attempt=attempt + 1, delay_s=delay_s, cause=error)
         self._clock.sleep(delay_s)
 
+    def _published(self) -> Sequence[str]:
+        try:
+            return self._urls()
+        except ServiceMissing as error:  # the configuration may publish it again
+            raise Unreachable(str(error)) from error
+
     def _order(self, now: float) -> tuple[str, ...]:
         """Return the URLs in the order to ask them; those that failed lately come last, the longest ago first."""
         banned = {url: until for url, until in dict(self._banned_until).items() if until > now}
-        return tuple(sorted(self._urls(), key=lambda url: banned.get(url, 0.0)))
+        return tuple(sorted(self._published(), key=lambda url: banned.get(url, 0.0)))
 
 
 def _value(answer: object, call: str) -> object:

@@ -27,6 +27,7 @@ from agents.slot.fitness import Fitness
 from agents.slot.time_left import TimeLeft
 from agents.slot.watch import Power, Watch
 from agents.wms.job_state import Heartbeat
+from agents.wms.lost_matches import LostMatches
 from agents.wms.matcher import Matcher
 from agents.wms.reporter import Reporter
 from agents.wms.sandbox_store import SandboxStore
@@ -180,6 +181,7 @@ class Scene:
                 troubles=Fitness(watch, self.ce).troubles,  # type: ignore[arg-type] # the border
                 drain_file=DrainFile(self.work_dir / "drain"),
                 matcher=Matcher(Service("Matcher", ["https://m"], self.matcher, Retry(attempts=1))),
+                lost=LostMatches(self.ledger, None, "Unknown"),
                 runner=runner,
                 reporter=self.reporter,
                 workers=workers,  # type: ignore[arg-type] # the border

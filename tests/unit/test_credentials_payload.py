@@ -179,7 +179,7 @@ def test_a_proxy_that_cannot_be_renewed_stays_and_is_tried_again(manager: Manage
         ({"OK": False, "Errno": 0, "Message": "no proxy of that user"}, "no proxy of that user"),
         (Unreachable("h: refused"), "h: refused"),
         ({"OK": True, "Value": "no pem"}, "the answer holds no certificate"),
-        ({"OK": True, "Value": 7}, "expected a PEM chain, got int"),
+        ({"OK": True, "Value": 7}, "expected a PEM chain, got 7"),
     ],
 )
 def test_a_proxy_that_cannot_be_had_hands_the_job_back(

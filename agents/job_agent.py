@@ -128,7 +128,7 @@ class JobAgent:
 
     def _close_reported(self) -> None:
         for job in self._parts.runner.jobs.all:
-            self._parts.runner.reports_accepted(job.job_id)
+            self._parts.runner.endings.reports_accepted(job.job_id)
 
     def _sleep_s(self) -> float:
         if self._is_ending_now:
@@ -165,15 +165,15 @@ class JobAgent:
             case happened.Staged():
                 self._parts.runner.staged(event)
             case happened.Delivered():
-                self._parts.runner.delivered(event)
+                self._parts.runner.endings.delivered(event)
             case happened.Undelivered():
-                self._parts.runner.undelivered(event)
+                self._parts.runner.endings.undelivered(event)
 
     def _told_by_wms(self, event: happened.ReportsAccepted | happened.KillOrdered | happened.JobLost) -> None:
         """Do what the WMS wants, or go on after what it took."""
         match event:
             case happened.ReportsAccepted(job_id):
-                self._parts.runner.reports_accepted(job_id)
+                self._parts.runner.endings.reports_accepted(job_id)
             case happened.KillOrdered(job_id, is_fresh):
                 self._parts.runner.kill(job_id, is_fresh=is_fresh)
             case happened.JobLost(job_id):
@@ -255,7 +255,7 @@ class JobAgent:
 
     def _check_uploads(self) -> None:
         if time.monotonic() > self._uploads_end:
-            self._parts.runner.give_up_deliveries(self._stop_reason)
+            self._parts.runner.endings.give_up_deliveries(self._stop_reason)
 
     def _stop(self, reason: str) -> None:
         """Take no more jobs; the first reason stays."""

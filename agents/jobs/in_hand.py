@@ -2,6 +2,8 @@
 
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, Phase
+from agents.jobs.ledger import Ledger, Report
+from agents.wms.reporter import Reporter
 
 
 class JobsInHand:
@@ -63,3 +65,32 @@ class JobsInHand:
     def description_if_read(self, job: Job) -> JobDescription | None:
         """Return what a job's JDL says, None while it was not read."""
         return self._descriptions.get(job.job_id)
+
+
+class Journal:
+    """Writes each step of a job down before its effect, with what the WMS is to be told of it."""
+
+    def __init__(self, jobs: JobsInHand, ledger: Ledger, reporter: Reporter) -> None:
+        self._jobs = jobs
+        self._ledger = ledger
+        self._reporter = reporter
+
+    def save(self, job: Job, *reports: Report) -> None:
+        """Keep a job as it stands now, and what is to be said."""
+        self._jobs.put(job)
+        self._ledger.save(job, reports)
+        if reports:
+            self._reporter.wake()
+
+    def close(self, job: Job) -> None:
+        """Let a job go of which nothing is left to do."""
+        self._ledger.save(job.entering(Phase.CLOSED))
+        self._jobs.drop(job)
+
+    def has_unsent(self, job: Job) -> bool:
+        """Tell whether the WMS still has to hear something of a job."""
+        return self._ledger.has_unsent(job.job_id)
+
+    def forget_beats(self, job: Job) -> None:
+        """Send no heartbeat of a job any more."""
+        self._reporter.forget_beats(job.job_id)

@@ -54,6 +54,9 @@ class Phase(StrEnum):
     CLOSED = "closed"  # nothing is left to do
 
 
+HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)  # a grant
+
+
 class Minor(StrEnum):
     """DIRAC's minor statuses, to the letter: tools of the VOs search for them."""
 

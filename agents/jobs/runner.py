@@ -1,20 +1,20 @@
 """Moves jobs from their match to their confirmed end. All methods are called by the agent's one main thread."""
 
-import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agents.errors import Blame, HandBack, JobError
-from agents.events import Delivered, Staged, Undelivered, Workers
+from agents.events import Staged, Workers
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
-from agents.jobs.deliveries import Deliveries, brings_outputs
-from agents.jobs.in_hand import JobsInHand
-from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
-from agents.jobs.ledger import Ledger, Report
+from agents.jobs.deliveries import Deliveries
+from agents.jobs.endings import Endings
+from agents.jobs.in_hand import JobsInHand, Journal
+from agents.jobs.job import HOLDING, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
+from agents.jobs.ledger import Ledger
 from agents.jobs.report import Reports
 from agents.jobs.staging import Staging
 from agents.jobs.surroundings import Surroundings
@@ -23,7 +23,7 @@ from agents.jobs.task import description_of, granted, task_of
 from agents.jobs.tasks import Tasks
 from agents.log import EventLog
 from agents.wms.reporter import Reporter
-from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState, TaskStatus
+from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState
 from ce_backends.errors import CEError, CEUnavailable
 
 log = EventLog("jobs")
@@ -49,12 +49,21 @@ class JobRunner:
         self._tasks = Tasks(ce)
         self._ledger = ledger
         self._reports = reports
-        self._reporter = reporter
         self._staging = staging
         self._workers = workers
-        self._deliveries = Deliveries(staging, workers, surroundings)
         self.jobs = JobsInHand()
         self.tally = Tally()
+        self._journal = Journal(self.jobs, ledger, reporter)
+        self.endings = Endings(
+            surroundings=surroundings,
+            slot=slot,
+            tasks=self._tasks,
+            reports=reports,
+            deliveries=Deliveries(staging, workers, surroundings),
+            journal=self._journal,
+            jobs=self.jobs,
+            tally=self.tally,
+        )
 
     def activity(self, job: Job) -> Activity | None:
         """Return what a job's payload was last seen to do, None where the CE does not look."""
@@ -66,7 +75,7 @@ class JobRunner:
         """Take a job on: grant it its processors and begin to stage its inputs."""
         former = self.jobs.get(matched.job_id)
         if former and former.phase is Phase.REPORTING:  # handed back, and here again before its last word was confirmed
-            self._close(former)
+            self.endings.close(former)
         elif former:
             log.error("job.matched_twice", job_id=matched.job_id, blame=Blame.SERVER)
             return
@@ -75,11 +84,11 @@ class JobRunner:
         whose = {"owner": matched.owner, "group": matched.group}
         log.info("job.matched", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, **whose)
         job = job.to(JobStatus.MATCHED, Minor.RECEIVED)
-        self._save(job, self._reports.received(job))
+        self._journal.save(job, self._reports.received(job))
         try:
             self._prepare(job)
         except JobError as error:
-            self._end_early(self.jobs[job.job_id], error)
+            self.endings.end_early(self.jobs[job.job_id], error)
 
     def _prepare(self, job: Job) -> None:
         description = description_of(job)
@@ -88,7 +97,7 @@ class JobRunner:
         has_all = not description.input_sandbox and self._staging.has_credential(job)
         phase = Phase.SUBMITTING if has_all else Phase.STAGING
         job, said = self._reports.beginning(replace(job, grant=grant, phase=phase), description, self._around.told)
-        self._save(job, *said)
+        self._journal.save(job, *said)
         if has_all:
             self._hand_over(job)
         else:
@@ -104,19 +113,21 @@ class JobRunner:
         if job is None or job.phase is not Phase.STAGING:
             return
         if event.error:
-            self._end_early(job, event.error)
+            self.endings.end_early(job, event.error)
         else:
             self._submit(job)
 
     def _submit(self, job: Job) -> None:
         job = job.entering(Phase.SUBMITTING)
-        self._save(job)
+        self._journal.save(job)
         self._hand_over(job)
 
     def _hand_over(self, job: Job) -> None:
         """Give the task to the CE, as is written by now. Its stamp makes it safe to do this twice."""
         if not self._ledger.lasts:  # a start that nobody remembers may be done twice
-            self._end_early(job, HandBack("CE Submission Error", "the ledger cannot be written", blame=Blame.SITE))
+            self.endings.end_early(
+                job, HandBack("CE Submission Error", "the ledger cannot be written", blame=Blame.SITE)
+            )
             return
         description, credential = self.jobs.description(job), self._staging.credential(job)
         task = task_of(job, description, self._around, credential=credential, is_pinned=self._slot.is_pinned)
@@ -126,7 +137,7 @@ class JobRunner:
         elif isinstance(answer, Accepted):
             self._started(job, answer.task_id)
         elif isinstance(answer, Rejected):
-            self._end_early(job, HandBack("CE Submission Error", answer.reason, blame=Blame.SITE))
+            self.endings.end_early(job, HandBack("CE Submission Error", answer.reason, blame=Blame.SITE))
         else:
             log.warning("submit.uncertain", job_id=job.job_id, cause=answer.reason)
 
@@ -134,23 +145,23 @@ class JobRunner:
         """Try again at the next look at the CE; hand the job back when it never can take it."""
         log.warning("submit.delayed", job_id=job.job_id, times=job.put_off + 1, cause=error)
         job = replace(job, put_off=job.put_off + 1)
-        self._save(job)
+        self._journal.save(job)
         if job.put_off >= _SUBMISSIONS:
-            self._end_early(job, HandBack("CE Submission Error", str(error), blame=Blame.SITE))
+            self.endings.end_early(job, HandBack("CE Submission Error", str(error), blame=Blame.SITE))
 
     def _started(self, job: Job, task_id: str) -> None:
         job = replace(job, task_id=task_id, phase=Phase.RUNNING)
         if self._tasks.begin_at_once:
             self._begun(job)
             return
-        self._save(job, self._reports.by_wrapper(job, application_status=_QUEUED))
+        self._journal.save(job, self._reports.by_wrapper(job, application_status=_QUEUED))
         log.info("job.queued", job_id=job.job_id, task_id=task_id)
 
     def _begun(self, job: Job, wall_s: float = 0.0) -> Job:
         """Take note that a task runs, and has run for so long."""
         job = replace(job, started_at=datetime.now(UTC) - timedelta(seconds=wall_s))
         job = job.to(JobStatus.RUNNING, Minor.APPLICATION)
-        self._save(job, self._reports.by_wrapper(job))
+        self._journal.save(job, self._reports.by_wrapper(job))
         log.info("job.started", job_id=job.job_id, processors=job.grant.processors if job.grant else 0)
         return job
 
@@ -165,11 +176,11 @@ class JobRunner:
             if is_begun and job.started_at is None and job.end is None:
                 job = self._begun(job, task.usage.wall_s or 0.0)
             if task.state.is_final:
-                self._ended(job, task)
+                self.endings.ended(job, task)
         for job in self.jobs.in_phase(Phase.SUBMITTING):
             self._resubmit(job)
-        for job_id in self._deliveries.due():
-            self._deliver(self.jobs[job_id])
+        for job in self.endings.due_deliveries():
+            self.endings.deliver(job)
 
     def _resubmit(self, job: Job) -> None:
         """Find out whether the CE has the task; give it again when it has not."""
@@ -177,112 +188,14 @@ class JobRunner:
         if isinstance(task_id, CEError):
             self._put_off(job, task_id)
         elif task_id and job.end:
-            self._save(replace(job, task_id=task_id, phase=Phase.RUNNING))
+            self._journal.save(replace(job, task_id=task_id, phase=Phase.RUNNING))
             self._tasks.cancel(task_id)
         elif task_id:
             self._started(job, task_id)
         elif job.end:
-            self._finish(self._released(job), job.end)
+            self.endings.finish(self.endings.released(job), job.end)
         else:
             self._submit(job)
-
-    def _ended(self, job: Job, task: TaskStatus) -> None:
-        """Take note of a task's end, free what it held, and deliver its outputs."""
-        end = outcome.decided(job.end, task)
-        if job.started_at is None and end.status is JobStatus.RESCHEDULED and task.state is TaskState.FAILED:
-            self.tally.host_failures_in_a_row += 1  # the queue never let it run
-        if task.is_stuck and job.grant:
-            log.error("processors.broken", job_id=job.job_id, ids=job.grant.processor_ids, cause=task.reason)
-            self._slot.mark_broken(job.grant)
-        job = self._released(job)
-        job = replace(
-            job,
-            exit_code=task.exit_code,
-            wall_s=task.usage.wall_s,
-            cpu_s=task.usage.cpu_s,
-            end=end,
-            phase=Phase.DELIVERING,
-        )
-        description = self.jobs.description(job)
-        said: list[Report] = []
-        if task.state is TaskState.DONE:
-            job, said = self._reports.completing(job, end, description)
-        self._around.note_end(job.matched.owner, task.usage.wall_s, end.status)
-        self._reporter.forget_beats(job.job_id)
-        log.info("job.ended", job_id=job.job_id, exit_code=task.exit_code, end=end.status, reason=task.reason)
-        if brings_outputs(job, description):
-            self._save(job, *said)
-            self._deliver(job)
-        else:
-            self._finish(job, end, *said)
-
-    def _deliver(self, job: Job) -> None:
-        if brings_outputs(job, self.jobs.description(job)):
-            self._deliveries.start(job, self.jobs.description(job))
-        else:  # it was taken away meanwhile
-            self.delivered(Delivered(job.job_id))
-
-    def undelivered(self, event: Undelivered) -> None:
-        """Try the upload again later, or say that the outputs are lost."""
-        if self.jobs.get(event.job_id) and not self._deliveries.put_off(event):
-            self.delivered(Delivered(event.job_id, error=event.error, is_lost=True))
-
-    def give_up_deliveries(self, cause: str) -> None:
-        """Wait for no upload any more."""
-        for job in self.jobs.in_phase(Phase.DELIVERING):
-            self.delivered(Delivered(job.job_id, error=cause, is_lost=True))
-
-    def delivered(self, event: Delivered) -> None:
-        """Say the last word about a job whose outputs are delivered, or cannot be."""
-        job = self.jobs.get(event.job_id)
-        end = job.end if job else None
-        if job is None or end is None or job.phase is not Phase.DELIVERING:
-            return
-        self._deliveries.forget(job.job_id)
-        if event.is_lost:
-            end = outcome.without_outputs(end, event.error)
-        said = []
-        if event.sandbox and end.status is JobStatus.DONE:
-            job = job.to(JobStatus.COMPLETING, Minor.OUTPUT_UPLOADED)
-            said.append(self._reports.by_wrapper(job))
-        facts = {"OutputSandboxMissingFiles": ", ".join(event.missing), "OutputSandboxError": event.error}
-        self._finish(job, end, *said, facts=facts)
-
-    def _end_early(self, job: Job, error: JobError) -> None:
-        """End a job that did not start."""
-        log.warning("job.not_started", job_id=job.job_id, blame=error.blame, cause=error)
-        if isinstance(error, HandBack) and error.blame is Blame.SITE:
-            self.tally.host_failures_in_a_row += 1
-        self._finish(self._released(job), outcome.of_error(error))
-
-    def _finish(self, job: Job, end: Outcome, *said: Report, facts: Mapping[str, object] | None = None) -> None:
-        """Queue the last reports of a job; it is closed when the WMS has taken them."""
-        minor_status = Minor.COMPLETE if end.status is JobStatus.DONE else end.minor_status
-        job = replace(job, end=end, phase=Phase.REPORTING).to(end.status, minor_status)
-        self.tally.ended(end)
-        last = self._reports.last(job, end, self.jobs.description_if_read(job), self._around.power.hs06)
-        self._save(job, self._reports.facts(job, facts or {}), *said, *last)
-
-    def _released(self, job: Job) -> Job:
-        """Free what a job holds; its grant stays written in it, for the accounts."""
-        if job.grant and job.phase in _HOLDING:
-            self._slot.give_back(job.grant)
-        return job
-
-    def reports_accepted(self, job_id: int) -> None:
-        """Close a job about which the WMS has heard everything."""
-        job = self.jobs.get(job_id)
-        if job and job.phase is Phase.REPORTING and not self._ledger.has_unsent(job_id):
-            self._close(job)
-
-    def _close(self, job: Job) -> None:
-        """Remove what is left of a job here."""
-        if job.task_id:
-            self._tasks.clean(job.task_id)
-        if not self._around.keep_directories:
-            shutil.rmtree(self._around.directory(job), ignore_errors=True)
-        self._ledger.save(job.entering(Phase.CLOSED))
-        self.jobs.drop(job)
 
     # ---- orders from outside ----
 
@@ -307,7 +220,7 @@ class JobRunner:
     def remark(self, job_id: int, sentence: str) -> None:
         """Tell the owner of a running job something about it."""
         job = self.jobs[job_id]
-        self._save(job, self._reports.remark(job, sentence))
+        self._journal.save(job, self._reports.remark(job, sentence))
 
     def ask_to_stop(self, left_s: float) -> None:
         """Send their stop signal to the payloads that want it so long before the end."""
@@ -331,8 +244,8 @@ class JobRunner:
         job = Job(matched=matched, stamp=uuid.uuid4().hex, attempt=self._ledger.attempts(matched.job_id) + 1)
         self.tally.matched += 1
         job = job.to(JobStatus.MATCHED, Minor.RECEIVED)
-        self._save(job, self._reports.received(job))
-        self._finish(job, outcome.handed_back(cause))
+        self._journal.save(job, self._reports.received(job))
+        self.endings.finish(job, outcome.handed_back(cause))
 
     def taken_away(self, job_id: int) -> None:
         """End a job that is not ours any more; what was decided of its end before is not what the WMS knows."""
@@ -340,18 +253,18 @@ class JobRunner:
         if job and job.end is None:
             self._stop(job, outcome.TAKEN_AWAY)
         elif job:
-            self._save(replace(job, end=outcome.TAKEN_AWAY, minor_status=outcome.TAKEN_AWAY.minor_status))
+            self._journal.save(replace(job, end=outcome.TAKEN_AWAY, minor_status=outcome.TAKEN_AWAY.minor_status))
 
     def _stop(self, job: Job, end: Outcome, within_s: float = 0.0) -> None:
         """Decide the job's end, write it down, then make it so."""
         job = replace(job, end=end)
-        self._save(job)
+        self._journal.save(job)
         log.info("job.stopping", job_id=job.job_id, end=end.status, cause=end.minor_status)
         if job.phase is Phase.RUNNING:
             self._tasks.wind_down(job.task_id, self.jobs.description(job).stop_signal, within_s)
         elif job.phase is Phase.STAGING:
             self._staging.give_up(job)
-            self._finish(self._released(job), end)
+            self.endings.finish(self.endings.released(job), end)
 
     # ---- after a restart ----
 
@@ -362,38 +275,31 @@ class JobRunner:
             log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
             self.jobs.put(job)
             self._staging.has_credential(job)  # takes the proxy up again, for renewal
-            if job.grant and job.phase in _HOLDING:
+            if job.grant and job.phase in HOLDING:
                 self._slot.hold(job.grant)
         for job in found:
             try:
                 self._go_on(job)
             except JobError as error:
-                self._end_early(self.jobs[job.job_id], error)
+                self.endings.end_early(self.jobs[job.job_id], error)
 
     def _go_on(self, job: Job) -> None:
         if job.phase is Phase.REPORTING:
-            self.reports_accepted(job.job_id)
+            self.endings.reports_accepted(job.job_id)
         elif job.phase is Phase.MATCHED:
             self._prepare(job)
         else:
             self.jobs.describe(job, description_of(job))
             if job.phase is Phase.STAGING and job.end:
-                self._finish(self._released(job), job.end)
+                self.endings.finish(self.endings.released(job), job.end)
             elif job.phase is Phase.STAGING:
                 self._stage(job)
             elif job.phase is Phase.RUNNING and job.end:
                 self._tasks.cancel(job.task_id)
             elif job.phase is Phase.DELIVERING and job.end:
-                self._deliver(job)
-
-    def _save(self, job: Job, *reports: Report) -> None:
-        self.jobs.put(job)
-        self._ledger.save(job, reports)
-        if reports:
-            self._reporter.wake()
+                self.endings.deliver(job)
 
 
 _FIRST_BEATS = timedelta(minutes=2.5)  # an order to kill comes with the next heartbeat, a minute later
 _SUBMISSIONS = 5  # looks at a CE that cannot take a job, some seconds apart
 _QUEUED = "Waiting in the queue of the computing element"
-_HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)

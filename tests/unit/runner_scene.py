@@ -131,7 +131,7 @@ class Scene:
         reports = self.ledger.unsent()
         self.ledger.sent(reports)
         for job_id in {report.job_id for report in reports}:
-            self.runner.reports_accepted(job_id)
+            self.runner.endings.reports_accepted(job_id)
 
     def said(self) -> list[str]:
         """Return the statuses in order, as `Source: Status / MinorStatus`."""

@@ -30,14 +30,14 @@ def now(scene: Scene) -> Now:
     """Begin with an ended job whose upload has been started."""
     clock = Now()
     around = Surroundings(site="LAB", work_dir=Path(), environ={}, parameters={}, output_patience_s=100.0)
-    scene.runner._deliveries = Deliveries(scene.runner._staging, scene.workers, around, clock)  # type: ignore[arg-type] # the border
+    scene.runner.endings._deliveries = Deliveries(scene.runner._staging, scene.workers, around, clock)  # type: ignore[arg-type] # the border
     scene.match('OutputSandbox = "out";')
     scene.end(0)
     return clock
 
 
 def test_upload_is_tried_again_after_a_pause(scene: Scene, now: Now) -> None:
-    scene.runner.undelivered(AWAY)
+    scene.runner.endings.undelivered(AWAY)
     scene.runner.poll()
     before = len(scene.workers.waiting)
     now.s = 30.0
@@ -48,10 +48,10 @@ def test_upload_is_tried_again_after_a_pause(scene: Scene, now: Now) -> None:
 
 
 def test_outputs_that_come_away_late_are_as_good_as_any(scene: Scene, now: Now) -> None:
-    scene.runner.undelivered(AWAY)
+    scene.runner.endings.undelivered(AWAY)
     now.s = 30.0
     scene.runner.poll()
-    scene.runner.delivered(Delivered(7, sandbox="SB:S|/x"))
+    scene.runner.endings.delivered(Delivered(7, sandbox="SB:S|/x"))
 
     assert scene.said()[-2:] == [
         "JobWrapper: Completing / Output Sandbox Uploaded",
@@ -61,7 +61,7 @@ def test_outputs_that_come_away_late_are_as_good_as_any(scene: Scene, now: Now) 
 
 def test_job_whose_outputs_stay_here_has_failed_and_says_why(scene: Scene, now: Now) -> None:
     now.s = 80.0
-    scene.runner.undelivered(AWAY)
+    scene.runner.endings.undelivered(AWAY)
 
     assert scene.said()[-1] == "JobWrapper: Failed / Failed Uploading Output Sandbox"
     assert scene.job.end is not None
@@ -70,9 +70,9 @@ def test_job_whose_outputs_stay_here_has_failed_and_says_why(scene: Scene, now: 
 
 
 def test_when_the_slot_goes_away_no_upload_is_waited_for(scene: Scene, now: Now) -> None:
-    scene.runner.undelivered(AWAY)
+    scene.runner.endings.undelivered(AWAY)
 
-    scene.runner.give_up_deliveries("The slot ends")
+    scene.runner.endings.give_up_deliveries("The slot ends")
 
     assert scene.said()[-1] == "JobWrapper: Failed / Failed Uploading Output Sandbox"
     assert not scene.runner.jobs.working
@@ -82,6 +82,6 @@ def test_job_that_failed_by_itself_keeps_its_reason(scene: Scene) -> None:
     scene.match('OutputSandbox = "out";')
     scene.end(3)
 
-    scene.runner.give_up_deliveries("The slot ends")
+    scene.runner.endings.give_up_deliveries("The slot ends")
 
     assert scene.said()[-1] == "JobWrapper: Failed / Application Finished With Errors"

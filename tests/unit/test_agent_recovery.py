@@ -189,7 +189,7 @@ def test_a_job_whose_outputs_were_going_up_holds_nothing_and_delivers_again(scen
     crashed_in(scene, Phase.DELIVERING)
 
     assert (len(scene.workers.waiting), scene.slot.is_all_free) == (1, True)
-    scene.runner.delivered(Delivered(7))
+    scene.runner.endings.delivered(Delivered(7))
 
     assert scene.said()[-1] == "JobWrapper: Done / Execution Complete"
 

@@ -39,7 +39,7 @@ def test_sandboxes_are_told_on_the_way(scene: Scene) -> None:
     scene.match(f'{SANDBOX} OutputSandbox = "out";')
     scene.runner.staged(Staged(7))
     scene.end(0)
-    scene.runner.delivered(Delivered(7, sandbox="SB:Store|/out.tar.bz2"))
+    scene.runner.endings.delivered(Delivered(7, sandbox="SB:Store|/out.tar.bz2"))
 
     assert scene.said() == [
         *START[:3],
@@ -206,7 +206,7 @@ def test_a_job_is_not_closed_while_the_wms_has_to_hear_something(scene: Scene) -
     scene.match()
     scene.end(0)
 
-    scene.runner.reports_accepted(7)
+    scene.runner.endings.reports_accepted(7)
 
     assert scene.job.phase is Phase.REPORTING
 

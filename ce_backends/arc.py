@@ -12,7 +12,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from ce_backends.arc_delegation import Delegation
-from ce_backends.arc_rest import NoAnswer, Rest, jobs, texts
+from ce_backends.arc_rest import Rest, jobs, texts
 from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain
 from ce_backends.batch_options import Needs
 from ce_backends.batch_system import BatchJob
@@ -85,8 +85,13 @@ class Arex:
         delegation = self._delegation.current() if self._delegation else ""
         body = activities(job, stamps, self._needs, delegation)
         try:
-            answered = jobs(self._rest.call("POST", "/jobs?action=new", body=body, kind="application/xml"))
-        except NoAnswer as error:
+            answer = self._rest.call("POST", "/jobs?action=new", body=body, kind="application/xml")
+            if answer.is_refusal:
+                return Rejected(f"ARC: {answer.sentence}")
+            answered = jobs(answer)
+        except CEUnavailable:
+            raise
+        except CEError as error:  # none, or one that is cut: the jobs may be there
             return Uncertain(str(error))
         job_ids = [str(one["id"]) for one in answered if one.get("status-code") == "201" and "id" in one]
         if len(job_ids) < len(stamps):

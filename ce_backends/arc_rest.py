@@ -53,6 +53,11 @@ class Answer:
     location: str = ""
 
     @property
+    def is_refusal(self) -> bool:
+        """The request as a whole was not carried out."""
+        return 400 <= self.status < 500
+
+    @property
     def sentence(self) -> str:
         """What it says, in one line."""
         text = " ".join(self.body.decode("utf-8", "replace").split())

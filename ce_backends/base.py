@@ -2,6 +2,15 @@
 
 A backend is any object with these methods; there is no base class. It knows nothing of DIRAC's services.
 Methods are synchronous and return at once; none waits for a payload.
+
+Who calls what, and from where:
+
+- one thread, always the same, one call at a time: `submit`, `cancel`, `clean`, `close`, and of what a backend may offer
+  more `kill`, `signal`, `renew_credential`, `notify`; nothing is called after `close`
+- any thread, several at a time, also during those: `slots`, `poll`, `find`, `fetch` (no two of the same task), and of
+  what it may offer more `trouble`, `remark`, `peek`, `stacks`, `has_file`, `places`, `unkept`
+
+So a task may end, and another thread may ask for it, between any two steps of a call.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -170,7 +179,7 @@ class SlotCount:
 
 
 class ComputingElement(Protocol):
-    """An entrance to processors. Called by the agent's main loop, one call at a time."""
+    """An entrance to processors. The module tells which thread calls what."""
 
     def slots(self) -> SlotCount:
         """Count what runs, waits and is free."""
@@ -178,10 +187,11 @@ class ComputingElement(Protocol):
     def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
         """Hand over tasks; the answer has exactly their stamps as keys.
 
-        Submitting a stamp twice runs its script once.
+        Submitting a stamp twice runs its script once, and gives the same id, also at the instant of its end.
 
         Raises:
-            CEUnavailable: surely nothing was submitted.
+            CEUnavailable: surely nothing was submitted, not one of these tasks; with one that may have been, all are
+                answered, and those that were not are Uncertain.
         """
 
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:

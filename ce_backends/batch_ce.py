@@ -5,9 +5,10 @@ be remembered). A thread of its own asks the batch system, one command for all t
 from memory and never waits.
 """
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,13 +23,15 @@ from ce_backends.base import (
     TaskStatus,
     Uncertain,
 )
-from ce_backends.batch_system import BatchJob, BatchSystem
+from ce_backends.batch_submission import Submitter, groups, problem
+from ce_backends.batch_system import BatchSystem
 from ce_backends.conclusion import Patience, conclude
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.errors import CEError
 from ce_backends.spool import End, Spool
 from ce_backends.task_book import Entry, TaskBook
-from ce_backends.task_dir import pattern_problem, stamp_problem
 from ce_backends.transport import Closes
+
+log = logging.getLogger("gridpilot.ce")
 
 OF_THE_TASK = ("stdout", "stderr")
 _QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
@@ -79,9 +82,11 @@ class BatchCE:
         self._spool = spool
         self._book = book
         self._bounds = bounds
+        self._submitter = Submitter(name, system, spool, book, bounds.wall_s)
         self._seen: dict[str, TaskStatus] = {}  # by stamp, of the last look that was answered
         self._heard: set[str] = set()  # stamps whose end the batch system has told and nobody could conclude yet
         self._trouble = ""  # why the last look was not
+        self._crash: Exception | None = None  # what nobody foresaw in the thread that looks: the next poll raises it
         self._changed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # one look at a time, none while tasks are forgotten
         self._wake = threading.Event()
@@ -116,25 +121,34 @@ class BatchCE:
     def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
         """See ComputingElement. Tasks with equal needs become one array, where the batch system has arrays."""
         answers: dict[str, Submission] = {}
-        known = self._book.by_stamp([task.stamp for task in tasks])
-        lost = self._found_again([stamp for stamp, entry in known.items() if entry.task_id is None])
         fresh = []
-        for task in tasks:
-            if problem := _problem(task):
-                answers[task.stamp] = Rejected(problem)
-            elif task.stamp in lost:
-                answers[task.stamp] = Accepted(lost[task.stamp])
-            elif task.stamp in known and (task_id := known[task.stamp].task_id):
-                answers[task.stamp] = Accepted(task_id)
+        settled = self._settled(list({task.stamp for task in tasks}))
+        for task in {task.stamp: task for task in tasks}.values():
+            if reason := problem(task):
+                answers[task.stamp] = Rejected(reason)
+            elif task.stamp in settled:
+                answers[task.stamp] = settled[task.stamp]
             else:
                 fresh.append(task)
-        for group in _groups(fresh, self._system.array_limit):
-            answers |= self._submit_group(group, is_first=not any(isinstance(a, Accepted) for a in answers.values()))
+        self._submitter.submit(list(groups(fresh, self._system.array_limit)), answers)
+        self._seen |= {task.stamp: _QUEUED for task in fresh if isinstance(answers[task.stamp], Accepted)}
         self._start_looking()
         return answers
 
+    def _settled(self, stamps: Collection[str]) -> dict[str, Submission]:
+        """Return what is known of those that were submitted before; one that had no answer is looked for."""
+        known = self._book.by_stamp(stamps)
+        doubtful = [stamp for stamp, entry in known.items() if entry.task_id is None]
+        settled: dict[str, Submission] = {s: Accepted(e.task_id) for s, e in known.items() if e.task_id}
+        try:
+            return settled | {stamp: Accepted(task_id) for stamp, task_id in self.find(doubtful).items()}
+        except CEError as error:
+            return settled | dict.fromkeys(doubtful, Uncertain(f"it may have been submitted already: {error}"))
+
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
         """See ComputingElement. The answer is that of the last look, and its reason says when there was none since."""
+        if self._crash:
+            raise self._crash
         self._start_looking()
         entries = self._book.by_task_id(task_ids)
         return {
@@ -178,7 +192,7 @@ class BatchCE:
         doubtful = {entry.job for entry in entries.values() if entry.task_id is None}
         if doubtful:
             for name, job_id in self._system.find(doubtful).items():
-                self._accept(self._book.of_jobs([name])[name], job_id)
+                self._seen |= dict.fromkeys(self._submitter.accept(self._book.of_jobs([name])[name], job_id), _QUEUED)
             entries = self._book.by_stamp(stamps)
         return {stamp: entry.task_id for stamp, entry in entries.items() if entry.task_id}
 
@@ -222,82 +236,6 @@ class BatchCE:
         if entry := self._book.by_task_id([task_id]).get(task_id):
             self._spool.renew_credential(entry.stamp, credential)
 
-    # ---- submission ----
-
-    def _found_again(self, stamps: Collection[str]) -> dict[str, str]:
-        """Return the task id of each of these, whose submission had no answer, that was submitted all the same.
-
-        Raises:
-            CEUnavailable: nobody knows, so nothing may be submitted now.
-        """
-        try:
-            return self.find(stamps)
-        except CEError as error:
-            raise CEUnavailable(f"{len(stamps)} tasks may have been submitted already: {error}") from error
-
-    def _submit_group(self, group: Sequence[TaskSpec], *, is_first: bool) -> Mapping[str, Submission]:
-        """Submit tasks that may become one array; a task that can never run is told apart from the others.
-
-        Raises:
-            CEUnavailable: surely nothing was submitted, neither of this group nor before.
-        """
-        job = self._job(group)
-        try:
-            self._spool.lay_out(job, group, self._system.index, self._system.passed)
-            self._book.open_job(job.name, group, time.time())
-            answer = self._system.submit(job)
-        except CEUnavailable as error:
-            self._book.forget([task.stamp for task in group])
-            if is_first:
-                raise
-            return {task.stamp: Uncertain(str(error)) for task in group}
-        except CEError as error:
-            if len(group) > 1:
-                return self._submit_apart(group, is_first=is_first)
-            answer = Rejected(str(error))
-        if isinstance(answer, Accepted):
-            entries = self._book.of_jobs([job.name])[job.name]
-            if not (other := self._holder_of(answer.task_id, entries)):
-                return self._accept(entries, answer.task_id)
-            answer = Uncertain(f"{self._name} answered with the number {answer.task_id}, which task {other} has")
-        if isinstance(answer, Rejected):
-            stamps = [task.stamp for task in group]
-            self._book.forget(stamps)
-            self._spool.remove(stamps, [job.name])
-        return {task.stamp: answer for task in group}
-
-    def _holder_of(self, job_id: str, entries: Sequence[Entry]) -> str:
-        """Return the stamp of a task that was given this number before, empty if none was."""
-        task_ids = [self._system.element(job_id, entry.number, entry.size) for entry in entries]
-        return next((entry.stamp for entry in self._book.by_task_id(task_ids).values()), "")
-
-    def _submit_apart(self, group: Sequence[TaskSpec], *, is_first: bool) -> Mapping[str, Submission]:
-        """Submit one by one, because one of them is at fault."""
-        answers: dict[str, Submission] = {}
-        for task in group:
-            is_still_first = is_first and not any(isinstance(answer, Accepted) for answer in answers.values())
-            answers |= self._submit_group([task], is_first=is_still_first)
-        return answers
-
-    def _job(self, group: Sequence[TaskSpec]) -> BatchJob:
-        first = group[0]
-        return BatchJob(
-            name=first.stamp,
-            size=len(group),
-            script=self._spool.job_script(first.stamp),
-            log=self._spool.job_script(f"{first.stamp}.log"),
-            processors=first.processors,
-            memory_mb=first.memory_mb,
-            gpus=len(first.gpus),
-            wall_s=first.wall_s or self._bounds.wall_s,
-        )
-
-    def _accept(self, entries: Iterable[Entry], job_id: str) -> dict[str, Submission]:
-        task_ids = {entry.stamp: self._system.element(job_id, entry.number, entry.size) for entry in entries}
-        self._book.accept(task_ids)
-        self._seen |= dict.fromkeys(task_ids, _QUEUED)
-        return {stamp: Accepted(task_id) for stamp, task_id in task_ids.items()}
-
     # ---- looking ----
 
     def _known(self, entry: Entry) -> TaskStatus:
@@ -314,8 +252,14 @@ class BatchCE:
     def _look_on(self) -> None:
         while not self._closing.is_set():
             self._wake.clear()
-            if self.look():
+            try:
+                if self.look():
+                    self._changed()
+            except Exception as error:
+                log.exception("look.crashed")
+                self._crash = error
                 self._changed()
+                return
             self._wake.wait(self._bounds.interval_s)
 
     def look(self) -> bool:
@@ -378,23 +322,3 @@ def _is_over(seen: TaskStatus | None) -> bool:
 
 def _may_have_ended(seen: TaskStatus | None) -> bool:
     return seen is None or seen.state.is_final
-
-
-def _problem(task: TaskSpec) -> str:
-    """Return why this task can never run, empty if it may."""
-    problems = (pattern_problem(pattern) or _odd(pattern) for pattern in task.outputs)
-    return stamp_problem(task.stamp) or next(filter(None, problems), "")
-
-
-def _odd(pattern: str) -> str:
-    return f"output pattern {pattern!r} holds a line break" if "\n" in pattern or "\0" in pattern else ""
-
-
-def _groups(tasks: Sequence[TaskSpec], array_limit: int) -> Iterator[Sequence[TaskSpec]]:
-    """Yield tasks with equal needs together, as many as fit into one array."""
-    by_needs: dict[tuple[object, ...], list[TaskSpec]] = {}
-    for task in tasks:
-        by_needs.setdefault((task.processors, task.memory_mb, len(task.gpus), task.wall_s), []).append(task)
-    for alike in by_needs.values():
-        for at in range(0, len(alike), array_limit):
-            yield alike[at : at + array_limit]

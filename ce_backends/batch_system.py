@@ -57,6 +57,7 @@ class BatchSystem(Protocol):
 
         Raises:
             CEUnavailable: surely nothing was submitted.
+            CEError: surely nothing is there, and one of several tasks is at fault: each is tried alone.
         """
 
     def element(self, job_id: str, number: int, size: int) -> str:

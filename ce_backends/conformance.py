@@ -6,11 +6,15 @@ def test_my_ce_conforms(check: Check, tmp_path: Path) -> None:
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from ce_backends import conformance_bounds as bounds
 from ce_backends import conformance_checks as checks
+from ce_backends import conformance_meetings as meetings
 from ce_backends.base import Admits
 from ce_backends.errors import CEError
 from ce_backends.subject import Subject
@@ -49,6 +53,8 @@ CHECKS: Sequence[Check] = (
     bounds.memory_limit_ends_a_task,
     bounds.unknown_ids_are_no_error_and_no_end,
     bounds.lost_answer_is_found_by_stamp,
+    meetings.stamp_submitted_again_at_its_end_loses_nothing,
+    meetings.calls_from_several_threads_keep_apart,
 )
 
 QUICK = ("output_and_exit_code_come_back", "cancel_ends_the_whole_tree")
@@ -75,7 +81,10 @@ class Result:
 
 
 def run(subject: Subject, all_checks: Sequence[Check] = CHECKS) -> Iterator[Result]:
-    """Run the checks one after the other, each in a directory of its own, and tell of each as it ends."""
+    """Run the checks one after the other, each in a directory of its own, and tell of each as it ends.
+
+    Whatever a CE raises, and however long a call takes, is a broken clause and no end of the suite.
+    """
     unkept = _unkept(subject)
     for check in all_checks:
         scratch = subject.scratch / check.__name__
@@ -84,27 +93,46 @@ def run(subject: Subject, all_checks: Sequence[Check] = CHECKS) -> Iterator[Resu
 
 
 def _unkept(subject: Subject) -> Mapping[str, str]:
-    ce = subject.create()
-    try:
-        return ce.unkept if isinstance(ce, Admits) else {}
-    finally:
-        ce.close()
+    """Return what the CE says that it does not keep; nothing where it cannot even say that: each clause will tell."""
+    with suppress(Exception), subject.object() as ce:
+        return dict(ce.unkept) if isinstance(ce, Admits) else {}
+    return {}
+
+
+def broken(check: Check, problem: str) -> Result:
+    """Return that a check could not even be run to its end."""
+    return Result(check=_words(check), passed=False, problem=problem, unkept="", wall_s=0.0)
+
+
+def _words(check: Check) -> str:
+    return check.__name__.replace("_", " ")
 
 
 def _run_one(check: Check, subject: Subject, unkept: str) -> Result:
     began_s = time.monotonic()
-    problem = ""
+    problem = "" if unkept else _problem(check, subject)
+    wall_s = time.monotonic() - began_s
+    return Result(check=_words(check), passed=not problem, problem=problem, unkept=unkept, wall_s=wall_s)
+
+
+def _problem(check: Check, subject: Subject) -> str:
+    """Return how a check failed in a sentence, empty if it did not; for what nobody expects, with its traceback."""
     try:
-        if not unkept:
-            check(subject)
+        check(subject)
+    except KeyboardInterrupt:
+        raise
     except AssertionError as error:
-        problem = str(error) or "an assertion failed"
+        return str(error) or "an assertion failed"
     except (CEError, OSError) as error:
-        problem = f"{type(error).__name__}: {error}"
-    return Result(
-        check=check.__name__.replace("_", " "),
-        passed=not problem,
-        problem=problem,
-        unkept=unkept,
-        wall_s=time.monotonic() - began_s,
-    )
+        return f"{type(error).__name__}: {error}"
+    except BaseException as error:  # noqa: BLE001 # also SystemExit: the CE is to be judged, not to be believed
+        return f"{type(error).__name__}: {error}{_kept_aside(subject.scratch)}"
+    return ""
+
+
+def _kept_aside(scratch: Path) -> str:
+    path = scratch / "traceback.txt"
+    with suppress(OSError):
+        path.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+        return f"; see {path}"
+    return ""

@@ -141,7 +141,7 @@ class Pool:
             try:
                 answers[task.stamp] = self._submit_one(task)
             except CEUnavailable as error:
-                if not any(isinstance(answer, Accepted) for answer in answers.values()):
+                if all(isinstance(answer, Rejected) for answer in answers.values()):
                     raise
                 answers[task.stamp] = Uncertain(str(error))
         return answers
@@ -176,9 +176,10 @@ class Pool:
             CEError: the task is not known, has not ended, or its copy cannot be written.
         """
         self._open()
-        status = self._final.get(task_id)
+        with self._lock:
+            status, is_held = self._final.get(task_id), task_id in self._held
         if status is None:
-            state = "has not ended" if task_id in self._held else "is not known"
+            state = "has not ended" if is_held else "is not known"
             raise CEError(f"task {task_id} {state}: only an ended task can be fetched")
         try:
             bring_back(self._directory(task_id), status.exit_code, into, self._cap)
@@ -221,9 +222,11 @@ class Pool:
         """
         self._open()
         for task_id in task_ids:
-            if task_id in self._held:
+            with self._lock:
+                is_held, is_final = task_id in self._held, task_id in self._final
+            if is_held:
                 raise CEError(f"task {task_id} still runs: cancel it and wait for its end before cleaning")
-            if task_id in self._final:
+            if is_final:
                 is_used_again = not self._final[task_id].is_stuck and self._enclosure is None
                 self._remove(self._directory(task_id), self._spare_dirs.remove if is_used_again else remove_tree)
                 del self._final[task_id]
@@ -260,8 +263,7 @@ class Pool:
                 continue
             record = directory.record()
             if record is None or directory.claim():  # it never began, and now it never will
-                with suppress(CEError):  # what cannot be removed is in nobody's way
-                    self._remove(directory)
+                self._leave(directory)
             elif (status := directory.end()) is not None:
                 self._final[name] = status
             else:
@@ -287,7 +289,7 @@ class Pool:
         self._rounds.wake()
 
     def _submit_one(self, spec: TaskSpec) -> Submission:
-        if spec.stamp in self._held or spec.stamp in self._final:
+        if self.find([spec.stamp]):
             return Accepted(spec.stamp)
         if problem := stamp_problem(spec.stamp) or patterns_problem(spec.outputs) or self._unfit(spec):
             return Rejected(problem)
@@ -297,10 +299,10 @@ class Pool:
         except CEUnavailable:
             raise
         except CEError as error:
-            self._remove(directory)
+            self._leave(directory)
             return Rejected(str(error))
         except OSError as error:
-            self._remove(directory)
+            self._leave(directory)
             sentence = f"task {spec.stamp} could not be started: {error.strerror}"
             if error.errno in NEVER:
                 return Rejected(sentence)
@@ -374,6 +376,11 @@ class Pool:
 
     def _directory(self, task_id: str) -> TaskDir:
         return TaskDir(self._work_dir / task_id)
+
+    def _leave(self, directory: TaskDir) -> None:
+        """Remove what was laid out for a task that does not begin; what cannot be removed is in nobody's way."""
+        with suppress(CEError):
+            self._remove(directory)
 
     def _remove(self, directory: TaskDir, remove: Callable[[Path], None] = remove_tree) -> None:
         if self._enclosure:

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,12 @@ class Trials:
             yield from conformance.run(self.subject(), checks)
             return
         with ProcessPoolExecutor(at_once, multiprocessing.get_context("fork")) as processes:
-            yield from processes.map(self._run_one, checks)
+            running = [(check, processes.submit(self._run_one, check)) for check in checks]
+            for check, result in running:
+                try:
+                    yield result.result()
+                except BrokenProcessPool:
+                    yield conformance.broken(check, "the CE, or what it has started, ended the process of the suite")
 
     def _run_one(self, check: Check) -> Result:
         (result,) = conformance.run(self.subject(f"states/{check.__name__}"), [check])

@@ -89,7 +89,7 @@ while read -r pattern; do
     done
 done > ../.list
 cd ..
-touch stdout stderr
+for name in stdout stderr; do [ -e "$name" ] || : > "$name"; done
 tar -cf - --hard-dereference --null --verbatim-files-from --files-from=.list stdout stderr
 """
 _TAIL = 'cd -- "$1/tasks/$2" && [ -f "$3" ] && [ ! -h "$3" ] && tail -c "$4" -- "$3"'

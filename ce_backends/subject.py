@@ -3,12 +3,13 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ce_backends.base import Accepted, ComputingElement, TaskSpec, TaskStatus, Uncertain
+from ce_backends.limited import Limited, TookTooLong, limit
 
 PAUSE_S = 0.02
 
@@ -20,7 +21,7 @@ class Subject:
     Attributes:
         create: returns a new object for the same CE with the same state, as after a restart.
         scratch: an empty directory that the tasks see too.
-        deadline_s: how long any step may take.
+        deadline_s: how long any step, and any call, may take.
     """
 
     create: Callable[[], ComputingElement]
@@ -30,11 +31,27 @@ class Subject:
     @contextmanager
     def ce(self) -> Iterator["Trial"]:
         """Return a CE to try; at the end its tasks are cancelled, cleaned, and it is closed."""
-        trial = Trial(self.create(), self)
+        trial = Trial(self._created(), self)
         try:
             yield trial
+        except BaseException:
+            with suppress(Exception, TookTooLong):  # the first fault is the one to tell
+                trial.finish()
+            raise
+        trial.finish()
+
+    @contextmanager
+    def object(self) -> Iterator[ComputingElement]:
+        """Return a CE that is given no task; at the end it is closed."""
+        ce = self._created()
+        try:
+            yield ce
         finally:
-            trial.finish()
+            ce.close()
+
+    def _created(self) -> ComputingElement:
+        with limit(self.deadline_s, "making a CE object"):
+            return cast("ComputingElement", Limited(self.create(), self.deadline_s))
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait until something holds.
@@ -54,10 +71,12 @@ class Trial:
     def __init__(self, ce: ComputingElement, subject: Subject) -> None:
         self.ce = ce
         self._subject = subject
+        self.given: dict[str, TaskSpec] = {}
         self._task_ids: list[str] = []
 
     def submit(self, task: TaskSpec) -> str:
         """Submit a task that must be accepted; return its id."""
+        self.given[task.stamp] = task
         answers = self.ce.submit([task])
         assert set(answers) == {task.stamp}, f"submit of {task.stamp} answered for {sorted(answers)}"
         answer = answers[task.stamp]

@@ -31,7 +31,7 @@ def test(arguments: argparse.Namespace) -> int:
         trials = Trials(ce_type=definition.ce_type, options=options, scratch=scratch, deadline_s=arguments.deadline)
         progress = Progress(is_silent=arguments.json)
         progress.say(f"{definition.name}: CE type {definition.ce_type}")
-        _first_task(trials.subject(), progress)
+        _first_task_of_any(trials.subject(), progress)
         if arguments.quick:
             checks = [check for check in conformance.CHECKS if check.__name__ in conformance.QUICK]
         else:
@@ -95,6 +95,20 @@ class Progress:
             self.say(f"        {told}")
 
 
+def _first_task_of_any(subject: Subject, progress: Progress) -> None:
+    """See _first_task.
+
+    Raises:
+        CEError: also where the CE raises what it may not.
+    """
+    try:
+        _first_task(subject, progress)
+    except (CEError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise CEError(f"the CE fails with its first task: {type(error).__name__}: {error}") from error
+
+
 def _first_task(subject: Subject, progress: Progress) -> None:
     """Submit one task, follow it, bring its output: what goes wrong here goes wrong everywhere.
 
@@ -102,27 +116,27 @@ def _first_task(subject: Subject, progress: Progress) -> None:
         CEUnavailable: the CE cannot take it now, or its end was not seen in time.
         CEError: the CE refuses it, or its output does not come back.
     """
-    ce, spec = subject.create(), task(_SCRIPT)
+    spec = task(_SCRIPT)
     task_id = ""
-    try:
-        progress.show("submitting a small task")
-        answer = ce.submit([spec])[spec.stamp]
-        if isinstance(answer, Rejected):
-            raise CEError(f"the CE refuses a small task: {answer.reason}")
-        if not isinstance(answer, Accepted):
-            raise CEUnavailable(answer.reason)
-        task_id = answer.task_id
-        status = _followed(ce, task_id, subject.deadline_s, progress)
-        if (status.state, status.exit_code) != (TaskState.DONE, 7):
-            raise CEError(
-                f"task {task_id} was to end with exit code 7: it is {status.state}, {status.reason or status}"
-            )
-        ce.fetch(task_id, subject.scratch / "first")
-        progress.say(f"task {task_id}: {(subject.scratch / 'first/stdout').read_text().strip()}")
-    finally:
-        with suppress(CEError):
-            _tidy(ce, task_id)
-        ce.close()
+    with subject.object() as ce:
+        try:
+            progress.show("submitting a small task")
+            answer = ce.submit([spec])[spec.stamp]
+            if isinstance(answer, Rejected):
+                raise CEError(f"the CE refuses a small task: {answer.reason}")
+            if not isinstance(answer, Accepted):
+                raise CEUnavailable(answer.reason)
+            task_id = answer.task_id
+            status = _followed(ce, task_id, subject.deadline_s, progress)
+            if (status.state, status.exit_code) != (TaskState.DONE, 7):
+                raise CEError(
+                    f"task {task_id} was to end with exit code 7: it is {status.state}, {status.reason or status}"
+                )
+            ce.fetch(task_id, subject.scratch / "first")
+            progress.say(f"task {task_id}: {(subject.scratch / 'first/stdout').read_text().strip()}")
+        finally:
+            with suppress(CEError):
+                _tidy(ce, task_id)
 
 
 def _followed(ce: ComputingElement, task_id: str, deadline_s: float, progress: Progress) -> TaskStatus:

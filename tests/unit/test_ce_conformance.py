@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
 from ce_backends import conformance_bounds as bounds
 from ce_backends import conformance_checks as checks
+from ce_backends import conformance_meetings as meetings
 from ce_backends.base import Submission, TaskSpec, TaskState, TaskStatus
 from ce_backends.conformance import CHECKS, Check, run
 from ce_backends.options import OptionValue
@@ -49,9 +52,9 @@ def test_backend_conforms(check: Check, backend: str, tmp_path: Path, monkeypatc
 def test_every_check_is_in_the_suite() -> None:
     written = {
         name
-        for module in (checks, bounds)
+        for module in (checks, bounds, meetings)
         for name, check in vars(module).items()
-        if callable(check) and check.__module__ == module.__name__
+        if isinstance(check, FunctionType) and check.__module__ == module.__name__
     }
 
     assert {check.__name__ for check in CHECKS} == {name for name in written if not name.startswith("_")}
@@ -91,6 +94,84 @@ def test_fault_of_a_backend_is_told_in_a_sentence(
 
     assert not result.passed
     assert result.problem.startswith(seen)
+
+
+class Hanging(Pool):
+    """A pool whose poll never returns, and which catches everything."""
+
+    def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
+        while task_ids:
+            try:
+                time.sleep(1000)
+            except Exception:  # noqa: BLE001 # a fault of this CE
+                continue
+        return {}
+
+
+class Raising(Pool):
+    """A pool that raises what nobody expects of it."""
+
+    raised: BaseException = KeyError("no such field")
+
+    def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
+        raise self.raised
+
+
+class Leaving(Raising):
+    """A pool that ends the program."""
+
+    raised = SystemExit(3)
+
+
+class Unmade(Pool):
+    """A pool that cannot even be made."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise ZeroDivisionError("in its constructor")
+
+
+class Forgetful(Pool):
+    """A pool that forgets a task for an instant when it ends, so that a stamp submitted again is another task."""
+
+    def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
+        over = [task.stamp for task in tasks if task.stamp in self._final]
+        self.clean(over)
+        return super().submit(tasks)
+
+
+class Unguarded(Pool):
+    """A pool whose fetch goes through one file for all."""
+
+    def fetch(self, task_id: str, into: Path) -> None:
+        super().fetch(task_id, into)
+        shared = self._work_dir.parent / "shared"
+        shared.write_bytes((into / "stdout").read_bytes())
+        time.sleep(0.01)
+        (into / "stdout").write_bytes(shared.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("kind", "check", "seen"),
+    [
+        (Hanging, checks.output_and_exit_code_come_back, "TookTooLong: poll did not return within 0.5 s"),
+        (Raising, checks.output_and_exit_code_come_back, "KeyError: 'no such field'; see "),
+        (Leaving, checks.output_and_exit_code_come_back, "SystemExit: 3; see "),
+        (Unmade, checks.output_and_exit_code_come_back, "ZeroDivisionError: in its constructor; see "),
+        (Forgetful, meetings.stamp_submitted_again_at_its_end_loses_nothing, ""),
+        (Unguarded, meetings.calls_from_several_threads_keep_apart, "while other threads called, stdout of task"),
+    ],
+)
+def test_no_fault_of_a_backend_ends_the_suite(kind: type[Pool], check: Check, seen: str, tmp_path: Path) -> None:
+    deadline_s = 0.5 if kind is Hanging else 2
+    subject = Subject(lambda: kind(tmp_path / "state", processors=4, grace_s=0.1), tmp_path, deadline_s)
+
+    first, second = run(subject, [check, bounds.names_may_hold_any_letter])
+
+    assert not first.passed
+    assert first.problem.startswith(seen)
+    assert second.check == "names may hold any letter"
+    if "; see " in first.problem:
+        assert "Traceback" in Path(first.problem.partition("; see ")[2]).read_text()
 
 
 def test_step_that_takes_too_long_is_a_fault(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`gridpilot ce test --at-once`: verdicts of checks that run at the same time."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,17 @@ def test_number_of_clauses_at_once_is_one_or_more(wrong: str, capsys: pytest.Cap
         main(["test", "Local", f"--at-once={wrong}"])
 
     assert f"'{wrong}' is no number of clauses: expected 1 or more" in capsys.readouterr().err
+
+
+def dies(_: Subject) -> None:
+    """As a CE does whose library ends the process."""
+    os._exit(3)
+
+
+def test_a_check_that_ends_its_process_is_a_broken_clause(tmp_path: Path) -> None:
+    (result,) = trials(tmp_path).run([dies], 2)
+
+    assert (result.passed, result.problem) == (
+        False,
+        "the CE, or what it has started, ended the process of the suite",
+    )

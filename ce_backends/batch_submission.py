@@ -9,7 +9,7 @@ from ce_backends.batch_system import BatchJob, BatchSystem
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.spool import Spool
 from ce_backends.task_book import Entry, TaskBook
-from ce_backends.task_dir import pattern_problem, stamp_problem
+from ce_backends.task_words import pattern_problem, stamp_problem
 
 
 class Submitter:

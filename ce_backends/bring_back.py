@@ -5,21 +5,20 @@ from pathlib import Path
 from ce_backends.capped_output import Cap
 from ce_backends.outputs import copy_outputs
 from ce_backends.task_dir import TaskDir
+from ce_backends.task_words import TaskRecord
 
 OF_THE_TASK = ("stdout", "stderr")  # lie beside the work directory: the payload's own files cannot be in the way
 
 
-def bring_back(directory: TaskDir, exit_code: int | None, into: Path, cap: Cap) -> None:
+def bring_back(directory: TaskDir, record: TaskRecord, exit_code: int | None, into: Path, cap: Cap) -> None:
     """Copy a task's streams, exit code and outputs; what could not be brought is named at the end of `stderr`.
 
     Raises:
         OSError: the copy cannot be written.
     """
-    record = directory.record()
     into.mkdir(parents=True, exist_ok=True)
     skipped = copy_outputs(directory.path, OF_THE_TASK, into, cap=cap, capped=OF_THE_TASK)
-    if record:
-        skipped += copy_outputs(directory.work, record.outputs, into / "outputs", cap=cap, capped=record.capped)
+    skipped += copy_outputs(directory.work, record.outputs, into / "outputs", cap=cap, capped=record.capped)
     if exit_code is not None:
         (into / "exit_code").write_text(f"{exit_code}\n", encoding="ascii")
     if skipped:

@@ -106,7 +106,7 @@ class Bubblewrap:
         inside = ["/bin/sh", str(order.directory / "inside")]
         return [*command, *self.options, "--chdir", str(order.directory / "work"), "--", *inside]
 
-    def forget(self, directory: Path) -> None:
+    def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """See Runtime. It keeps nothing."""
 
 

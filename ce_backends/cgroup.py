@@ -24,11 +24,23 @@ class Hierarchy:
         version: 1 or 2.
         controllers: what it controls; for version 2 what our children may be given.
         own: the directory of our own group.
+        mount: the directory of the topmost group that is seen here.
     """
 
     version: int
     controllers: frozenset[str]
     own: Path
+    mount: Path
+
+    def below(self, name: str) -> Path:
+        """Return the group of this name: below our own, or wherever it is; where it would be if it is nowhere.
+
+        An earlier process of this pool may have been in another group than we are.
+        """
+        usual = self.own / name
+        if usual.exists():
+            return usual
+        return next((Path(at, name) for at, names, _ in os.walk(self.mount) if name in names), usual)
 
     @property
     def is_slurms(self) -> bool:
@@ -70,9 +82,9 @@ def hierarchies(mountinfo: str, membership: str) -> list[Hierarchy]:
             if own is None or not os.access(own, os.X_OK):
                 continue
             if kind == "cgroup2" and controllers == {""}:
-                found.append(Hierarchy(2, _words(own / "cgroup.subtree_control"), own))
+                found.append(Hierarchy(2, _words(own / "cgroup.subtree_control"), own, Path(mount)))
             elif kind == "cgroup" and controllers and controllers <= set(super_options.split(",")):
-                found.append(Hierarchy(1, controllers, own))
+                found.append(Hierarchy(1, controllers, own, Path(mount)))
     return found
 
 

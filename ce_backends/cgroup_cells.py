@@ -47,9 +47,13 @@ class Shared:
         if any(group.pids() for group in self.groups):
             return False
         removed = [group.remove() for group in self.groups]  # every one is tried
+        self.close()
+        return all(removed)
+
+    def close(self) -> None:
+        """Count no more."""
         if self.events is not None:
             self.events.close()
-        return all(removed)
 
     def refusals(self) -> int:
         """Return how often a process was refused so far, to any of the tasks."""
@@ -219,24 +223,31 @@ class CgroupContainment:
             group.path.mkdir(exist_ok=True)
         return group
 
-    def adopt(self, stamp: str, joins: Sequence[Path], wrapper: Process | None) -> CgroupCell:
-        """See Containment. Our own group may be another one than when the task began: only `joins` is believed."""
-        if not joins:
-            return self._cell(stamp)
-        groups = [Group(join.parent) for join in joins]
+    def adopt(self, stamp: str, wrapper: Process | None) -> CgroupCell:
+        """See Containment. Our own group may be another one than when the task began."""
+        name = f"{self.prefix}{stamp}"
         shared = self._shared_by(wrapper)
+        apart = {"cpuset"} if shared.pids is None else {"cpuset", "pids"}
+        used = {limit: h for limit, h in self.limiters.items() if limit not in apart}
+        found = {h.own: Group(h.below(name)) for h in (self.killer, *used.values())}
+        limiting = {limit: found[h.own] for limit, h in used.items()}
         return CgroupCell(
-            groups[0],
-            _that_has(groups, _MEMORY_FILES),
-            _that_has(groups, ("pids.max",)),
+            found[self.killer.own],
+            _that_has(limiting.get("memory"), _MEMORY_FILES),
+            _that_has(limiting.get("pids"), ("pids.max",)),
             shared=shared,
             refused_before=shared.refusals(),
         )
+
+    def joins(self, stamp: str) -> Sequence[Path]:
+        """See Containment."""
+        return self._cell(stamp).joins
 
     def sweep(self, live: Collection[str]) -> None:
         """See Containment."""
         for shared in self.shared.values():
             shared.remove()
+            shared.close()
         for own in {h.own for h in (self.killer, *self.limiters.values())}:
             for path in own.glob(f"{self.prefix}*"):
                 if path.name.startswith(self.prefix + _SHARED):
@@ -258,8 +269,8 @@ def _listed(processor_ids: Sequence[int]) -> str:
     return ",".join(map(str, processor_ids))
 
 
-def _that_has(groups: Sequence[Group], names: Sequence[str]) -> Group | None:
-    return next((group for group in groups for name in names if (group.path / name).exists()), None)
+def _that_has(group: Group | None, names: Sequence[str]) -> Group | None:
+    return group if group is not None and any((group.path / name).exists() for name in names) else None
 
 
 def _limit_memory(group: Group, limit_bytes: int) -> None:

@@ -40,7 +40,7 @@ class Cell(Protocol):
 
     @property
     def joins(self) -> Sequence[Path]:
-        """The files the payload writes 0 to before it begins; also what finds the cell again after a restart."""
+        """The files the payload writes 0 to before it begins."""
 
     def bind(self, process: Process) -> None:
         """Hold a process, and what it starts from now on, to the task's processors, where the kernel can."""
@@ -78,8 +78,14 @@ class Containment(Protocol):
     def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> Cell:
         """Make the cell of a new task; memory (0: any) and processors (none: any) are held where `limits` says so."""
 
-    def adopt(self, stamp: str, joins: Sequence[Path], wrapper: Process | None) -> Cell:
-        """Return the cell of a task that another object began; its wrapper may be over."""
+    def adopt(self, stamp: str, wrapper: Process | None) -> Cell:
+        """Return the cell of a task that another object began; its wrapper may be over.
+
+        It is found by the stamp alone: what is written down of a task may be its payload's.
+        """
+
+    def joins(self, stamp: str) -> Sequence[Path]:
+        """Return those of the cell that a task has here, whether it is still there or not."""
 
     def sweep(self, live: Collection[str]) -> None:
         """Remove what an earlier object left of tasks that are not live any more."""

@@ -99,8 +99,13 @@ class Runtime(Protocol):
     def argv(self, way: Way, order: Order) -> list[str]:
         """Return the command that runs `/bin/sh DIRECTORY/inside` in a container, in DIRECTORY/work."""
 
-    def forget(self, directory: Path) -> None:
-        """Remove what it keeps of a task that was killed."""
+    def forget(self, directory: Path, joins: Sequence[Path]) -> None:
+        """Remove what it keeps of a task that was killed.
+
+        Args:
+            directory: of the task.
+            joins: the `cgroup.procs` files its processes entered.
+        """
 
 
 class Enclosure:
@@ -192,9 +197,9 @@ class Enclosure:
             places=[*view.places, *_in_temporary(view, directory)],
         )
 
-    def forget(self, directory: Path) -> None:
-        """Remove what the runtime keeps of a task that is over."""
-        self._runtime.forget(directory)
+    def forget(self, directory: Path, joins: Sequence[Path]) -> None:
+        """Remove what the runtime keeps of a task that is over; see Runtime."""
+        self._runtime.forget(directory, joins)
 
     def _probe(self, work_dir: Path) -> str:
         """Find the best way that works; return why none does."""
@@ -229,7 +234,7 @@ class Enclosure:
             seen = done.returncode == _PROBE_EXIT_CODE and (directory / "work/seen").exists()
             return "" if seen else _last_line(done.stderr) or f"its test payload ended with {done.returncode}"
         finally:
-            self._runtime.forget(directory)
+            self._runtime.forget(directory, ())
             with suppress(OSError):
                 remove_tree(directory)
 

@@ -13,7 +13,7 @@ from ce_backends.node_script import DEFAULT_PATH, JOIN_FAILED_EXIT_CODE, assignm
 _TEMPLATE = """\
 #!/bin/sh
 cd {work} || exit {failed}
-: > {entered}
+{{ rm -f {entered}; echo entered; }} > {entered}
 trap : TERM INT HUP USR1 USR2
 env -i {assignments} /bin/sh {payload}
 """

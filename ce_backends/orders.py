@@ -1,10 +1,14 @@
 """What a wrapper is told to do for a task, as commands of POSIX sh.
 
-What they read and write in the task's directory is what `node_script` says, but that the exit code is a line behind the
-record in `task`: file systems are slow at making files. Of a task in a container also:
+What they read and write is what `node_script` says, but that the exit code is a line behind the record in `task`: file
+systems are slow at making files. `task`, `started` and `times` are the pool's own: see `task_dir`. In a container also:
 
-    outside       what the wrapper starts then     entered      the container was started
-    inside        the first script there           covers/      empty, over what is hidden
+    outside       what the wrapper starts then     entered      says that the container was started:
+    inside        the first script there                        a pipe; gone as soon as it has
+    covers/       empty, over what is hidden
+
+`entered` tells by what is in it, and what the first script puts there nobody takes out again: the payload, which comes
+after it, has neither its name nor an open end.
 """
 
 import errno
@@ -19,6 +23,7 @@ from ce_backends.base import TaskSpec
 from ce_backends.inside_script import Launch
 from ce_backends.node_script import DEFAULT_PATH, JOIN_FAILED_EXIT_CODE, assignments, environment_of, quote
 from ce_backends.small_files import read_small
+from ce_backends.task_dir import TaskDir
 
 _MAX_STRING_BYTES = 32 * 4096 - 1  # execve(2): MAX_ARG_STRLEN
 _SHARE_OF_STACK = 4  # execve(2): arguments and environment take at most a fourth of the stack's limit
@@ -28,9 +33,7 @@ _ORDER = """\
 set -C
 if {{ echo "$gridpilot_identity" > {started}; }} 2> /dev/null; then
 set +C
-{run} < /dev/null > {stdout} 2> {stderr}
-gridpilot_code=$?
-{times}{if_entered}[ ! -f {task} ] || {{ echo "$gridpilot_code" >> {task}; }} 2> /dev/null || {{
+{run}{times}{if_entered}[ ! -f {task} ] || {{ echo "$gridpilot_code" >> {task}; }} 2> /dev/null || {{
     /bin/rm -rf {payload} {tmp}
     /bin/sync {directory}
     echo "$gridpilot_code" >> {task}
@@ -40,6 +43,21 @@ echo "$gridpilot_code"
 set +C
 echo refused
 fi
+"""
+_RUN = """\
+{run} < /dev/null > {stdout} 2> {stderr}
+gridpilot_code=$?
+"""
+# No end of the pipe reaches the container but the one that its first script opens. The line that is always there is
+# for a container that did not start: to read would wait for ever.
+_RUN_ENCLOSED = """\
+gridpilot_entered=
+{{
+{run} 4>&- < /dev/null > {stdout} 2> {stderr}
+gridpilot_code=$?
+echo over >&4
+read -r gridpilot_entered <&4
+}} 4<> {entered}
 """
 # The payload's shell, as a fork of the wrapper: that saves to load one, and to make a file of the script.
 _FORK = """\
@@ -54,14 +72,16 @@ _KNOWS_ITS_SHELL = re.compile(
     r"\$\{?[$0-]|PPID|BASH|SHLVL|SECONDS|LINENO|\b(?:eval|source)\b|(?:^|[;&|({`\s])\.\s", re.ASCII
 )
 # A container that did not start is no result of the payload: there is a reason then, and no exit code.
-_IF_ENTERED = "if [ -e {entered} ]; then\n"
+_IF_ENTERED = 'if [ "$gridpilot_entered" = entered ]; then\n'
 _OR_NOT = """\
 else
 [ -s {reason} ] || echo "the container did not start: $(/usr/bin/tail -n 1 {stderr})" > {reason}
 echo none
 fi
 """
-_FILES = ("started", "payload", "tmp", "stdout", "stderr", "task", "outside", "entered", "reason")
+_FILES = ("payload", "tmp", "stdout", "stderr", "outside", "entered", "reason")
+_NOTES = ("started", "task")
+_PROGRAM = {False: "payload", True: "outside"}  # by whether the payload runs in a container
 # Variables that some shell makes use of itself, changes, or keeps from being set.
 _SHELLS_OWN = re.compile(
     r"_|BASH.*|COMP_.*|DIRSTACK|ENV|EPOCH.*|EUID|FUNCNAME|FUNCNEST|GROUPS|HISTCMD|IFS|LINENO|MAILCHECK|OLDPWD|OPTARG"
@@ -85,7 +105,13 @@ class Telling:
 
 
 def tell(
-    spec: TaskSpec, directory: Path, launch: Launch | None, joins: Sequence[Path], *, is_kept: bool, is_protected: bool
+    spec: TaskSpec,
+    directory: TaskDir,
+    launch: Launch | None,
+    joins: Sequence[Path],
+    *,
+    is_kept: bool,
+    is_protected: bool,
 ) -> Telling:
     """Return how a task is started.
 
@@ -101,16 +127,16 @@ def tell(
         CEError: a variable cannot be passed on.
         OSError: E2BIG, the kernel would not start a program with such an environment.
     """
-    own = launch.environment if launch else environment_of(spec, directory)
+    own = launch.environment if launch else environment_of(spec, directory.path)
     environment = {"PATH": DEFAULT_PATH, **own}
-    first = preamble(directory, joins, reset_oom_score=is_protected)
+    first = preamble(directory.path, joins, reset_oom_score=is_protected)
     forked = first + spec.script if is_kept and not launch and may_fork(spec.script, environment) else ""
     text = order(directory, environment, with_times=not is_kept, is_enclosed=launch is not None, forked=forked)
     return Telling(text, first, bool(forked))
 
 
 def order(
-    directory: Path,
+    directory: TaskDir,
     environment: Mapping[str, str],
     *,
     with_times: bool,
@@ -131,14 +157,14 @@ def order(
         OSError: E2BIG, the kernel would not start a program with such an environment.
     """
     _require_small(environment)
-    place = quote(str(directory))
-    files = {name: f"{place}/{name}" for name in _FILES}
-    program = "outside" if is_enclosed else "payload"
+    files = {name: quote(f"{directory.path}/{name}") for name in _FILES}
+    files |= {name: quote(directory.note(name)) for name in _NOTES}
+    program = _fork(environment, forked) if forked else _shell(environment, files[_PROGRAM[is_enclosed]])
     text = _ORDER.format(
-        directory=place,
-        run=_fork(environment, forked) if forked else _shell(environment, files[program]),
-        times=f"times > {place}/times\n" if with_times else "",
-        if_entered=_IF_ENTERED.format(**files) if is_enclosed else "",
+        directory=quote(str(directory.path)),
+        run=(_RUN_ENCLOSED if is_enclosed else _RUN).format(run=program, **files),
+        times=f"times > {quote(directory.note('times'))}\n" if with_times else "",
+        if_entered=_IF_ENTERED if is_enclosed else "",
         or_not=_OR_NOT.format(**files) if is_enclosed else "",
         **files,
     )

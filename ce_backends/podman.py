@@ -22,7 +22,6 @@ from ce_backends.enclosure import Order, Way
 from ce_backends.node_script import COOKIE
 from ce_backends.options import Option, OptionValue
 from ce_backends.small_files import read_small
-from ce_backends.task_dir import TaskDir
 from ce_backends.view import Bind, bind_text, trust_binds
 
 _REMOVE_S = 30.0
@@ -118,15 +117,14 @@ class Podman:
         command += ["--rootfs", f"{self.image}:O"] if self._is_directory else [self.image]
         return [*command, str(order.directory / "inside")]
 
-    def forget(self, directory: Path) -> None:
+    def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """See Runtime. A container whose podman was killed is still there, whatever `--rm` says."""
         command = [self.program, "rm", "--force", "--ignore", "--time=0", _name(directory)]
         with suppress(OSError, subprocess.TimeoutExpired):
             for _ in range(_REMOVE_TIMES):  # it fails once on one that was killed while Podman stopped it
                 if subprocess.run(command, check=False, capture_output=True, timeout=_REMOVE_S).returncode == 0:
                     break
-        record = TaskDir(directory).record()
-        parent = _parent(directory, record.joins if record else ())
+        parent = _parent(directory, joins)
         for mount in _hierarchies():  # runc makes groups in more of them than the task's own cell
             Group(mount / parent.lstrip("/")).remove()
 
@@ -153,11 +151,11 @@ def _below(order: Order) -> list[str]:
     return [f"--cgroup-parent={_parent(order.directory, order.joins)}", *limits]
 
 
-def _parent(directory: Path, joins: Sequence[Path | str]) -> str:
+def _parent(directory: Path, joins: Sequence[Path]) -> str:
     """Return the path, as runc counts it, of the control group that ends a task."""
     if not joins:
         return f"/{_name(directory)}"
-    group = Path(joins[0]).parent
+    group = joins[0].parent
     mount = next(parent for parent in group.parents if os.path.ismount(parent))
     return f"/{group.relative_to(mount)}"
 

@@ -1,7 +1,8 @@
 """Running tasks on this node, several at once, sharing its processors.
 
-All a pool knows lies in `WORK_DIR/STAMP/`; a new object on the same directory finds every task again, also after the
-first was killed: running ones are followed on, ended ones are told with what they left behind, none is started twice.
+All a pool knows lies in `WORK_DIR/STAMP/` and, where no container shows it, in `WORK_DIR/.notes/`; a new object on the
+same directory finds every task again, also after the first was killed: running ones are followed on, ended ones are
+told with what they left behind, none is started twice.
 The work directory belongs to one pool at a time.
 """
 
@@ -16,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
+from ce_backends.adoption import Taken, stamps_in, taken_up
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.bring_back import OF_THE_TASK, bring_back
 from ce_backends.capped_output import Cap
@@ -29,12 +31,12 @@ from ce_backends.options import Option, OptionValue
 from ce_backends.orders import is_protected, tell
 from ce_backends.outputs import tail
 from ce_backends.pool_options import OPTIONS
-from ce_backends.process_tree import boot_id, is_alive
 from ce_backends.removal import remove_tree
 from ce_backends.rounds import USUAL, Bounds, Rounds
 from ce_backends.spare_dirs import SpareDirs
 from ce_backends.staging import lay_out, renew_credential
-from ce_backends.task_dir import TaskDir, TaskRecord, patterns_problem, stamp_problem
+from ce_backends.task_dir import NOTES, TaskDir
+from ce_backends.task_words import TaskRecord, patterns_problem, stamp_problem
 from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
 from ce_backends.wrappers import Wrappers
@@ -93,6 +95,7 @@ class Pool:
         self._held: dict[str, int] = {}  # processors of each task that is not over
         self._broken = 0  # processors of tasks of which something is left that cannot be killed
         self._final: dict[str, TaskStatus] = {}
+        self._records: dict[str, TaskRecord] = {}  # of those
         self._changed: Callable[[], None] = lambda: None
         self._probed: Probed | None = None
         self._is_protected = False
@@ -182,9 +185,10 @@ class Pool:
             state = "has not ended" if is_held else "is not known"
             raise CEError(f"task {task_id} {state}: only an ended task can be fetched")
         try:
-            bring_back(self._directory(task_id), status.exit_code, into, self._cap)
-        except OSError as error:
-            raise CEError(f"task {task_id} cannot be fetched into {into}: {error.strerror}") from error
+            bring_back(self._directory(task_id), self._records[task_id], status.exit_code, into, self._cap)
+        except (OSError, ValueError, RecursionError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise CEError(f"task {task_id} cannot be fetched into {into}: {why}") from error
 
     def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
         """See Peeks. `stdout` and `stderr` are those of the task."""
@@ -229,7 +233,7 @@ class Pool:
             if is_final:
                 is_used_again = not self._final[task_id].is_stuck and self._enclosure is None
                 self._remove(self._directory(task_id), self._spare_dirs.remove if is_used_again else remove_tree)
-                del self._final[task_id]
+                del self._final[task_id], self._records[task_id]
 
     def close(self) -> None:
         """See ComputingElement."""
@@ -239,6 +243,8 @@ class Pool:
             self._wrappers.close()
             self._spare_dirs.close()
             self._probed.containment.sweep(self._held)
+            with suppress(OSError):  # there are notes in it
+                (self._work_dir / NOTES).rmdir()
 
     def _open(self) -> Probed:
         """Find out how to contain, and take up what an earlier object left; once, when first needed."""
@@ -257,34 +263,29 @@ class Pool:
         return self._probed
 
     def _adopt_all(self, probed: Probed) -> None:
-        for path in sorted(self._work_dir.iterdir()):
-            name, directory = path.name, TaskDir(path)
-            if stamp_problem(name):
-                continue
-            record = directory.record()
-            if record is None or directory.claim():  # it never began, and now it never will
+        for stamp in stamps_in(self._work_dir):
+            directory, is_enclosed = self._directory(stamp), self._enclosure is not None
+            taken = taken_up(directory, probed.containment, processors=self._processors, is_enclosed=is_enclosed)
+            if taken is None:
                 self._leave(directory)
-            elif (status := directory.end()) is not None:
-                self._final[name] = status
+            elif taken.end is not None:
+                self._final[stamp], self._records[stamp] = taken.end, taken.record
             else:
-                self._adopt(name, directory, record, probed)
+                self._adopt(directory, taken)
         probed.containment.sweep(self._held)
 
-    def _adopt(self, stamp: str, directory: TaskDir, record: TaskRecord, probed: Probed) -> None:
+    def _adopt(self, directory: TaskDir, taken: Taken) -> None:
         """Follow a task that an earlier object started, if its wrapper still runs; end what is left of it if not."""
-        wrapper = directory.wrapper(boot_id())
-        cell: Cell = probed.containment.adopt(stamp, [Path(join) for join in record.joins], wrapper)
-        cell = EnclosedCell(cell) if record.is_enclosed else cell
         task = WatchedTask(
-            stamp=stamp,
+            stamp=directory.path.name,
             directory=directory,
-            record=record,
-            cell=cell,
+            record=taken.record,
+            cell=EnclosedCell(taken.cell) if taken.record.is_enclosed else taken.cell,
             since_s=time.monotonic(),
-            wrapper=wrapper if wrapper is not None and is_alive(wrapper) else None,
+            wrapper=taken.wrapper,
         )
         with self._lock:
-            self._held[stamp] = record.processors
+            self._held[task.stamp] = task.record.processors
         self._watcher.add(task)
         self._rounds.wake()
 
@@ -326,8 +327,8 @@ class Pool:
         try:
             launch = self._enclosure.launch(spec, directory.path, joins) if self._enclosure else None
             cell = EnclosedCell(cell) if launch else cell
-            told = tell(spec, directory.path, launch, joins, is_kept=is_kept, is_protected=self._is_protected)
-            record = lay_out(spec, directory, joins, told=told, launch=launch, make=self._spare_dirs.make)
+            told = tell(spec, directory, launch, joins, is_kept=is_kept, is_protected=self._is_protected)
+            record = lay_out(spec, directory, told=told, launch=launch, make=self._spare_dirs.make)
             task = WatchedTask(
                 stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()
             )
@@ -371,11 +372,11 @@ class Pool:
         with self._lock:
             held = self._held.pop(task.stamp, 0)
             self._broken += held if status.is_stuck else 0
-            self._final[task.stamp] = status
+            self._final[task.stamp], self._records[task.stamp] = status, task.record
         self._changed()
 
     def _directory(self, task_id: str) -> TaskDir:
-        return TaskDir(self._work_dir / task_id)
+        return TaskDir.in_pool(self._work_dir, task_id)
 
     def _leave(self, directory: TaskDir) -> None:
         """Remove what was laid out for a task that does not begin; what cannot be removed is in nobody's way."""
@@ -384,8 +385,9 @@ class Pool:
 
     def _remove(self, directory: TaskDir, remove: Callable[[Path], None] = remove_tree) -> None:
         if self._enclosure:
-            self._enclosure.forget(directory.path)
+            self._enclosure.forget(directory.path, self._open().containment.joins(directory.path.name))
         try:
+            directory.forget()
             remove(directory.path)
         except OSError as error:
             raise CEError(f"{directory.path} cannot be removed: {error.strerror}") from error

@@ -54,9 +54,13 @@ class Sessions:
 
     def prepare(self, stamp: str, memory_mb: int, processor_ids: Sequence[int] = ()) -> "SessionCell":  # noqa: ARG002 - nothing here can limit
         """See Containment."""
-        return self.adopt(stamp, (), None)
+        return self.adopt(stamp, None)
 
-    def adopt(self, stamp: str, joins: Sequence[Path], wrapper: Process | None) -> "SessionCell":  # noqa: ARG002 - see `begin`
+    def joins(self, stamp: str) -> Sequence[Path]:  # noqa: ARG002 - there is nothing to enter
+        """See Containment."""
+        return ()
+
+    def adopt(self, stamp: str, wrapper: Process | None) -> "SessionCell":  # noqa: ARG002 - see `begin`
         """See Containment."""
         become_subreaper()
         self.before[stamp] = frozenset(stat.process for stat in own_children())

@@ -93,5 +93,5 @@ class Singularity:
             command += [flag for device, flag in _GPU_FLAGS.items() if Path(device).exists()]
         return [*command, *self.options, self.image, "/bin/sh", str(order.directory / "inside")]
 
-    def forget(self, directory: Path) -> None:
+    def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """See Runtime. It keeps nothing."""

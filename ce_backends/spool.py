@@ -20,13 +20,16 @@ from ce_backends.base import Limit, TaskSpec, Usage
 from ce_backends.batch_system import BatchJob
 from ce_backends.capped_output import Cap
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.foreign_text import lines_of, printable
 from ce_backends.node_script import quote
 from ce_backends.outputs import copy_outputs
 from ce_backends.task_archive import add_file, add_task, unpack
-from ce_backends.task_dir import MAX_REASON, parse_cpu_s
+from ce_backends.task_dir import parse_cpu_s
+from ce_backends.task_words import MAX_REASON, WORST_EXIT_CODE
 from ce_backends.transport import Done, Transport, sure
 
 _SECONDS = re.compile(r"\d{1,12}", re.ASCII)
+_EXIT_CODE = re.compile(r"\d{1,3}", re.ASCII)
 LOOK_S = 60.0  # for a command that touches a few small files of each task
 MOVE_S = 3600.0  # for one that moves whole sandboxes
 
@@ -221,7 +224,7 @@ class Spool:
                 arguments = (root, stamp, str(self._cap.limit_bytes), *argument)
                 done = self._sh(_PACK, *arguments, lines=outputs, timeout_s=MOVE_S, into=archive)
                 sure(done, f"task {stamp} cannot be fetched")
-                skipped = [*done.stderr.splitlines(), *unpack(archive, unpacked)]
+                skipped = [*lines_of(done.stderr), *unpack(archive, unpacked)]
                 into.mkdir(parents=True, exist_ok=True)
                 copy_outputs(unpacked, ("stdout", "stderr"), into)
                 if (unpacked / "work").is_dir():
@@ -295,8 +298,8 @@ def _parse_end(line: str) -> tuple[str, End]:
     return stamp, End(
         exists=began != "gone",
         has_started=began == "1",
-        exit_code=int(code) if code.isdecimal() and len(code) <= 3 else None,
-        reason=reason[:MAX_REASON].strip(),
+        exit_code=int(code) if _EXIT_CODE.fullmatch(code) and int(code) <= WORST_EXIT_CODE else None,
+        reason=printable(reason, MAX_REASON),
         limit=Limit(limit) if limit in list(Limit) else None,
         usage=usage,
     )

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
@@ -11,7 +11,8 @@ from ce_backends.inside_script import Launch, render_inside
 from ce_backends.node_script import quote
 from ce_backends.orders import Telling
 from ce_backends.small_files import write_small
-from ce_backends.task_dir import TaskDir, TaskRecord
+from ce_backends.task_dir import TaskDir
+from ce_backends.task_words import TaskRecord
 
 
 def make_directories(path: Path) -> None:
@@ -23,7 +24,6 @@ def make_directories(path: Path) -> None:
 def lay_out(
     spec: TaskSpec,
     directory: TaskDir,
-    joins: Sequence[Path] = (),
     *,
     told: Telling | None = None,
     launch: Launch | None = None,
@@ -34,7 +34,6 @@ def lay_out(
     Args:
         spec: the task.
         directory: where it will be.
-        joins: the `cgroup.procs` files its processes enter.
         told: how its wrapper is told to start it, where there is one.
         launch: starts the payload, where it is not to be started by that shell.
         make: makes the directories.
@@ -54,7 +53,7 @@ def lay_out(
     if launch:
         _prepare_inside(spec, directory, launch)
         write_small(f"{directory.path}/outside", _bytes(f"{preamble}exec {' '.join(map(quote, launch.argv))}\n"))
-    record = TaskRecord.of(spec, joins, is_enclosed=launch is not None)
+    record = TaskRecord.of(spec, is_enclosed=launch is not None)
     directory.write_record(record)
     return record
 
@@ -66,6 +65,7 @@ def _bytes(text: str) -> bytes:
 def _prepare_inside(spec: TaskSpec, directory: TaskDir, launch: Launch) -> None:
     for place in launch.places:
         place.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(directory.path / "entered", 0o600)
     write_small(f"{directory.path}/inside", render_inside(spec, directory.path))
 
 

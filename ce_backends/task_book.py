@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec, TaskStatus
 from ce_backends.errors import CEUnavailable
-from ce_backends.task_dir import parse_status
+from ce_backends.task_words import parse_status
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (

@@ -7,7 +7,8 @@ from enum import Enum, auto
 from ce_backends.base import Limit, TaskState, TaskStatus, Usage
 from ce_backends.containment import Cell, Consumption
 from ce_backends.process_tree import Process
-from ce_backends.task_dir import TaskDir, TaskRecord
+from ce_backends.task_dir import TaskDir
+from ce_backends.task_words import TaskRecord
 from ce_backends.wrappers import Wrapper
 
 FAR = float("inf")

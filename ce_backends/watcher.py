@@ -11,7 +11,7 @@ from ce_backends.base import Limit, TaskStatus
 from ce_backends.bell import Bell
 from ce_backends.process_tree import Process, all_stats, boot_id, end_fd, is_alive, send
 from ce_backends.watched_task import FAR, Cause, Excess, WatchedTask, final_status
-from ce_backends.wrappers import REFUSED, Wrapper, Wrappers, reap
+from ce_backends.wrappers import REFUSED, Wrapper, Wrappers, lives, reap
 
 TERM_AGAIN_S = 0.05  # during the grace, for what the payload has started since
 UNWATCHED_S = 0.1  # how often a process is looked at that no descriptor tells of
@@ -220,7 +220,7 @@ class Watcher:
             return True
         if task.directory.exit_code() is None and task.directory.has_started:
             runs = task.directory.wrapper(boot_id())
-            if runs is not None and is_alive(runs):
+            if runs is not None and lives(runs):
                 task.wrapper = runs
                 self._follow_wrapper(task)
                 return False

@@ -19,11 +19,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ce_backends.node_script import quote
-from ce_backends.process_tree import Process, boot_id, stat_line
+from ce_backends.process_tree import PROC, Process, boot_id, stat_line, stat_of
+from ce_backends.small_files import read_small
 from ce_backends.spawn import spawn
 
 REFUSED = b"refused\n"
 _MAX_ANSWER_BYTES = 100
+_LAST_WORDS = [b"-s", b"node_script", b""]
 
 # Signals are caught, not ignored: what is ignored stays ignored in the payload.
 _BEGIN = """\
@@ -172,6 +174,16 @@ def _last_order_given(wrapper: Wrapper) -> Wrapper:
     assert wrapper.orders is not None
     os.close(wrapper.orders)
     return replace(wrapper, orders=None)
+
+
+def lives(process: Process) -> bool:
+    """Tell whether a process runs and is a wrapper, whoever says so: a session's leader of this command."""
+    try:
+        words = read_small(f"{PROC}/{process.pid}/cmdline").split(b"\0")
+    except OSError:
+        return False
+    stat = stat_of(process.pid)
+    return words[-3:] == _LAST_WORDS and stat is not None and stat.process == process and stat.session == process.pid
 
 
 def reap(pid: int) -> bool:

@@ -36,7 +36,7 @@ def test_stranger_with_the_pid_of_a_task_lives_and_the_job_is_given_back(
     scene.until(lambda: scene.is_running(job_id), "the payload runs")
     agent.killed()
     assert within(10, lambda: [send(pid, signal.SIGKILL) for pid in scene.box.pids()] == [])
-    (pid_file,) = (scene.work_dir / "tasks").glob("*/started")
+    (pid_file,) = (scene.work_dir / "tasks/.notes").glob("*.started")
     boot = Path(BOOT_ID).read_text(encoding="ascii").strip()
     stranger = scene.canary.process.pid
     pid_file.write_text(f"{stranger} {boot} {read_proc(stranger, 'stat').decode('ascii')}", encoding="ascii")

@@ -21,7 +21,8 @@ from ce_backends.pool import Pool
 from ce_backends.process_use import process_use
 from ce_backends.rounds import Bounds, Rounds
 from ce_backends.subject import task
-from ce_backends.task_dir import TaskDir, TaskRecord
+from ce_backends.task_dir import TaskDir
+from ce_backends.task_words import TaskRecord
 from ce_backends.watched_task import Excess, WatchedTask
 from ce_backends.watcher import Watcher
 from ce_backends.wrappers import Wrappers
@@ -292,7 +293,7 @@ class Held:
 
 
 def watched(directory: Path, cell: Held, **limits: int) -> WatchedTask:
-    record = TaskRecord(processors=1, outputs=(), memory_mb=0, wall_s=0, joins=(), **limits)
+    record = TaskRecord(processors=1, **limits)
     return WatchedTask(stamp=directory.name, directory=TaskDir(directory), record=record, cell=cell, since_s=0.0)
 
 
@@ -340,9 +341,8 @@ def test_task_at_its_limit_of_processes_is_ended_with_the_reason(
     spec = task(f"until [ -e go ]; do sleep 0.01; done\n{bomb}\n")
     begin(pool, spec)
     directory = TaskDir(tmp_path / "pool" / spec.stamp)
-    record = directory.record()
-    assert record is not None
-    (limit,) = (file for join in record.joins if (file := Path(join).parent / "pids.max").exists())
+    joins = pool.containment.containment.joins(spec.stamp)
+    (limit,) = (file for join in joins if (file := join.parent / "pids.max").exists())
     until(lambda: bool((limit.parent / "cgroup.procs").read_text()))
 
     limit.write_text("20")

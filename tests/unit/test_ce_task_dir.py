@@ -7,7 +7,8 @@ import pytest
 
 from ce_backends.base import TaskState, TaskStatus, Usage
 from ce_backends.process_tree import Process
-from ce_backends.task_dir import TaskDir, pattern_problem, stamp_problem
+from ce_backends.task_dir import TaskDir
+from ce_backends.task_words import pattern_problem, stamp_problem
 
 STAT = "77 (a (strange) name) S 1 77 77 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0"
 
@@ -17,7 +18,9 @@ def directory(tmp_path: Path) -> TaskDir:
     return TaskDir(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "known"), [("0\n", 0), ("255\n", 255), ("25", None), ("", None), ("junk\n", None)])
+@pytest.mark.parametrize(
+    ("text", "known"), [("0\n", 0), ("255\n", 255), ("256\n", None), ("25", None), ("", None), ("junk\n", None)]
+)
 def test_exit_code_counts_only_when_its_line_is_complete(directory: TaskDir, text: str, known: int | None) -> None:
     (directory.path / "exit_code").write_text(text)
 

@@ -223,7 +223,7 @@ def test_refusals_are_counted_for_the_task_that_met_them(level: Level, monkeypat
         argv = ["/bin/sh", "-c", f"read go; {enter}; {script}"]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             cell.bind(Process(process.pid, 0))
-            found_again = containment.adopt("0" * 32, cell.joins, Process(process.pid, 0))
+            found_again = containment.adopt("0" * 32, Process(process.pid, 0))
             process.communicate(b"go\n", DEADLINE_S)
         counted.append((cell.consumption().refusals > 0, found_again.consumption().refusals > 0))
         cell.kill()

@@ -1,6 +1,5 @@
 """A pool whose owner was killed: the next one finds everything, and touches nobody else's process."""
 
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from ce_backends.node_script import quote
 from ce_backends.pool import Pool
 from ce_backends.process_tree import boot_id, stat_of
 from ce_backends.task_dir import TaskDir
+from ce_backends.task_words import TaskRecord
 
 DEADLINE_S = 20
 STAMP = "ab" * 16
@@ -105,7 +105,7 @@ def test_task_that_ended_meanwhile_is_told_and_its_daemon_ended(
     script = f"{daemon}until [ -s {ledger} -a -e go ]; do sleep 0.02; done; exit 8\n"
     killed_owner(tmp_path / "pool", script, level, ready=lambda: ledger.exists() and ledger.read_text() != "")
     (tmp_path / "pool" / STAMP / "work/go").touch()
-    until(lambda: TaskDir(tmp_path / "pool" / STAMP).exit_code() == 8)
+    until(lambda: TaskDir.in_pool(tmp_path / "pool", STAMP).exit_code() == 8)
 
     status = ended(next_pool(level))
 
@@ -141,13 +141,12 @@ def test_final_status_and_its_reason_outlive_the_pool(tmp_path: Path, next_pool:
     assert after.reason == "cancelled"
 
 
-def started_task(work_dir: Path, started: str) -> Path:
+def started_task(work_dir: Path, started: str) -> TaskDir:
     """Write what a task looks like whose owner and node are gone."""
-    directory = work_dir / STAMP
-    (directory / "work").mkdir(parents=True)
-    record = {"processors": 1, "outputs": [], "memory_mb": 0, "wall_s": 0, "joins": []}
-    (directory / "task").write_text(json.dumps(record) + "\n")
-    (directory / "started").write_text(started)
+    directory = TaskDir.in_pool(work_dir, STAMP)
+    directory.work.mkdir(parents=True)
+    directory.write_record(TaskRecord(processors=1))
+    Path(directory.note("started")).write_text(started)
     return directory
 
 
@@ -187,7 +186,7 @@ def test_task_whose_process_is_gone_has_failed_with_the_reason(
 
 def test_half_written_exit_code_is_none(tmp_path: Path, next_pool: Callable[[Level], Pool]) -> None:
     directory = started_task(tmp_path / "pool", f"1 another-boot {Path('/proc/1/stat').read_text().strip()}\n")
-    with (directory / "task").open("a") as task:
+    with Path(directory.note("task")).open("a") as task:
         task.write("1")
 
     assert ended(next_pool(Level.V2)).exit_code is None
@@ -199,7 +198,8 @@ def test_file_overwritten_by_the_payload_stops_no_pool(
     tmp_path: Path, name: str, text: str, next_pool: Callable[[Level], Pool]
 ) -> None:
     directory = started_task(tmp_path / "pool", f"1 another-boot {Path('/proc/1/stat').read_text().strip()}\n")
-    (directory / name).write_text(text)
+    Path(directory.note(name)).write_text(text)
+    (directory.path / name).write_text(text)
 
     assert ended(next_pool(Level.V2)).state.is_final
 
@@ -207,10 +207,10 @@ def test_file_overwritten_by_the_payload_stops_no_pool(
 def test_task_that_was_laid_out_but_never_began_is_forgotten(
     tmp_path: Path, next_pool: Callable[[Level], Pool]
 ) -> None:
-    (started_task(tmp_path / "pool", "") / "started").unlink()
+    Path(started_task(tmp_path / "pool", "").note("started")).unlink()
 
     assert next_pool(Level.V2).find([STAMP]) == {}
-    assert list((tmp_path / "pool").iterdir()) == []
+    assert [path for path in (tmp_path / "pool").rglob("*") if STAMP in path.name] == []
 
 
 def test_what_is_not_a_task_in_the_work_directory_stays(tmp_path: Path, next_pool: Callable[[Level], Pool]) -> None:

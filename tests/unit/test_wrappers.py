@@ -60,7 +60,7 @@ def start(
 ) -> Wrapper:
     script = os.fsdecode((directory.path / "payload").read_bytes())
     forked = script if wrappers.forks and is_kept and may_fork(script, environment) else ""
-    text = order(directory.path, environment, with_times=not is_kept, forked=forked)
+    text = order(directory, environment, with_times=not is_kept, forked=forked)
     return wrappers.start(text, (), lambda _: None, is_kept=is_kept)
 
 

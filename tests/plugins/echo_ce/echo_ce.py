@@ -18,7 +18,8 @@ from ce_backends.options import Option, OptionValue
 from ce_backends.outputs import copy_outputs
 from ce_backends.removal import remove_tree
 from ce_backends.staging import lay_out
-from ce_backends.task_dir import TaskDir, pattern_problem
+from ce_backends.task_dir import TaskDir
+from ce_backends.task_words import pattern_problem
 
 
 class EchoCE:

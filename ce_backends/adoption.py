@@ -1,0 +1,82 @@
+"""Taking up the tasks that an earlier object of a pool began.
+
+What is written down of them may have been written by a payload. So it is asked first what lives: no end is believed of
+a task of which something does, and no task is forgotten.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ce_backends.base import TaskStatus
+from ce_backends.containment import Cell, Containment
+from ce_backends.process_tree import Process, boot_id
+from ce_backends.task_dir import NOTES, TaskDir
+from ce_backends.task_words import TaskRecord, stamp_problem
+from ce_backends.wrappers import lives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A task that has begun.
+
+    Attributes:
+        record: of it; of one whose record is spoiled, what can be seen.
+        cell: holds it.
+        wrapper: waits for its payload; None when it is over or nobody knows it.
+        end: how it ended; None when something of it lives, or nobody has told its end.
+    """
+
+    record: TaskRecord
+    cell: Cell
+    wrapper: Process | None
+    end: TaskStatus | None
+
+
+def stamps_in(work_dir: Path) -> list[str]:
+    """Return the stamps of all tasks of which there is a directory or a note."""
+    names = {path.name for path in work_dir.iterdir()}
+    with suppress(FileNotFoundError):
+        names |= {path.name.partition(".")[0] for path in (work_dir / NOTES).iterdir()}
+    return sorted(name for name in names if not stamp_problem(name))
+
+
+def taken_up(directory: TaskDir, containment: Containment, *, processors: int, is_enclosed: bool) -> Taken | None:
+    """Look at what an earlier object left of a task; None if it never began, and then it never will.
+
+    Args:
+        directory: of the task.
+        containment: of the pool.
+        processors: of the pool.
+        is_enclosed: its payloads run in containers.
+    """
+    wrapper = _wrapper(directory)
+    cell = containment.adopt(directory.path.name, wrapper)
+    if wrapper is not None:
+        cell.begin(wrapper)
+    living = cell.members()
+    if wrapper is None and not living and directory.claim():
+        return None
+    record = directory.record() or TaskRecord(
+        processors=_processors(living, wrapper, processors), is_enclosed=is_enclosed
+    )
+    return Taken(record=record, cell=cell, wrapper=wrapper, end=None if living else directory.end())
+
+
+def _wrapper(directory: TaskDir) -> Process | None:
+    """Return the wrapper that waits for this task; one that has written down an exit code may have another by now."""
+    wrapper = directory.wrapper(boot_id())
+    if wrapper is None or directory.exit_code() is not None:
+        return None
+    return wrapper if lives(wrapper) else None
+
+
+def _processors(living: Sequence[int], wrapper: Process | None, most: int) -> int:
+    """Return how many processors a task uses whose record is spoiled: it was bound to them, or takes all."""
+    found = 0
+    for pid in (*living, *([wrapper.pid] if wrapper else ())):
+        with suppress(OSError):
+            found = max(found, len(os.sched_getaffinity(pid)))
+    return min(found, most) or most

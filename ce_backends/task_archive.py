@@ -5,11 +5,18 @@ import shutil
 import tarfile
 import time
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
+from ce_backends.foreign_archive import ArchiveLimits, ForeignArchive
+from ce_backends.foreign_names import BadName, parts_of, shown
+from ce_backends.foreign_tree import ForeignTree
 from ce_backends.node_script import render
+from ce_backends.unpacking import put
+
+_MOST_MEMBERS = 20_000
+_UNPACK_S = 3600.0  # as long as it may take to come
 
 
 def add_task(archive: tarfile.TarFile, task: TaskSpec, place: str, node_dir: Path, passed: Sequence[str]) -> None:
@@ -70,22 +77,29 @@ def add_file(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> 
 def unpack(archive: Path, into: Path) -> list[str]:
     """Unpack what came from a payload's directory: plain files and directories below `into`, nothing else.
 
-    By hand, since Python 3.11.2, which Debian 12 has, knows no filters of tarfile yet.
+    Returns:
+        A sentence for each thing that was skipped.
+
+    Raises:
+        BadArchive: it cannot be read, or there is no room for it.
+        OSError: a file cannot be made.
     """
     skipped: list[str] = []
-    with tarfile.open(archive) as opened:
-        for entry in opened:
-            path = PurePosixPath(entry.name)
-            if not (entry.isreg() or entry.isdir()) or path.is_absolute() or ".." in path.parts:
-                skipped.append(f"output {entry.name.removeprefix('work/')} was skipped: it is not a regular file")
-            else:
-                _bring(opened, entry, into / path)
+    into.mkdir(parents=True, exist_ok=True)
+    limits = ArchiveLimits(unpacked_bytes=shutil.disk_usage(into).free, members=_MOST_MEMBERS, seconds=_UNPACK_S)
+    with archive.open("rb") as packed, ForeignTree(into) as tree:
+        members = ForeignArchive(packed, limits)
+        for member in members:
+            try:
+                put(members, member, _parts(member), tree)
+            except BadName:
+                name = shown(member.name.removeprefix("work/"))
+                skipped.append(f"output {name} was skipped: it is not a regular file")
     return skipped
 
 
-def _bring(archive: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
-    (target if entry.isdir() else target.parent).mkdir(parents=True, exist_ok=True)
-    if content := archive.extractfile(entry):
-        with content, target.open("wb") as file:
-            shutil.copyfileobj(content, file)
-        target.chmod(entry.mode & 0o777 | 0o600)
+def _parts(member: tarfile.TarInfo) -> tuple[str, ...]:
+    parts = parts_of(member.name)
+    if not (member.isdir() or (member.isreg() and parts)) or member.name.startswith("/"):
+        raise BadName(member.name)
+    return parts

@@ -3,21 +3,32 @@
 import bz2
 import errno
 import io
-import lzma
 import shutil
-import zlib
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from agents.errors import AgentError, Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
 from agents.jobs.payload import plain_pattern
-from agents.tar import tarfile
+from ce_backends import unpacking
 from ce_backends.capped_output import Cap
+from ce_backends.foreign_archive import ArchiveLimits, BadArchive
+from ce_backends.foreign_names import BadName
 
-_UNPACKED_LIMIT_BYTES = 4 * 10**9
+LIMITS = ArchiveLimits(unpacked_bytes=4 * 10**9)
 _DISK_RESERVE_BYTES = 10 * 10**6  # DIRAC's Watchdog MinDiskSpace
-_OF_THE_ARCHIVE = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ, None)
+_OF_THE_ARCHIVE = (
+    errno.ENAMETOOLONG,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EINVAL,
+    errno.EILSEQ,
+    errno.ELOOP,
+    errno.ENOENT,  # of a second name of nothing
+    errno.EMLINK,
+)
 
 
 class TooLarge(AgentError):
@@ -25,54 +36,35 @@ class TooLarge(AgentError):
 
 
 def unpack(packed: bytes, into: Path) -> None:
-    """Unpack an input sandbox.
+    """Unpack an input sandbox. Before anything is written all of it has been read once, and judged.
+
+    Whatever the archive holds, nothing outside of the directory is touched: no name and no link leads out of it, and
+    files are made by directory descriptors, through no link.
 
     Raises:
-        FailJob: it is no tar archive, it is larger than any may be, or a member leads outside.
+        FailJob: it is no tar archive, more than its limits allow, or a member leads outside.
         HandBack: this node cannot hold it.
     """
     try:
-        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:*") as archive:
-            _check_size(archive, into)
-            archive.extractall(into, filter="data")
-    except tarfile.FilterError as error:
+        _check_room(unpacking.look_through(io.BytesIO(packed), LIMITS), into)
+        unpacking.unpack(io.BytesIO(packed), into, LIMITS)
+    except BadName as error:
         raise _refusal(f"a member of the archive is not allowed: {error}") from error
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
-        raise _refusal(f"the archive cannot be read: {error}") from error
+    except BadArchive as error:
+        raise _refusal(str(error)) from error
     except OSError as error:
         raise _unpack_error(error) from error
 
 
 def _unpack_error(error: OSError) -> JobError:
-    if error.errno in _OF_THE_ARCHIVE:  # None: bz2's word for damaged data
-        return _refusal(f"the archive cannot be unpacked: {error}")
-    return _no_room(f"the archive cannot be unpacked: {error}")
+    sentence = f"the archive cannot be unpacked: {error.strerror or error}"
+    return _refusal(sentence) if error.errno in _OF_THE_ARCHIVE else _no_room(sentence)
 
 
-def _check_size(archive: tarfile.TarFile, into: Path) -> None:
-    """Refuse an archive that would fill the disk, before anything is written; a bomb at its first large member."""
-    size = 0
-    for member in archive:
-        size += member.size
-        _check_limit(size)
-    _check_end(archive)
-    free = shutil.disk_usage(into).free - _DISK_RESERVE_BYTES
-    if size > free:
-        raise _no_room(f"it unpacks to {size} bytes, {max(0, free)} are free")
-
-
-def _check_limit(size: int) -> None:
-    if size > _UNPACKED_LIMIT_BYTES:
-        raise _refusal(f"it unpacks to more than {_UNPACKED_LIMIT_BYTES // 10**6} MB")
-
-
-def _check_end(archive: tarfile.TarFile) -> None:
-    """Read on to where the compression's check sum stands: tarfile stops before it, whatever the members hold."""
-    stream, size = archive.fileobj, 0
-    assert stream is not None, "the archive is open"
-    while rest := stream.read(tarfile.RECORDSIZE):
-        size += len(rest)
-        _check_limit(size)
+def _check_room(size_bytes: int, into: Path) -> None:
+    free_bytes = max(0, shutil.disk_usage(into).free - _DISK_RESERVE_BYTES)
+    if size_bytes > free_bytes:
+        raise _no_room(f"it unpacks to {size_bytes} bytes, {free_bytes} are free")
 
 
 def _refusal(detail: str) -> FailJob:

@@ -2,16 +2,19 @@
 
 import hashlib
 import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import requests
 
+from agents.jobs.sandbox import LIMITS
 from agents.local_wms import jencode
 from agents.local_wms.home import Endpoint, LocalWmsError
 from agents.local_wms.jdl import JdlError, near_misses, parse, show, texts
-from agents.tar import tarfile
+from ce_backends import unpacking
+from ce_backends.errors import CEError
 
 TIMEOUT_S = 60
 REMOTE = ("SB:", "LFN:", "lfn:")
@@ -125,10 +128,8 @@ def _without_owner_and_time(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def unpack(content: bytes, into: Path) -> list[Path]:
-    """Unpack a tar archive; members that would leave the directory are refused."""
+    """Unpack a tar archive; one with a member that would leave the directory is refused."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(into, filter="data")
-            return [into / name for name in archive.getnames()]
-    except tarfile.TarError as error:
+        return [into / name for name in unpacking.unpack(io.BytesIO(content), into, LIMITS)]
+    except (CEError, OSError) as error:
         raise LocalWmsError(f"the sandbox could not be unpacked into {into}: {error}") from error

@@ -9,9 +9,6 @@ from ce_backends import commands, trial_run
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.reader_gone import reader_gone
 
-WRONG_USE = 2
-UNAVAILABLE = 3
-
 _SUBJECT = "FILE, a configuration in DIRAC's CFG, or a CE type with -o OPTION=VALUE"
 
 _OPTION = "one option; wins over FILE"
@@ -81,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return reader_gone()
     except CEUnavailable as error:
         print(f"gridpilot ce: the CE cannot be used now: {error}", file=sys.stderr)
-        return UNAVAILABLE
+        return commands.UNAVAILABLE
     except CEMisconfigured as error:
         print(f"gridpilot ce: {error}", file=sys.stderr)
-        return WRONG_USE
+        return commands.WRONG_USE
     except CEError as error:
         print(f"gridpilot ce: {error}", file=sys.stderr)
         return 1

@@ -74,7 +74,7 @@ class AREX:
         credential = _credential(options)
         rest = RecordedRest(_url(options), credential)
         ce = _build(work_dir, options, rest, RecordedDelegation(rest, credential))
-        return [*batch_options.unset_variables(options, _with_variables(options)), *steps(ce, rest, tasks)]
+        return steps(ce, rest, tasks)
 
 
 def _build(work_dir: Path, options: Options, rest: Rest, delegation: Delegation) -> BatchCE:

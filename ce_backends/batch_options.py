@@ -113,18 +113,26 @@ def needs(options: Options) -> Needs:
     Raises:
         CEMisconfigured: SubmitOptions has an open quotation.
     """
-    try:
-        submit_options = shlex.split(str(options["SubmitOptions"]))
-    except ValueError as error:
-        raise CEMisconfigured(f"option SubmitOptions is {options['SubmitOptions']!r}: {error}") from error
     return Needs(
         queue=str(options["Queue"]),
         account=str(options["Account"]),
         whole_node=bool(options["WholeNode"]),
         nodes=str(options["NumberOfNodes"]),
         gpus=int(options["NumberOfGPUs"] or 0),
-        submit_options=submit_options,
+        submit_options=shell_words(options, "SubmitOptions"),
     )
+
+
+def shell_words(options: Options, name: str) -> Sequence[str]:
+    """Return an option's words, quoted as for a shell.
+
+    Raises:
+        CEMisconfigured: a quotation is open.
+    """
+    try:
+        return shlex.split(str(options[name]))
+    except ValueError as error:
+        raise CEMisconfigured(f"option {name} is {options[name]!r}: {str(error).lower()}") from error
 
 
 def unset_variables(options: Options, names: Iterable[str]) -> list[str]:

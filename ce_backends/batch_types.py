@@ -1,7 +1,6 @@
 """CE types that are a place and a batch system: DIRAC's `Local` and `SSH`, with the option `BatchSystem`."""
 
 import os
-import shlex
 import shutil
 from collections.abc import Sequence
 from importlib import import_module
@@ -69,7 +68,7 @@ def _options(*, is_remote: bool) -> list[Option]:
 
 
 SSH_OPTIONS: Sequence[Option] = (
-    Option(name="SSHHost", kind=str, default="", doc="Host to log in to; needed."),
+    Option(name="SSHHost", kind=str, default="", doc="Host to log in to; needed.", example="ce.example.org"),
     Option(name="SSHUser", kind=str, default="", doc="User there; ssh's own configuration decides if empty."),
     Option(name="SSHPort", kind=int, default=0, minimum=0, doc="Port there; ssh's own configuration decides if 0."),
     Option(name="SSHKey", kind=str, default="", doc="Private key file; ssh's own configuration decides if empty."),
@@ -131,12 +130,13 @@ def _login(options: Options) -> Login:
         port=int(options["SSHPort"] or 0),
         key=os.path.expandvars(str(options["SSHKey"])),
         jump=str(options["SSHTunnel"]),
-        options=shlex.split(str(options["SSHOptions"])),
+        options=batch_options.shell_words(options, "SSHOptions"),
     )
 
 
 def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     name = str(options["BatchSystem"])
+    _refuse_foreign(name, options)
     timeout_s = float(options["CommandTimeout"] or 0.0)
     system = dialect(name)(transport, batch_options.needs(options), timeout_s=timeout_s, options=options)
     spool_type = StagedSpool if name in STAGING else Spool
@@ -144,9 +144,24 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
 
 
+def _refuse_foreign(name: str, options: Options) -> None:
+    """Let no option of another batch system be set: whoever wrote it expects an effect.
+
+    Raises:
+        CEMisconfigured: there is one.
+    """
+    own = {option.name for option in dialect(name).OPTIONS}
+    for other in sorted(SYSTEMS):
+        for option in dialect(other).OPTIONS:
+            if option.name not in own and options[option.name] != option.default:
+                raise CEMisconfigured(
+                    f"option {option.name} is for BatchSystem = {other}, and BatchSystem is {name}: "
+                    "take it away, or name the batch system that is meant"
+                )
+
+
 def _plan(work_dir: Path, options: Options, tasks: Sequence[TaskSpec], recorder: Recorder) -> Sequence[str]:
-    unset = batch_options.unset_variables(*_with_variables(options))
-    return [*unset, *steps(_build(work_dir, options, recorder), recorder, tasks)]
+    return steps(_build(work_dir, options, recorder), recorder, tasks)
 
 
 def steps(ce: BatchCE, recorder: Records, tasks: Sequence[TaskSpec]) -> Sequence[str]:

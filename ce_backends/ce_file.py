@@ -59,19 +59,21 @@ class Definition:
         ce_type: as the registry has it.
         options: by name, with where they stand; those that are not for the CE too.
         notes: what was understood in another way than it is written.
+        mistakes: why this is no CE, or not the one that was meant.
     """
 
     name: str
     ce_type: str
     options: Mapping[str, Value]
     notes: Sequence[str] = ()
+    mistakes: Sequence[str] = ()
 
 
 def definitions(cfg: Section) -> list[Definition]:
     """Return all CEs that a configuration defines.
 
     Raises:
-        CEMisconfigured: it defines none, or the type of one is missing or unknown.
+        CEMisconfigured: it defines none.
     """
     found = [*_of_sites(cfg), *_of_slot(cfg)]
     if not found:
@@ -90,13 +92,24 @@ def _of_sites(cfg: Section) -> Iterator[Definition]:
 
 
 def _of_ce(name: str, ce: Section, path: str) -> Iterator[Definition]:
+    place = f"{ce.origin}: {path}" if ce.origin else path
+    slips = [*ce.slips, *ce.section("Queues").slips, *_outside_queues(ce)]
     queues = list(ce.section("Queues").sections())
     for queue_name, queue in queues:
         options = {**dict(ce.options()), **dict(queue.options())}
-        options.setdefault("Queue", options.get("CEQueueName", Value(queue_name, f"{path}/Queues/{queue_name}")))
-        yield _definition(f"{name}/{queue_name}", options, path)
+        options.setdefault("Queue", options.get("CEQueueName", Value(queue_name, queue.origin or path)))
+        yield _definition(f"{name}/{queue_name}", options, place, [*slips, *queue.all_slips()])
     if not queues:
-        yield _definition(name, dict(ce.options()), path)
+        yield _definition(name, dict(ce.options()), place, slips)
+
+
+def _outside_queues(ce: Section) -> Iterator[str]:
+    """Yield a sentence for each section that nobody reads; most are queues that were written one level too high."""
+    for name, inner in ce.sections():
+        if name != "Queues":
+            near = difflib.get_close_matches(name.casefold(), ["queues"], cutoff=0.7)
+            hint = "did you mean Queues?" if near else "a queue's stands in the section Queues"
+            yield f"{inner.origin}: section {name} is read by nobody; {hint}"
 
 
 def _of_slot(cfg: Section) -> Iterator[Definition]:
@@ -108,15 +121,18 @@ def _of_slot(cfg: Section) -> Iterator[Definition]:
     name = local["GridCE"].text if "GridCE" in local else outer
     computing = (f"/Resources/Computing/{part}" for part in ("CEDefaults", outer, *inner))
     merged: dict[str, Value] = {}
+    slips: list[str] = []
     for path in (*computing, *(f"{LOCAL}/{part}" for part in (*inner, name)), LOCAL):
         merged |= dict(cfg.section(path).options())
-    yield _definition("LocalSite", merged, LOCAL)
+        slips += cfg.section(path).slips
+    yield _definition("LocalSite", merged, LOCAL, slips)
 
 
-def _definition(name: str, options: dict[str, Value], path: str) -> Definition:
+def _definition(name: str, options: dict[str, Value], place: str, mistakes: Sequence[str]) -> Definition:
     written = next((options[key] for key in _TYPE_OPTIONS if key in options), None)
     if written is None:
-        raise CEMisconfigured(f"{path}: CEType is not set: expected one of {', '.join(ce_types())}")
+        missing = f"{place}: CEType is not set: expected one of {', '.join(ce_types())}"
+        return Definition(name=name, ce_type="", options=options, mistakes=[*mistakes, missing])
     ce_type, batch_system = ALIASES.get(written.text, (written.text, ""))
     notes = []
     if written.text in ALIASES:
@@ -124,14 +140,13 @@ def _definition(name: str, options: dict[str, Value], path: str) -> Definition:
         notes.append(f"{written.origin}: CEType = {written.text} is taken for CEType = {ce_type}{with_system}")
     if batch_system:
         options.setdefault("BatchSystem", Value(batch_system, written.origin))
-    try:
-        backend(ce_type)
-    except CEMisconfigured as error:
-        raise CEMisconfigured(f"{written.origin}: {error}") from error
-    if any(option.name == "CEName" for option in backend(ce_type).OPTIONS):
-        options.setdefault("CEName", Value(name.partition("/")[0], path))
     rest = {key: value for key, value in options.items() if key not in _TYPE_OPTIONS}
-    return Definition(name=name, ce_type=ce_type, options=rest, notes=notes)
+    try:
+        if any(option.name == "CEName" for option in backend(ce_type).OPTIONS):
+            rest.setdefault("CEName", Value(name.partition("/")[0], place))
+    except CEMisconfigured as error:
+        mistakes = [*mistakes, f"{written.origin}: {error}"]
+    return Definition(name=name, ce_type=ce_type, options=rest, notes=notes, mistakes=mistakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +166,13 @@ class Reading:
 
 def read(definition: Definition) -> Reading:
     """Check every option of a definition; all mistakes are found, not only the first."""
-    table = {option.name: option for option in backend(definition.ce_type).OPTIONS}
     options: dict[str, OptionValue] = {}
-    mistakes: list[str] = []
+    mistakes = list(definition.mistakes)
     notes = list(definition.notes)
+    try:
+        table = {option.name: option for option in backend(definition.ce_type).OPTIONS}
+    except CEMisconfigured as error:  # of a definition that came from elsewhere
+        return Reading(options, mistakes or [str(error)], notes)
     for written, value in definition.options.items():
         name = written if written in table else RENAMED.get(written, written)
         if name in table:

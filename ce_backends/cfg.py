@@ -1,4 +1,8 @@
-"""DIRAC's CFG text: nested sections of `option = value` lines. Every value keeps where it came from."""
+"""DIRAC's CFG text: nested sections of `option = value` lines. Every value keeps where it came from.
+
+The rules are those of the `diraccfg` package (1.0), which DIRAC reads with, but that a byte order mark is no part of a
+name, and that an option may follow a brace. `pilot/cfg.py` has the same rules: one table tries both.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,9 +22,21 @@ class Value:
 
 @dataclass(slots=True)
 class Section:
-    """Options and sections by name. Paths are written `/Section/Sub/option`."""
+    """Options and sections by name. Paths are written `/Section/Sub/option`.
+
+    Attributes:
+        content: what stands directly in it.
+        slips: sentences about what DIRAC reads over without a word: an option set twice, a line that says nothing.
+        origin: where it begins.
+    """
 
     content: "dict[str, Value | Section]" = field(default_factory=dict)
+    slips: list[str] = field(default_factory=list)
+    origin: str = ""
+
+    def all_slips(self) -> list[str]:
+        """Return the slips of this section and of all below it."""
+        return [*self.slips, *(slip for _, inner in self.sections() for slip in inner.all_slips())]
 
     def find(self, path: str) -> "Value | Section | None":
         """Return what stands at a path, None when nothing does."""
@@ -84,7 +100,11 @@ class Section:
             mine = merged.get(name)
             both = isinstance(mine, Section) and isinstance(node, Section)
             merged[name] = mine.merge(node) if both else node  # type: ignore[union-attr, arg-type] # both tells
-        return Section(merged)
+        return Section(merged, [*self.slips, *over.slips])
+
+
+_YAML = re.compile(r"(?:- )?[\w./-]+:(?: [^=]*)?$|- \S")
+_INI = re.compile(r"\[[\w./ -]+\]")
 
 
 def _names(path: str) -> list[str]:
@@ -103,24 +123,40 @@ def parse(text: str, origin: str) -> Section:
     """
     root = Section()
     open_sections = [root]
-    name_waiting = ""  # a section's name, its brace still to come
-    for number, raw in enumerate(text.splitlines(), 1):
+    name_waiting = _Name("", "")  # a section's name, its brace still to come
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         for part in _parts(raw.strip()):
             where = f"{origin}:{number}"
+            here = open_sections[-1]
             if part == "{":
-                open_sections.append(_open(open_sections[-1], name_waiting, where))
-                name_waiting = ""
-            elif name_waiting:
-                raise CfgError(f"{where}: expected '{{' after section name {name_waiting!r}, got {part!r}")
-            elif part == "}":
+                open_sections.append(_open(here, name_waiting.text, where))
+                name_waiting = _Name("", "")
+                continue
+            here.slips += name_waiting.slip()
+            name_waiting = _Name("", "")
+            if part == "}":
                 _close(open_sections, where)
             elif "=" in part:
-                _assign(open_sections[-1], part, where)
+                _assign(here, part, where)
             else:
-                name_waiting = part
-    if name_waiting or len(open_sections) > 1:
-        raise CfgError(f"{origin}: the text ends inside a section; a '}}' is missing")
+                name_waiting = _Name(part, where)
+    open_sections[-1].slips += name_waiting.slip()
+    if len(open_sections) > 1:
+        raise CfgError(f"{open_sections[-1].origin}: a section is opened here and never closed; a '}}' is missing")
     return root
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A line that may be the name of a section."""
+
+    text: str
+    where: str
+
+    def slip(self) -> list[str]:
+        if not self.text:
+            return []
+        return [f"{self.where}: {self.text!r} says nothing: expected 'option = value', or a section's name and '{{'"]
 
 
 def _parts(line: str) -> Iterator[str]:
@@ -137,9 +173,11 @@ def _parts(line: str) -> Iterator[str]:
 def _open(parent: Section, name: str, where: str) -> Section:
     if not name:
         raise CfgError(f"{where}: '{{' without a section name before it")
-    inner = parent.content.setdefault(name, Section())
-    if not isinstance(inner, Section):
-        raise CfgError(f"{where}: section {name} has the name of an option")
+    before = parent.content.get(name)
+    if before is not None:
+        kind = "a section" if isinstance(before, Section) else "an option"
+        raise CfgError(f"{where}: section {name}: there is {kind} of that name in {before.origin} already")
+    inner = parent.content[name] = Section(origin=where)
     return inner
 
 
@@ -151,16 +189,15 @@ def _close(open_sections: list[Section], where: str) -> None:
 
 def _assign(section: Section, line: str, where: str) -> None:
     name, _, text = line.partition("=")
-    name, text = name.strip(), text.strip()
     appends = name.endswith("+")
-    name = name.rstrip("+ \t")
+    name, text = name.removesuffix("+").strip(), text.strip()
     if not name:
         raise CfgError(f"{where}: expected 'option = value', got {line!r}")
     before = section.content.get(name)
-    if isinstance(before, Section):
-        raise CfgError(f"{where}: option {name} has the name of a section")
-    if appends and isinstance(before, Value):
-        text = f"{before.text}, {text}"
+    if isinstance(before, Value) and appends:
+        text = f"{before.text}, {text}" if before.text else text
+    elif before is not None:
+        section.slips.append(f"{where}: {name} is set again: it stands in {before.origin} already")
     section.content[name] = Value(text, where)
 
 
@@ -168,12 +205,43 @@ def read(path: Path) -> Section:
     """Read a CFG file.
 
     Raises:
-        CfgError: it cannot be read or is malformed.
+        CfgError: it cannot be read, is malformed, or is written in another language.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"), path.name)
+        text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CfgError(f"{path}: cannot be read: {error}") from error
+    language = other_language(text)
+    try:
+        tree = parse(text, path.name)
+    except CfgError as error:
+        raise CfgError(f"{error}{_not_cfg(language)}") from error
+    if language and not any(tree.sections()):
+        raise CfgError(f"{path.name}: there is nothing in it that could be read{_not_cfg(language)}")
+    return tree
+
+
+def _not_cfg(language: str) -> str:
+    return (
+        f"; this looks like {language}, expected DIRAC's CFG: NAME {{ option = value }}, each on its own line"
+        if language
+        else ""
+    )
+
+
+def other_language(text: str) -> str:
+    """Return what a text seems to be that is no CFG: JSON, YAML, XML, TOML or INI; "" for none of them."""
+    lines = [line.strip() for line in text.removeprefix("\ufeff").split("\n")]
+    said = [line for line in lines if line and not line.startswith(("#", "//", ";"))]
+    if not said:
+        return ""
+    if said[0] == "---" or sum(bool(_YAML.match(line)) for line in said) > len(said) / 2:
+        return "YAML"
+    if said[0].startswith(("{", "[{", '["')):
+        return "JSON"
+    if said[0].startswith("<"):
+        return "XML or HTML"
+    return "INI or TOML" if any(_INI.fullmatch(line) for line in said) else ""
 
 
 def render(section: Section, depth: int = 0) -> str:

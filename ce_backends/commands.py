@@ -2,20 +2,23 @@
 
 import argparse
 import json
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ce_backends import cfg, registry
 from ce_backends.base import TaskSpec
 from ce_backends.ce_file import Definition, Reading, definitions, read
 from ce_backends.cfg import Value
-from ce_backends.errors import CEMisconfigured
-from ce_backends.options import Option
+from ce_backends.errors import CEMisconfigured, CEUnavailable
+from ce_backends.options import Option, OptionValue, did_you_mean
+from ce_backends.rehearsal import rehearse
 
 WRONG_USE = 2
+UNAVAILABLE = 3
 _SAMPLES = 2
 
 
@@ -51,33 +54,65 @@ def _described(ce_type: str, options: Sequence[Option]) -> Iterator[str]:
         yield f"      {option.doc}"
     yield "\nExample:\n"
     examples = "".join(
-        f"  {option.name} = {option.default}\n" for option in options if option.default not in (None, "")
+        f"  {option.name} = {option.example or option.default}\n"
+        for option in options
+        if option.example or option.default not in (None, "")
     )
     yield f"LocalSite\n{{\n  LocalCE = {ce_type}\n{examples}}}"
 
 
 def validate(arguments: argparse.Namespace) -> int:
     """Check every CE of a file; all mistakes are shown."""
-    readings = [(definition, read(definition)) for definition in defined(arguments)]
+    examined = [(definition, *examine(definition)) for definition in defined(arguments)]
     rows = [
-        {"ce": d.name, "type": d.ce_type, "options": r.options, "mistakes": r.mistakes, "notes": r.notes}
-        for d, r in readings
+        {
+            "ce": d.name,
+            "type": d.ce_type,
+            "options": r.options,
+            "mistakes": r.mistakes,
+            "notes": r.notes,
+            "trouble": trouble,
+        }
+        for d, r, trouble in examined
     ]
-    _show(rows, "\n".join(line for d, r in readings for line in _validated(d, r)), as_json=arguments.json)
-    return WRONG_USE if any(reading.mistakes for _, reading in readings) else 0
+    _show(rows, "\n".join(line for each in examined for line in _validated(*each)), as_json=arguments.json)
+    if any(reading.mistakes for _, reading, _ in examined):
+        return WRONG_USE
+    return UNAVAILABLE if any(trouble for _, _, trouble in examined) else 0
 
 
-def _validated(definition: Definition, reading: Reading) -> Iterator[str]:
-    verdict = f"{len(reading.mistakes)} mistakes" if reading.mistakes else "ok"
-    yield f"{definition.name}: CE type {definition.ce_type}: {verdict}"
+def examine(definition: Definition) -> tuple[Reading, str]:
+    """Return what was read of a definition, and why its CE, if right, cannot be used on this machine now.
+
+    What `validate` shows, `plan` and `test` go by: the options one by one, then the CE as it would be made of them.
+    """
+    reading = read(definition)
+    if reading.mistakes:
+        return reading, ""
+    found = rehearse(definition.ce_type, reading.options)
+    mistakes = [_placed(sentence, definition) for sentence in found.mistakes]
+    return replace(reading, mistakes=mistakes), found.trouble
+
+
+def _placed(sentence: str, definition: Definition) -> str:
+    """Put before a sentence where the option stands that it is about."""
+    about = next((name for name in re.findall(r"[Oo]ption (\w+)", sentence) if name in definition.options), "")
+    return f"{definition.options[about].origin}: {sentence}" if about else sentence
+
+
+def _validated(definition: Definition, reading: Reading, trouble: str) -> Iterator[str]:
+    count = len(reading.mistakes)
+    wrong = f"{count} mistake{'s' * (count != 1)}" if count else ""
+    not_here = f"right, but it cannot be used on this machine now: {trouble}" if trouble else ""
+    yield f"{definition.name}: CE type {definition.ce_type or 'not set'}: {wrong or not_here or 'ok'}"
     yield from (f"  mistake: {sentence}" for sentence in reading.mistakes)
     yield from (f"  note: {sentence}" for sentence in reading.notes)
     yield from (f"  {name} = {value}" for name, value in reading.options.items())
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    """Show what would be submitted for two tasks."""
-    definition, options = chosen(arguments)
+    """Show what would be submitted for two tasks; told besides if it could not be done on this machine now."""
+    definition, options, trouble = chosen(arguments)
     backend = registry.backend(definition.ce_type)
     complete = registry.validate(definition.ce_type, options)
     with tempfile.TemporaryDirectory(prefix="gridpilot-plan-") as scratch:
@@ -88,6 +123,8 @@ def plan(arguments: argparse.Namespace) -> int:
         else:
             steps = [f"CE type {definition.ce_type} does not tell what it would do: it has no method plan"]
     _show({"ce": definition.name, "type": definition.ce_type, "steps": steps}, "\n".join(steps), as_json=arguments.json)
+    if trouble:
+        raise CEUnavailable(trouble)
     return 0
 
 
@@ -114,12 +151,13 @@ def defined(arguments: argparse.Namespace) -> Sequence[Definition]:
     found = definitions(cfg.read(path))
     wanted = [d for d in found if arguments.ce in ("", d.name, d.name.partition("/")[0])]
     if not wanted:
-        raise CEMisconfigured(f"{path}: there is no CE {arguments.ce}; there are {', '.join(d.name for d in found)}")
-    return [Definition(name=d.name, ce_type=d.ce_type, options={**d.options, **given}, notes=d.notes) for d in wanted]
+        names = list(dict.fromkeys(part for d in found for part in (d.name.partition("/")[0], d.name)))
+        raise CEMisconfigured(f"{path}: there is no CE {arguments.ce}{did_you_mean(arguments.ce, names)}")
+    return [replace(d, options={**d.options, **given}) for d in wanted]
 
 
-def chosen(arguments: argparse.Namespace) -> tuple[Definition, Mapping[str, int | float | str]]:
-    """Return the one CE that the arguments name, and its options.
+def chosen(arguments: argparse.Namespace) -> tuple[Definition, Mapping[str, OptionValue], str]:
+    """Return the one CE that the arguments name, its options, and why it cannot be used here now ("" if it can).
 
     Raises:
         CEMisconfigured: there are several, or its configuration has a mistake.
@@ -128,10 +166,10 @@ def chosen(arguments: argparse.Namespace) -> tuple[Definition, Mapping[str, int 
     if len(found) > 1:
         names = ", ".join(definition.name for definition in found)
         raise CEMisconfigured(f"{arguments.subject} defines several CEs: choose one by --ce: {names}")
-    reading = read(found[0])
+    reading, trouble = examine(found[0])
     if reading.mistakes:
         raise CEMisconfigured("; ".join(reading.mistakes))
-    return found[0], reading.options
+    return found[0], reading.options, trouble
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:

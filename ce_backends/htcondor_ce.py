@@ -56,8 +56,7 @@ class HTCondorCE:
     def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
         """See registry.Plans."""
         recorder = Recorder("this machine")
-        unset = batch_options.unset_variables(options, _WITH_VARIABLES)
-        return [*unset, *steps(_build(work_dir, options, recorder), recorder, tasks)]
+        return steps(_build(work_dir, options, recorder), recorder, tasks)
 
     @staticmethod
     def here() -> str:

@@ -7,6 +7,25 @@ from dataclasses import dataclass
 from ce_backends.errors import CEMisconfigured
 
 OptionValue = int | float | str
+
+NICKNAMES: Mapping[str, tuple[str, ...]] = {
+    "slurm": ("SLURM", "Local with BatchSystem = SLURM"),
+    **dict.fromkeys(
+        ("sge", "uge", "oge", "gridengine", "univa", "son of grid engine"), ("GE", "Local with BatchSystem = GE")
+    ),
+    **dict.fromkeys(("ge",), ("GE", "Local with BatchSystem = GE")),
+    **dict.fromkeys(("pbs", "openpbs", "pbspro", "pbs pro", "altair"), ("Torque", "Local with BatchSystem = Torque")),
+    **dict.fromkeys(("htcondor", "condor"), ("Condor", "HTCondorCE, or Local with BatchSystem = Condor")),
+    **dict.fromkeys(("torque", "maui", "moab"), ("Torque", "Local with BatchSystem = Torque")),
+    **dict.fromkeys(("spectrum lsf", "openlava", "lsf"), ("LSF", "Local with BatchSystem = LSF")),
+    "oar": ("OAR", "Local with BatchSystem = OAR"),
+    **dict.fromkeys(("arc", "arc-ce", "arcce", "nordugrid"), ("AREX",)),
+    **dict.fromkeys(("apptainer", "singularity"), ("Singularity",)),
+    **dict.fromkeys(("pool/apptainer",), ("Pool/Singularity",)),
+    **dict.fromkeys(("docker", "pool/docker"), ("Pool/Podman",)),
+    **dict.fromkeys(("bwrap", "pool/bwrap"), ("Pool/Bubblewrap",)),
+}
+"""What people call batch systems and CE types, with the names that are meant: of a batch system, of a CE type."""
 _KINDS = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
 _YES = ("yes", "true", "y", "1", "on")
 _NO = ("no", "false", "n", "0", "off", "")
@@ -24,6 +43,7 @@ class Option:
         unit: `s`, `MB`; empty for none.
         minimum: the least value of a number.
         choices: the only values, if any are named.
+        example: a value for a text without which there is no CE.
     """
 
     name: str
@@ -33,6 +53,7 @@ class Option:
     unit: str = ""
     minimum: int | None = None
     choices: Sequence[str] = ()
+    example: str = ""
 
     @property
     def expected(self) -> str:
@@ -54,7 +75,11 @@ class Option:
         except (ValueError, OverflowError):
             parsed = None
         if parsed is None or not self._allows(parsed):
-            raise CEMisconfigured(f"option {self.name} of CE type {ce_type} is {value!r}: expected {self.expected}")
+            near = nearest(str(value), self.choices)
+            hint = f"; did you mean {near}?" if near else ""
+            raise CEMisconfigured(
+                f"option {self.name} of CE type {ce_type} is {value!r}: expected {self.expected}{hint}"
+            )
         return parsed
 
     def _allows(self, value: OptionValue) -> bool:
@@ -87,10 +112,21 @@ def parse_options(
     }
 
 
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return the right name that is probably meant: what people call it, or the nearest in spelling; "" for none."""
+    meant = {folded: right for folded, rights in NICKNAMES.items() for right in rights if _first_word(right) in known}
+    meant |= {candidate.casefold(): candidate for candidate in known}
+    folded = name.strip().casefold()
+    near = [folded] if folded in meant else difflib.get_close_matches(folded, meant, n=1)
+    return meant[near[0]] if near else ""
+
+
+def _first_word(right: str) -> str:
+    return right.replace(",", " ").split()[0]
+
+
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """Return the end of a sentence that rejects a name: the nearest right one, or all there are."""
-    by_folded = {candidate.casefold(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.casefold(), by_folded, n=1)
-    if near:
-        return f"; did you mean {by_folded[near[0]]}?"
+    if near := nearest(name, known):
+        return f"; did you mean {near}?"
     return f"; there are {', '.join(sorted(known))}" if known else "; it has none"

@@ -33,7 +33,9 @@ def ce_subject(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if not subject:
         pytest.fail("which CE? expected --ce FILE or --ce TYPE")
     arguments = argparse.Namespace(subject=subject, options=given, ce=request.config.getoption("--ce-name"))
-    definition, options = commands.chosen(arguments)
+    definition, options, trouble = commands.chosen(arguments)
+    if trouble:
+        pytest.fail(f"{subject} cannot be used on this machine now: {trouble}")
     return Subject(
         lambda: registry.create(definition.ce_type, options, tmp_path / "state"),
         tmp_path,

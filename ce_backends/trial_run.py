@@ -25,7 +25,9 @@ _SCRIPT = 'echo "gridpilot ran on $(hostname)"; exit 7\n'
 
 def test(arguments: argparse.Namespace) -> int:
     """Test one CE; the exit code is 1 where a clause is not kept."""
-    definition, options = commands.chosen(arguments)
+    definition, options, trouble = commands.chosen(arguments)
+    if trouble:
+        raise CEUnavailable(trouble)
     with _scratch(arguments.work_dir) as scratch:
         options = _shown(definition.ce_type, options, scratch)
         trials = Trials(ce_type=definition.ce_type, options=options, scratch=scratch, deadline_s=arguments.deadline)

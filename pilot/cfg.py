@@ -1,11 +1,12 @@
 """DIRAC's configuration text, read and written.
 
-The rules are those of the `diraccfg` package: one option, section name or brace a line; `#` is a comment only as the
-first character of a line; `+=` appends to a list.
+The rules are those of the `diraccfg` package (1.0), which DIRAC reads with, but that a byte order mark is no part of a
+name, and that an option may follow a brace. `ce_backends/cfg.py` has the same rules: one table tries both.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Union
 
@@ -25,43 +26,65 @@ def parse(text: str, source: str) -> Section:
     Args:
         text: what the file or the Configuration service holds.
         source: its name, for messages.
+
+    Raises:
+        UsageError: a section is left open, closed twice, or said twice.
     """
     root: Section = {}
     open_sections = [root]
     name = ""
-    for number, line in enumerate((raw.strip() for raw in text.splitlines()), start=1):
-        if not line or line.startswith("#"):
-            continue
-        if "=" in line:
-            _put_line(open_sections[-1], line)
-        elif line == "}":
-            open_sections.pop()
-            if not open_sections:
-                raise UsageError(f"{source}, line {number}: '}}' closes a section that was never opened")
-        elif line.endswith("{"):
-            open_sections.append(_enter(open_sections[-1], line[:-1].strip() or name))
-        else:
-            name = line
+    for number, line in enumerate(text.lstrip("\ufeff").split("\n"), start=1):
+        for part in _parts(line.strip()):
+            where = f"{source}, line {number}"
+            if part == "{":
+                open_sections.append(_enter(open_sections[-1], name, where))
+            elif part == "}":
+                _leave(open_sections, where)
+            elif "=" in part:
+                _put_line(open_sections[-1], part, where)
+            name = part if part not in "{}" and "=" not in part else ""
     if len(open_sections) > 1:
         raise UsageError(f"{source}: {len(open_sections) - 1} section(s) are not closed; expected as many '}}' as '{{'")
     return root
 
 
-def _put_line(section: Section, line: str) -> None:
-    name, _, value = line.partition("=")
-    name, value = name.strip(), value.strip()
-    if name.endswith("+"):
-        name = name[:-1].rstrip()
-        before = section.get(name, "")
-        value = f"{before}, {value}" if isinstance(before, str) and before else value
-    section[name] = value
+def _parts(line: str) -> Iterable[str]:
+    """Split a line into section names, braces, and one assignment at its end; braces in a value belong to it."""
+    head, equals, value = line.partition("=")
+    *before, last = re.split(r"([{}])", head)
+    for part in (*before, last + equals + value):
+        if part.strip().startswith("#"):
+            return
+        if part.strip():
+            yield part.strip()
 
 
-def _enter(parent: Section, name: str) -> Section:
-    child = parent.setdefault(name, {})
-    if isinstance(child, str):  # an option of the same name came first; the section wins, as in DIRAC
-        child = parent[name] = {}
+def _enter(parent: Section, name: str, where: str) -> Section:
+    if not name:
+        raise UsageError(f"{where}: '{{' without a section name before it")
+    if name in parent:
+        raise UsageError(f"{where}: section {name}: that name stands there already")
+    child: Section = {}
+    parent[name] = child
     return child
+
+
+def _leave(open_sections: list[Section], where: str) -> None:
+    if len(open_sections) == 1:
+        raise UsageError(f"{where}: '}}' closes a section that was never opened")
+    open_sections.pop()
+
+
+def _put_line(section: Section, line: str, where: str) -> None:
+    name, _, value = line.partition("=")
+    appends = name.endswith("+")
+    name, value = (name[:-1] if appends else name).strip(), value.strip()
+    if not name:
+        raise UsageError(f"{where}: expected 'option = value', got {line!r}")
+    before = section.get(name, "")
+    if appends and isinstance(before, str) and before:
+        value = f"{before}, {value}"
+    section[name] = value
 
 
 def section(root: Section, path: str) -> Section:
@@ -92,7 +115,10 @@ def nest(flat: Mapping[str, str]) -> Section:
         *parents, name = path.strip("/").split("/")
         here = root
         for parent in parents:
-            here = _enter(here, parent)
+            inner = here.get(parent)
+            if not isinstance(inner, dict):  # an option of the same name came first
+                inner = here[parent] = {}
+            here = inner
         here[name] = value
     return root
 

@@ -33,7 +33,7 @@ def test_nested_sections_are_read_with_the_origin_of_each_value() -> None:
         "A{\nb=1\n}",
         "A { b = 1\n}",
         "\n  A\n\n{  \n\tb\t=\t1\n}",
-        "A {}\nA {\nb = 1\n}",
+        "A { B {} b = 1\n}",
     ],
 )
 def test_braces_may_stand_on_the_line_of_the_name_or_alone(text: str) -> None:
@@ -66,24 +66,33 @@ def test_plus_equals_without_anything_before_it_sets() -> None:
     assert parse("Tag += b", "x").text("Tag") == "b"
 
 
-def test_a_section_given_twice_is_one_section() -> None:
-    tree = parse("A\n{\nx = 1\n}\nA\n{\ny = 2\n}", "x")
-
-    assert {name: value.text for name, value in tree.section("A").options()} == {"x": "1", "y": "2"}
+@pytest.mark.parametrize(
+    ("text", "slips"),
+    [
+        ("x = 1\nx = 2", ["a.cfg:2: x is set again: it stands in a.cfg:1 already"]),
+        ("x = 1\nx += 2", []),
+        ("A\nb = 1", ["a.cfg:1: 'A' says nothing: expected 'option = value', or a section's name and '{'"]),
+        (
+            "S\n{\nMaxTotalJobs 5\n}",
+            ["a.cfg:3: 'MaxTotalJobs 5' says nothing: expected 'option = value', or a section's name and '{'"],
+        ),
+        ("S\n{\n}\nA", ["a.cfg:4: 'A' says nothing: expected 'option = value', or a section's name and '{'"]),
+    ],
+)
+def test_what_dirac_reads_over_is_kept_as_a_slip_with_its_line(text: str, slips: list[str]) -> None:
+    assert parse(text, "a.cfg").all_slips() == slips
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("A\n{\n", "pilot.cfg: the text ends inside a section; a '}' is missing"),
-        ("A", "pilot.cfg: the text ends inside a section; a '}' is missing"),
+        ("A\n{\n", "pilot.cfg:2: a section is opened here and never closed; a '}' is missing"),
+        ("A\n{\nB\n{\n}\n", "pilot.cfg:2: a section is opened here and never closed; a '}' is missing"),
         ("}", "pilot.cfg:1: '}' closes nothing"),
         ("{", "pilot.cfg:1: '{' without a section name before it"),
-        ("A\nb = 1", "pilot.cfg:2: expected '{' after section name 'A', got 'b = 1'"),
         ("= 1", "pilot.cfg:1: expected 'option = value', got '= 1'"),
-        ("A = 1\nA\n{\n}", "pilot.cfg:3: section A has the name of an option"),
-        ("A\n{\n}\nA = 1", "pilot.cfg:4: option A has the name of a section"),
-        ("<html><body>", "pilot.cfg: the text ends inside a section; a '}' is missing"),
+        ("A = 1\nA\n{\n}", "pilot.cfg:3: section A: there is an option of that name in pilot.cfg:1 already"),
+        ("A\n{\n}\nA\n{\n}", "pilot.cfg:5: section A: there is a section of that name in pilot.cfg:2 already"),
     ],
 )
 def test_malformed_text_is_refused_with_its_line(text: str, sentence: str) -> None:

@@ -1,12 +1,17 @@
 """CEs as a configuration file defines them: what is read, and how a mistake is told."""
 
+from pathlib import Path
+
 import pytest
 
+from ce_backends.__main__ import main
 from ce_backends.batch_types import SYSTEMS
 from ce_backends.ce_file import Reading, definitions, read
 from ce_backends.cfg import parse
+from ce_backends.commands import examine
 from ce_backends.errors import CEMisconfigured
 
+SORTED = ", ".join(sorted(SYSTEMS))
 SITE = "Resources\n{\nSites\n{\nLCG\n{\nLCG.A.org\n{\nCEs\n{\nce01\n{\n%s}\n}\n}\n}\n}\n}\n"
 
 
@@ -50,7 +55,7 @@ def test_all_mistakes_are_told_with_their_place() -> None:
     assert read(definition).mistakes == [
         "a.cfg:14: unknown option StatusIntervall = 3; did you mean StatusInterval?",
         "a.cfg:15: option MaxTotalJobs of CE type Local is 'many': expected a whole number of at least 1",
-        f"a.cfg:16: option BatchSystem of CE type Local is 'SLRUM': expected one of {', '.join(sorted(SYSTEMS))}",
+        f"a.cfg:16: option BatchSystem of CE type Local is 'SLRUM': expected one of {SORTED}; did you mean SLURM?",
     ]
 
 
@@ -72,16 +77,142 @@ def test_a_queue_section_of_a_ce_type_without_queues_needs_no_note() -> None:
     assert (definition.name, read(definition).notes) == ("ce01/condor", [])
 
 
+def test_a_configuration_without_a_ce_is_told() -> None:
+    sentence = "no CE is defined: expected /Resources/Sites/GRID/SITE/CEs/CE with CEType, or /LocalSite with LocalCE"
+
+    with pytest.raises(CEMisconfigured) as caught:
+        definitions(parse("", "a.cfg"))
+
+    assert str(caught.value) == sentence
+
+
+def mistake(text: str) -> str:
+    (definition,) = definitions(parse(SITE % text, "a.cfg"))
+    (told,) = examine(definition)[0].mistakes
+    return told
+
+
+LOCAL = "CEType = Local\nBatchSystem = SLURM\n"
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "no CE is defined: expected /Resources/Sites/GRID/SITE/CEs/CE with CEType, or /LocalSite with LocalCE"),
-        (SITE % "CEType = Slrum\n", "a.cfg:13: unknown CE type Slrum"),
-        (SITE % "Queue = a\n", "/Resources/Sites/LCG/LCG.A.org/CEs/ce01: CEType is not set: expected one of "),
+        ("CEType = Slrum\n", "a.cfg:13: unknown CE type Slrum; did you mean Local with BatchSystem = SLURM?"),
+        ("CEType = SGE\n", "a.cfg:13: unknown CE type SGE; did you mean Local with BatchSystem = GE?"),
+        ("CEType = UGE\n", "a.cfg:13: unknown CE type UGE; did you mean Local with BatchSystem = GE?"),
+        ("CEType = PBS\n", "a.cfg:13: unknown CE type PBS; did you mean Local with BatchSystem = Torque?"),
+        ("CEType = OpenPBS\n", "a.cfg:13: unknown CE type OpenPBS; did you mean Local with BatchSystem = Torque?"),
+        (
+            "CEType = HTCondor\n",
+            "a.cfg:13: unknown CE type HTCondor; did you mean HTCondorCE, or Local with BatchSystem = Condor?",
+        ),
+        ("CEType = Apptainer\n", "a.cfg:13: unknown CE type Apptainer; did you mean Singularity?"),
+        ("Queue = a\n", "a.cfg:12: /Resources/Sites/LCG/LCG.A.org/CEs/ce01: CEType is not set: expected one of "),
+        (
+            "CEType = Local\nBatchSystem = Slurm\n",
+            "a.cfg:14: option BatchSystem of CE type Local is 'Slurm': expected ",
+        ),
+        (
+            "CEType = Local\nBatchSystem = OpenPBS\n",
+            "a.cfg:14: option BatchSystem of CE type Local is 'OpenPBS': expected ",
+        ),
+        ("CEType = SSH\n", "option SSHHost of CE type SSH is not set: expected the host to log in to"),
+        (LOCAL + "WallTime = 1\nWallTime = 2\n", "a.cfg:16: WallTime is set again: it stands in a.cfg:15 already"),
+        (LOCAL + "MaxTotalJobs 5\n", "a.cfg:15: 'MaxTotalJobs 5' says nothing: expected 'option = value'"),
+        (
+            LOCAL + "SubmitOptions = --comment='x\n",
+            'a.cfg:15: option SubmitOptions is "--comment=\'x": no closing quotation',
+        ),
+        (
+            LOCAL + "SharedArea = $NOWHERE/x\n",
+            "a.cfg:15: option SharedArea is $NOWHERE/x, and the environment variable NOWHERE",
+        ),
+        (
+            LOCAL + "ParallelEnvironment = mpi\n",
+            "a.cfg:15: option ParallelEnvironment is for BatchSystem = GE, and BatchSystem is SLURM",
+        ),
+        (LOCAL + "long\n{\n}\n", "a.cfg:16: section long is read by nobody; a queue's stands in the section Queues"),
+        (LOCAL + "Queue\n{\nlong\n{\n}\n}\n", "a.cfg:16: section Queue is read by nobody; did you mean Queues?"),
+        (
+            "CEType = SSH\nSSHHost = h\nSSHOptions = -o 'x\n",
+            'a.cfg:15: option SSHOptions is "-o \'x": no closing quotation',
+        ),
     ],
 )
-def test_configuration_without_a_right_ce_is_told(text: str, sentence: str) -> None:
-    with pytest.raises(CEMisconfigured) as caught:
-        definitions(parse(text, "a.cfg"))
+def test_a_mistake_is_told_with_its_line_and_the_nearest_name(text: str, sentence: str) -> None:
+    assert mistake(text).startswith(sentence)
 
-    assert str(caught.value).startswith(sentence)
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Slurm", "SLURM"),
+        ("SGE", "GE"),
+        ("UGE", "GE"),
+        ("PBS", "Torque"),
+        ("OpenPBS", "Torque"),
+        ("HTCondor", "Condor"),
+        ("SLRUM", "SLURM"),
+    ],
+)
+def test_what_people_call_a_batch_system_is_told_in_diracs_word(name: str, meant: str) -> None:
+    assert mistake(f"CEType = Local\nBatchSystem = {name}\n").endswith(f"; did you mean {meant}?")
+
+
+def test_a_ce_of_an_unknown_type_does_not_hide_the_others() -> None:
+    text = (SITE % "CEType = CloudCE\n").replace("ce01", "vm\n{\nCEType = CREAM\n}\nce01")
+
+    assert [(d.name, len(d.mistakes)) for d in definitions(parse(text, "a.cfg"))] == [("vm", 1), ("ce01", 1)]
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "test"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CEType = SSH\n",
+        "CEType = SGE\n",
+        LOCAL + "WallTime = 1\nWallTime = 2\n",
+        LOCAL + "SubmitOptions = '\n",
+        LOCAL + "q\n{\n}\n",
+    ],
+)
+def test_what_one_command_refuses_all_refuse(command: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "dirac.cfg"
+    file.write_text(SITE % text)
+
+    assert main([command, str(file)]) == 2
+
+
+def test_what_cannot_be_used_on_this_machine_is_not_called_ok(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["Pool/Singularity", "-o", "ContainerBin=/no/apptainer", "-o", "ContainerRoot=/"]
+
+    codes = [main([command, *argv]) for command in ("validate", "plan", "test")]
+
+    said = capsys.readouterr()
+    assert codes == [3, 3, 3]
+    assert ": ok" not in said.out
+    assert "/no/apptainer" in said.out
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("LocalSite:\n  LocalCE: Pool\n", "YAML"),
+        ("---\nces:\n- name: a\n", "YAML"),
+        ('{"LocalSite": {"LocalCE": "Pool"}}', "JSON"),
+        ('{\n  "LocalSite": {\n    "LocalCE": "Pool"\n  }\n}\n', "JSON"),
+        ("<LocalSite><LocalCE>Pool</LocalCE></LocalSite>", "XML or HTML"),
+        ("[LocalSite]\nLocalCE = Pool\n", "INI or TOML"),
+    ],
+)
+def test_another_language_is_recognised(
+    text: str, language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "dirac.cfg"
+    file.write_text(text)
+
+    assert main(["validate", str(file)]) == 2
+    assert f"this looks like {language}, expected DIRAC's CFG" in capsys.readouterr().err

@@ -38,6 +38,7 @@ def test_the_text_follows_the_rules_of_the_diraccfg_package():
     [
         ("S\n{\nA = 1\n", "t: 1 section(s) are not closed"),
         ("A = 1\n}\n", "t, line 2: '}' closes a section that was never opened"),
+        ("A\n{\n}\nA\n{\n}\n", "t, line 5: section A: that name stands there already"),
     ],
 )
 def test_unbalanced_braces_are_named_with_their_place(text, said):

@@ -1,251 +1,36 @@
-"""`python -m agents`: the JobAgent, and the only place where its errors become exit codes."""
+"""`python -m agents`: the JobAgent."""
 
-import argparse
-import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
 
-from agents import last_word, process, wiring
-from agents.check import inner_ce_options, known_options
-from agents.credentials.identity import establish, secrets
-from agents.errors import AgentError, ConfigurationError, ExitCode
-from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
-from agents.explain import explain as explain_job
-from agents.explain import status
-from agents.job_agent import Ending
-from agents.jobs.allocation import Slot
-from agents.jobs.ledger import Ledger
-from agents.log import EventLog, Whose, configure
-from agents.outside import onlookers
-from agents.redaction import redacted, secrets_of
-from agents.schedule import Schedule
-from agents.settings import AgentSettings, explain, load, nearly_ours, read_files, without_effect
-from agents.slot.ask import Commands
-from agents.slot.build import build_watch
-from agents.slot.gpus import Gpu, find_gpus
-from agents.slot.remote import RemoteSlot
-from agents.slot.resources import find_slot
-from agents.wms.published import Published
-from agents.wms.service import Service
-from agents.wms.transports import Voices
-from ce_backends.base import ComputingElement, Queues
-from ce_backends.cfg import Section
-from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.reader_gone import say
-from ce_backends.registry import create
-
-log = EventLog("agent")
-
-_LOOK_AROUND_S = 5.0
-_SLOT_ENDS_S = 180.0  # a batch system may lengthen or shorten a job
-_CHORES_S = 300.0
-_END_OF_AGENT_S = 60.0  # an agent without its pilot hands its jobs back within that time
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command line of the agent."""
-    made = argparse.ArgumentParser(
-        prog="python -m agents",
-        description="Match DIRAC jobs and run them in this slot; or tell what became of them.",
-    )
-    made.add_argument(
-        "command",
-        nargs="?",
-        choices=("run", "status", "explain", "report"),
-        default="run",
-        help="run: the agent (default); status: the jobs of a work directory; explain: one job of it; "
-        "report: a page about the whole slot",
-    )
-    made.add_argument("job", nargs="?", type=int, help="which job to explain")
-    made.add_argument("--cfg", action="append", default=[], type=Path, help="CFG file; may be given again, later wins")
-    made.add_argument("-o", "--option", action="append", default=[], metavar="/PATH=VALUE", help="one option over them")
-    made.add_argument("--work-dir", type=Path, default=Path(), help="where the ledger and the jobs live")
-    made.add_argument("--end-with", type=int, default=0, metavar="PID", help="end when this process, our parent, does")
-    made.add_argument("--explain", action="store_true", help="print each setting with its value and origin, and end")
-    made.add_argument("--json", action="store_true", help="status, explain, report: for programs")
-    made.add_argument("-O", "--output", type=Path, help="report: the page; default slot.html in the work directory")
-    return made
+NODE_UNFIT = 6  # agents.errors.ExitCode, which may be what could not be loaded
+_NO_MEMORY = ("Cannot allocate memory", "failed to map segment")  # ld.so's words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the agent; errors become one sentence and an exit code here only."""
-    arguments = parser().parse_args(argv)
+    """Run the agent; return its exit code, also where the node has no room for its code."""
     try:
-        return _obeyed(arguments)
-    except Exception as error:
-        sentence, exit_code = _verdict(error)
-        print(f"agent: {redacted(sentence)}", file=sys.stderr)
-        if exit_code is ExitCode.INTERNAL:
-            logging.getLogger("gridpilot").debug("traceback", exc_info=error)
-        return exit_code
+        from agents import command_line  # noqa: PLC0415 - loading it may fail for want of memory or descriptors
+    except (ImportError, MemoryError, OSError) as error:
+        if isinstance(error, ImportError) and not any(word in str(error) for word in _NO_MEMORY):
+            raise
+        print(f"agent: the node cannot run an agent: its code cannot be loaded: {error}", file=sys.stderr)
+        return NODE_UNFIT
+    return command_line.main(argv)
 
 
-def _verdict(error: Exception) -> tuple[str, ExitCode]:
-    """Return the sentence and the exit code that an error means."""
-    if isinstance(error, AgentError):
-        return str(error), error.exit_code
-    if isinstance(error, CEError):
-        return str(error), ExitCode.CONFIGURATION
-    return f"internal error: {type(error).__name__}: {error}; see agent.log", ExitCode.INTERNAL
-
-
-def _obeyed(arguments: argparse.Namespace) -> int:
-    work_dir = arguments.work_dir.resolve()
-    if arguments.command == "status":
-        return say(status(work_dir, as_json=arguments.json))
-    if arguments.command == "explain":
-        if arguments.job is None:
-            raise ConfigurationError("explain: which job? expected its number")
-        return say(explain_job(work_dir, arguments.job, as_json=arguments.json))
-    if arguments.command == "report":
-        return _report(work_dir, arguments.output, as_json=arguments.json)
-    process.end_with(arguments.end_with)
-    if arguments.explain:
-        return _explain(read_files(arguments.cfg, arguments.option))
-    # A pilot has the folder to itself: an agent that is there all the same has lost its pilot, and ends.
-    patience_s = _END_OF_AGENT_S if arguments.end_with else 0.0
-    with process.lock(work_dir, patience_s), _last_word(work_dir):
-        return _run(read_files(arguments.cfg, arguments.option), work_dir, arguments.end_with)
-
-
-@contextmanager
-def _last_word(work_dir: Path) -> Iterator[None]:
-    """Leave word of the error that ends the agent; whoever ends without one has left it already."""
-    last_word.forget(work_dir)
-    try:
-        yield
-    except Exception as error:
-        last_word.leave(work_dir, *_verdict(error))
-        raise
-
-
-def _report(work_dir: Path, output: Path | None, *, as_json: bool) -> int:
-    from agents.outside import slot_report  # noqa: PLC0415 - memory that an agent on its node does not need
-
-    return say(
-        slot_report.as_json(work_dir) if as_json else slot_report.write(work_dir, output or work_dir / "slot.html")
-    )
-
-
-def _explain(cfg: Section) -> int:
-    rows = (f"{row.path} = {row.shown} {row.unit}".rstrip() + f"   [{row.origin}]  {row.doc}" for row in explain(cfg))
-    return say("\n".join(rows))
-
-
-def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
-    """Settle everything that can be wrong, then work."""
-    settings = load(local)
-    _configure_log(settings, work_dir)
-    for path, reason in without_effect(local):
-        log.warning("option.without_effect", option=path, reason=reason)
-    for sentence in nearly_ours(local):
-        log.warning("option.misspelt", note=sentence)
-    pilot = establish(settings, os.environ)
-    voices = Voices(pilot, vo=settings.vo or pilot.vo or "unknown", setup=settings.setup)
-    servers = settings.configuration_servers
-    service = Service("Configuration/Server", servers, voices.of(None)) if servers else None
-    published = Published(service, local)
-    published.load()
-    settings = load(published.tree)
-    ending = _work(published, settings, work_dir, voices, pilot_pid=pilot_pid)
-    last_word.leave(work_dir, ending.reason, ending.exit_code, asdict(ending.tally))
-    if settings.slot_report_directory:
-        from agents.outside import slot_report  # noqa: PLC0415 - memory that is needed only now
-
-        slot_report.leave(work_dir, Path(settings.slot_report_directory), settings.pilot_reference)
-    return ending.exit_code
-
-
-def _configure_log(settings: AgentSettings, work_dir: Path) -> None:
-    """Open the logs.
-
-    Raises:
-        ConfigurationError: one of them cannot be written.
-    """
-    pilot = settings.pilot_reference if settings.pilot_reference != "Unknown" else ""
-    whose = Whose(pilot=pilot, site=settings.site, known=secrets_of(os.environ))
-    json_file = work_dir / settings.json_log if settings.json_log else None
-    try:
-        configure(settings.log_level.upper(), work_dir / "agent.log", json_file=json_file, whose=whose)
-    except OSError as error:
-        raise ConfigurationError(f"{error.filename}: the log cannot be written: {error.strerror}") from error
-
-
-def _work(published: Published, settings: AgentSettings, work_dir: Path, voices: Voices, *, pilot_pid: int) -> Ending:
-    """Run the agent's parts, and take them apart again whatever happens."""
-    cfg = published.tree
-    events = Events()
-    ledger = Ledger(work_dir / "ledger.sqlite")
-    workers = Workers(events)
-    schedule = Schedule(events)
-    gpus = find_gpus(Path("/"), os.environ, Commands(os.environ))
-    hidden = [work_dir, *secrets(voices.pilot, os.environ)]
-    slot, ce = _slot_and_ce(cfg, settings, gpus, hidden, work_dir / "tasks")
-    watch = build_watch(
-        cfg,
-        settings,
-        ledger,
-        os.environ,
-        work_dir=work_dir,
-        processors=slot.processors,
-        is_remote=isinstance(ce, Queues),
-    )
-    agent = seen = None
-    try:
-        seen = onlookers.begin(ledger, settings, slot, pilot_pid)
-        given = wiring.Given(published, voices, events, ledger, workers, slot, gpus, watch, ce, schedule, seen)
-        agent = wiring.build(settings, work_dir, given)
-        schedule.every(settings.heartbeat_s, HeartbeatDue())
-        schedule.every(_LOOK_AROUND_S, LookAround())
-        schedule.every(_CHORES_S, ChoresDue())
-        schedule.every(_SLOT_ENDS_S, SlotEndsDue())
-        process.listen(events, os.environ)
-        process.collect_orphans()
-        with suppress(CEUnavailable):  # asked for the first time it takes up, and ends, what an earlier agent left
-            ce.slots()
-        ending = agent.run()
-        seen.life.ends(ending.reason)
-        return ending
-    finally:
-        process.listen_no_more()
-        schedule.stop()
-        if agent:
-            agent.close()
-        if seen:
-            seen.close()
-        watch.close()
-        ce.close()
-        ledger.close()
-
-
-def _slot_and_ce(
-    cfg: Section, settings: AgentSettings, gpus: Sequence[Gpu], hidden: Sequence[Path], tasks_dir: Path
-) -> tuple[Slot, ComputingElement]:
-    """Return what there is to offer, and what runs the jobs: on this node, or behind somebody's queue."""
-    chosen = inner_ce_options(cfg, settings)
-    ce = create(settings.ce_type, chosen, tasks_dir)
-    if isinstance(ce, Queues):
-        return RemoteSlot(ce.places, settings.memory_mb, has_room=lambda: ce.slots().free_processors > 0), ce
-    slot = find_slot(settings, gpus=gpus)
-    return slot, create(settings.ce_type, _on_this_node(chosen, settings, slot, hidden), tasks_dir)
-
-
-def _on_this_node(
-    chosen: Mapping[str, str], settings: AgentSettings, slot: Slot, hidden: Sequence[Path]
-) -> dict[str, str]:
-    """Return the inner CE's options, with what the slot gives."""
-    ours = {
-        "NumberOfProcessors": str(slot.processors),
-        "MinDiskSpace": str(settings.least_disk_mb),
-        "HiddenPaths": ",".join(filter(None, (chosen.get("HiddenPaths"), *map(str, hidden)))),
-    }
-    known = known_options(settings.ce_type)
-    return {**chosen, **{name: text for name, text in ours.items() if name in known}}
+def _leave(exit_code: int) -> int:
+    """Return the exit code after what was printed is out: Python itself ends with 120 where that cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return exit_code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_leave(main()))

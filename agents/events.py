@@ -149,9 +149,15 @@ class SignalReceived:
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """A worker met an error that nobody foresaw."""
+    """A thread met an error that nobody foresaw.
+
+    Attributes:
+        error: what it met.
+        job_id: of the job that it belongs to, which it ends; None where it belongs to none, and ends the agent.
+    """
 
     error: BaseException
+    job_id: int | None = None
 
 
 Event = (
@@ -193,6 +199,10 @@ class Events:
             self._is_change_waiting.set()
             self._queue.put(TaskChanged())
 
+    def crashed(self, error: BaseException) -> None:
+        """Let the main thread end the agent because of an error that some thread did not expect."""
+        self.put(Crashed(error))
+
     def next(self, timeout_s: float | None) -> Event | None:
         """Return the next event, None when none came in this time."""
         try:
@@ -214,12 +224,18 @@ class Workers:
         self._events = events
         self._size = size
         self._idle = threading.Semaphore(0)
-        self._waiting: SimpleQueue[Callable[[], Event]] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Callable[[], Event], int | None]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def start(self, work: Callable[..., Event], *arguments: object) -> None:
-        """Do a piece of work; its event follows."""
-        self._waiting.put(functools.partial(work, *arguments))
+    def start(self, work: Callable[..., Event], *arguments: object, of: int | None = None) -> None:
+        """Do a piece of work; its event follows.
+
+        Args:
+            work: is called with the arguments.
+            arguments: of it.
+            of: the job that it is done for, which alone an error ends that nobody foresaw.
+        """
+        self._waiting.put((functools.partial(work, *arguments), of))
         if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
             thread = threading.Thread(target=self._run, name=f"worker-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
@@ -227,12 +243,12 @@ class Workers:
 
     def _run(self) -> None:
         while True:
-            self._events.put(_result(self._waiting.get()))
+            self._events.put(_result(*self._waiting.get()))
             self._idle.release()
 
 
-def _result(work: Callable[[], Event]) -> Event:
+def _result(work: Callable[[], Event], job_id: int | None) -> Event:
     try:
         return work()
-    except BaseException as error:  # noqa: BLE001 - the main thread raises it
-        return Crashed(error)
+    except BaseException as error:  # noqa: BLE001 - the main thread judges it
+        return Crashed(error, job_id)

@@ -5,6 +5,7 @@ One thread owns all job state; it sleeps until something happens. See `docs/walk
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agents import events as happened
@@ -100,8 +101,10 @@ class JobAgent:
         return Ending(self._stop_reason, self._exit_code, runner.tally)
 
     def close(self) -> None:
-        """Stop the reporter's thread; what it has not sent stays in the ledger."""
+        """Stop the reporter's thread, and let go of the jobs; what was not sent stays in the ledger."""
         self._parts.reporter.stop()
+        with suppress(StopAgent):  # a ledger that cannot be written is what has ended us
+            self._parts.runner.let_go()
 
     def _begin_watch(self) -> None:
         watch, workers = self._parts.watch, self._parts.workers
@@ -145,39 +148,45 @@ class JobAgent:
             case happened.MatchAnswered() | happened.LookedForLost():
                 self._answered(event)
             case happened.Staged() | happened.Delivered() | happened.Undelivered():
-                self._moved(event)
+                with self._parts.runner.belonging_to(event.job_id):
+                    self._moved(event)
             case happened.ReportsAccepted() | happened.KillOrdered() | happened.JobLost():
-                self._told_by_wms(event)
+                with self._parts.runner.belonging_to(event.job_id):
+                    self._told_by_wms(event)
             case happened.HeartbeatDue() | happened.ChoresDue() | happened.ChoresDone():
                 self._on_time(event)
             case happened.SlotEndsDue() | happened.SlotEndsFound() | happened.PowerMeasured() | happened.LookAround():
                 self._about_slot(event)
             case happened.SignalReceived():
                 self._signalled(event)
-            case happened.Crashed(error):
+            case happened.Crashed(error, None):
                 raise error
+            case happened.Crashed(error, job_id) if job_id is not None:
+                self._parts.runner.crashed(job_id, error)
             case happened.TaskChanged() | None:
                 self._look_around()
 
     def _moved(self, event: happened.Staged | happened.Delivered | happened.Undelivered) -> None:
         """Go on with a job whose files were brought here or away, or could not be."""
+        runner = self._parts.runner
         match event:
             case happened.Staged():
-                self._parts.runner.staged(event)
+                runner.staged(event)
             case happened.Delivered():
-                self._parts.runner.endings.delivered(event)
+                runner.endings.delivered(event)
             case happened.Undelivered():
-                self._parts.runner.endings.undelivered(event)
+                runner.endings.undelivered(event)
 
     def _told_by_wms(self, event: happened.ReportsAccepted | happened.KillOrdered | happened.JobLost) -> None:
         """Do what the WMS wants, or go on after what it took."""
+        runner = self._parts.runner
         match event:
             case happened.ReportsAccepted(job_id):
-                self._parts.runner.endings.reports_accepted(job_id)
+                runner.endings.reports_accepted(job_id)
             case happened.KillOrdered(job_id, is_fresh):
-                self._parts.runner.kill(job_id, is_fresh=is_fresh)
+                runner.kill(job_id, is_fresh=is_fresh)
             case happened.JobLost(job_id):
-                self._parts.runner.taken_away(job_id)
+                runner.taken_away(job_id)
 
     def _on_time(self, event: happened.HeartbeatDue | happened.ChoresDue | happened.ChoresDone) -> None:
         """Do what comes again and again."""

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -56,6 +57,14 @@ def lock(work_dir: Path, patience_s: float = 0.0) -> IO[str]:
             held.close()
             raise ConfigurationError(f"{work_dir}: another agent works in this directory; give each its own") from error
         return held
+
+
+def bring_home(events: Events) -> None:
+    """Have what any thread does not expect end the agent, in its main thread: no thread ends unseen.
+
+    This holds for all threads of the process, also those of libraries; workers bring home what belongs to a job.
+    """
+    threading.excepthook = lambda happened: events.crashed(happened.exc_value or SystemExit())
 
 
 def collect_orphans() -> None:

@@ -61,7 +61,7 @@ class Schedule:
         """Begin."""
         from agents import ticks  # noqa: PLC0415 - the first request to the Matcher does not wait for it
 
-        self._scheduler = ticks.scheduler()
+        self._scheduler = ticks.scheduler(self._events.crashed)
         for seconds, event in self._repeated:
             self._scheduler.add_job(self._events.put, ticks.AfterEach(seconds, self._spread), (event,))
         self._scheduler.start()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -27,10 +28,16 @@ class AfterEach(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
         return now + timedelta(seconds=self._spread(0.9 * self._seconds, 1.1 * self._seconds))
 
 
-def scheduler() -> BackgroundScheduler:
-    """Return one with a single thread, that does late what it could not do in time."""
-    return BackgroundScheduler(
+def scheduler(crashed: Callable[[BaseException], None]) -> BackgroundScheduler:
+    """Return one with a single thread, that does late what it could not do in time.
+
+    Args:
+        crashed: is told of an error that a tick did not expect; APScheduler itself only logs it.
+    """
+    made = BackgroundScheduler(
         executors={"default": ThreadPoolExecutor(1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _NEVER_TOO_LATE},
         timezone="UTC",
     )
+    made.add_listener(lambda event: crashed(event.exception), EVENT_JOB_ERROR)
+    return made

@@ -195,7 +195,11 @@ class ComputingElement(Protocol):
         """
 
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
-        """Answer for exactly the ids asked, in bulk. What the CE does not know is Unknown."""
+        """Answer for exactly the ids asked, in bulk. What the CE does not know is Unknown.
+
+        Raises:
+            CEBroken: a thread of this object has ended by an error: a new one finds every task again.
+        """
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """End these tasks and everything they started; no error if they are gone already."""

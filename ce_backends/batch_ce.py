@@ -5,7 +5,6 @@ be remembered). A thread of its own asks the batch system, one command for all t
 from memory and never waits.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,12 +25,11 @@ from ce_backends.base import (
 from ce_backends.batch_submission import Submitter, groups, problem
 from ce_backends.batch_system import BatchSystem
 from ce_backends.conclusion import Patience, conclude
+from ce_backends.door import Door
 from ce_backends.errors import CEError
 from ce_backends.spool import End, Spool
 from ce_backends.task_book import Entry, TaskBook
 from ce_backends.transport import Closes
-
-log = logging.getLogger("gridpilot.ce")
 
 OF_THE_TASK = ("stdout", "stderr")
 _QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
@@ -86,12 +84,12 @@ class BatchCE:
         self._seen: dict[str, TaskStatus] = {}  # by stamp, of the last look that was answered
         self._heard: set[str] = set()  # stamps whose end the batch system has told and nobody could conclude yet
         self._trouble = ""  # why the last look was not
-        self._crash: Exception | None = None  # what nobody foresaw in the thread that looks: the next poll raises it
         self._changed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # one look at a time, none while tasks are forgotten
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._looker: threading.Thread | None = None
+        self._door = Door(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
 
     @property
     def places(self) -> Places:
@@ -147,9 +145,8 @@ class BatchCE:
 
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
         """See ComputingElement. The answer is that of the last look, and its reason says when there was none since."""
-        if self._crash:
-            raise self._crash
         self._start_looking()
+        self._door.check()
         entries = self._book.by_task_id(task_ids)
         return {
             task_id: self._known(entries[task_id]) if task_id in entries else TaskStatus(state=TaskState.UNKNOWN)
@@ -246,20 +243,15 @@ class BatchCE:
 
     def _start_looking(self) -> None:
         if self._looker is None and not self._closing.is_set():
-            self._looker = threading.Thread(target=self._look_on, name=f"gridpilot-{self._name}", daemon=True)
+            name = f"gridpilot-{self._name}"
+            self._looker = threading.Thread(target=self._door.guarding(self._look_on, name), name=name, daemon=True)
             self._looker.start()
 
     def _look_on(self) -> None:
         while not self._closing.is_set():
             self._wake.clear()
-            try:
-                if self.look():
-                    self._changed()
-            except Exception as error:
-                log.exception("look.crashed")
-                self._crash = error
+            if self.look():
                 self._changed()
-                return
             self._wake.wait(self._bounds.interval_s)
 
     def look(self) -> bool:

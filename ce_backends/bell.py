@@ -12,15 +12,21 @@ class Bell:
         self._poller: select.epoll | None = None
 
     def open(self) -> None:
-        """Take the two descriptors this needs."""
+        """Take the two descriptors this needs.
+
+        Raises:
+            OSError: there are none left.
+        """
         self._rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poller = select.epoll()
         self._poller.register(self._rung, select.EPOLLIN)
 
     def close(self) -> None:
-        """Give them back."""
-        self._opened.close()
-        os.close(self._rung)
+        """Give them back, as far as they were taken."""
+        if self._poller is not None:
+            self._poller.close()
+        if self._rung >= 0:
+            os.close(self._rung)
         self._rung = -1  # the number may soon be another file's
 
     def ring(self) -> None:

@@ -2,6 +2,7 @@
 
 CEError
 ├── CEUnavailable      surely nothing was submitted: wait, then try again
+├── CEBroken           one of its threads has failed: use a new object, which finds every task again
 └── CEMisconfigured    an option is wrong: stop and tell the VO admin
     └── CfgError       a configuration file is malformed
 """
@@ -13,6 +14,10 @@ class CEError(Exception):
 
 class CEUnavailable(CEError):
     """Surely nothing was submitted: wait, then try again."""
+
+
+class CEBroken(CEError):
+    """A thread of the computing element met what nobody foresaw: a new object finds every task again."""
 
 
 class CEMisconfigured(CEError):

@@ -23,6 +23,7 @@ from ce_backends.bring_back import OF_THE_TASK, bring_back
 from ce_backends.capped_output import Cap
 from ce_backends.containment import Cell, Level
 from ce_backends.containment_probe import Probed, probe
+from ce_backends.door import Door
 from ce_backends.enclosed_cell import EnclosedCell
 from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEError, CEUnavailable
@@ -101,10 +102,13 @@ class Pool:
         self._is_protected = False
         self._spare_dirs = SpareDirs(self._work_dir, most=processors)
         self._wrappers = Wrappers(most_idle=processors)
-        self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over)
+        self._door = Door(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
+        self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over, door=self._door)
         self._cap = bounds.output
         bounds = replace(bounds, processors=processors)
-        self._rounds = Rounds(self._work_dir, bounds, tasks=self._watcher.running, end=self._watcher.end_for)
+        self._rounds = Rounds(
+            self._work_dir, bounds, tasks=self._watcher.running, end=self._watcher.end_for, door=self._door
+        )
 
     @property
     def containment(self) -> Probed:
@@ -139,6 +143,7 @@ class Pool:
     def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
         """See ComputingElement. Tasks never wait in a pool: what does not fit now is Rejected."""
         self._open()
+        self._door.check()
         answers: dict[str, Submission] = {}
         for task in tasks:
             try:
@@ -152,6 +157,7 @@ class Pool:
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
         """See ComputingElement."""
         self._open()
+        self._door.check()
         with self._lock:
             return {task_id: self._status(task_id) for task_id in task_ids}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ce_backends.base import Activity, Limit
 from ce_backends.capped_output import Cap
+from ce_backends.door import Door
 from ce_backends.sighting import Sighting
 from ce_backends.watched_task import Excess, WatchedTask
 
@@ -66,6 +67,7 @@ class Rounds:
         tasks: Callable[[], Sequence[WatchedTask]],
         end: Callable[[str, Excess], None],
         clock: Callable[[], float] = time.monotonic,
+        door: Door | None = None,
     ) -> None:
         self._place = place
         self._bounds = bounds
@@ -76,7 +78,8 @@ class Rounds:
         self._activities: dict[str, Activity] = {}
         self._awake = threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gridpilot-rounds", daemon=True)
+        guarded = (door or Door()).guarding(self._run, "gridpilot-rounds")
+        self._thread = threading.Thread(target=guarded, name="gridpilot-rounds", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -91,7 +94,8 @@ class Rounds:
         """End; a look that hangs is not waited for."""
         self._closing.set()
         self._awake.set()
-        self._thread.join(self._bounds.round_s)
+        if self._thread.ident is not None:  # else it could not even be started
+            self._thread.join(self._bounds.round_s)
 
     def activity(self, stamp: str) -> Activity | None:
         """Return what was last seen of a task; from any thread."""

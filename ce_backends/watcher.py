@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ce_backends.base import Limit, TaskStatus
 from ce_backends.bell import Bell
+from ce_backends.door import Door
 from ce_backends.process_tree import Process, all_stats, boot_id, end_fd, is_alive, send
 from ce_backends.watched_task import FAR, Cause, Excess, WatchedTask, final_status
 from ce_backends.wrappers import REFUSED, Wrapper, Wrappers, lives, reap
@@ -29,6 +30,7 @@ class Watcher:
         grace_s: how long a task that is to end may take after SIGTERM, in seconds.
         over: called in the watcher's thread with each task that is over and its final status.
         clock: monotonic, in seconds.
+        door: where an error goes that ends the thread.
         give_up_s: how long to try to kill what is left of a task whose wrapper is over.
     """
 
@@ -39,6 +41,7 @@ class Watcher:
         grace_s: float,
         over: Callable[[WatchedTask, TaskStatus], None],
         clock: Callable[[], float] = time.monotonic,
+        door: Door | None = None,
         give_up_s: float = GIVE_UP_S,
     ) -> None:
         self._wrappers = wrappers
@@ -51,7 +54,8 @@ class Watcher:
         self._by_fd: dict[int, WatchedTask] = {}
         self._bell = Bell()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="gridpilot-pool", daemon=True)
+        guarded = (door or Door()).guarding(self._run, "gridpilot-pool")
+        self._thread = threading.Thread(target=guarded, name="gridpilot-pool", daemon=True)
 
     def start(self) -> None:
         """Begin to watch."""
@@ -105,8 +109,9 @@ class Watcher:
     def close(self) -> None:
         """Stop watching. Tasks go on."""
         self._closing = True
-        self._bell.ring()
-        self._thread.join()
+        if self._thread.ident is not None:  # else it could not even be started
+            self._bell.ring()
+            self._thread.join()
         for task in self._tasks.values():
             self._unfollow(task)
             if task.own_wrapper is not None:

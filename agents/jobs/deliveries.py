@@ -40,7 +40,7 @@ class Deliveries:
         self._again_at.pop(job.job_id, None)
         self._until.setdefault(job.job_id, self._clock() + self._around.output_patience_s)
         patterns, logs = description.output_sandbox, description.log_files
-        self._workers.start(self._staging.upload, job, patterns, self._around.outputs(job), logs)
+        self._workers.start(self._staging.upload, job, patterns, self._around.outputs(job), logs, of=job.job_id)
 
     def put_off(self, event: Undelivered) -> bool:
         """Try again later; False when it has been tried for long enough."""

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 
-from agents.errors import Blame, HandBack, JobError
+from agents.errors import JobError
 from agents.events import Delivered, Undelivered
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
@@ -63,14 +63,14 @@ class Endings:
             end=end,
             phase=Phase.DELIVERING,
         )
-        description = self._jobs.description(job)
+        description = self._jobs.description_if_read(job)
         said: list[Report] = []
-        if task.state is TaskState.DONE:
+        if task.state is TaskState.DONE and description:
             job, said = self._reports.completing(job, end, description)
         self._around.note_end(job.matched.owner, task.usage.wall_s, end.status)
         self._journal.forget_beats(job)
         log.info("job.ended", job_id=job.job_id, exit_code=task.exit_code, end=end.status, reason=task.reason)
-        if brings_outputs(job, description):
+        if description and brings_outputs(job, description):
             self._journal.save(job, *said)
             self.deliver(job)
         else:
@@ -116,8 +116,7 @@ class Endings:
     def end_early(self, job: Job, error: JobError) -> None:
         """End a job that did not start."""
         log.warning("job.not_started", job_id=job.job_id, blame=error.blame, cause=error)
-        if isinstance(error, HandBack) and error.blame is Blame.SITE:
-            self._tally.host_failures_in_a_row += 1
+        self._tally.count_host_failure(error)
         self.finish(self.released(job), outcome.of_error(error))
 
     def finish(self, job: Job, end: Outcome, *said: Report, facts: Mapping[str, object] | None = None) -> None:

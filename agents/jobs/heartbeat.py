@@ -47,7 +47,8 @@ class Heartbeats:
         running = [job for job in self._runner.jobs.running if job.end is None]
         self._turn = (self._turn + 1) % (len(running) or 1)
         for job in running[self._turn :] + running[: self._turn]:  # each is first once, where there are too many
-            self._reporter.beat(self._of(job))
+            with self._runner.belonging_to(job.job_id):
+                self._reporter.beat(self._of(job))
 
     def _of_node(self) -> dict[str, float]:
         """Return what is told of this node, nothing where jobs run on others."""

@@ -55,6 +55,7 @@ class Phase(StrEnum):
 
 
 HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)  # a grant
+_TOUCHED = (Phase.MATCHED, Phase.STAGING, Phase.SUBMITTING, Phase.DELIVERING)
 
 
 class Minor(StrEnum):
@@ -84,6 +85,8 @@ class Minor(StrEnum):
     MEMORY = "Job has exceeded its memory limit"  # ours: DIRAC only warns
     OUTPUT = "Job has exceeded its output limit"  # ours, and so is the next: DIRAC has no such limits
     PROCESSES = "Job has exceeded its limit of processes"
+    EXCEPTION = "Exception During Execution"
+    NODE_FAILED = "Failed on the node"  # ours: the node lacked something that no job can do without
     PAYLOAD_LOST = "Payload lost on the node"  # ours: DIRAC fails such a job as stalled
 
 
@@ -166,6 +169,8 @@ class Job:
         wall_s: of the payload.
         cpu_s: of the payload.
         end: how it ends; known before a task is cancelled, else when its task has ended.
+        deaths: how often an agent has died while it was at this attempt.
+        rests: nobody is at it now, though its phase says so: it waits, or the agent has ended in order.
     """
 
     matched: MatchedJob
@@ -182,6 +187,13 @@ class Job:
     wall_s: float | None = None
     cpu_s: float | None = None
     end: Outcome | None = None
+    deaths: int = 0
+    rests: bool = False
+
+    @property
+    def is_touched(self) -> bool:
+        """True while the agent itself works at the job: if it dies now, the job may be why."""
+        return self.phase in _TOUCHED and not self.rests
 
     @property
     def job_id(self) -> int:

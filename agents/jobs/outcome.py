@@ -3,7 +3,7 @@
 import signal
 
 from agents.errors import Blame, FailJob, JobError
-from agents.jobs.job import JobStatus, Minor, Outcome
+from agents.jobs.job import Job, JobStatus, Minor, Outcome, Phase
 from agents.jobs.payload import NOT_FOUND, RESCHEDULE_CODES
 from ce_backends.base import Limit, TaskState, TaskStatus
 
@@ -42,6 +42,15 @@ def of_error(error: JobError) -> Outcome:
     """Return the end of a job that did not start."""
     status = JobStatus.FAILED if isinstance(error, FailJob) else JobStatus.RESCHEDULED
     return Outcome(status, error.minor_status, error.detail or error.minor_status, error.blame)
+
+
+def of_crash(job: Job, error: JobError) -> Outcome:
+    """Return the end of a job at which something failed that nobody foresaw; a failure of its own stays its end."""
+    if job.end and job.end.status is not JobStatus.DONE:
+        return job.end
+    if job.phase is Phase.DELIVERING:  # it has run: it is not run again
+        return Outcome(JobStatus.FAILED, error.minor_status, error.detail or error.minor_status, error.blame)
+    return of_error(error)
 
 
 def decided(before: Outcome | None, task: TaskStatus) -> Outcome:

@@ -1,12 +1,13 @@
 """Moves jobs from their match to their confirmed end. All methods are called by the agent's one main thread."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agents.errors import Blame, HandBack, JobError
+from agents.errors import Blame, FailJob, HandBack, JobError, StopAgent
 from agents.events import Staged, Workers
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
@@ -22,9 +23,10 @@ from agents.jobs.tally import Tally
 from agents.jobs.task import description_of, granted, task_of
 from agents.jobs.tasks import Tasks
 from agents.log import EventLog
+from agents.unforeseen import keep_traceback, of_its_job, words
 from agents.wms.reporter import Reporter
-from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState, TaskStatus
+from ce_backends.errors import CEBroken, CEError, CEMisconfigured, CEUnavailable
 
 log = EventLog("jobs")
 
@@ -51,6 +53,7 @@ class JobRunner:
         self._reports = reports
         self._staging = staging
         self._workers = workers
+        self._given_up: set[int] = set()
         self.jobs = JobsInHand()
         self.tally = Tally()
         self._journal = Journal(self.jobs, ledger, reporter)
@@ -85,10 +88,8 @@ class JobRunner:
         log.info("job.matched", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, **whose)
         job = job.to(JobStatus.MATCHED, Minor.RECEIVED)
         self._journal.save(job, self._reports.received(job))
-        try:
-            self._prepare(job)
-        except JobError as error:
-            self.endings.end_early(self.jobs[job.job_id], error)
+        with self.belonging_to(job.job_id):
+            self._go_on(job)
 
     def _prepare(self, job: Job) -> None:
         description = description_of(job)
@@ -105,7 +106,7 @@ class JobRunner:
 
     def _stage(self, job: Job) -> None:
         names = self.jobs.description(job).input_sandbox
-        self._workers.start(self._staging.download, job, names, self._around.inputs(job))
+        self._workers.start(self._staging.download, job, names, self._around.inputs(job), of=job.job_id)
 
     def staged(self, event: Staged) -> None:
         """Go on with a job whose inputs are here; end it when they cannot be had."""
@@ -170,17 +171,25 @@ class JobRunner:
     def poll(self) -> None:
         """Ask the CE about tasks, and go on with what has ended; submit again what had no answer."""
         running = {job.task_id: job for job in self.jobs.running}
-        for task_id, task in self._tasks.poll({task_id: job.stamp for task_id, job in running.items()}).items():
-            job = running[task_id]
-            is_begun = task.state is TaskState.RUNNING or task.exit_code is not None
-            if is_begun and job.started_at is None and job.end is None:
-                job = self._begun(job, task.usage.wall_s or 0.0)
-            if task.state.is_final:
-                self.endings.ended(job, task)
+        for task_id, answer in self._tasks.poll({task_id: job.stamp for task_id, job in running.items()}).items():
+            with self.belonging_to(running[task_id].job_id):
+                self._polled(running[task_id], answer)
         for job in self.jobs.in_phase(Phase.SUBMITTING):
-            self._resubmit(job)
+            with self.belonging_to(job.job_id):
+                self._resubmit(job)
         for job in self.endings.due_deliveries():
-            self.endings.deliver(job)
+            with self.belonging_to(job.job_id):
+                self.endings.deliver(job)
+
+    def _polled(self, job: Job, task: TaskStatus | Exception) -> None:
+        """Take note of how a task stands."""
+        if isinstance(task, Exception):
+            raise task
+        is_begun = task.state is TaskState.RUNNING or task.exit_code is not None
+        if is_begun and job.started_at is None and job.end is None:
+            job = self._begun(job, task.usage.wall_s or 0.0)
+        if task.state.is_final:
+            self.endings.ended(job, task)
 
     def _resubmit(self, job: Job) -> None:
         """Find out whether the CE has the task; give it again when it has not."""
@@ -208,8 +217,9 @@ class JobRunner:
     def renewed(self, credentials: Sequence[Path]) -> None:
         """Pass new credentials on to the tasks that run with them."""
         for job in self.jobs.running:
-            if (file := self._staging.credential(job)) in credentials and file:
-                self._tasks.renew_credential(job.task_id, file)
+            with self.belonging_to(job.job_id):
+                if (file := self._staging.credential(job)) in credentials and file:
+                    self._tasks.renew_credential(job.task_id, file)
 
     def end(self, job_id: int, end: Outcome) -> None:
         """End a job that has not ended, in a way that was decided elsewhere."""
@@ -225,15 +235,17 @@ class JobRunner:
     def ask_to_stop(self, left_s: float) -> None:
         """Send their stop signal to the payloads that want it so long before the end."""
         for job in (job for job in self.jobs.running if job.end is None):
-            stop = self.jobs.description(job).stop_signal
-            if stop and left_s <= stop.lead_s:
-                self._tasks.ask_to_stop(job.task_id, stop)
+            with self.belonging_to(job.job_id):
+                stop = self.jobs.description(job).stop_signal
+                if stop and left_s <= stop.lead_s:
+                    self._tasks.ask_to_stop(job.task_id, stop)
 
     def hand_back_all(self, cause: str, within_s: float = 0.0) -> None:
         """Give every job that has not ended back to the WMS; payloads that want a signal first get this time."""
         for job in self.jobs.all:
             if job.end is None:
-                self._stop(job, outcome.handed_back(cause), within_s)
+                with self.belonging_to(job.job_id):
+                    self._stop(job, outcome.handed_back(cause), within_s)
 
     def kill_now(self) -> None:
         """Give the payloads that are being ended no more time."""
@@ -261,29 +273,80 @@ class JobRunner:
         self._journal.save(job)
         log.info("job.stopping", job_id=job.job_id, end=end.status, cause=end.minor_status)
         if job.phase is Phase.RUNNING:
-            self._tasks.wind_down(job.task_id, self.jobs.description(job).stop_signal, within_s)
+            description = self.jobs.description_if_read(job)
+            self._tasks.wind_down(job.task_id, description.stop_signal if description else None, within_s)
         elif job.phase is Phase.STAGING:
             self._staging.give_up(job)
             self.endings.finish(self.endings.released(job), end)
+
+    # ---- what nobody foresaw ----
+
+    @contextmanager
+    def belonging_to(self, job_id: int) -> Iterator[None]:
+        """End this job, and not the agent, where something fails meanwhile; what would fail for every job passes."""
+        try:
+            yield
+        except JobError as error:
+            self.endings.end_early(self.jobs[job_id], error)
+        except (StopAgent, CEMisconfigured, CEBroken):
+            raise
+        except Exception as error:  # noqa: BLE001 - the door of everything that is done for a job
+            self.crashed(job_id, error)
+
+    def crashed(self, job_id: int, error: BaseException) -> None:
+        """End the job that an error belongs to which nobody foresaw."""
+        own = of_its_job(error)
+        log.error("job.crashed", job_id=job_id, blame=own.blame, cause=words(error))
+        keep_traceback(error)
+        job = self.jobs.get(job_id)
+        if job and job.phase is not Phase.REPORTING:  # else all was said
+            self._give_up(job, own)
+
+    def _give_up(self, job: Job, error: JobError) -> None:
+        """End a job wherever it stands; by force when that has failed before."""
+        is_again = job.job_id in self._given_up
+        self._given_up.add(job.job_id)
+        self.tally.count_host_failure(error)
+        end = outcome.of_crash(job, error)
+        if job.phase in (Phase.SUBMITTING, Phase.RUNNING) and not is_again:
+            self._stop(job, end)
+            return
+        if job.task_id:
+            self._tasks.kill([job.task_id])
+        self._staging.give_up(job)
+        self.endings.finish(self.endings.released(job), end)
+
+    def let_go(self) -> None:
+        """Write down that nobody is at any job: an agent that ends in order has not died at one."""
+        for job in self.jobs.all:
+            if job.is_touched:
+                self._journal.save(replace(job, rests=True))
 
     # ---- after a restart ----
 
     def recover(self) -> None:
         """Go on with the jobs that a former agent in this work directory had in hand."""
-        found = self._ledger.open_jobs()
+        found = [self._taken_up(job) for job in self._ledger.open_jobs()]
         for job in found:
-            log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
-            self.jobs.put(job)
-            self._staging.has_credential(job)  # takes the proxy up again, for renewal
-            if job.grant and job.phase in HOLDING:
-                self._slot.hold(job.grant)
-        for job in found:
-            try:
-                self._go_on(job)
-            except JobError as error:
-                self.endings.end_early(self.jobs[job.job_id], error)
+            with self.belonging_to(job.job_id):
+                if job.is_touched and job.deaths >= _DEATHS:
+                    self._give_up(job, FailJob(Minor.EXCEPTION, _DIED.format(count=job.deaths), blame=Blame.AGENT))
+                else:
+                    self._go_on(job)
+
+    def _taken_up(self, job: Job) -> Job:
+        """Take a job in hand as a former agent left it; that this one died at it is counted before it is touched."""
+        log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
+        self.jobs.put(job)
+        if job.is_touched or job.rests:
+            job = replace(job, deaths=job.deaths + job.is_touched, rests=False)
+            self._journal.save(job)
+        if job.grant and job.phase in HOLDING:
+            self._slot.hold(job.grant)
+        return job
 
     def _go_on(self, job: Job) -> None:
+        self._staging.has_credential(job)  # takes the proxy up again, for renewal
         if job.phase is Phase.REPORTING:
             self.endings.reports_accepted(job.job_id)
         elif job.phase is Phase.MATCHED:
@@ -300,6 +363,8 @@ class JobRunner:
                 self.endings.deliver(job)
 
 
+_DEATHS = 2  # of an agent at one job: it is not touched once more
+_DIED = "internal error: the agent has died {count} times while it was at this job"
 _FIRST_BEATS = timedelta(minutes=2.5)  # an order to kill comes with the next heartbeat, a minute later
 _SUBMISSIONS = 5  # looks at a CE that cannot take a job, some seconds apart
 _QUEUED = "Waiting in the queue of the computing element"

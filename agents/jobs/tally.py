@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agents.errors import Blame, HandBack, JobError
 from agents.jobs.job import JobStatus, Outcome
 
 
@@ -14,6 +15,10 @@ class Tally:
     failed: int = 0
     handed_back: int = 0
     host_failures_in_a_row: int = 0
+
+    def count_host_failure(self, error: JobError) -> None:
+        """Count an error of a job where it is the node's fault."""
+        self.host_failures_in_a_row += isinstance(error, HandBack) and error.blame is Blame.SITE
 
     def ended(self, end: Outcome) -> None:
         """Count the end of a job; one that really ran breaks the row of host failures."""

@@ -57,8 +57,10 @@ class Tasks:
         except CEError as error:
             return error
 
-    def poll(self, stamps: Mapping[str, str]) -> dict[str, TaskStatus]:
+    def poll(self, stamps: Mapping[str, str]) -> dict[str, TaskStatus | Exception]:
         """Return how tasks stand; nothing when there is no answer, which is no end.
+
+        An error that nobody foresaw is the answer for the task that it belongs to.
 
         A task that the CE has taken and surely does not know any more has Failed: nobody would ever tell of its end.
 
@@ -67,14 +69,31 @@ class Tasks:
         """
         self._cancel_overdue()
         try:
-            answers = self._ce.poll(stamps.keys()) if stamps else {}
-        except CEUnavailable as error:
+            answers, failures = self._polled(stamps.keys()) if stamps else ({}, {})
+        except (CEUnavailable, OSError) as error:
             log.warning("poll.failed", tasks=len(stamps), cause=error)
             return {}
         self._activities = {task_id: task.activity for task_id, task in answers.items() if task.activity}
         unknown = {task_id for task_id, task in answers.items() if task.state is TaskState.UNKNOWN}
         self._unknown_since_s = {task_id: self._unknown_since_s.get(task_id, self._clock()) for task_id in unknown}
-        return {**answers, **{task_id: _LOST for task_id in unknown if self._is_gone(task_id, stamps[task_id])}}
+        lost = {task_id: _LOST for task_id in unknown if self._is_gone(task_id, stamps[task_id])}
+        return {**answers, **lost, **failures}
+
+    def _polled(self, task_ids: Collection[str]) -> tuple[dict[str, TaskStatus], dict[str, Exception]]:
+        """Ask about all tasks; about each of them alone when that fails in a way that nobody foresaw."""
+        try:
+            return self._ce.poll(task_ids), {}
+        except (CEError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one of the tasks is why
+            if len(task_ids) == 1:
+                return {}, dict.fromkeys(task_ids, error)
+        each = [self._polled([task_id]) for task_id in task_ids]
+        merged: tuple[dict[str, TaskStatus], dict[str, Exception]] = ({}, {})
+        for answers, failures in each:
+            merged[0].update(answers)
+            merged[1].update(failures)
+        return merged
 
     def _is_gone(self, task_id: str, stamp: str) -> bool:
         """Tell whether an unknown task is not there; on this node at once, in a queue after it was away for long."""

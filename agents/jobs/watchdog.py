@@ -11,6 +11,7 @@ from agents.jobs.runner import JobRunner
 from agents.jobs.staging import STACKS
 from agents.jobs.watch_settings import WatchSettings
 from agents.log import EventLog
+from agents.unforeseen import words
 from ce_backends.base import Activity, ComputingElement, Examines
 
 log = EventLog("watchdog")
@@ -120,7 +121,8 @@ class Watchdog:
         for job in () if self._is_off else running.values():
             activity = self._runner.activity(job)
             if activity is not None:
-                self._look_at(job, activity)
+                with self._runner.belonging_to(job.job_id):
+                    self._look_at(job, activity)
 
     def _look_at(self, job: Job, activity: Activity) -> None:
         sample = self._samples.setdefault(job.task_id, Sample(activity, activity))
@@ -185,5 +187,5 @@ def _write_stacks(ce: Examines, task_id: str, directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / STACKS).write_text(ce.stacks(task_id), encoding="utf-8")
-    except OSError as error:
-        log.warning("stacks.not_written", task_id=task_id, cause=error.strerror)
+    except Exception as error:  # noqa: BLE001 - the job ends anyway, and this thread with it
+        log.warning("stacks.not_written", task_id=task_id, cause=words(error))

@@ -110,7 +110,7 @@ class Inline:
     def __init__(self, events: Events) -> None:
         self.events = events
 
-    def start(self, work: Callable[..., Event], *arguments: object) -> None:
+    def start(self, work: Callable[..., Event], *arguments: object, of: int | None = None) -> None:
         self.events.put(work(*arguments))
 
 

@@ -65,7 +65,7 @@ class Workers:
     def __init__(self) -> None:
         self.waiting: list[tuple[Callable[..., Event], tuple[object, ...]]] = []
 
-    def start(self, work: Callable[..., Event], *arguments: object) -> None:
+    def start(self, work: Callable[..., Event], *arguments: object, of: int | None = None) -> None:
         self.waiting.append((work, arguments))
 
 

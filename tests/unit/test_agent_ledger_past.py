@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.jobs import ledger as ledger_module
+from agents.jobs import written
 from agents.jobs.job import Job, MatchedJob, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 
@@ -73,7 +74,7 @@ def test_each_attempt_has_moments_of_its_own(ledger: Ledger) -> None:
 
 
 def test_a_ledger_of_the_version_before_is_read_on(path: Path) -> None:
-    body = ledger_module._to_json(job(7, 1, Phase.RUNNING))
+    body = written.to_json(job(7, 1, Phase.RUNNING))
     with closing(sqlite3.connect(path)) as db, db:
         db.executescript(FORMER)
         db.execute("INSERT INTO job VALUES (7, 1, 'running', ?)", (body,))

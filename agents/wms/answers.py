@@ -41,17 +41,17 @@ def text(answer: object, call: str, expected: str) -> str:
     return answer
 
 
-def job_number(value: object, call: str) -> int:
+def job_number(value: object, call: str, name: str = "") -> int:
     """Return a job number; some servers send it as a text, and as the key of a mapping it always is one.
 
     Raises:
         BadAnswer: it is no number.
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise BadAnswer(f"{call}: {_shown(value)} is not a job number")
+        raise BadAnswer(f"{call}: {name}{_shown(value)} is not a job number")
     digits = value if isinstance(value, str) else "" if abs(value) >= 10**_MOST_DIGITS else str(value)
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS):
-        raise BadAnswer(f"{call}: {_shown(value)} is not a job number")
+        raise BadAnswer(f"{call}: {name}{_shown(value)} is not a job number")
     return int(digits)
 
 

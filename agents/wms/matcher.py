@@ -62,7 +62,7 @@ def _matched(answer: object) -> MatchedJob:
     if not (isinstance(jdl, str) and isinstance(owner, str) and isinstance(group, str)):
         raise BadAnswer(f"Matcher.requestJob: JDL, Owner and Group of job {answer['JobID']!r} must be texts")
     extra = {name: value for name, value in answer.items() if name not in _NEEDED}
-    job_id = answers.job_number(answer["JobID"], "Matcher.requestJob: JobID")
+    job_id = answers.job_number(answer["JobID"], "Matcher.requestJob", "JobID ")
     job = MatchedJob(job_id=job_id, jdl=jdl, owner=owner, group=group, extra=extra)
     _check_number(job)
     return job

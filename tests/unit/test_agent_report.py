@@ -217,7 +217,7 @@ def test_any_other_s_error_is_refused() -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (None, "expected a job, got NoneType"),
+        (None, "expected a job, got None"),
         ([MATCH], "expected a job, got list"),
         ({}, "the match of job None has no JDL"),
         (MATCH | {"JDL": ""}, "the match of job 55 has no JDL"),

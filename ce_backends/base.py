@@ -6,9 +6,9 @@ Methods are synchronous and return at once; none waits for a payload.
 Who calls what, and from where:
 
 - one thread, always the same, one call at a time: `submit`, `cancel`, `clean`, `close`, and of what a backend may offer
-  more `kill`, `signal`, `renew_credential`, `notify`; nothing is called after `close`
+  more `kill`, `renew_credential`, `notify`; nothing is called after `close`
 - any thread, several at a time, also during those: `slots`, `poll`, `find`, `fetch` (no two of the same task), and of
-  what it may offer more `trouble`, `remark`, `peek`, `stacks`, `has_file`, `places`, `unkept`
+  what it may offer more `trouble`, `remark`, `peek`, `signal`, `stacks`, `has_file`, `places`, `unkept`
 
 So a task may end, and another thread may ask for it, between any two steps of a call.
 """
@@ -281,7 +281,11 @@ class Signals(Protocol):
     """A backend that can send a signal to the payload of a running task."""
 
     def signal(self, task_id: str, number: int, matching: str) -> int:
-        """Send a signal to the task's processes whose command line a regular expression finds; return how many."""
+        """Send a signal to the task's processes whose command line a regular expression finds; return how many.
+
+        It may take some seconds: the expression is the job owner's, and is tried within a limit of time; of one that
+        is over it, or no expression, nothing is found.
+        """
 
 
 @runtime_checkable

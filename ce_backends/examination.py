@@ -1,13 +1,14 @@
 """Looking into a running task, for people who want to know why it does nothing; and waking it by a signal."""
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import islice
 
 from ce_backends.containment import Cell
+from ce_backends.foreign_pattern import MOST_TEXT_BYTES, PatternFailed, found_in
 from ce_backends.process_tree import PROC, send
-from ce_backends.small_files import read_small
+from ce_backends.process_use import MOST_PROCESSES
+from ce_backends.small_files import read_first, read_small
 
 _MOST_PROCESSES = 200
 _FILES = ("wchan", "syscall", "stack")  # proc(5): a name, a number with arguments, a trace that only root may read
@@ -15,9 +16,9 @@ _FIELDS = ("Name", "State", "PPid", "Threads", "VmRSS", "voluntary_ctxt_switches
 
 
 def command_line(pid: int) -> str:
-    """Return what a process was started with, in one line; empty when it is gone or will not tell."""
+    """Return what a process was started with, in one line, so much of it; empty when it is gone or will not tell."""
     try:
-        words = read_small(f"{PROC}/{pid}/cmdline").rstrip(b"\0").split(b"\0")
+        words = read_first(f"{PROC}/{pid}/cmdline", MOST_TEXT_BYTES).rstrip(b"\0").split(b"\0")
     except OSError:
         return ""
     return b" ".join(words).decode("utf-8", "backslashreplace")
@@ -54,5 +55,9 @@ def _text(path: str) -> list[str]:
 
 def signal_matching(cell: Cell, number: int, matching: str) -> int:
     """Send a signal to those in a cell whose command line the expression finds; return how many got it."""
-    chosen = [pid for pid in cell.members() if re.search(matching, command_line(pid))]
+    pids = list(islice(cell.members(), MOST_PROCESSES))
+    try:
+        chosen = [pids[index] for index in found_in(matching, [command_line(pid) for pid in pids])]
+    except PatternFailed:
+        return 0
     return sum(send(pid, number, lambda pid: pid in cell.members()) for pid in chosen)

@@ -10,6 +10,7 @@ from typing import NoReturn
 from urllib.parse import unquote
 
 from agents.jobs.classad import JdlError, Record, Value, parse
+from ce_backends.foreign_pattern import MOST_CHARACTERS, is_expression
 
 __all__ = ["JdlError", "JobDescription", "Request", "StopSignal", "describe"]
 
@@ -18,6 +19,9 @@ _TRUE_WORDS = ("1", "yes", "true", "y")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][-+]?[0-9]{1,3})?")
 _STOP_LEAD_S = 1800  # DIRAC's StopSigFinishSeconds where the JDL names none
+_MOST_STOP_LEAD_S = 86_400  # more than a day before its end says nothing about the end
+_MOST = 10**10  # of anything that is counted: MB, seconds, processors; what follows from it still fits the kernel
+_MOST_JOB_ID = 10**18
 _EXACT_FLOAT = 2.0**53  # above it neighbouring whole numbers are one float
 _SHOWN_CHARACTERS = 80
 
@@ -52,7 +56,7 @@ class StopSignal:
     Attributes:
         regex: is found in the command line of those of its processes that get the signal.
         number: of the signal; SIGINT unless the JDL says otherwise.
-        lead_s: how long before the end it wants it.
+        lead_s: how long before the end it wants it, a day at most.
     """
 
     regex: str
@@ -136,7 +140,7 @@ def describe(jdl_text: str) -> JobDescription:
 
 
 def _job_id(record: Record) -> int:
-    job_id = _number(record, "JobID", at_least=1)
+    job_id = _number(record, "JobID", at_least=1, at_most=_MOST_JOB_ID)
     if job_id is None:
         for problem in record.problems:  # behind it the name may stand
             raise problem
@@ -149,17 +153,15 @@ def _stop_signal(record: Record) -> StopSignal | None:
     regex = _text(record, "StopSigRegex")
     if not regex:
         return None
-    try:
-        re.compile(regex)
-    except re.error:
-        _refuse("StopSigRegex", regex, "a regular expression")
+    if not is_expression(regex):
+        _refuse("StopSigRegex", regex, f"a regular expression of at most {MOST_CHARACTERS} characters")
     number, lead_s = _number(record, "StopSigNumber"), _number(record, "StopSigFinishSeconds")
     if number is not None and number not in signal.valid_signals():
         _refuse("StopSigNumber", number, "the number of a signal")
     return StopSignal(
         regex=regex,
         number=signal.SIGINT if number is None else number,
-        lead_s=_STOP_LEAD_S if lead_s is None else lead_s,
+        lead_s=_STOP_LEAD_S if lead_s is None else min(lead_s, _MOST_STOP_LEAD_S),
     )
 
 
@@ -235,7 +237,7 @@ def _is_true(record: Record, name: str) -> bool:
     return _text(record, name).strip().lower() in _TRUE_WORDS
 
 
-def _number(record: Record, name: str, at_least: int = 0) -> int | None:
+def _number(record: Record, name: str, at_least: int = 0, at_most: int = _MOST) -> int | None:
     """Read a whole number, in quotes or not; None when the attribute is absent or empty."""
     value = record.get(name, "")
     if isinstance(value, str) and not value.strip():
@@ -243,6 +245,8 @@ def _number(record: Record, name: str, at_least: int = 0) -> int | None:
     number = _whole(value.strip()) if isinstance(value, str) else None
     if number is None or number < at_least:
         _refuse(name, value, f"a whole number of at least {at_least}")
+    if number > at_most:
+        _refuse(name, value, f"a whole number of at most {at_most}")
     return number
 
 

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
+from threading import Thread
 
 from agents.jobs.jdl import StopSignal
 from agents.log import EventLog
@@ -23,6 +25,7 @@ from ce_backends.errors import CEError, CEUnavailable
 log = EventLog("tasks")
 
 _CANCEL_AGAIN_S = 30.0
+_ANSWER_S = 0.2  # for the main thread: an expression that takes longer is answered later
 _ABSENCE_S = 3600.0  # of a queued task: batch systems forget and remember again
 _LOST = TaskStatus(state=TaskState.FAILED, reason="its directory is gone, or what else its computing element kept")
 
@@ -35,6 +38,7 @@ class Tasks:
         self._clock = clock
         self._activities: dict[str, Activity] = {}
         self._asked: set[str] = set()  # have had their stop signal
+        self._asking: dict[str, Future[int]] = {}  # how many of their processes got it
         self._cancel_at: dict[str, float] = {}
         self._unknown_since_s: dict[str, float] = {}
 
@@ -117,13 +121,18 @@ class Tasks:
             self._cancel_at[task_id] = self._clock() + _CANCEL_AGAIN_S
 
     def ask_to_stop(self, task_id: str, stop: StopSignal) -> bool:
-        """Send a payload the signal that it wants before its end, once; tell whether one of its processes got it."""
+        """Send a payload the signal that it wants before its end, once; tell whether a process of it may have got it.
+
+        Who gets it is found out in a thread of its own, since the job's owner says how. An answer is waited for so
+        long that it mostly is there.
+        """
         if task_id in self._asked or not isinstance(self._ce, Signals):
             return False
         self._asked.add(task_id)
-        processes = self._ce.signal(task_id, stop.number, stop.regex)
-        log.info("payload.asked_to_stop", task_id=task_id, signal=stop.number, processes=processes)
-        return processes > 0
+        self._asking[task_id] = answer = Future[int]()
+        Thread(target=_answer, args=(answer, self._ce, task_id, stop), name="stop-signal", daemon=True).start()
+        wait([answer], _ANSWER_S)
+        return not answer.done() or answer.result() > 0
 
     def wind_down(self, task_id: str, stop: StopSignal | None, within_s: float) -> None:
         """End a task; a payload that wants a signal first, and had none, has so much time after it."""
@@ -133,7 +142,13 @@ class Tasks:
             self.cancel(task_id)
 
     def _cancel_overdue(self) -> None:
+        """End what has had its time, and what turns out to have had no signal."""
         now = self._clock()
+        for task_id, answer in list(self._asking.items()):
+            if answer.done():
+                del self._asking[task_id]
+                if not answer.result() and task_id in self._cancel_at:
+                    self._cancel_at[task_id] = now
         for task_id in [task_id for task_id, at in self._cancel_at.items() if at <= now]:
             self.cancel(task_id)
 
@@ -150,8 +165,20 @@ class Tasks:
     def clean(self, task_id: str) -> None:
         """Remove all that the CE keeps of an ended task; what cannot be removed stays, and is named."""
         self._asked.discard(task_id)
+        self._asking.pop(task_id, None)
         self._cancel_at.pop(task_id, None)
         try:
             self._ce.clean([task_id])
         except CEError as error:
             log.error("task.not_cleaned", task_id=task_id, cause=error)
+
+
+def _answer(answer: Future[int], ce: Signals, task_id: str, stop: StopSignal) -> None:
+    """Send the signal; what goes wrong is met by whoever reads the answer."""
+    try:
+        processes = ce.signal(task_id, stop.number, stop.regex)
+    except BaseException as error:  # noqa: BLE001
+        answer.set_exception(error)
+    else:
+        log.info("payload.asked_to_stop", task_id=task_id, signal=stop.number, processes=processes)
+        answer.set_result(processes)

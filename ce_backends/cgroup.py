@@ -23,7 +23,7 @@ class Hierarchy:
     Attributes:
         version: 1 or 2.
         controllers: what it controls; for version 2 what our children may be given.
-        own: the directory of our own group.
+        own: the directory of our own group; of version 2 the first above it that is ours to write, where that is not.
         mount: the directory of the topmost group that is seen here.
     """
 
@@ -82,10 +82,24 @@ def hierarchies(mountinfo: str, membership: str) -> list[Hierarchy]:
             if own is None or not os.access(own, os.X_OK):
                 continue
             if kind == "cgroup2" and controllers == {""}:
+                own = _ours_to_write(own, Path(mount))
                 found.append(Hierarchy(2, _words(own / "cgroup.subtree_control"), own, Path(mount)))
             elif kind == "cgroup" and controllers and controllers <= set(super_options.split(",")):
                 found.append(Hierarchy(1, controllers, own, Path(mount)))
     return found
+
+
+def _ours_to_write(own: Path, mount: Path) -> Path:
+    """Return our group, or the first one above it in which we may make groups and put our processes.
+
+    What is delegated may be a slice, and we in a scope below it that is not: HTCondor 25 on EL9.
+    """
+    for group in (own, *own.parents):
+        if os.access(group, os.W_OK | os.X_OK) and os.access(group / "cgroup.procs", os.W_OK):
+            return group
+        if group == mount:
+            break
+    return own
 
 
 def _words(path: Path) -> frozenset[str]:

@@ -139,12 +139,14 @@ class CgroupContainment:
         killer: the hierarchy whose groups end the task.
         limiters: the hierarchy that has the controller `memory`, `pids`, `cpuset`.
         shared: groups by the processors of the tasks in them, as they were needed.
+        may_swap: a limit of memory leaves swap alone.
     """
 
     prefix: str
     killer: Hierarchy
     limiters: Mapping[str, Hierarchy] = field(default_factory=dict)
     shared: dict[tuple[int, ...], Shared] = field(default_factory=dict, compare=False)
+    may_swap: bool = False
 
     @property
     def counts_cpu(self) -> bool:
@@ -170,7 +172,7 @@ class CgroupContainment:
         if cell.pids is not None:
             cell.pids.write("pids.max", str(MAX_PROCESSES))
         if cell.memory is not None and memory_mb:
-            _limit_memory(cell.memory, memory_mb * BYTES_PER_MB)
+            _limit_memory(cell.memory, memory_mb * BYTES_PER_MB, may_swap=self.may_swap)
         if ids and self._is_v2("cpuset"):
             cell.killer.write("cpuset.cpus", _listed(ids))
         return CgroupCell(cell.killer, cell.memory, cell.pids, shared, shared.refusals())
@@ -273,9 +275,13 @@ def _that_has(group: Group | None, names: Sequence[str]) -> Group | None:
     return group if group is not None and any((group.path / name).exists() for name in names) else None
 
 
-def _limit_memory(group: Group, limit_bytes: int) -> None:
+def _limit_memory(group: Group, limit_bytes: int, *, may_swap: bool) -> None:
     """Limit memory, and swap too where it is counted: version 2 by itself, version 1 together with memory."""
     if group.write("memory.max", str(limit_bytes)):
-        group.write("memory.swap.max", "0")
+        swap, swap_bytes = "memory.swap.max", 0
     elif group.write("memory.limit_in_bytes", str(limit_bytes)):
-        group.write("memory.memsw.limit_in_bytes", str(limit_bytes))
+        swap, swap_bytes = "memory.memsw.limit_in_bytes", limit_bytes
+    else:
+        return
+    if not may_swap:
+        group.write(swap, str(swap_bytes))

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ce_backends.cgroup import Group, Hierarchy, hierarchies
@@ -39,12 +39,13 @@ class Probed:
     why_not_better: str
 
 
-def probe(key: str, *, best: Level = Level.V2) -> Probed:
+def probe(key: str, *, best: Level = Level.V2, may_swap: bool = False) -> Probed:
     """Find the best containment that works here, by holding and killing a real process in each.
 
     Args:
         key: names this pool among others on the node; the same after a restart.
         best: the best level to try; the ones below it stay possible.
+        may_swap: limits of memory leave swap alone.
     """
     mounted = hierarchies(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
     prefix = f"gridpilot-{key}-"
@@ -56,7 +57,7 @@ def probe(key: str, *, best: Level = Level.V2) -> Probed:
         problem = made if isinstance(made, str) else _prove(made)
         if not problem and isinstance(made, CgroupContainment):
             return Probed(
-                containment=made,
+                containment=replace(made, may_swap=may_swap),
                 level=level,
                 limits=frozenset(made.limiters),
                 why_not_better="; ".join((*refusals, *_missing_limits(made))),

@@ -74,6 +74,8 @@ class Pool:
             bounds=Bounds(
                 output=Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB),
                 least_disk_mb=int(options["MinDiskSpace"] or 0),
+                memory_mb=int(options["MemoryLimitMB"] or 0),
+                may_swap=not options["MemoryNoSwap"],
             ),
             enclosure=enclosure,
         )
@@ -105,9 +107,9 @@ class Pool:
         self._door = Door(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
         self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over, door=self._door)
         self._cap = bounds.output
-        bounds = replace(bounds, processors=processors)
+        self._bounds = replace(bounds, processors=processors)
         self._rounds = Rounds(
-            self._work_dir, bounds, tasks=self._watcher.running, end=self._watcher.end_for, door=self._door
+            self._work_dir, self._bounds, tasks=self._watcher.running, end=self._watcher.end_for, door=self._door
         )
 
     @property
@@ -147,7 +149,9 @@ class Pool:
         answers: dict[str, Submission] = {}
         for task in tasks:
             try:
-                answers[task.stamp] = self._submit_one(task)
+                answers[task.stamp] = self._submit_one(
+                    replace(task, memory_mb=task.memory_mb or self._bounds.memory_mb)
+                )
             except CEUnavailable as error:
                 if all(isinstance(answer, Rejected) for answer in answers.values()):
                     raise
@@ -260,7 +264,7 @@ class Pool:
             except OSError as error:
                 raise CEUnavailable(f"work directory {self._work_dir} cannot be made: {error.strerror}") from error
             key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]
-            self._probed = probe(key, best=self._best)
+            self._probed = probe(key, best=self._best, may_swap=self._bounds.may_swap)
             self._is_protected = is_protected()
             self._spare_dirs.open()
             self._watcher.start()

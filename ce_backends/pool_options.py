@@ -38,6 +38,20 @@ OPTIONS: Sequence[Option] = (
         minimum=1,
     ),
     Option(
+        name="MemoryLimitMB",
+        kind=int,
+        default=0,
+        unit="MB",
+        doc="Memory limit of a task that has none of its own; 0 for none.",
+        minimum=0,
+    ),
+    Option(
+        name="MemoryNoSwap",
+        kind=bool,
+        default=True,
+        doc="A limit of memory is one of memory and swap together; no lets tasks swap beyond it.",
+    ),
+    Option(
         name="MinDiskSpace",
         kind=int,
         default=10,

@@ -32,6 +32,8 @@ class Bounds:
         output: how much of a log file is kept.
         least_disk_mb: free space on the disk below which a task is ended, 0 for never.
         processors: of the pool; with them the disk is shared.
+        memory_mb: limit of a task that has none of its own, 0 for none.
+        may_swap: limits of memory leave swap alone.
         round_s: between two rounds.
         processes_s: between looks at the processes of a task.
         disk_s: between looks at the directory of a task.
@@ -40,6 +42,8 @@ class Bounds:
     output: Cap
     least_disk_mb: int = 0
     processors: int = 1
+    memory_mb: int = 0
+    may_swap: bool = False
     round_s: float = 1.0
     processes_s: float = 10.0
     disk_s: float = 60.0

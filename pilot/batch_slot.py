@@ -5,7 +5,9 @@ The reference must be, to the letter, what the submitter stored: the table is DI
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,6 +61,7 @@ SYSTEMS = (
     BatchSystem("GRID_GLOBAL_JOBURL", "ARC", "", "{id}"),
     BatchSystem("PILOT_UUID", "CLOUD", "", "{id}"),
 )
+_NUMBER = re.compile(r"([0-9]{1,15})(?:\.[0-9]*)?")
 BATCH_KINDS_WITHOUT_ID = ("HTCondor",)
 
 
@@ -145,23 +148,26 @@ def named(slot: BatchSlot, reference: str) -> BatchSlot:
     return replace(slot, reference=reference, origin="option --reference")
 
 
-def end_of_slot(environ: Mapping[str, str]) -> Fact | None:
-    """Return the earliest end that Slurm or the Machine/Job Features announce, in seconds since the epoch."""
+def end_of_slot(environ: Mapping[str, str], now: Callable[[], float] = time.time) -> Fact | None:
+    """Return the earliest end that Slurm or the Machine/Job Features announce, in seconds since the epoch.
+
+    Files of the features are read as the agent reads them (`agents/slot/ends/features.py`): a zero names no end.
+    """
     ends = [
         _fact(environ.get("SLURM_JOB_END_TIME", ""), "SLURM_JOB_END_TIME"),
         _fact(_feature(environ, "MACHINEFEATURES", "shutdowntime"), "MACHINEFEATURES/shutdowntime"),
         _fact(_feature(environ, "JOBFEATURES", "shutdowntime_job"), "JOBFEATURES/shutdowntime_job"),
-        _wall_limit(environ),
+        _wall_limit(environ, now),
     ]
     return min((end for end in ends if end is not None), key=lambda end: end.value, default=None)
 
 
-def _wall_limit(environ: Mapping[str, str]) -> Fact | None:
+def _wall_limit(environ: Mapping[str, str], now: Callable[[], float]) -> Fact | None:
     start = _fact(_feature(environ, "JOBFEATURES", "jobstart_secs"), "")
     limit = _fact(_feature(environ, "JOBFEATURES", "wall_limit_secs"), "")
-    if start is None or limit is None:
+    if limit is None:
         return None
-    return Fact(start.value + limit.value, "JOBFEATURES/wall_limit_secs")
+    return Fact((start.value if start else int(now())) + limit.value, "JOBFEATURES/wall_limit_secs")
 
 
 def _feature(environ: Mapping[str, str], folder: str, name: str) -> str:
@@ -172,5 +178,5 @@ def _feature(environ: Mapping[str, str], folder: str, name: str) -> str:
 
 
 def _fact(text: str, origin: str) -> Fact | None:
-    text = text.strip().partition(".")[0]
-    return Fact(int(text), origin) if text.isdecimal() and int(text) > 0 else None
+    found = _NUMBER.fullmatch(text.strip())
+    return Fact(int(found[1]), origin) if found and int(found[1]) > 0 else None

@@ -7,7 +7,7 @@ import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pilot import certificate
@@ -16,6 +16,7 @@ from pilot.log import utc_now
 from pilot.settings import Settings
 
 CVMFS_ANSWERS_WITHIN_S = 10.0
+CLOCK_TOLERANCE = timedelta(minutes=5)  # what DIRAC's servers bear, and the agent
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ def _chain(path: Path) -> tuple[certificate.Certificate, ...]:
 
 
 def _check_time(path: Path, each: certificate.Certificate, now: datetime) -> None:
-    if now > each.not_after:
+    if now >= each.not_after:
         raise CredentialError(f"{path}: expired at {each.not_after:%Y-%m-%d %H:%M:%S} UTC")
-    if now < each.not_before:
+    if now < each.not_before - CLOCK_TOLERANCE:
         raise CredentialError(
             f"{path}: not valid before {each.not_before:%Y-%m-%d %H:%M:%S} UTC; this node's clock says "
             f"{now:%Y-%m-%d %H:%M:%S} UTC"

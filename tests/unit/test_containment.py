@@ -353,3 +353,48 @@ def test_process_is_not_confused_with_a_later_one_of_its_pid() -> None:
 
     assert is_alive(stat.process)
     assert not is_alive(earlier)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not {Level.V2, Level.HYBRID} & {*AVAILABLE}, reason="needs root and version 2")
+def test_the_first_group_upwards_that_is_ours_to_write_holds_tasks_below_a_scope_that_is_not() -> None:
+    """HTCondor 25 on EL9 delegates the slice and starts the job in a scope below it."""
+    top = next(h.mount for h in hierarchies(*_our_groups()) if h.version == 2)
+    slot = top / f"gridpilot-{key()}.slice"
+    scope = slot / "job.scope"
+    scope.mkdir(parents=True)
+    try:
+        for path in (slot, slot / "cgroup.procs", slot / "cgroup.subtree_control"):
+            os.chown(path, NOBODY, NOBODY)
+        found = _found_from(scope)
+    finally:
+        scope.rmdir()
+        slot.rmdir()
+
+    assert found == str(slot)
+
+
+NOBODY = 65534
+
+
+def _our_groups() -> tuple[str, str]:
+    return Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text()
+
+
+def _found_from(scope: Path) -> str:
+    """Return the group that an unprivileged process in this one takes for its own."""
+    readable, child = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            (scope / "cgroup.procs").write_text("0")
+            os.setgroups([])
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            own = next(h.own for h in hierarchies(*_our_groups()) if h.version == 2)
+            os.write(child, str(own).encode())
+        finally:
+            os._exit(0)
+    os.close(child)
+    with os.fdopen(readable) as said:
+        found = said.read()
+    os.waitpid(pid, 0)
+    return found

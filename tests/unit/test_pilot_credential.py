@@ -78,6 +78,17 @@ def test_a_proxy_at_the_wrong_time_is_refused(proxy, now, said):
     assert f"{proxy}: {said}" in str(caught.value)
 
 
+def test_a_clock_that_is_behind_by_minutes_is_borne_as_the_agent_bears_it(proxy):
+    behind = NOW - HOUR - timedelta(minutes=4)
+
+    assert load(proxy, behind).not_after == NOW + HOUR
+
+
+def test_a_clock_that_is_behind_by_more_is_told(proxy):
+    with pytest.raises(CredentialError, match="this node's clock says"):
+        load(proxy, NOW - HOUR - timedelta(minutes=6))
+
+
 def test_an_expired_certificate_further_up_the_chain_counts(proxy):
     proxy.write_text(pem() + key_pem() + pem(start=NOW - 9 * HOUR, end=NOW - HOUR))
 

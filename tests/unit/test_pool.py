@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.node_script import quote
 from ce_backends.pool import InProcess, Pool
 from ce_backends.process_tree import children, stat_of
+from ce_backends.registry import validate
+from ce_backends.rounds import USUAL
 from ce_backends.subject import task
 
 DEADLINE_S = 20
@@ -225,6 +228,25 @@ def test_memory_limit_ends_the_task_with_limit_and_peak(make_pool: MakePool) -> 
     assert status.state is TaskState.FAILED
     assert status.reason.startswith("memory limit of 40 MB exceeded (peak ")
     assert 20 < (status.usage.memory_peak_mb or 0) < 60
+
+
+def test_a_task_that_asks_for_no_memory_has_the_limit_of_its_vo(make_pool: MakePool) -> None:
+    pool = make_pool(bounds=replace(USUAL, memory_mb=40))
+    if "memory" not in pool.containment.limits:
+        pytest.skip(f"no memory limit to be had here: {pool.containment.why_not_better}")
+    hog = "x=0123456789abcdef; while :; do x=$x$x; done\n"
+
+    status = ended(pool, begin(pool, task(hog)))
+
+    assert status.reason.startswith("memory limit of 40 MB exceeded (peak ")
+
+
+def test_options_of_a_vo_limit_memory_and_swap(tmp_path: Path) -> None:
+    """DIRAC's MemoryLimitMB and MemoryNoSwap (8.0.68, 9.0)."""
+    limited = validate("Pool", {"MemoryLimitMB": "3900", "MemoryNoSwap": "no"})
+
+    assert (limited["MemoryLimitMB"], limited["MemoryNoSwap"]) == (3900, False)
+    Pool.from_options(tmp_path, limited).close()
 
 
 def test_kill_gives_a_task_that_is_being_cancelled_no_more_grace(make_pool: MakePool) -> None:

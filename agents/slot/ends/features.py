@@ -28,5 +28,6 @@ def _ends(node: Node) -> Iterator[SlotEnd]:
 
 
 def _feature(node: Node, folder: str, name: str) -> float | None:
+    """Return a feature's number; 0 stands for none, as sites write what has no limit."""
     directory = node.environ.get(folder, "")
-    return number_in(Path(directory, name)) if directory.startswith("/") else None
+    return (number_in(Path(directory, name)) or None) if directory.startswith("/") else None

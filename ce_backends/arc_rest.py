@@ -5,22 +5,30 @@ object where several make a list.
 """
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-import requests
-
+from ce_backends import bounded_http, strict_json
+from ce_backends.bounded_http import Limits
 from ce_backends.errors import CEError, CEUnavailable
 
 _CONNECT_S = 10.0
 _AT_ONCE = 500  # jobs in one request
-_CHUNK_BYTES = 1 << 20
+_JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")  # as in the paths that it becomes a part of
+_ANSWER_MB = 64
+FILE_MB = 4000
+_FILE_KB_S = 100  # a file that comes or goes at this speed has time enough, however large
 
 
 class NoAnswer(CEError):
     """The request may have been carried out all the same."""
+
+
+class TooLarge(CEError):
+    """A file at the CE is larger than we take; what came until then is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,16 +78,16 @@ class Rest:
     Args:
         url: with the version, `https://host:port/arex/rest/1.0`.
         credential: what to be let in with.
-        timeout_s: for an answer.
+        timeout_s: for a request, and for its answer; a file has more by its size.
     """
 
     def __init__(self, url: str, credential: Credential, *, timeout_s: float) -> None:
         self._url = url
         self._credential = credential
-        self._timeout_s = timeout_s
-        self._session = requests.Session()
-        self._session.trust_env = False  # REQUESTS_CA_BUNDLE would win over `verify`
-        self._session.verify = str(credential.ca_directory)
+        limits = Limits(connect_s=min(_CONNECT_S, timeout_s), read_s=timeout_s, whole_s=timeout_s, body_mb=_ANSWER_MB)
+        self._session = bounded_http.Session(limits)
+        self._files = bounded_http.Session(replace(limits, body_mb=FILE_MB, least_kb_s=_FILE_KB_S))
+        self._session.verify = self._files.verify = str(credential.ca_directory)
 
     @property
     def has_proxy(self) -> bool:
@@ -94,39 +102,41 @@ class Rest:
             NoAnswer: it may have been.
         """
         headers = {"Accept": "application/json", "Content-Type": kind, **self._authorization()}
+        session = self._session if isinstance(body, bytes) else self._files
         try:
-            timeout = (_CONNECT_S, self._timeout_s)
-            done = self._session.request(method, self._url + path, data=body, headers=headers, timeout=timeout)
-        except requests.RequestException as error:
-            raise _failure(error, self._url) from error
-        answer = Answer(done.status_code, done.content, done.headers.get("Location", ""))
+            done = bounded_http.exchange(session, method, self._url + path, data=body, headers=headers)
+        except bounded_http.TooLarge as error:
+            raise NoAnswer(str(error)) from error
+        except bounded_http.Failure as error:
+            if error.was_written:
+                raise NoAnswer(f"no answer from {self._url}: {error}") from error
+            raise CEUnavailable(f"{self._url} cannot be reached: {error}") from error
+        answer = Answer(done.status, done.body, done.headers.get("Location", ""))
         if answer.status in (401, 403):
             who = "proxy" if self.has_proxy else "token"
             raise CEUnavailable(f"{self._url} does not let us in with this {who}: {answer.sentence}")
-        if answer.status >= 500:
+        if answer.status >= 500 or 300 <= answer.status < 400:  # we let nobody send a job and a credential elsewhere
             raise NoAnswer(f"{method} {self._url}{path}: {answer.sentence}")
         return answer
 
-    def download(self, path: str, into: Path) -> bool:
-        """Bring a file; False if there is none.
+    def download(self, path: str, into: Path, *, most_mb: int = FILE_MB) -> bool:
+        """Bring a file of at most this size; False if there is none.
 
         Raises:
+            TooLarge: of what came the beginning is there.
             CEError: it could not be brought.
         """
-        timeout = (_CONNECT_S, self._timeout_s)
+        url, headers = self._url + path, self._authorization()
         try:
-            with self._session.get(
-                self._url + path, headers=self._authorization(), timeout=timeout, stream=True
-            ) as done:
-                if done.status_code == 404:
-                    return False
-                done.raise_for_status()
-                with into.open("wb") as file:
-                    for chunk in done.iter_content(_CHUNK_BYTES):
-                        file.write(chunk)
-        except (requests.RequestException, OSError) as error:
-            raise CEError(f"{self._url}{path} cannot be brought: {error}") from error
-        return True
+            with into.open("wb") as file:
+                status = bounded_http.save(self._files, url, file, most_mb=most_mb, headers=headers)
+        except bounded_http.TooLarge as error:
+            raise TooLarge(str(error)) from error
+        except (bounded_http.Failure, OSError) as error:
+            raise CEError(f"{url} cannot be brought: {error}") from error
+        if status not in (200, 404):
+            raise CEError(f"{url} cannot be brought: HTTP {status}")
+        return status == 200
 
     def act(self, action: str, job_ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
         """Do something with jobs; return each job's own answer by id, those the CE does not know left out.
@@ -145,11 +155,12 @@ class Rest:
     def close(self) -> None:
         """Release connections."""
         self._session.close()
+        self._files.close()
 
     def _authorization(self) -> dict[str, str]:
         token = self._credential.token
         if token is None:
-            self._session.cert = str(self._credential.proxy)
+            self._session.cert = self._files.cert = str(self._credential.proxy)
             return {}
         try:
             return {"Authorization": f"Bearer {token.read_text('ascii').strip()}"}
@@ -164,13 +175,17 @@ def jobs(answer: Answer) -> Sequence[Mapping[str, Any]]:
         CEError: it cannot be understood.
     """
     try:
-        found = json.loads(answer.body)["job"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = strict_json.read(answer.body)["job"]
+    except (ValueError, KeyError, TypeError) as error:
         raise CEError(f"an answer about jobs cannot be understood: {answer.sentence}") from error
     listed = found if isinstance(found, list) else [found]
-    if not all(isinstance(job, dict) for job in listed):
+    if not all(isinstance(job, dict) and _is_id(job.get("id", "none")) for job in listed):
         raise CEError(f"an answer about jobs cannot be understood: {answer.sentence}")
     return listed
+
+
+def _is_id(given: object) -> bool:
+    return isinstance(given, str) and _JOB_ID.fullmatch(given) is not None
 
 
 def texts(value: object) -> list[str]:
@@ -178,17 +193,6 @@ def texts(value: object) -> list[str]:
     if isinstance(value, list):
         return [str(item) for item in value]
     return [] if value is None else [str(value)]
-
-
-def _failure(error: requests.RequestException, url: str) -> CEError:
-    """Return what a failed request means: only what never got through was surely not carried out."""
-    cause = getattr(error.args[0], "reason", None) if error.args else None
-    never = isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError)
-    if never or type(cause).__name__ in ("NewConnectionError", "NameResolutionError"):
-        return CEUnavailable(f"{url} cannot be reached: {cause or error}")
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
-        return CEUnavailable(f"{url}: {error}")
-    return NoAnswer(f"no answer from {url}: {error}")
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

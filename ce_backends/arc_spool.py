@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from ce_backends.arc import ID_FILE, LAUNCHER_ERRORS
-from ce_backends.arc_rest import Rest
+from ce_backends.arc_rest import Rest, TooLarge
 from ce_backends.capped_output import Cap
 from ce_backends.spool import End
 from ce_backends.staged_spool import StagedSpool
@@ -13,6 +14,7 @@ from ce_backends.transport import Local
 from ce_backends.travelling import RESULT
 
 _MOST_BYTES = 20_000  # of what ARC has to say
+_TEXT_MB = 16
 _JOB_ID = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
 
@@ -50,17 +52,26 @@ class ArcSpool(StagedSpool):
         if not job_id or (place / "exit_code").exists() or (place / RESULT).exists():
             return
         session = f"/jobs/{job_id}/session"
-        if self._rest.download(f"{session}/{RESULT}", place / "coming"):
-            (place / "coming").replace(place / RESULT)
-            return
-        said = [self._text(f"{session}/{LAUNCHER_ERRORS}", place), self._text(f"/jobs/{job_id}/diagnose/errors", place)]
-        (place / "stderr").write_bytes(b"".join(said))
+        said = b""
+        try:
+            if self._rest.download(f"{session}/{RESULT}", place / "coming"):
+                (place / "coming").replace(place / RESULT)
+                return
+        except TooLarge as error:  # it stays so: the other tasks must not wait for it
+            (place / "coming").unlink()
+            said = f"{error}\n".encode()
+        for path in (f"{session}/{LAUNCHER_ERRORS}", f"/jobs/{job_id}/diagnose/errors"):
+            said += self._text(path, place)
+        (place / "stderr").write_bytes(said)
 
     def _text(self, path: str, place: Path) -> bytes:
-        """Return the end of a text at the CE, empty if there is none."""
-        if not self._rest.download(path, place / "coming"):
-            return b""
-        return (place / "coming").read_bytes()[-_MOST_BYTES:]
+        """Return the end of a text at the CE, of one that is too large some part; empty if there is none."""
+        with suppress(TooLarge):
+            if not self._rest.download(path, place / "coming", most_mb=_TEXT_MB):
+                return b""
+        text = (place / "coming").read_bytes()[-_MOST_BYTES:]
+        (place / "coming").unlink()
+        return text
 
 
 def _job_id(place: Path) -> str:

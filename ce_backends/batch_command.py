@@ -4,11 +4,11 @@ A transport vouches for what a command that ended with 0 has written: it is whol
 without a word, nothing is believed, whatever it had written until then.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ce_backends import strict_json
 from ce_backends.base import Rejected, Uncertain
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.transport import CANNOT_EXECUTE, NOT_FOUND, Done, advised
@@ -96,8 +96,8 @@ def parsed_json(text: str, command: str) -> Any:
         CEError: it is none, or not all of it.
     """
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError also for a number of thousands of digits
+        return strict_json.read(text)
+    except strict_json.NotJson as error:
         raise CEError(f"{command}: expected JSON to its end, not {text[-200:]!r}: {error}") from error
 
 

@@ -22,6 +22,7 @@ _JOB_ID = re.compile(r"^OAR_JOB_ID=(\d+)\n", re.MULTILINE)
 _REFUSALS = Refusals(not_now=())
 _SERVER_DOWN = "Cannot connect to executor"  # oarsub adds "Job is killed", which it does not do: the job stays queued
 _ALREADY_GONE = ("already killed", "You are not the right user", "Could not connect to the socket")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _BY_SIGNAL = 0x7F  # of a wait status, wait(2)
 
 _STATES: Mapping[str, TaskState] = {
@@ -166,7 +167,7 @@ class Oar:
         jobs = parsed_json(done.stdout, "oarstat -J") if done.stdout.strip() else {}
         if not isinstance(jobs, dict):
             raise CEError(f"oarstat -J: expected jobs by number, not {done.stdout[-200:]!r}")
-        return {number: job for number, job in jobs.items() if isinstance(job, dict) and number.isdecimal()}
+        return {number: job for number, job in jobs.items() if isinstance(job, dict) and _NUMBER.fullmatch(number)}
 
     def _run(self, command: str, *arguments: str) -> Done:
         done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
@@ -182,14 +183,15 @@ def _clock(seconds: int) -> str:
 
 
 def _events(job: _Job) -> list[_Job]:
-    return [event for event in job.get("events") or [] if isinstance(event, dict)]
+    events = job.get("events")
+    return [event for event in events if isinstance(event, dict)] if isinstance(events, list) else []
 
 
 def _resubmitted(job: _Job) -> str:
     """Return the number under which OAR has submitted a job again, because its node did not answer; else nothing."""
     for event in _events(job):
         if event.get("type") == "RESUBMIT_JOB_AUTOMATICALLY":
-            found = re.search(r"=> (\d+)", str(event.get("description")))
+            found = re.search(r"=> ([0-9]{1,18})", str(event.get("description")))
             return found[1] if found else ""
     return ""
 
@@ -211,7 +213,7 @@ def _ended(job: _Job) -> TaskStatus:
 
 def _failed(job: _Job) -> TaskStatus:
     events = _events(job)
-    types = {event.get("type") for event in events}
+    types = {str(event.get("type")) for event in events}
     limit = Limit.WALL if "WALLTIME" in types else None
     reasons = [f"ended at its limit of {limit}"] if limit else _deleters(events)
     reasons += [

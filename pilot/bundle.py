@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from pilot import strict_json
 
 VARIABLE = "GRIDPILOT_BUNDLE"
 PURE = "packages.zip"  # in site-packages: ours, and what of others' is nothing but Python
@@ -35,7 +36,7 @@ class Bundle:
 def read(environ: Mapping[str, str]) -> Bundle:
     """Return what the starter said; an empty answer without one."""
     try:
-        told = json.loads(environ.get(VARIABLE, "{}"))
+        told = strict_json.read(environ.get(VARIABLE, "{}"))
         return Bundle(**{name: str(told.get(name, "")) for name in Bundle.__dataclass_fields__})
     except (ValueError, AttributeError):  # somebody else's variable
         return Bundle()

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 SEQUENCE, UTC_TIME, GENERALIZED_TIME, OCTET_STRING = 0x30, 0x17, 0x18, 0x04
 DNS_NAME = 0x82  # of a GeneralName (RFC 5280)
 SUBJECT_ALT_NAME = bytes.fromhex("0603551d11")  # OID 2.5.29.17
+DEEPEST = 10  # elements in each other around the names of a VOMS extension: three
 VOMS_FQANS = bytes.fromhex("060a2b06010401be45646404")  # OID 1.3.6.1.4.1.8005.100.100.4
 
 
@@ -35,7 +36,8 @@ def read_chain(pem: str) -> tuple[Certificate, ...]:
     """
     blocks = re.findall(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", pem, re.DOTALL)
     try:
-        return tuple(_read(base64.b64decode("".join(block.split()), validate=True)) for block in blocks)
+        # a list: in a generator StopIteration would become RuntimeError
+        return tuple([_read(base64.b64decode("".join(block.split()), validate=True)) for block in blocks])
     except (binascii.Error, IndexError, StopIteration, UnicodeDecodeError) as error:
         raise ValueError("a certificate in it is damaged") from error
 
@@ -47,7 +49,7 @@ def voms_vo(certificate: Certificate) -> str:
         return ""
     try:
         _, values, _ = _element(certificate.der, at + len(VOMS_FQANS))
-        fqans = re.search(rb"/([\w.-]+)", b"\n".join(_octet_strings(values)))
+        fqans = re.search(rb"/([\w.-]+)", b"\n".join(_octet_strings(values, DEEPEST)))
     except IndexError:
         return ""
     return fqans[1].decode("ascii") if fqans else ""
@@ -85,12 +87,12 @@ def _time(tag: int, content: bytes) -> datetime:
     return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
 
 
-def _octet_strings(content: bytes) -> Iterator[bytes]:
+def _octet_strings(content: bytes, levels: int) -> Iterator[bytes]:
     for tag, inner in _elements(content):
         if tag == OCTET_STRING:
             yield inner
-        elif tag & 0x20:  # constructed: it holds elements
-            yield from _octet_strings(inner)
+        elif tag & 0x20 and levels:  # constructed: it holds elements
+            yield from _octet_strings(inner, levels - 1)
 
 
 def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:

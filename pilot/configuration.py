@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import random
 import time
 import zlib
@@ -61,7 +60,7 @@ def _unpack(url: str, value: object) -> cfg.Section:
     unzip = zlib.decompressobj()
     try:
         text = unzip.decompress(base64.b64decode(packed), TEXT_LIMIT_BYTES)
-    except (zlib.error, binascii.Error) as error:
+    except (zlib.error, ValueError) as error:
         raise ServiceUnreachable(f"{url}: the configuration cannot be unpacked: {error}") from error
     if not unzip.eof:
         raise ServiceUnreachable(f"{url}: the configuration is cut off, or longer than {TEXT_LIMIT_BYTES} bytes")

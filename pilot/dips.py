@@ -12,9 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from pilot import strict_json
+
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 CONNECT_S = 5.0
 CHUNK_BYTES = 65536
+RECORD_BYTES = 16384  # of TLS: what one write may wait for
 LONGEST_HEAD = 16  # "dka" and a length
 KEEP_ALIVE = b"dka"
 
@@ -67,19 +70,21 @@ class Frames:
         self._socket = secured
         self._deadline = deadline
         self._clock = clock
-        self._waiting = b""
+        self._waiting = bytearray()
 
     def send(self, value: object, prefix: bytes = b"") -> None:
         """Send one value, wrapped as DIRAC wraps every value."""
         payload = json.dumps({"OK": True, "Value": value}).encode()
-        self._be_patient()
-        self._socket.sendall(b"%b%d:%b" % (prefix, len(payload), payload))
+        frame = b"%b%d:%b" % (prefix, len(payload), payload)
+        for at in range(0, len(frame), RECORD_BYTES):
+            self._be_patient()
+            self._socket.sendall(frame[at : at + RECORD_BYTES])
 
     def receive(self) -> Any:
         """Return the next value; keep-alives on the way are answered."""
         while True:
             head = self._head()
-            value = json.loads(self._take(self._length(head)))
+            value = strict_json.read(self._take(self._length(head)))
             if not head.startswith(KEEP_ALIVE):
                 return value
             asked = value.get("Value") if isinstance(value, dict) else None
@@ -87,12 +92,11 @@ class Frames:
                 self.send({"id": asked.get("id"), "kaping": False}, KEEP_ALIVE)
 
     def _head(self) -> bytes:
-        while b":" not in self._waiting:
+        while (at := self._waiting.find(b":", 0, LONGEST_HEAD + 1)) < 0:
             if len(self._waiting) > LONGEST_HEAD:
-                break
+                raise ValueError(f"expected the length of a frame, got {bytes(self._waiting[:LONGEST_HEAD])!r}")
             self._read()
-        head, _, self._waiting = self._waiting.partition(b":")
-        return head
+        return self._cut(at, 1)
 
     def _length(self, head: bytes) -> int:
         digits = head[len(KEEP_ALIVE) :] if head.startswith(KEEP_ALIVE) else head
@@ -103,8 +107,12 @@ class Frames:
     def _take(self, size: int) -> bytes:
         while len(self._waiting) < size:
             self._read()
-        payload, self._waiting = self._waiting[:size], self._waiting[size:]
-        return payload
+        return self._cut(size, 0)
+
+    def _cut(self, size: int, mark: int) -> bytes:
+        piece = bytes(self._waiting[:size])
+        del self._waiting[: size + mark]
+        return piece
 
     def _read(self) -> None:
         self._be_patient()

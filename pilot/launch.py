@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
-import json
 import os
 import shlex
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilot import bundle
+from pilot import bundle, strict_json
 from pilot.errors import NodeUnfit
 from pilot.settings import Settings
 
@@ -119,7 +118,7 @@ def _lack_of(python: str) -> str:
     )
     try:
         done = subprocess.run([python, "-c", probe], capture_output=True, timeout=PROBE_S, check=True)
-        version, missing = json.loads(done.stdout)
+        version, missing = strict_json.read(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return f"does not run: {error}"
     return _lack(tuple(version), missing)
@@ -173,7 +172,7 @@ def become_subreaper() -> bool:
 def read_report(work_dir: Path) -> AgentReport:
     """Return what the agent wrote about its end; an empty report if it wrote none, or not a whole one."""
     try:
-        content = json.loads((work_dir / END_FILE).read_text(encoding="utf-8"))
+        content = strict_json.read((work_dir / END_FILE).read_bytes())
         counts = {name: int(content.get(name, 0)) for name in ("matched", "done", "failed", "handed_back")}
         return AgentReport(reason=str(content.get("reason", "")), **counts, is_counted="matched" in content)
     except (OSError, ValueError, TypeError, AttributeError):  # the agent died before or while writing it

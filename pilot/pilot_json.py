@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pilot import strict_json
 from pilot.errors import UsageError
 from pilot.settings import Given, Settings
 
@@ -36,18 +37,24 @@ CE_KEYS = {"Site": "site", "GridCEType": "grid_ce_type", "LocalCEType": "inner_c
 def load(path: Path, *, must_exist: bool) -> dict[str, Any]:
     """Return the file's sections; {} when it is missing and nobody named it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json.read(path.read_bytes())
     except FileNotFoundError as error:
         if must_exist:
             raise UsageError(f"{path}: there is no such file; expected a pilot.json") from error
         return {}
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except strict_json.NotJson as error:
+        raise UsageError(_not_json(path, error.__cause__ or error)) from error
+    except OSError as error:
         raise UsageError(f"{path}: not readable as pilot.json: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path}: found {type(content).__name__}; expected a JSON object")
     return content
+
+
+def _not_json(path: Path, error: BaseException) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}"
+    return f"{path}: not JSON: {error}"
 
 
 def settings(content: Mapping[str, Any], path: Path, told: Settings, vo: str) -> Iterator[Given]:

@@ -5,22 +5,27 @@ Each call opens its own connection: a pilot makes about five in its life, hours 
 
 from __future__ import annotations
 
+import functools
 import http.client
+import io
 import json
+import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from pilot import dips
+from pilot import dips, strict_json
 from pilot.credential import Credential
 from pilot.errors import CredentialError, ServiceRefused, ServiceUnreachable
 
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024  # the whole configuration of a large VO has about 10 MB
 CONNECT_S = 5.0
 CHUNK_BYTES = 65536
+RECORD_BYTES = 16384  # of TLS: what one write may wait for
+LONGEST_MESSAGE = 2000
 
 
 def tls(credential: Credential, cas: Path) -> ssl.SSLContext:
@@ -105,28 +110,80 @@ class Services:
         try:
             connection.connect()
             connection.sock.settimeout(max(0.001, deadline - self._clock()))
+            until = Until(connection.sock, deadline, self._clock)
+            connection.response_class = functools.partial(_Answer, until=until)  # type: ignore[assignment]
             headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
-            connection.request("POST", path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, self._read(answer, connection, deadline)
+            headers["Content-Length"] = str(len(body))
+            connection.request("POST", path, _pieces(body.encode("ascii"), until), headers)
+            with connection.getresponse() as answer:
+                return answer.status, _read(answer)
         finally:
             connection.close()
 
-    def _read(
-        self, answer: http.client.HTTPResponse, connection: http.client.HTTPSConnection, deadline: float
-    ) -> bytes:
-        """Read the body; a server that trickles it is cut off at the deadline, one that floods us at the limit."""
-        body = bytearray()
-        while chunk := answer.read1(CHUNK_BYTES):
-            body += chunk
-            if len(body) > ANSWER_LIMIT_BYTES:
-                raise http.client.HTTPException(f"the answer has more than {ANSWER_LIMIT_BYTES} bytes")
-            left_s = deadline - self._clock()
-            if left_s <= 0:
-                raise TimeoutError("the answer took too long")
-            if connection.sock is not None:  # None once the answer owns the socket, after "Connection: close"
-                connection.sock.settimeout(left_s)
-        return bytes(body)
+
+class Until:
+    """The time that is left for a connection."""
+
+    def __init__(self, connection: socket.socket, deadline: float, clock: Callable[[], float]) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._clock = clock
+
+    def be_patient(self) -> None:
+        """Let the next read or write wait for what is left; a socket's own time-out begins anew with every byte."""
+        left_s = self._deadline - self._clock()
+        if left_s <= 0:
+            raise TimeoutError("it took too long")
+        self._connection.settimeout(left_s)
+
+
+class _Timed(io.RawIOBase):
+    """What comes in on a connection, until its deadline."""
+
+    def __init__(self, source: io.RawIOBase, until: Until) -> None:
+        self._source = source
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._until.be_patient()
+        return self._source.readinto(buffer)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head, however long it drips, is read until the deadline only."""
+
+    def __init__(self, *arguments: Any, until: Until, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), until))
+
+
+def _pieces(body: bytes, until: Until) -> Iterator[bytes]:
+    """Yield what is sent, in pieces that each have the time that is left."""
+    for at in range(0, len(body), RECORD_BYTES):
+        until.be_patient()
+        yield body[at : at + RECORD_BYTES]
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    """Return the body; a server that floods us is cut off at the limit."""
+    encoding = answer.getheader("Content-Encoding", "identity")
+    if encoding != "identity":  # http.client asks for no other
+        raise http.client.HTTPException(f"the answer is packed ({encoding[:40]})")
+    body = bytearray()
+    while chunk := answer.read1(CHUNK_BYTES):
+        body += chunk
+        if len(body) > ANSWER_LIMIT_BYTES:
+            raise http.client.HTTPException(f"the answer has more than {ANSWER_LIMIT_BYTES} bytes")
+    if answer.length:  # read1 does not mind
+        raise http.client.HTTPException(f"the answer breaks off, {answer.length} bytes before its end")
+    return bytes(body)
 
 
 def _place(url: str) -> tuple[str, int, str]:
@@ -149,19 +206,19 @@ def _value(url: str, method: str, status: int, body: bytes) -> Any:
     if status != 200:
         raise ServiceUnreachable(f"{url}: HTTP {status} for {method}; expected 200")
     try:
-        answer = json.loads(body)
-    except ValueError as error:
+        answer = strict_json.read(body)
+    except strict_json.NotJson as error:
         raise ServiceUnreachable(f"{url}: answered {method} with {_shown(body)}; expected JSON") from error
     return _value_of(url, method, answer)
 
 
 def _value_of(url: str, method: str, answer: Any) -> Any:
     if not isinstance(answer, dict) or not isinstance(answer.get("OK"), bool):
-        shown = _shown(json.dumps(answer).encode())
+        shown = _shown(str(answer)[:100].encode("utf-8", "replace"))
         raise ServiceUnreachable(f"{url}: answered {method} with {shown}; expected an object with OK")
     if not answer["OK"]:
         errno = answer.get("Errno", 0)
-        message = answer.get("Message", "no reason given")
+        message = str(answer.get("Message", "no reason given"))[:LONGEST_MESSAGE]
         raise ServiceRefused(f"{url}: {method}: {message}", errno if isinstance(errno, int) else 0)
     return answer.get("Value")
 

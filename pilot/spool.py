@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilot import strict_json
+
 STATE = "remote_log.json"
 BATCH_BYTES = 512 * 1024
 BACKLOG_BYTES = 16 * 1024 * 1024  # of one file; what a longer outage leaves is not all sent
@@ -102,7 +104,7 @@ def _size(path: Path) -> int:
 
 def _read_state(path: Path) -> tuple[str, dict[str, int]]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = strict_json.read(path.read_bytes())
         return str(told["stamp"]), {str(name): int(offset) for name, offset in told["accepted"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or one that a crash has damaged
         return "", {}

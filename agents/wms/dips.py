@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from agents import __version__
 from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
 from agents.wms import jencode
-from agents.wms.https import Limits
+from ce_backends.bounded_http import Limits
 
 _KEEP_ALIVE = b"dka"
 _LONGEST_LENGTH = len("999999999")

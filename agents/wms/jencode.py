@@ -10,6 +10,7 @@ import json
 from datetime import UTC, date, datetime
 
 from agents.errors import BadAnswer
+from ce_backends import strict_json
 
 _TAG, _VALUE = "__dCls", "obj"
 _DATETIME, _DATE, _BYTES = "dt", "date", "b64"
@@ -39,8 +40,8 @@ def decode(text: str | bytes) -> object:
         BadAnswer: the text is not JEncode.
     """
     try:
-        return json.loads(text, object_hook=_untagged)
-    except (ValueError, RecursionError) as error:
+        return strict_json.read(text, _untagged)
+    except strict_json.NotJson as error:
         raise BadAnswer(f"the answer is not JSON ({error}): {_start(text)}") from error
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agents import events as happened
+from agents.asking import Asking
 from agents.errors import (
     AccessDenied,
     BadAnswer,
@@ -24,21 +25,21 @@ from agents.jobs.job import MatchedJob
 from agents.jobs.tally import Tally
 from agents.log import EventLog
 from agents.parts import Parts
+from agents.reasons import Reason, Reasons
 from agents.slot.drain import Stop
+from agents.slot.farewell import Patience, jobs_in_words
 from agents.slot.offer import can_offer, offers
 
 log = EventLog("agent")
 
 _LONGEST_SLEEP_S = 5.0  # without any event, look around and at the clock all the same
-_FLUSH_S = 120.0  # for the last reports to be accepted
-_FLUSH_NOW_S = 20.0  # the same when the slot goes away
+_FLUSH_SLICE_S = 2.0  # of the wait for the last reports to be accepted, between two looks at what else happens
 _LAST_ANSWER_S = 10.0  # for the Matcher's answer when the slot goes away
 _LAST_UPLOAD_S = 15.0  # for outputs that are on their way when the slot goes away
 _ENDING_SLEEP_S = 1.0
 _LAST_LOOKS_S = 180.0  # for a match of ours that was lost to be told from another agent's
 _STOP_SIGNAL_S = 5.0  # for payloads that want a signal before they are ended: batch systems give 30 s for everything
 _UNFIT_ROUNDS = 3  # looks at a node that is not fit, longer apart each time, before it is given up
-_WINDOW_GROWTH = 4  # the wait after empty matches grows up to 2^4 times PollingTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +51,14 @@ class Ending:
     tally: Tally
 
 
-@dataclass(slots=True)
-class _Asking:
-    """Where the agent stands with the Matcher."""
-
-    is_waiting: bool = False
-    requests: int = 0
-    empty_in_a_row: int = 0
-    unfit_in_a_row: int = 0
-    awaits_batch_system: bool = False  # only its commands can tell how much time is left
-    not_before: float = 0.0  # monotonic
-    is_put_off: bool = False  # there is room, and only not_before keeps us from asking
-    last_looks_end: float = 0.0  # monotonic; when a match that was lost is not looked for any more, 0 for not yet
-    patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
-
-
 class JobAgent:
     """Runs until there is a reason to end, and everything about its jobs was told."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._settings = parts.settings
-        self._asking = _Asking()
+        self._reasons = Reasons(parts)
+        self._asking = Asking(self._settings.polling_s, parts.clock.jitter)
         self._stop_reason = ""
         self._exit_code = ExitCode.ENDED
         self._is_ending_now = False
@@ -92,13 +79,33 @@ class JobAgent:
             self._parts.keep_time()
             self._handle(event)
             self._ask()
-        is_told = self._parts.reporter.flush(_FLUSH_NOW_S if self._is_ending_now else _FLUSH_S)
+        is_told = self._tell_all()
         self._parts.chores()
         self._close_reported()
+        if not is_told:
+            self._say_untold()
         if (broken := self._parts.slot.broken_processors) and self._parts.slot.processors:
             self._stop_reason += Stop.AND_BROKEN.format(count=broken)
         log.info("agent.ended", reason=self._stop_reason, all_reports_accepted=is_told)
         return Ending(self._stop_reason, self._exit_code, runner.tally)
+
+    def _tell_all(self) -> bool:
+        """Wait until the WMS has heard of all jobs, as long as the slot has time: minutes are cheap, a job is not."""
+        patience = Patience(time.monotonic)
+        while not self._parts.reporter.flush(_FLUSH_SLICE_S):
+            while event := self._parts.events.next(0.0):
+                self._handle(event)
+            self._check_deadline()
+            if patience.is_over(is_now=self._is_ending_now, is_end_known=self._parts.watch.time_left.is_known):
+                return False
+        return True
+
+    def _say_untold(self) -> None:
+        """Let the last sentence and the exit code tell of the jobs of which the WMS does not know how they ended."""
+        untold = sorted({report.job_id for report in self._parts.ledger.unsent()})
+        self._stop_reason += Stop.NOT_TOLD.format(jobs=jobs_in_words(untold))
+        if self._exit_code is ExitCode.ENDED:
+            self._exit_code = ExitCode.SERVICE_MISSING
 
     def close(self) -> None:
         """Stop the reporter's thread, and let go of the jobs; what was not sent stays in the ledger."""
@@ -138,7 +145,7 @@ class JobAgent:
             return _ENDING_SLEEP_S
         if not self._asking.is_put_off:
             return _LONGEST_SLEEP_S
-        return min(_LONGEST_SLEEP_S, max(0.0, self._asking.not_before - time.monotonic()))
+        return min(_LONGEST_SLEEP_S, max(0.0, self._asking.waits_until - time.monotonic()))
 
     # ---- events ----
 
@@ -226,23 +233,13 @@ class JobAgent:
         self._check_uploads()
 
     def _check_stop_conditions(self) -> None:
-        settings, tally = self._settings, self._parts.runner.tally
-        if self._parts.drain_file.exists():
-            self._stop(Stop.DRAINED)
-        elif settings.stop_on_application_failure and tally.failed:
-            self._stop(Stop.APPLICATION_FAILED)
-        elif tally.host_failures_in_a_row >= max(1, settings.stop_after_host_failures):
-            self._stop(Stop.HOST_FAILURES.format(limit=tally.host_failures_in_a_row))
-            self._exit_code = ExitCode.NODE_UNFIT
-        elif self._parts.watch.brake.is_worn:
-            self._stop(Stop.BLACK_HOLE.format(reason=self._parts.watch.brake.reason))
-            self._exit_code = ExitCode.NODE_UNFIT
-        elif not self._parts.slot.processors:
-            self._stop(Stop.ALL_BROKEN)
-            self._exit_code = ExitCode.NODE_UNFIT
-        elif not self._parts.ledger.lasts:
-            self._stop(Stop.NO_LEDGER)
-            self._exit_code = ExitCode.NODE_UNFIT
+        if reason := self._reasons.to_stop():
+            self._stop_for(reason)
+
+    def _stop_for(self, reason: Reason) -> None:
+        self._stop(reason.sentence)
+        if reason.exit_code is not ExitCode.ENDED:
+            self._exit_code = reason.exit_code
 
     def _check_deadline(self) -> None:
         """Hand back what runs when only the margin for bringing results away is left of the slot."""
@@ -293,6 +290,7 @@ class JobAgent:
     def _ask(self) -> None:
         """Offer what is free, unless there is a reason not to. At most one request is under way."""
         self._asking.is_put_off = False
+        self._asking.pause_after(self._parts.runner.tally.host_failures_in_a_row)
         if self._asking.is_waiting:
             return
         if self._parts.lost.is_due(is_end=self._is_idle_at_end() and not self._is_ending_now):
@@ -302,7 +300,7 @@ class JobAgent:
         may_ask = not (self._stop_reason or self._asking.awaits_batch_system or self._parts.lost.may_have_found)
         if not may_ask or not self._has_room():
             return
-        if time.monotonic() < self._asking.not_before:
+        if time.monotonic() < self._asking.waits_until:
             self._asking.is_put_off = True
             return
         self._check_before_asking()
@@ -318,17 +316,9 @@ class JobAgent:
         return can_offer(self._settings, self._parts.slot) and self._parts.ledger.has_space()
 
     def _check_before_asking(self) -> None:
-        settings, asking = self._settings, self._asking
         self._check_stop_conditions()
-        work_left = self._parts.watch.time_left.work_hs06s(self._parts.watch.power.hs06)
-        if work_left <= settings.minimum_time_left_hs06s:
-            self._stop(Stop.TIME_OVER)
-        elif self._parts.runner.tally.matched and not settings.filling:
-            self._stop(Stop.NOT_FILLING)
-        elif settings.max_matches and asking.requests >= settings.max_matches:
-            self._stop(Stop.MATCHES_USED_UP.format(limit=settings.max_matches))
-        elif asking.empty_in_a_row > settings.stop_after_failed_matches and not self._parts.runner.jobs.working:
-            self._stop(Stop.NOTHING_TO_DO.format(limit=settings.stop_after_failed_matches))
+        if reason := self._reasons.not_to_ask(self._asking.requests, self._asking.empty_in_a_row):
+            self._stop_for(reason)
 
     def _request(self) -> None:
         work_left = self._parts.watch.time_left.work_hs06s(self._parts.watch.power.hs06)
@@ -379,8 +369,6 @@ class JobAgent:
 
     def _not_matched(self, error: ServiceError | StopAgent | None) -> None:
         """Wait before the next request, longer each time; or end when the WMS will never give a job."""
-        if not isinstance(error, NodeUnfit):
-            self._asking.unfit_in_a_row = 0
         match error:
             case PilotRefused() | AccessDenied():
                 self._stop(Stop.REFUSED.format(cause=error))
@@ -395,14 +383,11 @@ class JobAgent:
                 log.warning("match.unreachable", cause=error)
             case None:
                 log.info("match.empty", in_a_row=self._asking.empty_in_a_row + 1)
-        self._asking.empty_in_a_row += 1
-        window_s = self._settings.polling_s * (1 << min(_WINDOW_GROWTH, self._asking.empty_in_a_row - 1))
-        self._asking.not_before = time.monotonic() + window_s * (0.5 + self._parts.clock.jitter() / 2)
+        self._asking.has_brought_nothing(is_unfit=isinstance(error, NodeUnfit))
 
     def _found_unfit(self, error: NodeUnfit) -> None:
         """Look again later, for what runs may be the cause; give the node up when it is idle and stays unfit."""
         log.error("node.unfit", cause=error)
-        self._asking.unfit_in_a_row += 1
-        if self._asking.unfit_in_a_row >= _UNFIT_ROUNDS and not self._parts.runner.jobs.working:
+        if self._asking.unfit_in_a_row + 1 >= _UNFIT_ROUNDS and not self._parts.runner.jobs.working:
             self._stop(Stop.UNFIT.format(cause=error))
             self._exit_code = ExitCode.NODE_UNFIT

@@ -185,7 +185,11 @@ def configure(
     """
     whose = whose or Whose(known=secrets_of(os.environ))
     line = _Line(whose)
-    targets: list[tuple[logging.Handler, logging.Formatter]] = [(logging.StreamHandler(sys.stdout), line)]
+    screen = logging.StreamHandler(sys.stdout)
+    screen.addFilter(
+        lambda record: not record.exc_info
+    )  # a traceback is for the files: who reads here wants a sentence
+    targets: list[tuple[logging.Handler, logging.Formatter]] = [(screen, line)]
     if file is not None:
         targets.append((logging.FileHandler(file, encoding="utf-8"), line))
     if json_file is not None:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 
-from agents.errors import JobError
+from agents.errors import Blame, JobError
 from agents.events import Delivered, Undelivered
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
@@ -49,8 +49,10 @@ class Endings:
     def ended(self, job: Job, task: TaskStatus) -> None:
         """Take note of a task's end, free what it held, and deliver its outputs."""
         end = outcome.decided(job.end, task)
-        if job.started_at is None and end.status is JobStatus.RESCHEDULED and task.state is TaskState.FAILED:
-            self._tally.host_failures_in_a_row += 1  # the queue never let it run
+        never_ran = job.started_at is None and task.state is TaskState.FAILED
+        says_something_of_here = never_ran or not self._around.is_remote
+        if job.end is None and says_something_of_here:
+            self.count_host_failure(job, end)
         if task.is_stuck and job.grant:
             log.error("processors.broken", job_id=job.job_id, ids=job.grant.processor_ids, cause=task.reason)
             self._slot.mark_broken(job.grant)
@@ -116,8 +118,13 @@ class Endings:
     def end_early(self, job: Job, error: JobError) -> None:
         """End a job that did not start."""
         log.warning("job.not_started", job_id=job.job_id, blame=error.blame, cause=error)
-        self._tally.count_host_failure(error)
+        self.count_host_failure(job, outcome.of_error(error))
         self.finish(self.released(job), outcome.of_error(error))
+
+    def count_host_failure(self, job: Job, end: Outcome) -> None:
+        """Take note of a job's end where the node is why it is handed back."""
+        if end.status is JobStatus.RESCHEDULED and end.blame is Blame.SITE:
+            self._tally.count_host_failure(job.job_id)
 
     def finish(self, job: Job, end: Outcome, *said: Report, facts: Mapping[str, object] | None = None) -> None:
         """Queue the last reports of a job; it is closed when the WMS has taken them."""

@@ -306,8 +306,8 @@ class JobRunner:
         """End a job wherever it stands; by force when that has failed before."""
         is_again = job.job_id in self._given_up
         self._given_up.add(job.job_id)
-        self.tally.count_host_failure(error)
         end = outcome.of_crash(job, error)
+        self.endings.count_host_failure(job, end)
         if job.phase in (Phase.SUBMITTING, Phase.RUNNING) and not is_again:
             self._stop(job, end)
             return
@@ -338,6 +338,7 @@ class JobRunner:
         """Take a job in hand as a former agent left it; that this one died at it is counted before it is touched."""
         log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
         self.jobs.put(job)
+        self.tally.found(job.job_id)
         if job.is_touched or job.rests:
             job = replace(job, deaths=job.deaths + job.is_touched, rests=False)
             self._journal.save(job)

@@ -16,12 +16,14 @@ class Stop(StrEnum):
     MATCHES_USED_UP = "The limit of {limit} requests to the Matcher is reached"
     APPLICATION_FAILED = "A payload failed and StopOnApplicationFailure is set"
     HOST_FAILURES = "{limit} jobs in a row were handed back for the node's fault"
+    SAME_JOB_TWICE = "Job {job} was handed back twice in a row for the node's fault"
     SLOT_ENDS = "The slot ends, says {source}"
     UNFIT = "The node is not fit for jobs: {cause}"
     BLACK_HOLE = "The node looks like a black hole: {reason}"
     NO_LEDGER = "The ledger cannot be written any more"
     ALL_BROKEN = "Processes that cannot be killed hold every processor"
     AND_BROKEN = "; {count} processors are held by processes that cannot be killed"  # added to another reason
+    NOT_TOLD = "; the WMS has not heard how {jobs} ended"  # added to another reason
     REFUSED = "The WMS refused this pilot: {cause}"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agents.clock import SteadyClock
 from agents.credentials.payload_proxies import FixedProxy
-from agents.errors import ServiceError
+from agents.errors import ServiceError, Unreachable
 from agents.events import ChoresDone, Event, Events
 from agents.job_agent import Ending, JobAgent
 from agents.jobs.allocation import Slot
@@ -120,17 +120,28 @@ class Wms:
     def __init__(self) -> None:
         self.statuses: list[tuple[int, str]] = []
         self.rescheduled: list[int] = []
+        self.is_away = False
+
+    def come_back(self) -> None:
+        self.is_away = False
+
+    def _be_there(self) -> None:
+        if self.is_away:
+            raise Unreachable("the WMS is away")
 
     def set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]]) -> None:
+        self._be_there()
         self.statuses += [(job_id, words["Status"]) for words in statuses.values()]
 
     def set_parameters(self, job_id: int, parameters: Sequence[tuple[str, str]]) -> None:
         """Take them."""
+        self._be_there()
 
     def heartbeat(self, beat: Heartbeat) -> dict[str, str]:
         raise AssertionError(f"no heartbeat of job {beat.job_id} was due")
 
     def reschedule(self, job_id: int) -> None:
+        self._be_there()
         self.rescheduled.append(job_id)
 
 
@@ -144,6 +155,7 @@ class Scene:
         self.processors = 1
         self.end_s = 1e6
         self.jitters: list[float] = []
+        self.troubles: Callable[[], Sequence[str]] | None = None
         self.options = {"PollingTime": "0", "StopAfterFailedMatches": "2", "MeasurePower": "no"}
 
     def run(self, **options: str) -> Ending:
@@ -178,7 +190,7 @@ class Scene:
                 requirements={},
                 slot=slot,
                 watch=watch,
-                troubles=Fitness(watch, self.ce).troubles,  # type: ignore[arg-type] # the border
+                troubles=self.troubles or Fitness(watch, self.ce).troubles,  # type: ignore[arg-type] # the border
                 drain_file=DrainFile(self.work_dir / "drain"),
                 matcher=Matcher(Service("Matcher", ["https://m"], self.matcher, Retry(attempts=1))),
                 lost=LostMatches(self.ledger, None, "Unknown"),

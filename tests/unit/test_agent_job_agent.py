@@ -8,6 +8,7 @@ import pytest
 
 from agents.errors import AccessDenied, BadAnswer, ExitCode, NoAnswer, Refused, Unreachable
 from agents.events import LookAround, SignalReceived
+from agents.slot import farewell
 from tests.unit.agent_scene import DEADLINE_S, NO_MATCH, Scene, job, scene
 
 __all__ = ["scene"]
@@ -210,3 +211,74 @@ def test_jobs_are_closed_in_the_ledger_when_the_agent_ends(scene: Scene) -> None
     scene.run()
 
     assert (scene.ledger.open_jobs(), scene.ledger.unsent()) == ([], [])
+
+
+def test_a_node_that_loses_what_it_starts_gives_few_jobs_back_and_is_unfit(scene: Scene) -> None:
+    scene.matcher.answers = [job(number) for number in range(1, 9)]
+    scene.ce.exit_code = None  # type: ignore[assignment] # none was left
+
+    ending = scene.run()
+
+    assert (ending.exit_code, scene.wms.rescheduled) == (ExitCode.NODE_UNFIT, [1, 2, 3])
+
+
+def test_a_job_that_comes_back_to_the_node_that_lost_it_is_lost_once_more_at_most(scene: Scene) -> None:
+    scene.matcher.answers = [job(1) for _ in range(9)]
+    scene.ce.exit_code = None  # type: ignore[assignment]
+
+    ending = scene.run()
+
+    assert ending.reason == "Job 1 was handed back twice in a row for the node's fault"
+    assert (ending.exit_code, scene.wms.rescheduled) == (ExitCode.NODE_UNFIT, [1, 1])
+
+
+def test_no_job_is_asked_for_at_once_after_one_was_lost(scene: Scene) -> None:
+    scene.matcher.answers = [job(1), job(2)]
+    asked: list[float] = []
+    scene.matcher.before = lambda: asked.append(time.monotonic())
+    scene.ce.exit_code = None  # type: ignore[assignment]
+
+    scene.run(PollingTime="0.4", MaxCycles="2")
+
+    assert asked[1] - asked[0] >= 0.2
+
+
+def test_looks_at_an_unfit_node_are_no_empty_matches(scene: Scene) -> None:
+    scene.troubles = lambda: ["no program can be started"]
+
+    ending = scene.run(StopAfterFailedMatches="0")
+
+    assert ending.reason == "The node is not fit for jobs: no program can be started"
+    assert (ending.exit_code, scene.matcher.offers) == (ExitCode.NODE_UNFIT, [])
+
+
+def test_an_agent_whose_last_words_nobody_takes_says_so_and_does_not_end_well(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farewell, "UNKNOWN_S", 0.0)
+    scene.end_s = 0.0
+    scene.matcher.answers = [job(1)]
+    scene.wms.is_away = True
+
+    ending = scene.run()
+
+    assert ending.reason == "Nothing to do for more than 2 requests; the WMS has not heard how job 1 ended"
+    assert ending.exit_code is ExitCode.SERVICE_MISSING
+
+
+def test_an_agent_waits_for_its_last_words_as_long_as_the_slot_lasts(scene: Scene) -> None:
+    scene.matcher.answers = [job(1)]
+    scene.wms.is_away = True
+    threading.Timer(3.0, scene.wms.come_back).start()
+
+    ending = scene.run()
+
+    assert (ending.exit_code, scene.wms.statuses[-1]) == (ExitCode.ENDED, (1, "Done"))
+
+
+@pytest.mark.parametrize(
+    ("jobs", "words"),
+    [([7], "job 7"), ([7, 8], "jobs 7, 8"), (range(1, 13), "jobs 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more")],
+)
+def test_jobs_are_named_as_far_as_there_is_room(jobs: list[int], words: str) -> None:
+    assert farewell.jobs_in_words(list(jobs)) == words

@@ -1,0 +1,53 @@
+"""Where the agent stands with the Matcher, and when it may ask again."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_WINDOW_GROWTH = 4  # the wait after answers that brought nothing grows up to 2^4 times PollingTime
+
+
+@dataclass(slots=True)
+class Asking:
+    """Requests for jobs, one at a time; used by the agent's main thread.
+
+    Attributes:
+        polling_s: the first wait after an answer that brought nothing.
+        jitter: returns a number from 0 to 1.
+    """
+
+    polling_s: float
+    jitter: Callable[[], float]
+    is_waiting: bool = False
+    requests: int = 0
+    empty_in_a_row: int = 0
+    unfit_in_a_row: int = 0
+    awaits_batch_system: bool = False  # only its commands can tell how much time is left
+    not_before: float = 0.0  # monotonic; after an answer that brought nothing
+    paused_until: float = 0.0  # monotonic; after jobs that went back for the node's fault
+    host_failures_seen: int = 0
+    is_put_off: bool = False  # there is room, and only not_before keeps us from asking
+    last_looks_end: float = 0.0  # monotonic; when a match that was lost is not looked for any more, 0 for not yet
+    patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
+
+    @property
+    def waits_until(self) -> float:
+        """Monotonic; nothing is asked for before."""
+        return max(self.not_before, self.paused_until)
+
+    def has_brought_nothing(self, *, is_unfit: bool) -> None:
+        """Take note of a request that brought no job; one that an unfit node kept from being made is no empty match."""
+        self.empty_in_a_row += not is_unfit
+        self.unfit_in_a_row = self.unfit_in_a_row + 1 if is_unfit else 0
+        self.not_before = time.monotonic() + self._wait_s(self.unfit_in_a_row or self.empty_in_a_row)
+
+    def pause_after(self, host_failures_in_a_row: int) -> None:
+        """Ask for no match at once after jobs went back for the node's fault: the next might fare no better."""
+        if host_failures_in_a_row > self.host_failures_seen:
+            self.paused_until = time.monotonic() + self._wait_s(host_failures_in_a_row)
+        self.host_failures_seen = host_failures_in_a_row
+
+    def _wait_s(self, in_a_row: int) -> float:
+        """Return how long to wait after so many in a row: longer each time, with jitter."""
+        window_s = self.polling_s * (1 << min(_WINDOW_GROWTH, in_a_row - 1))
+        return window_s * (0.5 + self.jitter() / 2)

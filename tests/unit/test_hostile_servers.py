@@ -307,20 +307,6 @@ def test_a_hostile_answer_of_a_batch_system_is_a_ce_error(answered: Callable[[st
 
 
 @pytest.mark.parametrize(
-    ("answered", "answer"),
-    [
-        (condor_finding, '[{"ClusterId": 1, "ProcId": 0}]'),
-        (oar_finding, '{"1": {"name": "a"}}'),
-        (oar_finding, '{"1": {"name": "a", "array_id": "x", "array_index": []}}'),
-        (oar_finding, '{"1": {"name": "a", "array_id": %s, "array_index": 1}}' % ("1" * 90)),
-        (oar_finding, '{"1": []}'),
-    ],
-)
-def test_a_job_without_its_name_or_numbers_is_nobodys(answered: Callable[[str], object], answer: str) -> None:
-    assert answered(answer) == {}
-
-
-@pytest.mark.parametrize(
     "events", ["5", "[5]", '[{"type": []}]', '{"a": 1}', '[{"type": "RESUBMIT_JOB_AUTOMATICALLY"}]']
 )
 @pytest.mark.parametrize("state", ["Error", "Terminated", "Running", "?"])

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -10,7 +10,8 @@ from typing import ClassVar, Self
 from ce_backends.container_options import binds, container_options, words
 from ce_backends.enclosure import Order, Way
 from ce_backends.options import Option, OptionValue
-from ce_backends.view import Bind, is_below, kernel_binds, trust_binds
+from ce_backends.payload_user import payload_user
+from ce_backends.view import Bind, is_below, trust_binds
 
 # Of the node's own system: programs, libraries, settings, software areas. No home, no scratch, no /run, no /var.
 _ROOT_PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "sys", "var/lib/sss")
@@ -20,6 +21,8 @@ _FROM_NODE = tuple(map(Path, ("/etc/resolv.conf", "/etc/hosts", "/etc/passwd", "
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - those of the container
 _OWN = (Path("/dev"), Path("/proc"), *_TEMPORARY)  # of every payload
 _GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd")
+_SETPRIV = "setpriv"
+_OPENED = Path("/mnt")  # of every node's, and of the first container alone
 _ALONE = (
     "--unshare-user",
     "--unshare-pid",
@@ -67,7 +70,7 @@ class Bubblewrap:
         return cls(
             program=str(options["ContainerBin"] or shutil.which("bwrap", path=environ.get("PATH")) or "bwrap"),
             image=Path(image) if image else None,
-            binds=(*kernel_binds(), *trust_binds(environ), *binds(options)),
+            binds=(*trust_binds(environ), *binds(options)),
             options=words(options, "ContainerOptions"),
         )
 
@@ -86,21 +89,30 @@ class Bubblewrap:
             own.append(Bind.same(Path(os.path.realpath("/etc/resolv.conf"))))  # systemd's lies below /run
         return [*own, *self.binds]
 
+    @property
+    def root(self) -> Path | None:
+        """See Runtime."""
+        return self.image
+
     def trouble(self) -> str:
         """See Runtime."""
         if not is_program(self.program):
             return f"{self.program} is not there: install bubblewrap, or name the program (ContainerBin)"
+        if payload_user() and not shutil.which(_SETPRIV):
+            return f"{_SETPRIV} is not there, without which a pilot of root cannot start payloads: install util-linux"
         return directory_trouble(self.image) if self.image else ""
 
     def argv(self, way: Way, order: Order) -> list[str]:
         """See Runtime."""
+        opened = _Opened(self.program, order, self.image) if order.user else None
+        seen = opened.name if opened else str
         targets = [bind.target for bind in order.view.binds]
-        command = [self.program, *_ALONE, *way.flags]
-        command += _parts(self.image, Path("/"), [*targets, *_OWN]) if self.image else _links(SYSTEM)
+        command = [*(opened.argv if opened else ()), self.program, *_ALONE, *way.flags]
+        command += _parts(self.image, Path("/"), [*targets, *_OWN], seen) if self.image else _links(SYSTEM)
         for target in _TEMPORARY:
-            command += ["--bind", str(order.directory / "tmp"), str(target)]
+            command += ["--bind", seen(order.directory / "tmp"), str(target)]
         for bind in order.view.binds:
-            command += ["--bind" if bind.is_writable else "--ro-bind", str(bind.source), str(bind.target)]
+            command += ["--bind" if bind.is_writable else "--ro-bind", seen(bind.source), str(bind.target)]
         if order.has_gpus:
             command += [word for device in gpu_devices() for word in ("--dev-bind-try", device, device)]
         inside = ["/bin/sh", str(order.directory / "inside")]
@@ -108,6 +120,31 @@ class Bubblewrap:
 
     def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """See Runtime. It keeps nothing."""
+
+
+class _Opened:
+    """A first container, of root's, in which another user finds what root could reach only; he starts the second there.
+
+    Args:
+        program: bwrap.
+        order: with the user.
+        image: directory with a system, if there is one.
+    """
+
+    def __init__(self, program: str, order: Order, image: Path | None) -> None:
+        assert order.user
+        sources = dict.fromkeys([order.directory, *filter(None, [image]), *(bind.source for bind in order.view.binds)])
+        self._names = {source: _OPENED / str(number) for number, source in enumerate(sources)}
+        self.argv = [program, "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", str(_OPENED)]
+        for source, name in self._names.items():
+            self.argv += ["--bind", str(source), str(name)]
+        user = (f"--reuid={order.user.uid}", f"--regid={order.user.gid}", "--clear-groups")
+        self.argv += ["--", _SETPRIV, *user, "--"]
+
+    def name(self, source: Path) -> str:
+        """Return what something has to be called in there."""
+        place = next(place for place in (source, *source.parents) if place in self._names)
+        return str(self._names[place] / source.relative_to(place))
 
 
 def is_program(path: str) -> bool:
@@ -133,7 +170,7 @@ def _links(places: Sequence[Path]) -> list[str]:
     return [word for place in links for word in ("--symlink", str(place.readlink()), str(place))]
 
 
-def _parts(source: Path, at: Path, targets: Sequence[Path]) -> Iterator[str]:
+def _parts(source: Path, at: Path, targets: Sequence[Path], seen: Callable[[Path], str]) -> Iterator[str]:
     """Show an image piece by piece: nothing can be bound into a read-only directory that has no place for it."""
     for entry in sorted(source.iterdir()):
         place = at / entry.name
@@ -141,11 +178,11 @@ def _parts(source: Path, at: Path, targets: Sequence[Path]) -> Iterator[str]:
             continue
         if any(is_below(target, place) for target in targets):
             if entry.is_dir() and not entry.is_symlink():
-                yield from _parts(entry, place, targets)
+                yield from _parts(entry, place, targets, seen)
         elif entry.is_symlink():
             yield from ("--symlink", str(entry.readlink()), str(place))
         else:
-            yield from ("--ro-bind", str(entry), str(place))
+            yield from ("--ro-bind", seen(entry), str(place))
 
 
 def gpu_devices() -> list[str]:

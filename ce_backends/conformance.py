@@ -17,7 +17,7 @@ from ce_backends import conformance_checks as checks
 from ce_backends import conformance_meetings as meetings
 from ce_backends.base import Admits
 from ce_backends.errors import CEError
-from ce_backends.subject import Subject
+from ce_backends.subject import Subject, open_to_tasks
 
 Check = Callable[[Subject], None]
 
@@ -89,7 +89,8 @@ def run(subject: Subject, all_checks: Sequence[Check] = CHECKS) -> Iterator[Resu
     for check in all_checks:
         scratch = subject.scratch / check.__name__
         scratch.mkdir(parents=True)
-        yield _run_one(check, Subject(subject.create, scratch, subject.deadline_s), unkept.get(check.__name__, ""))
+        own = Subject(subject.create, open_to_tasks(scratch), subject.deadline_s)
+        yield _run_one(check, own, unkept.get(check.__name__, ""))
 
 
 def _unkept(subject: Subject) -> Mapping[str, str]:

@@ -18,9 +18,11 @@ from typing import Protocol
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
-from ce_backends.inside_script import Launch, render_inside
+from ce_backends.inside_script import Launch, prepare_inside
 from ce_backends.node_script import COOKIE, DEFAULT_PATH
+from ce_backends.payload_user import PayloadUser, payload_user
 from ce_backends.removal import remove_tree
+from ce_backends.secret_places import has_hard_links, places_of, read_mounts
 from ce_backends.small_files import read_small
 from ce_backends.view import Bind, View, is_below, view_of
 
@@ -63,11 +65,13 @@ class Order:
         has_gpus: devices of GPUs are to be seen.
         memory_mb: limit, 0 for none; for a runtime that leaves the task's control groups.
         processor_ids: which processors it may run on; likewise.
+        user: whose processes the payload's are; None for the pilot's own.
     """
 
     stamp: str
     directory: Path
     view: View
+    user: PayloadUser | None = None
     joins: Sequence[Path] = ()
     has_gpus: bool = False
     memory_mb: int = 0
@@ -92,6 +96,10 @@ class Runtime(Protocol):
     @property
     def ways(self) -> Sequence[Way]:
         """How it can be used, best first."""
+
+    @property
+    def root(self) -> Path | None:
+        """The directory that is a container's root, None where it is none of the node's."""
 
     def trouble(self) -> str:
         """Return what can be seen to be wrong without starting it, empty if nothing."""
@@ -180,12 +188,14 @@ class Enclosure:
         return self._launch(self._runtime.ways[0], spec, directory, ()).argv
 
     def _launch(self, way: Way, spec: TaskSpec, directory: Path, joins: Sequence[Path]) -> Launch:
-        hidden = [directory.parent, *self._hidden]
-        view = view_of(directory, self._runtime.shown, hidden)
+        user = payload_user()
+        hidden = self._places_to_hide([directory.parent, *self._hidden], user)
+        view = view_of(directory, self._runtime.shown, hidden, self._runtime.root)
         order = Order(
             stamp=spec.stamp,
             directory=directory,
             view=view,
+            user=user,
             joins=joins,
             has_gpus=bool(spec.gpus),
             memory_mb=spec.memory_mb,
@@ -195,7 +205,24 @@ class Enclosure:
             argv=self._runtime.argv(way, order),
             environment={"PATH": DEFAULT_PATH, **self._environment, COOKIE: spec.stamp},
             places=[*view.places, *_in_temporary(view, directory)],
+            files=view.files,
+            user=user,
         )
+
+    def _places_to_hide(self, secrets: Sequence[Path], user: PayloadUser | None) -> dict[Path, Path]:
+        """Return the directories that hold these, each with its secret; looked for anew for every task.
+
+        Raises:
+            CEError: a secret has names that nothing can find. To another user its mode closes it under all of them.
+        """
+        mounts = read_mounts()
+        found: dict[Path, Path] = {}
+        for secret in secrets:
+            places = places_of(secret, mounts)
+            if user is None and has_hard_links(secret):
+                raise CEError(f"{secret} has hard links, by which payloads may find it: remove them, or copy the file")
+            found |= dict.fromkeys(places, secret)
+        return found
 
     def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """Remove what the runtime keeps of a task that is over; see Runtime."""
@@ -226,10 +253,10 @@ class Enclosure:
         directory = work_dir / f".probe-{spec.stamp}"
         launch = self._launch(way, spec, directory, ())
         try:
-            for place in (directory / "work", directory / "tmp", *launch.places):
-                place.mkdir(parents=True, exist_ok=True)
+            for place in (directory / "work", directory / "tmp"):
+                place.mkdir(parents=True)
             (directory / "payload").write_text(spec.script, encoding="ascii")
-            (directory / "inside").write_bytes(render_inside(spec, directory))
+            prepare_inside(spec, directory, launch)
             done = _run(launch, directory / "work", self._probe_s)
             seen = done.returncode == _PROBE_EXIT_CODE and (directory / "work/seen").exists()
             return "" if seen else _last_line(done.stderr) or f"its test payload ended with {done.returncode}"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.node_script import DEFAULT_PATH, JOIN_FAILED_EXIT_CODE, assignments, environment_of, quote
+from ce_backends.payload_user import PayloadUser
+from ce_backends.small_files import write_small
 
 _TEMPLATE = """\
 #!/bin/sh
@@ -27,11 +29,32 @@ class Launch:
         argv: runs the task's `inside` there.
         environment: what argv runs with; the payload's own is set inside.
         places: directories that must be there before.
+        files: empty files, likewise.
+        user: whom the task's directory is given to; None where it stays ours.
     """
 
     argv: Sequence[str]
     environment: Mapping[str, str]
     places: Sequence[Path]
+    files: Sequence[Path] = ()
+    user: PayloadUser | None = None
+
+
+def prepare_inside(spec: TaskSpec, task_dir: Path, launch: Launch) -> None:
+    """Make what a container needs in a task's directory that is laid out, and give all of it to the payload's user.
+
+    Raises:
+        CEError: a variable cannot be passed on.
+        OSError: the directory cannot be written.
+    """
+    for place in launch.places:
+        place.mkdir(parents=True, exist_ok=True)
+    for file in launch.files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    write_small(f"{task_dir}/inside", render_inside(spec, task_dir))
+    if launch.user:
+        launch.user.own(task_dir)
 
 
 def render_inside(spec: TaskSpec, task_dir: Path) -> bytes:

@@ -89,6 +89,11 @@ class Podman:
         """See Runtime."""
         return self.binds
 
+    @property
+    def root(self) -> Path | None:
+        """See Runtime."""
+        return Path(self.image) if self._is_directory else None
+
     def trouble(self) -> str:
         """See Runtime."""
         if not is_program(self.program):
@@ -108,6 +113,7 @@ class Podman:
         command += [] if way.flags else _below(order)
         command += ["--name", _name(order.directory), *_ALONE, *_limits(), f"--env={COOKIE}={order.stamp}"]
         command += [] if self.is_root else ["--userns=keep-id"]
+        command += [f"--user={order.user.uid}:{order.user.gid}"] if order.user else []
         command += ["--volume", bind_text(Bind(order.directory / "tmp", Path("/tmp"), is_writable=True))]  # noqa: S108 - its
         for bind in order.view.binds:
             command += ["--volume", bind_text(bind)]

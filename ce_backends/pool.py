@@ -260,7 +260,7 @@ class Pool:
         """Find out how to contain, and take up what an earlier object left; once, when first needed."""
         if self._probed is None:
             try:
-                self._work_dir.mkdir(parents=True, exist_ok=True)
+                self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise CEUnavailable(f"work directory {self._work_dir} cannot be made: {error.strerror}") from error
             key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]

@@ -11,7 +11,8 @@ from ce_backends.bubblewrap import directory_trouble, is_program
 from ce_backends.container_options import binds, container_options, words
 from ce_backends.enclosure import Order, Way
 from ce_backends.options import Option, OptionValue
-from ce_backends.view import Bind, bind_text, kernel_binds, trust_binds
+from ce_backends.payload_user import payload_user
+from ce_backends.view import Bind, bind_text, trust_binds
 
 DEFAULT_IMAGE = "/cvmfs/cernvm-prod.cern.ch/cvm4"  # as in DIRAC
 FALLBACK = "/cvmfs/oasis.opensciencegrid.org/mis/singularity/current/bin"  # as in DIRAC
@@ -19,6 +20,7 @@ _ALONE = ("--contain", "--ipc", "--no-home")
 _NO_PROCESSES = "payloads see, and may signal, other processes of this user"
 _NO_USERS = "without user namespaces, by the set-user-id installation"
 _GPU_FLAGS = {"/dev/nvidiactl": "--nv", "/dev/kfd": "--rocm"}
+_OF_ROOT = (Way(("--pid", "--no-privs")), Way(("--no-privs",), _NO_PROCESSES))
 _WAYS = (
     Way(("--userns", "--pid", "--no-privs")),
     Way(("--userns", "--no-privs"), _NO_PROCESSES),
@@ -58,14 +60,19 @@ class Singularity:
         return cls(
             program=str(options["ContainerBin"] or next(filter(None, found), "apptainer")),
             image=str(options["ContainerRoot"]),
-            binds=(*kernel_binds(), *trust_binds(environ), *binds(options)),
+            binds=(*trust_binds(environ), *binds(options)),
             options=words(options, "ContainerOptions"),
         )
 
     @property
     def ways(self) -> Sequence[Way]:
         """See Runtime."""
-        return _WAYS
+        return _OF_ROOT if payload_user() else _WAYS
+
+    @property
+    def root(self) -> Path | None:
+        """See Runtime."""
+        return Path(self.image) if Path(self.image).is_dir() else None
 
     @property
     def shown(self) -> Sequence[Bind]:
@@ -86,6 +93,7 @@ class Singularity:
     def argv(self, way: Way, order: Order) -> list[str]:
         """See Runtime."""
         command = [self.program, "--silent", "exec", *_ALONE, *way.flags]
+        command += [f"--security=uid:{order.user.uid},gid:{order.user.gid}"] if order.user else []
         command += ["--workdir", str(order.directory / "tmp"), "--pwd", str(order.directory / "work")]
         for bind in order.view.binds:
             command += ["--bind", bind_text(bind)]

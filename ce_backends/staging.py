@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
-from ce_backends.inside_script import Launch, render_inside
+from ce_backends.inside_script import Launch, prepare_inside
 from ce_backends.node_script import quote
 from ce_backends.orders import Telling
 from ce_backends.small_files import write_small
@@ -51,7 +51,8 @@ def lay_out(
     if not (told and told.has_script):
         write_small(f"{directory.path}/payload", _bytes(spec.script if launch else preamble + spec.script))
     if launch:
-        _prepare_inside(spec, directory, launch)
+        os.mkfifo(directory.path / "entered", 0o600)
+        prepare_inside(spec, directory.path, launch)
         write_small(f"{directory.path}/outside", _bytes(f"{preamble}exec {' '.join(map(quote, launch.argv))}\n"))
     record = TaskRecord.of(spec, is_enclosed=launch is not None)
     directory.write_record(record)
@@ -60,13 +61,6 @@ def lay_out(
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _prepare_inside(spec: TaskSpec, directory: TaskDir, launch: Launch) -> None:
-    for place in launch.places:
-        place.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(directory.path / "entered", 0o600)
-    write_small(f"{directory.path}/inside", render_inside(spec, directory.path))
 
 
 def _bring_in(source: Path, work: Path) -> None:
@@ -98,6 +92,9 @@ def renew_credential(source: Path, target: Path) -> None:
     try:
         aside.unlink(missing_ok=True)
         _bring_credential(source, aside)
+        owner = target.parent.stat()
+        if owner.st_uid != os.geteuid():  # in a container of root's the payload is another user
+            os.chown(aside, owner.st_uid, owner.st_gid, follow_symlinks=False)
         aside.replace(target)
     except OSError as error:
         raise CEError(f"credential {source} cannot be put into {target}: {_short(error)}") from error

@@ -17,7 +17,7 @@ from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.options import OptionValue
 from ce_backends.registry import backend
 from ce_backends.side_by_side import Trials
-from ce_backends.subject import Subject, task
+from ce_backends.subject import Subject, open_to_tasks, task
 
 _PAUSE_S = 0.2
 _SCRIPT = 'echo "gridpilot ran on $(hostname)"; exit 7\n'
@@ -63,10 +63,10 @@ def _scratch(given: Path | None) -> Iterator[Path]:
     """Yield where to work: a place given by the caller is kept."""
     if given:
         given.mkdir(parents=True, exist_ok=True)
-        yield Path(tempfile.mkdtemp(prefix="ce-test-", dir=given))
+        yield open_to_tasks(Path(tempfile.mkdtemp(prefix="ce-test-", dir=given)))
         return
     with tempfile.TemporaryDirectory(prefix="gridpilot-ce-test-", ignore_cleanup_errors=True) as scratch:
-        yield Path(scratch)
+        yield open_to_tasks(Path(scratch))
 
 
 class Progress:

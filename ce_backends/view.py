@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ce_backends.errors import CEError
 
-NOTHING = Path("/dev/null")  # bound over a file that must not be read
+_COVER = Path()  # stands for an empty directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,12 @@ class View:
     Attributes:
         binds: later ones lie over earlier ones.
         places: directories that must be made first, because something is bound into or over them.
+        files: empty files, likewise.
     """
 
     binds: Sequence[Bind]
     places: Sequence[Path]
+    files: Sequence[Path] = ()
 
 
 def bind_text(bind: Bind) -> str:
@@ -55,51 +57,67 @@ def trust_binds(environ: Mapping[str, str]) -> list[Bind]:
     return [Bind.same(Path("/cvmfs")), *(Bind.same(Path(place)) for place in places)]
 
 
-def kernel_binds() -> list[Bind]:
-    """Return what has to lie over /proc where payloads are root's: its owner may write there without any capability."""
-    if os.geteuid() != 0:
-        return []
-    trigger = Path("/proc/sysrq-trigger")
-    return [Bind.same(Path("/proc/sys")), *([Bind(NOTHING, trigger)] if trigger.exists() else [])]
-
-
 def is_below(path: Path, other: Path) -> bool:
     """Tell whether a path is another one or lies below it."""
     return path == other or other in path.parents
 
 
-def view_of(task: Path, shown: Iterable[Bind], hidden: Iterable[Path]) -> View:
+def view_of(task: Path, shown: Iterable[Bind], hidden: Mapping[Path, Path], image: Path | None = None) -> View:
     """Return what one task sees: what is shown, without what is hidden, and its own directory at its own place.
 
-    A hidden directory is covered by an empty one, a hidden file by nothing. What is shown below a hidden directory by
-    a bind of its own stays to be seen.
+    A hidden directory is covered by an empty one. What is shown in or below a hidden directory by a bind of its own
+    stays to be seen.
 
     Args:
         task: the task's directory.
-        shown: in order; what the node does not have is left out.
-        hidden: absolute; what does not lie below anything shown needs no cover.
+        shown: what the node does not have is left out; of two at one place the later one is seen.
+        hidden: directories by their real names, each with the secret for which it is hidden.
+        image: directory that is the container's root, where it is one of the node's.
+
+    Raises:
+        CEError: a secret can only be hidden with all that is shown to payloads.
     """
-    there = [bind for bind in shown if bind.source.exists()]
-    secret = [path for path in hidden if path.exists()]
-    inner = [bind for bind in there if any(is_below(bind.target, path) for path in secret)]
-    outer = [bind for bind in there if bind not in inner]
-    inner.append(Bind.same(task, is_writable=True))
-    covers, places = [], []
-    for number, (target, is_directory) in enumerate(_covered(outer, secret)):
-        cover = task / "covers" / str(number)
-        covers.append(Bind(cover if is_directory else NOTHING, target))
-        if is_directory:
-            within = [bind.target.relative_to(target) for bind in inner if is_below(bind.target, target)]
-            places += [cover, *(cover / path for path in within)]
-    return View([*outer, *covers, *inner], places)
+    there = sorted((bind for bind in shown if bind.source.exists()), key=lambda bind: len(bind.target.parts))
+    layers = [(Bind(image, Path("/")), False)] if image else []
+    layers += [(bind, True) for bind in there]
+    binds: list[Bind] = []
+    for bind, is_bound in layers:
+        binds += [bind] if is_bound else []
+        binds += [Bind(_COVER, target) for target in _covered(bind, hidden)]
+    return _laid_out(task, [*binds, Bind.same(task, is_writable=True)])
 
 
-def _covered(shown: Sequence[Bind], secret: Sequence[Path]) -> list[tuple[Path, bool]]:
-    """Return where in the container hidden things would be seen, and which of them are directories."""
-    found = {
-        bind.target / path.relative_to(bind.source): path.is_dir()
-        for path in secret
-        for bind in shown
-        if is_below(path, bind.source)
-    }
-    return sorted(found.items())  # an outer one before what lies in it
+def _covered(bind: Bind, hidden: Mapping[Path, Path]) -> list[Path]:
+    """Return where in the container the hidden directories would be seen in a bind.
+
+    Raises:
+        CEError: one of them is all of it.
+    """
+    source = Path(os.path.realpath(bind.source))
+    for place, secret in hidden.items():
+        if source == place or (source.is_file() and secret.is_file() and source.samefile(secret)):
+            raise CEError(
+                f"payloads would see {secret}, because {bind.source} is shown to them: "
+                "move it into a directory of its own, or show them something else"
+            )
+    targets = sorted(bind.target / place.relative_to(source) for place in hidden if is_below(place, source))
+    return [target for target in targets if not any(other in target.parents for other in targets)]
+
+
+def _laid_out(task: Path, binds: Sequence[Bind]) -> View:
+    """Give each cover an empty directory, with a place in it for whatever is bound there later."""
+    made: list[Bind] = []
+    places: list[Path] = []
+    files: list[Path] = []
+    for number, bind in enumerate(binds):
+        if bind.source != _COVER:
+            made.append(bind)
+            continue
+        cover = task / "covers" / str(len(places) + len(files))
+        made.append(Bind(cover, bind.target))
+        places.append(cover)
+        for later in binds[number + 1 :]:
+            if bind.target in later.target.parents:
+                spot = cover / later.target.relative_to(bind.target)
+                (files if later.source.is_file() else places).append(spot)
+    return View(made, places, files)

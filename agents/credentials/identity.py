@@ -1,5 +1,7 @@
 """Who the agent is towards the services, and whom it trusts: settled before the first request."""
 
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +15,8 @@ from agents.settings import AgentSettings
 
 log = EventLog("credentials")
 
+# X509_USER_PROXY, BEARER_TOKEN_FILE, KRB5CCNAME, AWS_SHARED_CREDENTIALS_FILE, DIRAC_X509_HOST_KEY, SSH_AUTH_SOCK …
+_CALLED_SECRET = re.compile(r"PROXY|TOKEN|CREDENTIAL|SECRET|PASSW|(?:_|\b)KEY(?:_|\b|TAB)|KRB5CC|NETRC|AUTH|KUBECONFIG")
 _USUAL_CAS = Path("/etc/grid-security/certificates")
 
 
@@ -58,10 +62,23 @@ def establish(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
 
 
 def secrets(pilot: Identity, environ: Mapping[str, str]) -> list[Path]:
-    """Return the files that identify the pilot: no payload may read them."""
+    """Return the files that no payload may read: what identifies the pilot, and what its environment names besides.
+
+    A variable names a secret if it is called like one, or if the file that it names is closed to others.
+    """
     own = pilot.certificate if isinstance(pilot.certificate, tuple) else (pilot.certificate,)
-    named = (environ[name] for name in ("X509_USER_PROXY", "BEARER_TOKEN_FILE") if environ.get(name))
-    return [*own, *map(Path, named)]
+    token = [tokens.place(environ)] if pilot.token else []
+    files = ((name, Path(text.removeprefix("FILE:"))) for name, text in environ.items() if "/" in text)
+    named = [path for name, path in files if path.is_absolute() and _is_secret(name, path)]
+    return list(dict.fromkeys([*own, *filter(None, token), *named]))
+
+
+def _is_secret(name: str, path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISDIR(mode) and (not mode & 0o077 or _CALLED_SECRET.search(name) is not None)
 
 
 def _certified(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:

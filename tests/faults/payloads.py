@@ -56,6 +56,8 @@ class Books:
         """Make the folder."""
         self.environs.mkdir(parents=True)
         self.file.touch()
+        for place in (self.folder, self.environs, self.file):
+            place.chmod(0o777)  # payloads in containers of root's are another user's processes
         return self
 
     def script(self, body: str) -> str:

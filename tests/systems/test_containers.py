@@ -15,6 +15,7 @@ import pytest
 from ce_backends.base import CanTell
 from ce_backends.conformance import CHECKS, Check
 from ce_backends.options import OptionValue
+from ce_backends.payload_user import payload_user
 from ce_backends.registry import create
 from ce_backends.subject import Subject, Trial, task
 from tests.systems.conftest import Have
@@ -90,6 +91,7 @@ def test_containers_of_an_unprivileged_user_conform(
 )
 def test_containers_of_root_conform(check: Check, name: str, have: Have, tmp_path: Path) -> None:
     kind = AS_ROOT[name]
+    _open_to_all(tmp_path)
     options = {**kind.options(have(kind.system)), "ContainerBind": str(tmp_path)}
     ce = create(kind.ce_type, options, tmp_path / "state")
     unkept = _unkept(ce)
@@ -107,10 +109,11 @@ def _unkept(ce: object) -> Mapping[str, str]:
 @pytest.fixture
 def trial(tmp_path: Path) -> Iterator[Callable[[Kind, RealSystem], Trial]]:
     """Make CEs whose payloads see the test's directory, but for the pool's own and a credential in it."""
+    _open_to_all(tmp_path)
     made: list[Trial] = []
 
     def make(kind: Kind, system: RealSystem) -> Trial:
-        shown = {"ContainerBind": str(tmp_path), "HiddenPaths": f"{tmp_path}/proxy,{tmp_path}/agent"}
+        shown = {"ContainerBind": str(tmp_path), "HiddenPaths": f"{tmp_path}/keys/proxy,{tmp_path}/agent"}
         subject = Subject(
             lambda: create(kind.ce_type, {**kind.options(system), **shown}, tmp_path / "agent/tasks"),
             tmp_path,
@@ -129,7 +132,8 @@ def test_spy_reaches_nothing_of_the_pilot_and_its_neighbour(
     name: str, have: Have, trial: Callable[[Kind, RealSystem], Trial], tmp_path: Path
 ) -> None:
     kind = AS_ROOT[name]
-    proxy, ledger = tmp_path / "proxy", tmp_path / "agent/ledger.sqlite"
+    proxy, ledger = tmp_path / "keys/proxy", tmp_path / "agent/ledger.sqlite"
+    proxy.parent.mkdir()
     ledger.parent.mkdir()
     for secret in (proxy, ledger):
         secret.write_text("secret\n", encoding="ascii")
@@ -143,6 +147,34 @@ def test_spy_reaches_nothing_of_the_pilot_and_its_neighbour(
     found = (ce.fetched(task_id) / "stdout").read_text().split()
 
     assert (status.exit_code, found) == (0, ["tried"])
+
+
+@pytest.mark.parametrize("name", AS_ROOT)
+def test_payload_of_root_is_not_root_and_reads_nothing_that_only_root_may(
+    name: str, have: Have, trial: Callable[[Kind, RealSystem], Trial], tmp_path: Path
+) -> None:
+    kind = AS_ROOT[name]
+    for place in (tmp_path / "munge.key", tmp_path / "private/key"):
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("secret\n", encoding="ascii")
+        place.chmod(0o400)
+    (tmp_path / "private").chmod(0o700)
+    ce = trial(kind, have(kind.system))
+    places = shlex.join([str(tmp_path / "munge.key"), str(tmp_path / "private/key"), "/etc/shadow"])
+
+    task_id, _ = ce.ran(f"cat {places}; echo $(id -u) $(id -g) $(id -G); sed -n /CapEff/p /proc/self/status\n")
+    found = (ce.fetched(task_id) / "stdout").read_text().split()
+
+    user = payload_user()
+    assert user is not None
+    assert found == [str(user.uid), *[str(user.gid)] * 2, "CapEff:", "0" * 16]
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let payloads of root, which are not root, write there."""
+    for place in folder.parents[:3]:
+        place.chmod(0o755)
+    folder.chmod(0o777)
 
 
 def _sleeping() -> list[int]:

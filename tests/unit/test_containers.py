@@ -12,13 +12,13 @@ from ce_backends.base import CanTell, TaskState
 from ce_backends.bubblewrap import Bubblewrap
 from ce_backends.container_options import binds
 from ce_backends.enclosure import Enclosure
-from ce_backends.errors import CEMisconfigured, CEUnavailable
+from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.options import OptionValue
 from ce_backends.pool import Pool
 from ce_backends.registry import create, validate
 from ce_backends.singularity import Singularity
 from ce_backends.subject import Subject, task
-from ce_backends.view import NOTHING, Bind, view_of
+from ce_backends.view import Bind, view_of
 
 # Plays bwrap or apptainer: everything up to the first /bin/sh is the runtime's, the rest is run here.
 PLAYS = """#!/bin/sh
@@ -68,35 +68,68 @@ def pool(tmp_path: Path) -> Iterator[Callable[..., Pool]]:
 
 
 def test_own_directory_is_seen_and_those_of_the_neighbours_are_covered(tmp_path: Path) -> None:
-    own = tmp_path / "tasks" / "a"
-    (tmp_path / "tasks").mkdir()
+    tasks = tmp_path / "tasks"
+    own = tasks / "a"
+    tasks.mkdir()
 
-    view = view_of(own, [Bind.same(tmp_path, is_writable=True)], [tmp_path / "tasks"])
+    view = view_of(own, [Bind.same(tmp_path, is_writable=True)], {tasks: tasks})
 
     assert view.binds == [
         Bind(tmp_path, tmp_path, is_writable=True),
-        Bind(own / "covers/0", tmp_path / "tasks"),
+        Bind(own / "covers/0", tasks),
         Bind(own, own, is_writable=True),
     ]
     assert own / "covers/0/a" in view.places  # where the own directory comes to lie
 
 
-def test_hidden_file_is_covered_where_it_would_be_seen(tmp_path: Path) -> None:
-    proxy = tmp_path / "home/proxy"
-    proxy.parent.mkdir()
-    proxy.touch()
+def test_hidden_directory_is_covered_where_it_would_be_seen(tmp_path: Path) -> None:
+    secrets = tmp_path / "home/secrets"
+    secrets.mkdir(parents=True)
+    (tmp_path / "link").symlink_to("home")
 
-    view = view_of(tmp_path / "t", [Bind(tmp_path / "home", Path("/data"))], [proxy])
+    view = view_of(tmp_path / "t", [Bind(tmp_path / "link", Path("/data"))], {secrets: secrets / "proxy"})
 
-    assert Bind(NOTHING, Path("/data/proxy")) in view.binds
+    assert [bind.target for bind in view.binds if "covers" in bind.source.parts] == [Path("/data/secrets")]
+
+
+def test_hidden_directory_of_the_image_is_covered(tmp_path: Path) -> None:
+    secrets = tmp_path / "image/opt/secrets"
+    secrets.mkdir(parents=True)
+
+    view = view_of(tmp_path / "t", [], {secrets: secrets / "proxy"}, tmp_path / "image")
+
+    assert view.binds[0].target == Path("/opt/secrets")
+
+
+def test_what_is_bound_below_a_hidden_directory_is_seen(tmp_path: Path) -> None:
+    security, authorities, vomses = (tmp_path / name for name in ("sec", "sec/certificates", "sec/vomses"))
+    authorities.mkdir(parents=True)
+    vomses.touch()
+    shown = [Bind.same(authorities), Bind.same(vomses), Bind.same(tmp_path)]
+
+    view = view_of(tmp_path / "t", shown, {security: security / "hostkey.pem"})
+
+    cover = tmp_path / "t/covers/0"
+    assert view.binds[:4] == [shown[2], Bind(cover, security), *shown[:2]]
+    assert cover / "certificates" in view.places
+    assert list(view.files) == [cover / "vomses"]
 
 
 def test_what_is_not_shown_needs_no_cover_and_what_is_not_there_is_left_out(tmp_path: Path) -> None:
-    (tmp_path / "ledger").touch()
-
-    view = view_of(tmp_path / "t", [Bind.same(tmp_path / "nothing")], [tmp_path / "ledger"])
+    view = view_of(tmp_path / "t", [Bind.same(tmp_path / "nothing")], {tmp_path: tmp_path / "ledger"})
 
     assert view.binds == [Bind.same(tmp_path / "t", is_writable=True)]
+
+
+@pytest.mark.parametrize("shown", ["", "proxy", "link"])
+def test_secret_that_is_all_of_what_is_shown_is_refused(shown: str, tmp_path: Path) -> None:
+    home, proxy = tmp_path / "home", tmp_path / "home/proxy"
+    home.mkdir()
+    proxy.touch()
+    (home / "link").symlink_to("proxy")
+
+    with pytest.raises(CEError, match=f"payloads would see {proxy}, because {home / shown} is shown to them: move it"):
+        view_of(tmp_path / "t", [Bind.same(home / shown)], {home: proxy})
 
 
 @pytest.mark.parametrize(

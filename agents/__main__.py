@@ -5,12 +5,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+PRIVATE = 0o077  # what the agent makes is nobody else's; payloads have a umask of their own
 NODE_UNFIT = 6  # agents.errors.ExitCode, which may be what could not be loaded
 _NO_MEMORY = ("Cannot allocate memory", "failed to map segment")  # ld.so's words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the agent; return its exit code, also where the node has no room for its code."""
+    os.umask(PRIVATE)
     try:
         from agents import command_line  # noqa: PLC0415 - loading it may fail for want of memory or descriptors
     except (ImportError, MemoryError, OSError) as error:

@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from agents import private
 from agents.errors import ConfigurationError, NodeUnfit
 from agents.events import Events, SignalReceived
 from ce_backends.sessions import own_children
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _FIRST_PROCESS = 1
+_OURS = ("agent.*", "agent_end.json", "ledger.sqlite*", "jobs", "tasks", "proxies")  # of earlier agents
 _LOCK_AGAIN_S = 0.2
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 _SLOT_GOES = (signal.SIGTERM, signal.SIGINT)
@@ -38,11 +40,12 @@ def lock(work_dir: Path, patience_s: float = 0.0) -> IO[str]:
         patience_s: how long to wait for an agent that has it and is about to end.
 
     Raises:
-        ConfigurationError: another agent has it.
+        ConfigurationError: another agent has it, or others may write in it.
         NodeUnfit: it cannot be written.
     """
     try:
-        work_dir.mkdir(parents=True, exist_ok=True)
+        private.folder(work_dir)
+        private.close(found for pattern in _OURS for found in work_dir.glob(pattern))
         held = (work_dir / "agent.lock").open("w", encoding="ascii")
     except OSError as error:
         raise NodeUnfit(f"{work_dir}: the work directory cannot be written: {error.strerror}") from error

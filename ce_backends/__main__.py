@@ -1,6 +1,7 @@
 """`gridpilot ce`, or `python -m ce_backends`: list, describe, validate, plan and test computing elements."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 for well, 1 for a fault of the CE, 2 for wrong use or configuration, 3 for a CE that cannot be reached,
         141 when the reader of our output is gone.
     """
+    os.umask(0o077)
     arguments = parser().parse_args(argv)
     try:
         return _done(arguments)

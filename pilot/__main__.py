@@ -25,6 +25,7 @@ from pilot import (
     explain,
     launch,
     pilot_json,
+    private,
     remote_log,
     worker_node,
     wrapper_log,
@@ -38,10 +39,12 @@ from pilot.redact import redacted
 from pilot.supervision import PASSED_ON
 
 LOG_FILE = "pilot.log"
+PRIVATE = 0o077  # whatever the batch system's umask: logs, configuration and jobs are nobody else's
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a pilot and return its exit code; see `pilot.errors`."""
+    os.umask(PRIVATE)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _guarded(arguments)
@@ -141,7 +144,7 @@ def _read_json(first: table.Loaded) -> tuple[Path, dict[str, object]]:
 def _open_log(settings: table.Settings, work_dir: Path, stamp: str) -> tuple[Log, remote_log.RemoteLog]:
     log_file = work_dir / LOG_FILE
     try:
-        work_dir.mkdir(parents=True, exist_ok=True)
+        private.folder(work_dir)
         _take(work_dir)
         log_file.touch()
     except OSError as error:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pilot import certificate
+from pilot import certificate, private
 from pilot.errors import CredentialError
 from pilot.log import utc_now
 from pilot.settings import Settings
@@ -48,9 +47,9 @@ def load(settings: Settings, environ: Mapping[str, str], *, now: datetime) -> Cr
     """
     place, origin = _place(settings, environ)
     key = place.with_name("hostkey.pem") if settings.use_host_certificate else place
-    _check_mode(key, forbidden=0o007 if settings.use_host_certificate else 0o077)
+    secret = private.read_secret(key, forbidden=0o037 if settings.use_host_certificate else 0o077)
     chain = _chain(place)
-    if "PRIVATE KEY-----" not in _text(key):
+    if "PRIVATE KEY-----" not in secret:
         raise CredentialError(f"{key}: no private key in it; expected the PEM of a proxy or of a host key")
     for each in chain:
         _check_time(place, each, now)
@@ -91,13 +90,6 @@ def _text(path: Path) -> str:
         raise CredentialError(f"{path}: there is no such credential; set X509_USER_PROXY, or use --cert") from error
     except OSError as error:
         raise CredentialError(f"{path}: the credential is not readable: {error.strerror}") from error
-
-
-def _check_mode(key: Path, forbidden: int) -> None:
-    _text(key)
-    mode = stat.S_IMODE(key.stat().st_mode)
-    if mode & forbidden:
-        raise CredentialError(f"{key}: its mode {mode:04o} lets others read the private key; expected 0600 or stricter")
 
 
 def _chain(path: Path) -> tuple[certificate.Certificate, ...]:

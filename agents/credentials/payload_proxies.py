@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from agents import private
 from agents.credentials import proxy
 from agents.errors import Blame, CredentialError, HandBack, Refused, ServiceError
 from agents.jobs.job import MatchedJob
@@ -197,7 +198,7 @@ def _whose(matched: MatchedJob) -> tuple[str, str]:
 
 def _replace(path: Path, text: str) -> None:
     """Write a proxy so that nobody else can read it and nobody ever sees a part of it."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    private.folder(path.parent, is_closed=True)
     aside = path.with_suffix(".new")
     aside.unlink(missing_ok=True)
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:

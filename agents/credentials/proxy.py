@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from M2Crypto import ASN1, EVP, RSA, X509, util
 
 from agents.credentials import der, voms
 from agents.errors import CredentialError
+from agents.private import read_secret
 
 _GROUP_OID = bytes((0x2A, 42, 42))  # 1.2.42.42, DIRAC's group
 _PROXY_INFO_OID = bytes.fromhex("2b0601050507010e")  # 1.3.6.1.5.5.7.1.14, proxyCertInfo
@@ -64,7 +64,7 @@ def load(path: Path, now: datetime) -> Proxy:
     Raises:
         CredentialError: one sentence: unreadable, open to others, without its key, expired, not yet valid, weak.
     """
-    return check(_read_private(path, "proxy"), path, now)
+    return check(read_secret(path, "proxy"), path, now)
 
 
 def check(text: str, path: Path, now: datetime) -> Proxy:
@@ -83,7 +83,7 @@ def load_host(certificate: Path, key: Path, now: datetime) -> Proxy:
         CredentialError: as `load`.
     """
     chain = _chain(certificate, _read(certificate, "host certificate"))
-    _check_key(chain[0], _key(key, _read_private(key, "host's key")), key)
+    _check_key(chain[0], _key(key, read_secret(key, "host's key")), key)
     host = _described(certificate, chain[:1])
     _check_validity(host, now, "certificate")
     return host
@@ -172,16 +172,6 @@ def _limited(issuer: X509.X509, issuer_key: EVP.PKey, key: EVP.PKey) -> X509.X50
 
 def _is_limited(chain: list[X509.X509]) -> bool:
     return any(_LIMITED_POLICY in (_extension(c, _PROXY_INFO_OID) or b"") for c in chain)
-
-
-def _read_private(path: Path, noun: str) -> str:
-    text = _read(path, noun)
-    mode = path.stat().st_mode
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise CredentialError(
-            f"{path}: others can read the {noun} (mode {mode & 0o777:04o}); expected 0600: chmod 600 it"
-        )
-    return text
 
 
 def _read(path: Path, noun: str) -> str:

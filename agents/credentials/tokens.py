@@ -8,6 +8,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from agents.errors import CredentialError
+from agents.private import read_secret
 
 _YES = ("y", "yes", "true")
 
@@ -26,22 +27,28 @@ def find(environ: Mapping[str, str]) -> str:
     """
     if environ.get("BEARER_TOKEN"):
         return _checked(environ["BEARER_TOKEN"], "BEARER_TOKEN")
+    if found := place(environ):
+        return _read(found)
+    looked = ", ".join(map(str, _usual_places(environ)))
+    raise CredentialError(f"no bearer token: looked at BEARER_TOKEN, BEARER_TOKEN_FILE, {looked}")
+
+
+def place(environ: Mapping[str, str]) -> Path | None:
+    """Return the file that holds the token, None where it is in none."""
+    if environ.get("BEARER_TOKEN"):
+        return None
     if environ.get("BEARER_TOKEN_FILE"):
-        return _read(Path(environ["BEARER_TOKEN_FILE"]))
+        return Path(environ["BEARER_TOKEN_FILE"])
+    return next((place for place in _usual_places(environ) if os.path.lexists(place)), None)
+
+
+def _usual_places(environ: Mapping[str, str]) -> list[Path]:
     folders = [environ[name] for name in ("XDG_RUNTIME_DIR",) if environ.get(name)]
-    places = [Path(folder, f"bt_u{os.geteuid()}") for folder in (*folders, "/tmp")]  # noqa: S108 - the WLCG's own place
-    for place in places:
-        if place.is_file():
-            return _read(place)
-    raise CredentialError(f"no bearer token: looked at BEARER_TOKEN, BEARER_TOKEN_FILE, {', '.join(map(str, places))}")
+    return [Path(folder, f"bt_u{os.geteuid()}") for folder in (*folders, "/tmp")]  # noqa: S108 - the WLCG's own place
 
 
 def _read(path: Path) -> str:
-    try:
-        return _checked(path.read_text(encoding="ascii"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise CredentialError(f"{path}: the bearer token cannot be read: {reason}") from error
+    return _checked(read_secret(path, "bearer token"), str(path))
 
 
 def _checked(text: str, origin: str) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ def serve(arguments: argparse.Namespace) -> None:
     """Run the server, say once how to use it."""
     from agents.local_wms.server import serve as run  # noqa: PLC0415 - the other commands need no Tornado
 
+    os.umask(0o077)  # keys, the database, other people's jobs
     try:
         run(Home(arguments.home.absolute()), arguments.port, announce)
     except OSError as error:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from agents import private
 from agents.local_wms.registry import ADMIN, HOST, ORGANIZATION, PILOT, USER, Person
 
 PROXY_CERT_INFO = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14")  # RFC 3820
@@ -126,7 +127,7 @@ class Authority:
 
 def open_authority(folder: Path, now: Callable[[], datetime], ca_name: str = CA_NAME) -> Authority:
     """Load the CA of a directory, or make one; everything an expired CA has signed goes with it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.folder(folder, is_closed=True)
     path = folder / "ca-with-key.pem"
     if not _still_valid(path, now()):
         for old in folder.glob("*.pem"):

@@ -57,6 +57,7 @@ class Row:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 only if every job is as expected."""
+    os.umask(0o077)
     arguments = _parser().parse_args(argv)
     processors = arguments.processors or max(2, len(os.sched_getaffinity(0)))
     expected = json.loads((JDLS / "expected.json").read_text(encoding="utf-8"))

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from agents import private
+from agents.errors import ConfigurationError
+
 VARIABLE = "GRIDPILOT_LOCAL_WMS"
 
 
@@ -67,13 +70,24 @@ class Home:
         """The server's own log."""
         return self.folder / "server.log"
 
+    def make(self) -> None:
+        """Make the directory, or close it to others where it is there already.
+
+        Raises:
+            LocalWmsError: it is another account's.
+        """
+        try:
+            private.folder(self.folder, is_closed=True)
+        except ConfigurationError as error:
+            raise LocalWmsError(str(error)) from error
+
     def lock(self) -> IO[str]:
         """Make this directory ours until the file returned is closed.
 
         Raises:
-            LocalWmsError: another server has it.
+            LocalWmsError: another server has it, or it is another account's.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.make()
         lock = (self.folder / "lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,6 @@
 """A server for tests: a process of its own that is gone when the test is over."""
 
+import os
 import subprocess
 import sys
 import time
@@ -22,8 +23,8 @@ def running(home: Path) -> Iterator[Endpoint]:
         RuntimeError: it did not come up; with what it wrote.
     """
     argv = [sys.executable, "-m", "agents.local_wms", "serve", "--home", str(home)]
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "serve.out").open("w") as out:
+    Home(home).make()
+    with open(home / "serve.out", "w", opener=_for_us_alone) as out:
         process = subprocess.Popen(argv, cwd=REPOSITORY, stdout=out, stderr=subprocess.STDOUT)
     try:
         yield _wait(process, Home(home))
@@ -34,6 +35,10 @@ def running(home: Path) -> Iterator[Endpoint]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _wait(process: "subprocess.Popen[bytes]", home: Home) -> Endpoint:

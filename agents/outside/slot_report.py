@@ -47,7 +47,8 @@ def leave(work_dir: Path, directory: Path, pilot: str) -> None:
     file = directory / f"slot-{re.sub(r'[^A-Za-z0-9.]+', '-', pilot)[-100:]}.html"
     try:
         write(work_dir, file)
-    except ConfigurationError as error:
+        file.chmod(0o644)  # the site reads it, as somebody else
+    except (ConfigurationError, OSError) as error:
         log.warning("slot_report.not_written", cause=error)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents import private
 from agents.log import EventLog
 from agents.slot import db12
 from agents.slot.alone import alone
@@ -18,7 +19,6 @@ log = EventLog("slot")
 _LEAST_HS06, _MOST_HS06 = 0.5, 100.0  # outside it is a mistake: DIRAC has seen 2250 (issue 7760)
 _CPU_BUDGET_S = 12.0  # of each copy: five tenths on a processor of 2015
 _WALL_LIMIT_S = 120.0  # the copies are nice and may have to wait for jobs
-_WRITABLE_BY_OTHERS = 0o022
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Benchmark:
     def remembered_hs06(self) -> float | None:
         """Return what a pilot before us has measured on this node since its boot; None when there is no such thing."""
         try:
-            if self._file.parent.is_symlink() or not _is_ours_alone(self._file.parent):
+            if not private.is_ours_alone(self._file.parent):
                 return None
             kept = json.loads(self._file.read_text(encoding="utf-8"))
             hs06 = float(kept["hs06"]) if kept["machine"] == self._described() else None
@@ -143,7 +143,7 @@ class Benchmark:
         aside = self._file.with_name(f"benchmark.{os.getpid()}.new")
         try:
             self._file.parent.mkdir(mode=0o700, exist_ok=True)
-            if _is_ours_alone(self._file.parent):
+            if private.is_ours_alone(self._file.parent):
                 aside.write_text(json.dumps({"machine": self._described(), "hs06": hs06}), encoding="utf-8")
                 aside.replace(self._file)
         except OSError as error:
@@ -152,8 +152,3 @@ class Benchmark:
 
 def _is_sane(hs06: float) -> bool:
     return _LEAST_HS06 <= hs06 <= _MOST_HS06
-
-
-def _is_ours_alone(directory: Path) -> bool:
-    found = directory.lstat()
-    return found.st_uid == os.getuid() and not found.st_mode & _WRITABLE_BY_OTHERS

@@ -142,7 +142,7 @@ def _other_key(holder: Holder) -> bytes:
     ("content", "sentence"),
     [
         (lambda holder: b"", "there is no certificate in it"),
-        (lambda holder: b"\xff\xfe", "the proxy cannot be read: it is not PEM"),
+        (lambda holder: b"\xff\xfe", "the proxy cannot be read: it is not text"),
         (_key_alone, "there is no certificate in it"),
         (
             lambda holder: holder.certificate.public_bytes(serialization.Encoding.PEM),

@@ -10,6 +10,13 @@ from agents.credentials import tokens
 from agents.errors import CredentialError
 
 
+def kept(path: Path, text: str, mode: int = 0o600) -> Path:
+    """Write a token's file; return it."""
+    path.write_text(text, encoding="ascii")
+    path.chmod(mode)
+    return path
+
+
 @pytest.mark.parametrize(
     ("said", "configured", "wanted"),
     [("yes", False, True), ("True", False, True), ("no", True, False), ("", True, True), ("", False, False)],
@@ -21,8 +28,8 @@ def test_the_environment_decides_before_the_configuration(said: str, configured:
 def test_a_token_is_found_in_the_order_of_the_wlcg(tmp_path: Path) -> None:
     file, runtime = tmp_path / "token", tmp_path / "run"
     runtime.mkdir()
-    file.write_text("from-file\n", encoding="ascii")
-    (runtime / f"bt_u{os.geteuid()}").write_text("from-runtime", encoding="ascii")
+    kept(file, "from-file\n")
+    kept(runtime / f"bt_u{os.geteuid()}", "from-runtime")
     environ = {"BEARER_TOKEN": "own", "BEARER_TOKEN_FILE": str(file), "XDG_RUNTIME_DIR": str(runtime)}
 
     found = []
@@ -52,7 +59,35 @@ def test_a_request_carries_the_token_of_its_moment(tmp_path: Path) -> None:
 
     seen = []
     for text in ("first", "second"):
-        file.write_text(text, encoding="ascii")
+        kept(file, text)
         seen.append(session.prepare_request(requests.Request("POST", "https://h/x")).headers["Authorization"])
 
     assert seen == ["Bearer first", "Bearer second"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o644, 0o620, 0o666])
+def test_a_token_that_others_may_read_or_write_is_refused(mode: int, tmp_path: Path) -> None:
+    token = kept(tmp_path / "token", "secret", mode)
+
+    with pytest.raises(CredentialError, match=rf"others can read the bearer token \(mode {mode:04o}\); .*chmod 600 it"):
+        tokens.find({"BEARER_TOKEN_FILE": str(token)})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give files away")
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_token_that_somebody_else_has_put_there_is_refused(is_link: bool, tmp_path: Path) -> None:
+    token = kept(tmp_path / "own", "secret")
+    if is_link:
+        (tmp_path / "link").symlink_to("own")
+        token = tmp_path / "link"
+    os.chown(token, 4321, -1, follow_symlinks=False)
+
+    with pytest.raises(CredentialError, match="the bearer token belongs to another account"):
+        tokens.find({"BEARER_TOKEN_FILE": str(token)})
+
+
+def test_a_token_that_is_a_pipe_does_not_stop_the_agent(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+
+    with pytest.raises(CredentialError, match="expected a bearer token of at most"):
+        tokens.find({"BEARER_TOKEN_FILE": str(tmp_path / "pipe")})

@@ -130,8 +130,9 @@ def pack(directory: Path, patterns: Sequence[str], limit_bytes: int) -> tuple[by
 def shorten(log_file: Path, limit_bytes: int) -> None:
     """Leave head and tail of a file, and a line that tells how much was left out."""
     aside = log_file.with_name(log_file.name + ".short")
+    cap = Cap(limit_bytes, mark="at least {} bytes left out")
     with log_file.open("rb") as source, aside.open("wb") as target:
-        Cap(limit_bytes, mark="at least {} bytes left out").copy(source, target)
+        target.writelines(cap.pieces(source.fileno(), log_file.stat().st_size))
     aside.replace(log_file)
 
 

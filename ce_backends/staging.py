@@ -8,7 +8,7 @@ from pathlib import Path
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
 from ce_backends.foreign_tree import ForeignTree
-from ce_backends.inside_script import Launch, render_inside
+from ce_backends.inside_script import Launch, prepare_inside
 from ce_backends.node_script import quote
 from ce_backends.orders import Telling
 from ce_backends.small_files import write_small
@@ -90,14 +90,6 @@ def renew_credential(source: Path, target: Path) -> None:
     """
     content = _read_credential(source)
     try:
-<<<<<<< HEAD
-        aside.unlink(missing_ok=True)
-        _bring_credential(source, aside)
-        owner = target.parent.stat()
-        if owner.st_uid != os.geteuid():  # in a container of root's the payload is another user
-            os.chown(aside, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        aside.replace(target)
-=======
         with ForeignTree(target.parent) as directory:
             directory.replace(target.name, content)
     except OSError as error:

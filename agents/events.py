@@ -90,11 +90,6 @@ class JobLost:
 
 
 @dataclass(frozen=True, slots=True)
-class JobsConfirmed:
-    """The WMS was asked about the jobs that a former agent left; of those that are not ours `JobLost` came before."""
-
-
-@dataclass(frozen=True, slots=True)
 class ChoresDue:
     """It is time for what has to be done now and then: accounts, credentials."""
 
@@ -174,7 +169,6 @@ Event = (
     | ReportsAccepted
     | KillOrdered
     | JobLost
-    | JobsConfirmed
     | ChoresDue
     | ChoresDone
     | TaskChanged

@@ -170,8 +170,8 @@ class JobAgent:
                 raise error
             case happened.Crashed(error, job_id) if job_id is not None:
                 self._parts.runner.crashed(job_id, error)
-            case happened.TaskChanged() | happened.JobsConfirmed() | None:
-                self._look_around(is_confirmed=isinstance(event, happened.JobsConfirmed))
+            case happened.TaskChanged() | None:
+                self._look_around()
 
     def _moved(self, event: happened.Staged | happened.Delivered | happened.Undelivered) -> None:
         """Go on with a job whose files were brought here or away, or could not be."""
@@ -221,11 +221,9 @@ class JobAgent:
             case happened.PowerMeasured(hs06):
                 self._parts.watch.power.hs06 = hs06 or self._parts.watch.power.hs06
 
-    def _look_around(self, *, is_confirmed: bool = False) -> None:
-        """See what tasks do, go on with those that are confirmed; a slot that became free is offered at once."""
+    def _look_around(self) -> None:
+        """See what tasks do; a slot that became free is offered at once."""
         runner = self._parts.runner
-        if is_confirmed:
-            runner.confirmed()
         before = len(runner.jobs.running)
         runner.poll()
         if len(runner.jobs.running) < before:

@@ -10,7 +10,7 @@ from pathlib import Path
 from agents import __version__
 from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies, ProxiesWherePublished
 from agents.errors import ServiceError
-from agents.events import ChoresDone, Events, JobLost, JobsConfirmed, KillOrdered, ReportsAccepted, Workers
+from agents.events import ChoresDone, Events, JobLost, KillOrdered, ReportsAccepted, Workers
 from agents.job_agent import JobAgent
 from agents.jobs.allocation import Slot
 from agents.jobs.forgotten import take_up
@@ -147,7 +147,6 @@ def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, refe
         job_state,
         accepted=lambda job_id: given.events.put(ReportsAccepted(job_id)),
         commanded=lambda job_id, commands: _obey(given.events, monitoring, job_id, commands),
-        settled=lambda: given.events.put(JobsConfirmed()),
         doubts=Doubts(
             monitoring,
             given.ledger,

@@ -6,7 +6,6 @@ One thread does all of it, heartbeats included, so that a heartbeat can never ov
 import re
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from agents.errors import AccessDenied, BadAnswer, NodeUnfit, Refused, ServiceError
 from agents.jobs.ledger import Ledger, Report, ReportKind
@@ -33,12 +32,9 @@ class Reporter:
         commanded: Callable[[int, Mapping[str, str]], None],
         clock: Clock = Clock(),
         doubts: Doubts | None = None,
-        settled: Callable[[], None] = lambda: None,
         gather_s: float = 1.0,
     ) -> None:
         self._doubts = doubts
-        self._settled = settled
-        self._is_settled = False
         self._gather_s = gather_s
         self._ledger = ledger
         self._job_state = job_state
@@ -98,7 +94,6 @@ class Reporter:
                 pause_s = _FIRST_PAUSE_S
                 self._idle.set()
                 self._wake.wait()
-                self._make_last()
                 self._wait_out(self._gather_s)  # the words of a short job go in one call
             else:
                 self._wait_out(pause_s * (0.5 + self._clock.jitter() / 2))
@@ -111,11 +106,6 @@ class Reporter:
             log.error("reporter.no_ledger", cause=error)
             return False
 
-    def _make_last(self) -> None:
-        """Bring the ends of payloads to the disk as they come, while their words still gather."""
-        with suppress(NodeUnfit):  # as above
-            self._ledger.make_last()
-
     def _wait_out(self, pause_s: float) -> None:
         """Sleep through a failure; only the end of the agent cuts it short."""
         self._stopped.wait(pause_s)
@@ -125,21 +115,13 @@ class Reporter:
         try:
             for job_id in self._doubts.settle() if self._doubts else ():
                 self.forget_beats(job_id)
-            self._tell_settled()
             while reports := self._ledger.unsent():
-                self._ledger.make_last()  # who forgets what he has said says something else the next time
                 taken = [self._send_job(job_id, batch) for job_id, batch in _by_job(reports).items()]
                 if not all(taken):
                     return False
         except ServiceError:  # the WMS is away: no use to ask it about the other jobs
             return False
         return self._send_beats()
-
-    def _tell_settled(self) -> None:
-        """Tell, once, that the WMS was asked about everything that a former agent had left."""
-        if not self._is_settled:
-            self._is_settled = True
-            self._settled()
 
     def _send_job(self, job_id: int, batch: list[Report]) -> bool:
         """Send one job's reports in order; False when the service stumbles over them, which stops no other job's.

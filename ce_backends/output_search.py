@@ -37,6 +37,26 @@ class SearchLimits:
     all_seconds: float = 1800.0
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that a pattern names.
+
+    Attributes:
+        name: relative to the tree.
+        match: what the pattern matched: this, or a directory that it lies in.
+        is_directory: an empty one.
+    """
+
+    name: str
+    match: str
+    is_directory: bool = False
+
+    @property
+    def below_match(self) -> str:
+        """The name without what stands before the last part of the match."""
+        return self.name[self.match.rfind("/") + 1 :]
+
+
 class OverLimit(Exception):
     """The search is not gone on with, and why."""
 
@@ -65,11 +85,8 @@ class OutputSearch:
         self.problems: list[str] = []
         self.empty: list[str] = []
 
-    def matches(self, patterns: Sequence[str]) -> Iterator[str]:
-        """Yield the names of what patterns name, and of all below directories among it; links are not gone into.
-
-        Names are relative to the tree. A directory is among them when it is empty.
-        """
+    def matches(self, patterns: Sequence[str]) -> Iterator[Found]:
+        """Yield what patterns name, and all below directories among it, empty ones too; links are not gone into."""
         for pattern in sorted(dict.fromkeys(patterns), key=_is_wild):  # what is named in full comes first
             self._names, self._end_s = 0, min(self._all_end_s, self._clock() + self._limits.seconds)
             is_empty = True
@@ -90,12 +107,6 @@ class OutputSearch:
         elif len(self.problems) == _MOST_PROBLEMS:
             self.problems.append("more outputs were skipped")
 
-    def is_directory(self, name: str) -> bool:
-        """Tell whether what was found is a directory itself, not a link to one."""
-        above, _, last = name.rpartition("/")
-        with self._directory((above,)) as fd:
-            return _is_directory(last, fd)
-
     def check_time(self) -> None:
         """Give up when all the time is used.
 
@@ -105,15 +116,15 @@ class OutputSearch:
         if self._clock() > self._all_end_s:
             raise OverLimit(f"it took longer than {self._limits.all_seconds:.0f} s")
 
-    def _new(self, name: str) -> Iterator[str]:
+    def _new(self, match: str) -> Iterator[Found]:
         """Yield a file, or what is below a directory, that was not found before."""
-        for below in self._below(name):
+        for found in self._below(match):
             self._look()
-            if below not in self._found:
+            if found.name not in self._found:
                 if len(self._found) >= self._limits.files:
                     raise OverLimit(f"there are more than {self._limits.files} files")
-                self._found.add(below)
-                yield below
+                self._found.add(found.name)
+                yield found
                 self._end_s = min(
                     self._all_end_s, self._clock() + self._limits.seconds
                 )  # what was done with it is ours
@@ -154,12 +165,12 @@ class OutputSearch:
         """Open a directory that is named in full: links to it are followed, and stay inside."""
         return self._tree.directory("/".join(parts))
 
-    def _below(self, name: str) -> Iterator[str]:
+    def _below(self, match: str) -> Iterator[Found]:
         """Yield a file or link, or all of that and the empty directories below a directory."""
-        if not self.is_directory(name):
-            yield name
+        if not self._is_directory(match):
+            yield Found(match, match)
             return
-        waiting = [name]
+        waiting = [match]
         while waiting:
             here = waiting.pop()
             try:
@@ -167,10 +178,16 @@ class OutputSearch:
             except Outside as problem:
                 self.skip(here, problem)
                 continue
-            yield from (f"{here}/{one}" for one in names if one not in directories)
+            yield from (Found(f"{here}/{one}", match) for one in names if one not in directories)
             waiting += [f"{here}/{one}" for one in reversed(names) if one in directories]
             if not names:
-                yield here
+                yield Found(here, match, is_directory=True)
+
+    def _is_directory(self, name: str) -> bool:
+        """Tell whether what was found is a directory itself, not a link to one."""
+        above, _, last = name.rpartition("/")
+        with self._directory((above,)) as fd:
+            return _is_directory(last, fd)
 
     def _listed(self, here: str) -> tuple[list[str], set[str]]:
         """Return what is in a directory, and which of it are directories."""

@@ -10,7 +10,7 @@ from ce_backends.capped_output import Cap
 from ce_backends.foreign_names import BadName, parts_of
 from ce_backends.foreign_tree import ForeignTree, Outside
 from ce_backends.holes import data_ranges, pieces
-from ce_backends.output_search import OutputSearch, OverLimit, SearchLimits
+from ce_backends.output_search import Found, OutputSearch, OverLimit, SearchLimits
 
 MOST_DATA_BYTES = 20 * 10**9  # of all outputs of a task; holes are none
 _LIMITS = SearchLimits()
@@ -64,11 +64,11 @@ def copy_outputs(
     with tree:
         search = OutputSearch(tree, limits)
         copies = _Copies(tree, into, search, most_bytes)
-        for name in search.matches(patterns):
+        for found in search.matches(patterns):
             try:
-                copies.add(name, cap if name in capped else None)
+                copies.add(found, cap if found.name in capped else None)
             except (Outside, OverLimit, BadName) as problem:
-                search.skip(name, problem)
+                search.skip(found.name, problem)
         return search.problems
 
 
@@ -81,7 +81,7 @@ class _Copies:
         self._search = search
         self._left_bytes = self._most_bytes = most_bytes
 
-    def add(self, name: str, cap: Cap | None) -> None:
+    def add(self, found: Found, cap: Cap | None) -> None:
         """Copy a file, or make an empty directory.
 
         Raises:
@@ -89,13 +89,13 @@ class _Copies:
             OverLimit: there is too much.
             OSError: there is no room for it.
         """
-        target = self._into.joinpath(*parts_of(name))
+        target = self._into.joinpath(*parts_of(found.name))
         self._search.check_time()
         try:
-            if self._search.is_directory(name):
+            if found.is_directory:
                 target.mkdir(parents=True, exist_ok=True)
                 return
-            with self._tree.file(name) as source:
+            with self._tree.file(found.name) as source:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._copy(source, target, cap)
         except OSError as error:

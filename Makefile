@@ -11,7 +11,7 @@ CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end faults-quick faults machine interop systems bundle \
+.PHONY: help setup demo test lint format types unit contract end-to-end fuzz faults-quick faults machine interop systems bundle \
         pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
@@ -47,6 +47,9 @@ contract: $(READY) ## the wire format, against the embedded WMS
 
 end-to-end: $(READY) ## from the pilot to Done, over HTTPS
 	$(PYTEST) tests/end_to_end
+
+fuzz: $(READY) ## every parser of foreign text under libFuzzer; SECONDS=600 in all, ONLY="jdl batch-", found inputs in .fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(if $(ONLY),--only "$(ONLY)")
 
 faults-quick: $(READY) ## the quick part of the fault matrix
 	$(FAULTS) -m quick
@@ -89,4 +92,4 @@ docs: $(READY) ## write docs/configuration.md from the settings tables
 	$(BIN)/python -m docs.configuration_page
 
 clean: ## forget the environment and what the demo left
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .demo .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -33,10 +33,6 @@ from ce_backends.transport import Closes
 
 OF_THE_TASK = ("stdout", "stderr")
 _QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
-_WATCHED_BY_NOBODY = {
-    "cpu_limit_ends_a_task": "batch systems bound the wall time of a job, not the CPU time of a task",
-    "disk_limit_ends_a_task": "nobody watches there what lies in the directory of a task",
-}
 _NOT_ASKED = TaskStatus(state=TaskState.UNKNOWN, reason="the batch system has not been asked yet")
 
 
@@ -103,7 +99,7 @@ class BatchCE:
     @property
     def unkept(self) -> Mapping[str, str]:
         """See Admits."""
-        return {**_WATCHED_BY_NOBODY, **self._system.unkept}
+        return self._system.unkept
 
     # ---- the contract ----
 
@@ -126,7 +122,7 @@ class BatchCE:
         fresh = []
         settled = self._settled(list({task.stamp for task in tasks}))
         for task in {task.stamp: task for task in tasks}.values():
-            if reason := problem(task, self._bounds.gpus):
+            if reason := problem(task):
                 answers[task.stamp] = Rejected(reason)
             elif task.stamp in settled:
                 answers[task.stamp] = settled[task.stamp]

@@ -50,7 +50,7 @@ class Hierarchy:
 
 def _memberships(text: str) -> dict[frozenset[str], str]:
     """Read /proc/self/cgroup: our path in each hierarchy, keyed by controllers; version 2 has the key {""}."""
-    fields = (line.split(":", 2) for line in text.splitlines())
+    fields = (line.split(":", 2) for line in text.split("\n") if line.count(":") >= 2 and "\0" not in line)
     return {frozenset(controllers.split(",")): path for _, controllers, path in fields}
 
 
@@ -71,12 +71,11 @@ def hierarchies(mountinfo: str, membership: str) -> list[Hierarchy]:
     """
     ours = _memberships(membership)
     found: list[Hierarchy] = []
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, super_options = after.split(" ", 2)
-        if kind not in ("cgroup", "cgroup2"):
+    for line in mountinfo.split("\n"):
+        before, _, after = (part.split(" ") for part in line.partition(" - "))
+        if "\0" in line or len(before) < 5 or len(after) < 3 or after[0] not in ("cgroup", "cgroup2"):
             continue
-        root, mount = before.split(" ")[3:5]
+        (root, mount), kind, super_options = before[3:5], after[0], after[2]
         for controllers, path in ours.items():
             own = _below_mount(path, root, mount)
             if own is None or not os.access(own, os.X_OK):

@@ -10,6 +10,8 @@ from ce_backends.errors import CEError
 
 _JOB = re.compile(r"<job_list[^>]*>(.*?)</job_list>", re.DOTALL)
 _FIELD = re.compile(r"<(JB_job_number|JB_name|state|tasks)>([^<]*)<")
+_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?", re.ASCII)
+_MOST_ELEMENTS = 75_000  # sge_conf(5): max_aj_tasks
 _LIMIT = re.compile(r"\b([hs]_(?:rt|cpu|vmem))=([^,\s]+)")
 _ERROR = re.compile(r"^error reason\s+(\d+):\s+(.*)$", re.MULTILINE)
 _NUMBER = re.compile(r"([\d.]{1,40})\s*([KMGT]?)", re.ASCII)
@@ -62,11 +64,10 @@ def queued(text: str) -> Iterator[Queued]:
 def _elements(text: str) -> Iterator[str]:
     """Yield `.3`, `.4` for `3-4:1`, and nothing but an empty text for no array."""
     for part in text.split(","):
-        first, _, rest = part.partition("-")
-        last, _, step = rest.partition(":")
-        if first.isdecimal():
-            numbers = range(int(first), int(last or first) + 1, int(step or 1))
-            yield from (f".{number}" for number in numbers)
+        if found := _RANGE.fullmatch(part):
+            first, last, step = (int(number) if number else None for number in found.groups())
+            numbers = range(first or 0, (first or 0 if last is None else last) + 1, step or 1)
+            yield from (f".{number}" for number in numbers[:_MOST_ELEMENTS])
         else:
             yield ""
 

@@ -110,9 +110,9 @@ def cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
 
     A container may see another path than the kernel prints, so only folders that exist are yielded; the top always is.
     """
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controller not in controllers.split(","):
+    for line in _read(root / "proc/self/cgroup").split("\n"):
+        _, controllers, path = (*line.split(":", 2), "", "", "")[:3]
+        if not path or controller not in controllers.split(","):
             continue
         for top in _mounts(root, controllers, controller):
             parts = [part for part in path.split("/") if part not in ("", "..")]

@@ -58,7 +58,7 @@ def extension(certificate: bytes, oid: bytes) -> bytes | None:
 def _value_of(listed: bytes, oid: bytes) -> bytes | None:
     for _, one in elements(listed):
         parts = list(elements(one))  # identifier, [critical], value
-        if parts[0] == (_OID, oid):
+        if parts[:1] == [(_OID, oid)]:
             return parts[-1][1]
     return None
 

@@ -97,7 +97,11 @@ def _chain(path: Path, text: str) -> list[X509.X509]:
 
 
 def _check_key(leaf: X509.X509, key: EVP.PKey, path: Path) -> None:
-    if key.as_der() != leaf.get_pubkey().as_der():
+    try:
+        ours = leaf.get_pubkey().as_der()
+    except X509.X509Error as error:
+        raise CredentialError(f"{path}: the public key of its certificate cannot be read: {error}") from error
+    if key.as_der() != ours:
         raise CredentialError(f"{path}: its private key does not belong to its certificate")
 
 
@@ -211,8 +215,8 @@ def _no_passphrase(*_: object) -> bytes:
 def _described(path: Path, chain: list[X509.X509]) -> Proxy:
     try:
         return _fields(path, chain)
-    except ValueError as error:
-        raise CredentialError(f"{path}: an extension of its certificates cannot be read: {error}") from error
+    except (ValueError, X509.X509Error) as error:
+        raise CredentialError(f"{path}: something in its certificates cannot be read: {error}") from error
 
 
 def _fields(path: Path, chain: list[X509.X509]) -> Proxy:

@@ -13,6 +13,7 @@ from agents.credentials import der
 _VOMS_OID = bytes.fromhex("2b06010401be45646405")  # 1.3.6.1.4.1.8005.100.100.5, the sequence of attribute certificates
 _FQANS_OID = bytes.fromhex("2b06010401be45646404")  # 1.3.6.1.4.1.8005.100.100.4
 _OID, _OCTET_STRING, _CONSTRUCTED, _URI = 0x06, 0x04, 0x20, 0x86
+_MOST_DEPTH = 50  # real ones have a dozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +43,30 @@ def attributes(certificate: bytes) -> Attributes | None:
         raise ValueError("the VOMS extension holds no FQAN attribute")
     fqans = tuple(text.decode("ascii") for tag, text in _walk(values) if tag == _OCTET_STRING)
     authority = next((text.decode("ascii") for tag, text in _walk(values) if tag == _URI), "")
-    vo = authority.partition("://")[0] or (fqans[0].split("/")[1] if fqans else "")
+    vo = authority.partition("://")[0] or (f"{fqans[0]}/".split("/")[1] if fqans else "")
     return Attributes(vo, fqans)
 
 
-def _values(content: bytes) -> Iterator[bytes]:
+def _values(content: bytes, depth: int = 0) -> Iterator[bytes]:
     """Yield what follows the identifier of the FQAN attribute, at any depth."""
+    _check(depth)
     siblings = list(der.elements(content))
     for (tag, inner), (_, following) in itertools.pairwise(siblings):
         if (tag, inner) == (_OID, _FQANS_OID):
             yield following
     for tag, inner in siblings:
         if tag & _CONSTRUCTED:
-            yield from _values(inner)
+            yield from _values(inner, depth + 1)
 
 
-def _walk(content: bytes) -> Iterator[tuple[int, bytes]]:
+def _walk(content: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:
+    _check(depth)
     for tag, inner in der.elements(content):
         yield tag, inner
         if tag & _CONSTRUCTED:
-            yield from _walk(inner)
+            yield from _walk(inner, depth + 1)
+
+
+def _check(depth: int) -> None:
+    if depth > _MOST_DEPTH:
+        raise ValueError(f"the VOMS extension has elements more than {_MOST_DEPTH} deep")

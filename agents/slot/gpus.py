@@ -21,6 +21,7 @@ log = EventLog("slot")
 _MB = 10**6
 _NODES = "sys/class/kfd/kfd/topology/nodes"  # AMD's compute driver
 _UUIDS = ("GPU-", "MIG-")
+_ROW = re.compile(r"([^\t]{1,100})\t(\d{1,12})\t[^\t]*", re.ASCII)  # of agents/slot/nvml.py
 _VIDEO_MEMORY = (1, 2)  # heap types: frame buffer, public and private (kfd_sysfs.h)
 
 
@@ -85,8 +86,8 @@ def _nvidia(root: Path, ask: Ask) -> tuple[Gpu, ...]:
     if not (root / "dev/nvidiactl").exists() and not (root / "dev/dxg").exists():  # dxg: Windows' subsystem for Linux
         return ()
     listed = ask(*alone(nvml)) or ""
-    rows = (line.split("\t") for line in listed.splitlines())
-    return tuple(Gpu(uuid, Maker.NVIDIA, int(memory_mb)) for uuid, memory_mb, _ in rows)
+    rows = (_ROW.fullmatch(line) for line in listed.split("\n"))
+    return tuple(Gpu(row[1], Maker.NVIDIA, int(row[2])) for row in rows if row)
 
 
 def _amd(root: Path) -> tuple[Gpu, ...]:

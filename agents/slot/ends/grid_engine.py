@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from agents.slot.ends.source import Node, SlotEnd, duration_s
 
+_OF_JOB = re.compile(
+    r"<CE_name>([sh]_(?:rt|cpu))</CE_name>.*?<CE_doubleval>(\d{1,15}(?:\.\d{0,15})?)<", re.DOTALL | re.ASCII
+)
 _MILLISECONDS = 1e11  # a time above it (year 5138 in seconds) is one in milliseconds
 
 
@@ -25,13 +28,16 @@ def grid_engine(node: Node) -> Sequence[SlotEnd] | None:
 
 
 def _start_s(job: str) -> float | None:
-    found = re.search(r"<JAT_start_time>(\d+)<", job)
+    found = re.search(r"<JAT_start_time>(\d{1,15})<", job, re.ASCII)
     seconds = float(found[1]) if found else 0.0
     return (seconds / 1000 if seconds > _MILLISECONDS else seconds) or None
 
 
 def _of_job(job: str) -> Iterator[tuple[str, float]]:
-    for name, text in re.findall(r"<CE_name>([sh]_(?:rt|cpu))</CE_name>.*?<CE_doubleval>([\d.]+)<", job, re.DOTALL):
+    flags = re.DOTALL | re.ASCII
+    for name, text in re.findall(
+        r"<CE_name>([sh]_(?:rt|cpu))</CE_name>.*?<CE_doubleval>(\d{1,15}(?:\.\d{0,15})?)<", job, flags
+    ):
         yield name, float(text)
 
 

@@ -17,7 +17,7 @@ _STARTS = ("JobCurrentStartExecutingDate", "JobCurrentStartDate", "JobStartDate"
 # What a startd grants a job that it wants to be rid of, counted from the job's start. Above 0 it is what a site means
 # by the length of its slots; the default 0 says nothing.
 _RETIREMENT = "MaxJobRetirementTime"
-_NUMBER = re.compile(r"^(\w+)\s*=\s*(\d+(?:\.\d+)?)\s*$", re.MULTILINE)
+_NUMBER = re.compile(r"^(\w+)\s*=\s*(\d{1,15}(?:\.\d{1,15})?)\s*$", re.MULTILINE | re.ASCII)
 
 
 def htcondor(node: Node) -> Sequence[SlotEnd] | None:

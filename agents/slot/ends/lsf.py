@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from agents.slot.ends.source import Node, SlotEnd
 
 # hours and minutes, and what they lead to: L, X a limit; E only the user's own estimate, beyond which the job runs on
-_TIME_LEFT = re.compile(r"\s(?P<hours>\d+):(?P<minutes>\d+)\s+[LX]\s*$")
+_TIME_LEFT = re.compile(r"\s(?P<hours>\d{1,9}):(?P<minutes>\d{1,9})\s+[LX]\s*$", re.ASCII)
 _NO_LIMIT = re.compile(r"\s-\s*$")
 
 

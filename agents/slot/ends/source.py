@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agents.slot.ask import Ask
 
-_DURATION = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,3})(?:\.\d+)?")
+_DURATION = re.compile(r"(?:(?P<days>\d{1,9})-)?(?P<parts>\d{1,12}(?::\d{1,12}){0,3})(?:\.\d+)?", re.ASCII)
 _UNITS_S = (1, 60, 3600, 86_400)  # from the right
 
 
@@ -63,4 +63,4 @@ def number_in(path: Path) -> float | None:
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return None
-    return float(text) if re.fullmatch(r"\d{1,15}(?:\.\d*)?", text) else None
+    return float(text) if re.fullmatch(r"\d{1,15}(?:\.\d{0,15})?", text) else None

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agents.errors import AccessDenied, ExitCode, Refused, ServiceError, StopAgent
+
 _WINDOW_GROWTH = 4  # the wait after answers that brought nothing grows up to 2^4 times PollingTime
 
 
@@ -22,6 +24,7 @@ class Asking:
     requests: int = 0
     empty_in_a_row: int = 0
     unfit_in_a_row: int = 0
+    last_meaning: ExitCode = ExitCode.ENDED  # of the last answer: an empty match, or a job, is a good one
     awaits_batch_system: bool = False  # only its commands can tell how much time is left
     not_before: float = 0.0  # monotonic; after an answer that brought nothing
     paused_until: float = 0.0  # monotonic; after jobs that went back for the node's fault
@@ -35,8 +38,14 @@ class Asking:
         """Monotonic; nothing is asked for before."""
         return max(self.not_before, self.paused_until)
 
-    def has_brought_nothing(self, *, is_unfit: bool) -> None:
-        """Take note of a request that brought no job; one that an unfit node kept from being made is no empty match."""
+    def has_brought_nothing(self, meaning: ExitCode) -> None:
+        """Take note of a request that brought no job; one that an unfit node kept from being made is no empty match.
+
+        Args:
+            meaning: the exit code of an agent that never gets another answer.
+        """
+        is_unfit = meaning is ExitCode.NODE_UNFIT
+        self.last_meaning = meaning
         self.empty_in_a_row += not is_unfit
         self.unfit_in_a_row = self.unfit_in_a_row + 1 if is_unfit else 0
         self.not_before = time.monotonic() + self._wait_s(self.unfit_in_a_row or self.empty_in_a_row)
@@ -51,3 +60,15 @@ class Asking:
         """Return how long to wait after so many in a row: longer each time, with jitter."""
         window_s = self.polling_s * (1 << min(_WINDOW_GROWTH, in_a_row - 1))
         return window_s * (0.5 + self.jitter() / 2)
+
+
+def meaning_of(error: ServiceError | StopAgent | None) -> ExitCode:
+    """Return the exit code that the answer to a request for a job means, if it is the last one."""
+    match error:
+        case None:
+            return ExitCode.ENDED
+        case StopAgent():
+            return error.exit_code
+        case Refused() | AccessDenied():
+            return ExitCode.PILOT_REFUSED
+    return ExitCode.SERVICE_MISSING

@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from agents import last_word, process, wiring
@@ -155,7 +154,7 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     published.load()
     settings = load(published.tree)
     ending = _work(published, settings, work_dir, voices, pilot_pid=pilot_pid)
-    last_word.leave(work_dir, ending.reason, ending.exit_code, asdict(ending.tally))
+    last_word.leave(work_dir, ending.reason, ending.exit_code, ending.tally.counts())
     if settings.slot_report_directory:
         from agents.outside import slot_report  # noqa: PLC0415 - memory that is needed only now
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agents import events as happened
-from agents.asking import Asking
+from agents.asking import Asking, meaning_of
 from agents.errors import (
     AccessDenied,
     BadAnswer,
@@ -82,6 +82,8 @@ class JobAgent:
         is_told = self._tell_all()
         self._parts.chores()
         self._close_reported()
+        if self._exit_code is ExitCode.ENDED:  # whatever the reason: all is not well if there never was an answer
+            self._exit_code = self._asking.last_meaning
         if not is_told:
             self._say_untold()
         if (broken := self._parts.slot.broken_processors) and self._parts.slot.processors:
@@ -362,6 +364,7 @@ class JobAgent:
         """Go on with a job that is ours now."""
         self._asking.empty_in_a_row = self._asking.unfit_in_a_row = 0
         self._asking.not_before = self._asking.last_looks_end = 0.0
+        self._asking.last_meaning = ExitCode.ENDED
         if self._is_ending_now:
             self._parts.runner.hand_back_unstarted(matched, self._stop_reason)
         else:
@@ -383,7 +386,7 @@ class JobAgent:
                 log.warning("match.unreachable", cause=error)
             case None:
                 log.info("match.empty", in_a_row=self._asking.empty_in_a_row + 1)
-        self._asking.has_brought_nothing(is_unfit=isinstance(error, NodeUnfit))
+        self._asking.has_brought_nothing(meaning_of(error))
 
     def _found_unfit(self, error: NodeUnfit) -> None:
         """Look again later, for what runs may be the cause; give the node up when it is idle and stays unfit."""

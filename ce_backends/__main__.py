@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ce_backends import commands, trial_run
+from ce_backends import commands, new_ce, trial_run
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.reader_gone import reader_gone
 
@@ -14,6 +14,7 @@ _SUBJECT = "FILE, a configuration in DIRAC's CFG, or a CE type with -o OPTION=VA
 
 _OPTION = "one option; wins over FILE"
 _AT_ONCE = "clauses tried at the same time, each as an agent of its own (default: 1); more where the queue is slow"
+_CLAUSE = "only this clause, by its name or in its words; may be said several times"
 _WHICH = "of several CEs in FILE, this one: CE, CE/QUEUE or LocalSite"
 
 
@@ -29,6 +30,11 @@ def parser() -> argparse.ArgumentParser:
 
     add("list", "name all CE types, and say what this machine can do")
     add("describe", "show the options of a CE type, with an example").add_argument("ce_type", metavar="TYPE")
+    new = add("new", "write a distribution with a CE type of your own, to begin with: class, test, CI file")
+    new.add_argument(
+        "name", metavar="NAME", help="of the CE type, as in CEType = NAME: letters and digits, a capital first"
+    )
+    new.add_argument("--into", type=Path, metavar="DIRECTORY", help="a new one (default: NAME in lower case, and -ce)")
     for name, does in (
         ("validate", "check a configuration: every mistake, with its place and what was expected"),
         ("plan", "show what would be submitted, and submit nothing"),
@@ -41,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
         if name == "test":
             command.add_argument("--deadline", type=float, default=300.0, metavar="S", help="per step (default: 300)")
             command.add_argument("--at-once", type=_count, default=1, metavar="N", help=_AT_ONCE)
+            command.add_argument("--clause", action="append", default=[], metavar="NAME", help=_CLAUSE)
+            command.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit's XML too")
             command.add_argument("--quick", action="store_true", help="only run one task, and cancel one")
             command.add_argument("--work-dir", type=Path, help="where to work (default: a temporary directory)")
     return top
@@ -59,6 +67,7 @@ def _done(arguments: argparse.Namespace) -> int:
         "validate": commands.validate,
         "plan": commands.plan,
         "test": trial_run.test,
+        "new": new_ce.new,
     }
     exit_code = run[arguments.command](arguments)
     sys.stdout.flush()

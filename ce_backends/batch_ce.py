@@ -33,6 +33,10 @@ from ce_backends.transport import Closes
 
 OF_THE_TASK = ("stdout", "stderr")
 _QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
+_WATCHED_BY_NOBODY = {
+    "cpu_limit_ends_a_task": "batch systems bound the wall time of a job, not the CPU time of a task",
+    "disk_limit_ends_a_task": "nobody watches there what lies in the directory of a task",
+}
 _NOT_ASKED = TaskStatus(state=TaskState.UNKNOWN, reason="the batch system has not been asked yet")
 
 
@@ -99,7 +103,7 @@ class BatchCE:
     @property
     def unkept(self) -> Mapping[str, str]:
         """See Admits."""
-        return self._system.unkept
+        return {**_WATCHED_BY_NOBODY, **self._system.unkept}
 
     # ---- the contract ----
 
@@ -122,7 +126,7 @@ class BatchCE:
         fresh = []
         settled = self._settled(list({task.stamp for task in tasks}))
         for task in {task.stamp: task for task in tasks}.values():
-            if reason := problem(task):
+            if reason := problem(task, self._bounds.gpus):
                 answers[task.stamp] = Rejected(reason)
             elif task.stamp in settled:
                 answers[task.stamp] = settled[task.stamp]

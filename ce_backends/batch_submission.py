@@ -114,10 +114,15 @@ class Submitter:
         return {stamp: Accepted(task_id) for stamp, task_id in task_ids.items()}
 
 
-def problem(task: TaskSpec) -> str:
+def problem(task: TaskSpec, most_gpus: int) -> str:
     """Return why this task can never run, empty if it may."""
     problems = (pattern_problem(pattern) or _odd(pattern) for pattern in task.outputs)
-    return stamp_problem(task.stamp) or next(filter(None, problems), "")
+    return stamp_problem(task.stamp) or next(filter(None, problems), "") or _too_many_gpus(task, most_gpus)
+
+
+def _too_many_gpus(task: TaskSpec, most: int) -> str:
+    wanted = len(task.gpus)
+    return f"needs {wanted} GPUs, and a task has {most} at most here (NumberOfGPUs)" if wanted > most else ""
 
 
 def _odd(pattern: str) -> str:

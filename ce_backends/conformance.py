@@ -9,15 +9,22 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ce_backends import conformance_bounds as bounds
 from ce_backends import conformance_checks as checks
+from ce_backends import conformance_grants as grants
+from ce_backends import conformance_keeping as keeping
 from ce_backends import conformance_meetings as meetings
 from ce_backends.base import Admits
 from ce_backends.errors import CEError
-from ce_backends.subject import Subject, open_to_tasks
+from ce_backends.subject import NotTried, Subject, offers, open_to_tasks
+
+CONTRACT_VERSION = "2"
+"""Of `ce_backends.base`: raised when a method or an outcome is added or changes its meaning."""
+SUITE_VERSION = "2"
+"""Of the clauses: raised when one is added, or demands more."""
 
 Check = Callable[[Subject], None]
 
@@ -49,8 +56,23 @@ CHECKS: Sequence[Check] = (
     bounds.large_output_comes_back,
     bounds.names_may_hold_any_letter,
     bounds.processors_are_held,
-    bounds.wall_limit_ends_a_task,
-    bounds.memory_limit_ends_a_task,
+    grants.credential_is_delivered,
+    grants.processor_ids_are_kept,
+    grants.gpus_are_the_tasks_alone,
+    grants.wall_limit_ends_a_task,
+    grants.memory_limit_ends_a_task,
+    grants.cpu_limit_ends_a_task,
+    grants.disk_limit_ends_a_task,
+    grants.usage_is_true,
+    keeping.files_come_back_whole,
+    keeping.executable_files_stay_executable,
+    keeping.one_bad_task_spares_the_others,
+    keeping.calls_return_while_a_task_runs,
+    keeping.ended_tasks_are_found_until_cleaned,
+    keeping.clean_leaves_no_files,
+    keeping.work_directory_that_cannot_be_made_is_told,
+    keeping.full_work_directory_harms_no_other_task,
+    keeping.two_objects_keep_apart,
     bounds.unknown_ids_are_no_error_and_no_end,
     bounds.lost_answer_is_found_by_stamp,
     meetings.stamp_submitted_again_at_its_end_loses_nothing,
@@ -69,7 +91,7 @@ class Result:
         check: its name in words.
         passed: whether the CE did what it must, or says itself that it does not.
         problem: one sentence if not.
-        unkept: why the CE does not keep this clause, in its own words; empty if it does.
+        unkept: why the CE does not keep this clause, in its own words, or why it was not tried; empty if it is kept.
         wall_s: how long it took.
     """
 
@@ -89,14 +111,14 @@ def run(subject: Subject, all_checks: Sequence[Check] = CHECKS) -> Iterator[Resu
     for check in all_checks:
         scratch = subject.scratch / check.__name__
         scratch.mkdir(parents=True)
-        own = Subject(subject.create, open_to_tasks(scratch), subject.deadline_s)
+        own = replace(subject, scratch=open_to_tasks(scratch))
         yield _run_one(check, own, unkept.get(check.__name__, ""))
 
 
 def _unkept(subject: Subject) -> Mapping[str, str]:
     """Return what the CE says that it does not keep; nothing where it cannot even say that: each clause will tell."""
     with suppress(Exception), subject.object() as ce:
-        return dict(ce.unkept) if isinstance(ce, Admits) else {}
+        return dict(getattr(ce, "unkept", {})) if offers(ce, Admits) else {}
     return {}
 
 
@@ -110,8 +132,11 @@ def _words(check: Check) -> str:
 
 
 def _run_one(check: Check, subject: Subject, unkept: str) -> Result:
-    began_s = time.monotonic()
-    problem = "" if unkept else _problem(check, subject)
+    began_s, problem = time.monotonic(), ""
+    try:
+        problem = "" if unkept else _problem(check, subject)
+    except NotTried as why:
+        unkept = f"not tried: {why}"
     wall_s = time.monotonic() - began_s
     return Result(check=_words(check), passed=not problem, problem=problem, unkept=unkept, wall_s=wall_s)
 
@@ -120,7 +145,7 @@ def _problem(check: Check, subject: Subject) -> str:
     """Return how a check failed in a sentence, empty if it did not; for what nobody expects, with its traceback."""
     try:
         check(subject)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, NotTried):
         raise
     except AssertionError as error:
         return str(error) or "an assertion failed"

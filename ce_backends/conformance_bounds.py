@@ -1,9 +1,9 @@
-"""What every backend must do with many tasks, large ones, and limits. See `conformance_checks`."""
+"""What every backend must do with many tasks, and large ones. See `conformance_checks`."""
 
 import time
 from collections.abc import Sequence
 
-from ce_backends.base import Accepted, Limit, TaskSpec, TaskState
+from ce_backends.base import Accepted, TaskSpec, TaskState
 from ce_backends.errors import CEError
 from ce_backends.subject import Subject, Trial, task, write
 
@@ -99,24 +99,6 @@ def processors_are_held(subject: Subject) -> None:
 
     assert left < free, f"{free} processors were free, and {left} while a task with {wanted} was there"
     assert seen >= wanted, f"a task with {wanted} processors finds {seen}"
-
-
-def wall_limit_ends_a_task(subject: Subject) -> None:
-    """It is ended, soon after its limit, with the reason."""
-    with subject.ce() as trial:
-        _, status = trial.ran("sleep 1000\n", wall_s=2)
-
-    assert (status.state, status.limit) == (TaskState.FAILED, Limit.WALL), f"a task beyond its wall limit is {status}"
-
-
-def memory_limit_ends_a_task(subject: Subject) -> None:
-    """It is ended, with the reason, and only it."""
-    with subject.ce() as trial:
-        hold = "{ head -c 600000000 /dev/zero; sleep 5; } | tail -c 550000000 > /dev/null || exit 9\n"
-        _, status = trial.ran(hold, memory_mb=150)
-
-    told = (status.state, status.limit) == (TaskState.FAILED, Limit.MEMORY)
-    assert told, f"a task that needs four times its memory limit is {status}"
 
 
 def unknown_ids_are_no_error_and_no_end(subject: Subject) -> None:

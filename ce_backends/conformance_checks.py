@@ -211,12 +211,11 @@ def new_object_tells_an_ended_task(subject: Subject) -> None:
     done = subject.scratch / "done"
     unseen = task(f"echo out; sleep 0.2; : > {quote(str(done))}; exit 6\n")
     with subject.ce() as trial:
-        trial.submit(unseen)
+        task_id = trial.submit(unseen)
         trial.forget()
     subject.until(done.exists, "the task's last step")
     with subject.ce() as trial:
-        task_id = trial.submit(unseen)
-        status = trial.ended(task_id)
+        status = trial.ended(trial.adopt(task_id))
         output = (trial.fetched(task_id) / "stdout").read_text()
 
     assert (status.state, status.exit_code, output) == (TaskState.DONE, 6, "out\n"), f"its end is {status}, {output!r}"

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from ce_backends.cgroup import Group, Hierarchy, hierarchies
 from ce_backends.cgroup_cells import CgroupContainment
-from ce_backends.containment import Containment, Level
+from ce_backends.containment import Cell, Containment, Level
 from ce_backends.errors import CEError
 from ce_backends.sessions import Sessions
 
 PROBE_S = 5.0
 _LIMITS = ("memory", "pids", "cpuset")
+_NOT_KILLED = "a process in a group could not be killed by it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,21 @@ def _prove(containment: CgroupContainment) -> str:
         return str(error)
     enter = " && ".join(f'echo 0 > "${number}"' for number, _ in enumerate(cell.joins, 1))
     argv = ["/bin/sh", "-c", f"{enter} && echo inside && exec sleep {PROBE_S:.0f}", "sh", *map(str, cell.joins)]
+    try:
+        problem = _cannot_hold(argv, cell)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        problem = f"no process could be started in a group: {error}"
+    removed = _within(PROBE_S, cell.remove)
+    return problem if problem or removed else _NOT_KILLED
+
+
+def _cannot_hold(argv: Sequence[str], cell: Cell) -> str:
+    """Start a process that enters a cell, and kill it there; return what did not work, empty if all did.
+
+    Raises:
+        OSError: it could not be started.
+        subprocess.TimeoutExpired: it did not end.
+    """
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         entered = process.stdout.readline() == b"inside\n"
@@ -117,10 +133,9 @@ def _prove(containment: CgroupContainment) -> str:
         if not entered:
             process.kill()
         killed = process.wait(PROBE_S) == -signal.SIGKILL
-    removed = _within(PROBE_S, cell.remove)
     if not entered:
         return "a process could not enter a group"
-    return "" if killed and removed else "a process in a group could not be killed by it"
+    return "" if killed else _NOT_KILLED
 
 
 def _within(limit_s: float, done: Callable[[], bool]) -> bool:

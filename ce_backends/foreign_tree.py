@@ -27,6 +27,10 @@ class Outside(CEError):
     """A name that cannot be reached inside, with the reason."""
 
 
+class NotThere(Outside):
+    """There is nothing of this name."""
+
+
 class ForeignTree:
     """A directory that others write in, and all below it; to be closed.
 
@@ -134,7 +138,7 @@ class ForeignTree:
             yield file
 
     def replace(self, name: str, content: bytes) -> None:
-        """Put a file of ours in the place of whatever has this name, in one step; only its owner may read it.
+        """Put a file in the place of whatever has this name, in one step; only the tree's owner may read it.
 
         Raises:
             OSError: it cannot be written, or a directory has the name.
@@ -144,6 +148,9 @@ class ForeignTree:
         try:
             with open(fd, "wb") as file:  # noqa: PTH123
                 file.write(content)
+                owner = os.fstat(self.fd)
+                if owner.st_uid != os.geteuid():  # in a container of root's the payload is another user
+                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             os.replace(aside, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except OSError:
             with suppress(OSError):
@@ -180,6 +187,8 @@ class _Way:
         """Go on by one part; tell whether it is the last, and no directory."""
         try:
             fd = os.open(part, _PATH, dir_fd=self._opened[-1])
+        except FileNotFoundError as error:
+            raise NotThere(f"{_last(self._name)} is not there") from error
         except (OSError, ValueError) as error:
             raise Outside(f"{_last(self._name)} cannot be read: {getattr(error, 'strerror', error)}") from error
         kind = os.fstat(fd).st_mode

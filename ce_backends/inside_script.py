@@ -10,6 +10,7 @@ from pathlib import Path
 from ce_backends.base import TaskSpec
 from ce_backends.node_script import DEFAULT_PATH, JOIN_FAILED_EXIT_CODE, assignments, environment_of, quote
 from ce_backends.payload_user import PayloadUser
+from ce_backends.short_place import LONGEST_TMPDIR
 from ce_backends.small_files import write_small
 
 _TEMPLATE = """\
@@ -57,6 +58,12 @@ def prepare_inside(spec: TaskSpec, task_dir: Path, launch: Launch) -> None:
         launch.user.own(task_dir)
 
 
+def _tmpdir(task_dir: Path) -> Path:
+    """Return the task's directory for temporary files; where sockets would not fit below it, as /tmp, which it is."""
+    usual = task_dir / "tmp"
+    return usual if len(str(usual)) <= LONGEST_TMPDIR else Path("/tmp")  # noqa: S108 - the container's
+
+
 def render_inside(spec: TaskSpec, task_dir: Path) -> bytes:
     """Return the script for one task, whose directory has the same path in the container as outside.
 
@@ -67,7 +74,7 @@ def render_inside(spec: TaskSpec, task_dir: Path) -> bytes:
         work=quote(f"{task_dir}/work"),
         failed=JOIN_FAILED_EXIT_CODE,
         entered=quote(f"{task_dir}/entered"),
-        assignments=assignments({"PATH": DEFAULT_PATH, **environment_of(spec, task_dir)}),
+        assignments=assignments({"PATH": DEFAULT_PATH, **environment_of(spec, task_dir, _tmpdir(task_dir))}),
         payload=quote(f"{task_dir}/payload"),
     )
     return text.encode("utf-8", "surrogateescape")

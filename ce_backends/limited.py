@@ -23,12 +23,12 @@ class Limited:
     """
 
     def __init__(self, ce: object, limit_s: float) -> None:
-        self._ce = ce
+        self.unlimited = ce
         self._limit_s = limit_s
 
     def __getattr__(self, name: str) -> Any:
         with limit(self._limit_s, name):
-            found = getattr(self._ce, name)
+            found = getattr(self.unlimited, name)
         return self._timed(name, found) if callable(found) else found
 
     def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:

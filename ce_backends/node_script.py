@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
+from ce_backends.short_place import LONGEST_TMPDIR
 
 COOKIE = "GRIDPILOT_TASK"
 REASON_FILE = "GRIDPILOT_REASON_FILE"
@@ -87,6 +88,14 @@ for gridpilot_round in 1 2 3 4 5 6 7 8 9 10 11 12; do
     [ -z "$gridpilot_odd" ] || sleep 0.1
 done
 """
+# How long the directory's name is, the node knows: sockets have to fit below TMPDIR (see `short_place`).
+_SHORTENS = f"""\
+gridpilot_short=
+if [ ${{#TMPDIR}} -gt {LONGEST_TMPDIR} ] && gridpilot_short=$(mktemp -d /tmp/gp-XXXXXXXX 2> /dev/null); then
+    ln -s "$TMPDIR" "$gridpilot_short/t" && TMPDIR=$gridpilot_short/t
+fi
+"""
+_LENGTHENS = '[ -z "$gridpilot_short" ] || rm -rf "$gridpilot_short"\n'
 _WALL_BEGINS = "read -r gridpilot_began gridpilot_rest < /proc/uptime\n"
 _WITHIN_WALL = "/usr/bin/timeout -k {grace_s} {wall_s} "
 _WALL_ENDS = """\
@@ -107,8 +116,13 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def environment_of(spec: TaskSpec, task_dir: Path) -> dict[str, str]:
+def environment_of(spec: TaskSpec, task_dir: Path, tmpdir: Path | None = None) -> dict[str, str]:
     """Return all variables the payload starts with, PATH only if the task names it.
+
+    Args:
+        spec: the task.
+        task_dir: its directory.
+        tmpdir: a shorter name of the directory for temporary files in there.
 
     Raises:
         CEError: a name is not one of POSIX sh, or a value holds a NUL.
@@ -121,7 +135,7 @@ def environment_of(spec: TaskSpec, task_dir: Path) -> dict[str, str]:
     own = {COOKIE: spec.stamp, REASON_FILE: f"{task_dir}/reason"}
     if spec.credential is not None:
         own[CREDENTIAL] = f"{task_dir}/credential"
-    return {"HOME": f"{task_dir}/work", "TMPDIR": str(task_dir / "tmp"), **spec.environment, **own}
+    return {"HOME": f"{task_dir}/work", "TMPDIR": str(tmpdir or task_dir / "tmp"), **spec.environment, **own}
 
 
 def assignments(environment: Mapping[str, str]) -> str:
@@ -156,6 +170,7 @@ def render(
     """
     has_wall = is_alone and spec.wall_s > 0
     limits = {"wall_s": spec.wall_s, "grace_s": WALL_GRACE_S}
+    shortens = "yes" if is_alone and "TMPDIR" not in spec.environment else ""
     sweep = _SWEEP.format(stamp=spec.stamp, cookie=COOKIE, path=f"PATH={DEFAULT_PATH}")
     text = _TEMPLATE.format(
         stamp=spec.stamp,
@@ -163,10 +178,12 @@ def render(
         assignments=assignments(environment_of(spec, task_dir)),
         passed="".join(f' ${{{name}+"{name}=${name}"}}' for name in passed if name not in spec.environment),
         directory=quote(str(task_dir)),
-        makes="mkdir -p -m 700 work tmp\n" if is_alone else "",
+        makes="mkdir -p -m 700 work tmp\n" + (shortens and _SHORTENS) if is_alone else "",
         begins=_WALL_BEGINS if has_wall else "",
         within=_WITHIN_WALL.format(**limits) if has_wall else "",
         payload=quote(f"{task_dir}/payload"),
-        after=(_WALL_ENDS.format(**limits) if has_wall else "") + (sweep if is_alone else ""),
+        after=(_WALL_ENDS.format(**limits) if has_wall else "")
+        + (shortens and _LENGTHENS)
+        + (sweep if is_alone else ""),
     )
     return text.encode("utf-8", "surrogateescape")

@@ -112,6 +112,7 @@ def tell(
     *,
     is_kept: bool,
     is_protected: bool,
+    tmpdir: Path | None = None,
 ) -> Telling:
     """Return how a task is started.
 
@@ -122,12 +123,13 @@ def tell(
         joins: the `cgroup.procs` files it enters.
         is_kept: its wrapper runs other tasks too.
         is_protected: its wrapper is kept from the OOM killer, which the payload must not be.
+        tmpdir: a shorter name of its directory for temporary files.
 
     Raises:
         CEError: a variable cannot be passed on.
         OSError: E2BIG, the kernel would not start a program with such an environment.
     """
-    own = launch.environment if launch else environment_of(spec, directory.path)
+    own = launch.environment if launch else environment_of(spec, directory.path, tmpdir)
     environment = {"PATH": DEFAULT_PATH, **own}
     first = preamble(directory.path, joins, reset_oom_score=is_protected)
     forked = first + spec.script if is_kept and not launch and may_fork(spec.script, environment) else ""

@@ -1,63 +1,44 @@
-"""Bringing files out of a work directory that belongs to the payload: nothing leads out of it."""
+"""Bringing files out of a work directory that belongs to the payload: nothing leads out of it, and not all is taken."""
 
+import errno
 import os
-import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from ce_backends.capped_output import Cap
-from ce_backends.errors import CEError
+from ce_backends.foreign_names import BadName, parts_of
+from ce_backends.foreign_tree import ForeignTree, Outside
+from ce_backends.holes import data_ranges, pieces
+from ce_backends.output_search import Found, OutputSearch, OverLimit, SearchLimits
 
-
-class Outside(CEError):
-    """A name in the work directory that cannot be brought out, with the reason."""
-
-
-@contextmanager
-def open_inside(path: Path, root: Path) -> Iterator[BinaryIO]:
-    """Open a regular file that really lies below `root`, whatever links lead there.
-
-    Raises:
-        Outside: it does not, is no regular file, or cannot be read.
-    """
-    _require_inside(os.path.realpath(path), path, root)  # Path.resolve raises on a loop of links
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError as error:
-        raise Outside(f"{path.name} cannot be read: {error.strerror}") from error
-    try:
-        opened = str(Path(f"/proc/self/fd/{fd}").readlink())  # what is there now may be something else again
-        _require_inside(opened, path, root)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise Outside(f"{path.name} is not a regular file")
-        with open(fd, "rb", closefd=False) as file:
-            yield file
-    finally:
-        os.close(fd)
-
-
-def _require_inside(real: str, path: Path, root: Path) -> None:
-    if not Path(real).is_relative_to(os.path.realpath(root)):
-        raise Outside(f"{path.name} leads outside the work directory")
+MOST_DATA_BYTES = 20 * 10**9  # of all outputs of a task; holes are none
+_LIMITS = SearchLimits()
+_OUR_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EMFILE, errno.ENFILE)
+_STAT_BLOCK_BYTES = 512  # stat(2)
+_BYTES_PER_MB = 1_000_000
 
 
 def tail(path: Path, root: Path, max_bytes: int) -> bytes:
     """Return the last bytes of a file below `root`, empty if there is no such file."""
     try:
-        with open_inside(path, root) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - max_bytes))
-            return file.read(max_bytes)
-    except Outside:
+        with ForeignTree(root) as tree, tree.file(str(path.relative_to(root))) as fd:
+            return os.pread(fd, max_bytes, max(0, os.fstat(fd).st_size - max_bytes))
+    except (Outside, OSError):
         return b""
 
 
 def copy_outputs(
-    work: Path, patterns: Sequence[str], into: Path, *, cap: Cap | None = None, capped: Collection[str] = ()
+    work: Path,
+    patterns: Sequence[str],
+    into: Path,
+    *,
+    cap: Cap | None = None,
+    capped: Collection[str] = (),
+    limits: SearchLimits = _LIMITS,
+    most_bytes: int = MOST_DATA_BYTES,
 ) -> list[str]:
-    """Copy what the patterns match from `work` to `into`, under the same relative names.
+    """Copy what the patterns match from `work` to `into`, under the same relative names; holes stay holes.
 
     Args:
         work: the directory that belongs to the payload.
@@ -65,6 +46,8 @@ def copy_outputs(
         into: where to; made when missing.
         cap: how much to keep of the files that are named in `capped`.
         capped: relative names.
+        limits: what the search for them may cost.
+        most_bytes: of data; what goes beyond is skipped, what is smaller is not.
 
     Returns:
         A sentence for each thing that was skipped.
@@ -72,52 +55,79 @@ def copy_outputs(
     Raises:
         OSError: a copy cannot be written.
     """
-    skipped: list[str] = []
-    small = {work / name for name in capped}
-    for path in _unique(match for pattern in patterns for match in sorted(work.glob(pattern))):
-        try:
-            _require_inside(os.path.realpath(path), path, work)
-        except Outside as problem:
-            skipped.append(f"output {path.relative_to(work)} was skipped: {problem}")
-            continue
-        for file in _files(path):
+    try:
+        tree = ForeignTree(work)
+    except FileNotFoundError:
+        return []
+    except OSError as error:  # something else has its name
+        return [f"all outputs were skipped: {work.name} cannot be read: {error.strerror}"]
+    with tree:
+        search = OutputSearch(tree, limits)
+        copies = _Copies(tree, into, search, most_bytes)
+        for found in search.matches(patterns):
             try:
-                _copy(file, work, into / file.relative_to(work), cap if file in small else None)
-            except Outside as problem:
-                skipped.append(f"output {file.relative_to(work)} was skipped: {problem}")
-    return skipped
+                copies.add(found, cap if found.name in capped else None)
+            except (Outside, OverLimit, BadName) as problem:
+                search.skip(found.name, problem)
+        return search.problems
 
 
-def _unique(paths: Iterable[Path]) -> list[Path]:
-    return list(dict.fromkeys(paths))
+class _Copies:
+    """What is copied out of a tree."""
 
+    def __init__(self, tree: ForeignTree, into: Path, search: OutputSearch, most_bytes: int) -> None:
+        self._tree = tree
+        self._into = into
+        self._search = search
+        self._left_bytes = self._most_bytes = most_bytes
 
-def _files(path: Path) -> Iterator[Path]:
-    """Return a file, or all files, links and empty directories below a directory; links are not gone into."""
-    if not _is_directory(path):
-        yield path
-        return
-    for directory, names, files in os.walk(path):
-        here = Path(directory)
-        yield from (here / name for name in (*files, *names) if not _is_directory(here / name))
-        if not names and not files:
-            yield here
+    def add(self, found: Found, cap: Cap | None) -> None:
+        """Copy a file, or make an empty directory.
 
+        Raises:
+            Outside: it cannot be read, or not be kept under its name.
+            OverLimit: there is too much.
+            OSError: there is no room for it.
+        """
+        target = self._into.joinpath(*parts_of(found.name))
+        self._search.check_time()
+        try:
+            if found.is_directory:
+                target.mkdir(parents=True, exist_ok=True)
+                return
+            with self._tree.file(found.name) as source:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._copy(source, target, cap)
+        except OSError as error:
+            if error.errno in _OUR_TROUBLE:
+                raise
+            raise Outside(f"it cannot be copied: {error.strerror}") from error  # too large for the file system here …
 
-def _is_directory(path: Path) -> bool:
-    """Tell whether it is one itself, not a link to one."""
-    return not path.is_symlink() and path.is_dir()
+    def _copy(self, source: int, target: Path, cap: Cap | None) -> None:
+        left_bytes, status = self._left_bytes, os.fstat(source)
+        try:
+            with target.open("wb") as copy:
+                if cap:
+                    copy.writelines(self._counted(cap.pieces(source, status.st_size)))
+                    return
+                self._require(min(status.st_size, status.st_blocks * _STAT_BLOCK_BYTES))
+                for begin, end in data_ranges(source, status.st_size):
+                    copy.seek(begin)
+                    copy.writelines(self._counted(pieces(source, begin, end)))
+                copy.truncate(status.st_size)
+            target.chmod(status.st_mode & 0o777 | stat.S_IRUSR | stat.S_IWUSR)
+        except (OSError, OverLimit):
+            self._left_bytes = left_bytes
+            target.unlink(missing_ok=True)
+            raise
 
+    def _counted(self, data: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in data:
+            self._search.check_time()
+            self._require(len(piece))
+            self._left_bytes -= len(piece)
+            yield piece
 
-def _copy(file: Path, root: Path, target: Path, cap: Cap | None) -> None:
-    if _is_directory(file):
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    with open_inside(file, root) as source:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as copy:
-            if cap:
-                cap.copy(source, copy)
-            else:
-                shutil.copyfileobj(source, copy)
-        target.chmod(os.fstat(source.fileno()).st_mode & 0o777 | stat.S_IRUSR | stat.S_IWUSR)
+    def _require(self, count: int) -> None:
+        if count > self._left_bytes:
+            raise OverLimit(f"all outputs together have more than {self._most_bytes // _BYTES_PER_MB} MB")

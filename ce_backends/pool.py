@@ -20,7 +20,6 @@ from typing import ClassVar, Self
 from ce_backends.adoption import Taken, stamps_in, taken_up
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.bring_back import OF_THE_TASK, bring_back
-from ce_backends.capped_output import Cap
 from ce_backends.containment import Cell, Level
 from ce_backends.containment_probe import Probed, probe
 from ce_backends.door import Door
@@ -31,9 +30,10 @@ from ce_backends.examination import signal_matching, stacks
 from ce_backends.options import Option, OptionValue
 from ce_backends.orders import is_protected, tell
 from ce_backends.outputs import tail
-from ce_backends.pool_options import OPTIONS
+from ce_backends.pool_options import OPTIONS, bounds_of
 from ce_backends.removal import remove_tree
 from ce_backends.rounds import USUAL, Bounds, Rounds
+from ce_backends.short_place import ShortPlace
 from ce_backends.spare_dirs import SpareDirs
 from ce_backends.staging import lay_out, renew_credential
 from ce_backends.task_dir import NOTES, TaskDir
@@ -42,7 +42,6 @@ from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
 from ce_backends.wrappers import Wrappers
 
-BYTES_PER_MB = 1_000_000
 NEVER = (errno.E2BIG, errno.EINVAL)  # no later attempt will start this task either
 
 
@@ -71,12 +70,7 @@ class Pool:
             processors=int(options["NumberOfProcessors"] or len(os.sched_getaffinity(0))),
             grace_s=float(options["KillGraceTime"] or 0.0),
             best_containment=Level[str(options["Containment"])],
-            bounds=Bounds(
-                output=Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB),
-                least_disk_mb=int(options["MinDiskSpace"] or 0),
-                memory_mb=int(options["MemoryLimitMB"] or 0),
-                may_swap=not options["MemoryNoSwap"],
-            ),
+            bounds=bounds_of(options),
             enclosure=enclosure,
         )
 
@@ -103,6 +97,7 @@ class Pool:
         self._probed: Probed | None = None
         self._is_protected = False
         self._spare_dirs = SpareDirs(self._work_dir, most=processors)
+        self._short_place = ShortPlace(self._work_dir)
         self._wrappers = Wrappers(most_idle=processors)
         self._door = Door(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
         self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over, door=self._door)
@@ -149,9 +144,7 @@ class Pool:
         answers: dict[str, Submission] = {}
         for task in tasks:
             try:
-                answers[task.stamp] = self._submit_one(
-                    replace(task, memory_mb=task.memory_mb or self._bounds.memory_mb)
-                )
+                answers[task.stamp] = self._submit_one(self._bounds.applied(task))
             except CEUnavailable as error:
                 if all(isinstance(answer, Rejected) for answer in answers.values()):
                     raise
@@ -252,6 +245,7 @@ class Pool:
             self._watcher.close()
             self._wrappers.close()
             self._spare_dirs.close()
+            self._short_place.close(is_needed=bool(self._held))
             self._probed.containment.sweep(self._held)
             with suppress(OSError):  # there are notes in it
                 (self._work_dir / NOTES).rmdir()
@@ -267,6 +261,7 @@ class Pool:
             self._probed = probe(key, best=self._best, may_swap=self._bounds.may_swap)
             self._is_protected = is_protected()
             self._spare_dirs.open()
+            self._short_place.open()
             self._watcher.start()
             self._rounds.start()
             self._adopt_all(self._probed)
@@ -337,7 +332,8 @@ class Pool:
         try:
             launch = self._enclosure.launch(spec, directory.path, joins) if self._enclosure else None
             cell = EnclosedCell(cell) if launch else cell
-            told = tell(spec, directory, launch, joins, is_kept=is_kept, is_protected=self._is_protected)
+            tmpdir = self._short_place.tmpdir(directory.path)
+            told = tell(spec, directory, launch, joins, is_kept=is_kept, is_protected=self._is_protected, tmpdir=tmpdir)
             record = lay_out(spec, directory, told=told, launch=launch, make=self._spare_dirs.make)
             task = WatchedTask(
                 stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()

@@ -1,9 +1,13 @@
 """What can be set for the CE types Pool and InProcess."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ce_backends.capped_output import Cap
 from ce_backends.containment import Level
-from ce_backends.options import Option
+from ce_backends.options import Option, OptionValue
+from ce_backends.rounds import Bounds
+
+BYTES_PER_MB = 1_000_000
 
 OPTIONS: Sequence[Option] = (
     Option(
@@ -60,3 +64,13 @@ OPTIONS: Sequence[Option] = (
         minimum=0,
     ),
 )
+
+
+def bounds_of(options: Mapping[str, OptionValue | None]) -> Bounds:
+    """Return what holds for every task."""
+    return Bounds(
+        output=Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB),
+        least_disk_mb=int(options["MinDiskSpace"] or 0),
+        memory_mb=int(options["MemoryLimitMB"] or 0),
+        may_swap=not options["MemoryNoSwap"],
+    )

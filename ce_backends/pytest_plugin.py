@@ -36,8 +36,9 @@ def ce_subject(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     definition, options, trouble = commands.chosen(arguments)
     if trouble:
         pytest.fail(f"{subject} cannot be used on this machine now: {trouble}")
-    return Subject(
-        lambda: registry.create(definition.ce_type, options, tmp_path / "state"),
-        tmp_path,
-        request.config.getoption("--ce-deadline"),
-    )
+
+    def created(state: Path) -> Any:
+        return registry.create(definition.ce_type, options, state)
+
+    deadline_s: float = request.config.getoption("--ce-deadline")
+    return Subject(lambda: created(tmp_path / "state"), tmp_path, deadline_s, create_at=created)

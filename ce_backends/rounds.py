@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ce_backends.base import Activity, Limit
+from ce_backends.base import Activity, Limit, TaskSpec
 from ce_backends.capped_output import Cap
 from ce_backends.door import Door
 from ce_backends.sighting import Sighting
@@ -47,6 +47,10 @@ class Bounds:
     round_s: float = 1.0
     processes_s: float = 10.0
     disk_s: float = 60.0
+
+    def applied(self, spec: TaskSpec) -> TaskSpec:
+        """Return a task with the limit that it has not set itself."""
+        return spec if spec.memory_mb or not self.memory_mb else replace(spec, memory_mb=self.memory_mb)
 
 
 USUAL = Bounds(output=Cap(64 * _BYTES_PER_MB))

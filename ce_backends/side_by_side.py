@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends import conformance
+from ce_backends.base import ComputingElement
 from ce_backends.conformance import Check, Result
 from ce_backends.options import OptionValue
 from ce_backends.registry import create
@@ -32,7 +33,12 @@ class Trials:
 
     def subject(self, state: str = "state") -> Subject:
         """Return the CE with one state below `scratch`."""
-        return Subject(lambda: create(self.ce_type, self.options, self.scratch / state), self.scratch, self.deadline_s)
+        return Subject(
+            lambda: self._created(self.scratch / state), self.scratch, self.deadline_s, create_at=self._created
+        )
+
+    def _created(self, state: Path) -> ComputingElement:
+        return create(self.ce_type, self.options, state)
 
     def run(self, checks: Sequence[Check], at_once: int) -> Iterator[Result]:
         """Run the checks, so many at a time, and tell of each in their order.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
+from ce_backends.foreign_tree import ForeignTree
 from ce_backends.inside_script import Launch, prepare_inside
 from ce_backends.node_script import quote
 from ce_backends.orders import Telling
@@ -67,37 +68,39 @@ def _bring_in(source: Path, work: Path) -> None:
     try:
         if source.is_dir():
             shutil.copytree(source, work / source.name, symlinks=True)
-        else:
-            shutil.copy2(source, work / source.name)
+        else:  # a link to nothing is brought as it is
+            shutil.copy2(source, work / source.name, follow_symlinks=source.exists())
     except (OSError, shutil.Error) as error:
         raise CEError(f"input {source} cannot be copied: {_short(error)}") from error
 
 
 def _bring_credential(source: Path, target: Path) -> None:
-    """Copy a credential so that at no moment another user can read it."""
-    try:
-        target.touch(mode=0o600)
-        target.write_bytes(source.read_bytes())
-    except OSError as error:
-        raise CEError(f"credential {source} cannot be copied: {_short(error)}") from error
+    """Copy a credential so that at no moment another user can read it, and nothing that is there is written to."""
+    content = _read_credential(source)
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor has no path
+        file.write(content)
 
 
 def renew_credential(source: Path, target: Path) -> None:
-    """Put a newer credential in the place of an older one, in one step.
+    """Put a newer credential in the place of an older one, in one step, whatever the payload does there meanwhile.
 
     Raises:
         CEError: it cannot be copied.
     """
-    aside = target.with_name(target.name + ".new")
+    content = _read_credential(source)
     try:
-        aside.unlink(missing_ok=True)
-        _bring_credential(source, aside)
-        owner = target.parent.stat()
-        if owner.st_uid != os.geteuid():  # in a container of root's the payload is another user
-            os.chown(aside, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        aside.replace(target)
+        with ForeignTree(target.parent) as directory:
+            directory.replace(target.name, content)
     except OSError as error:
         raise CEError(f"credential {source} cannot be put into {target}: {_short(error)}") from error
+
+
+def _read_credential(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise CEError(f"credential {source} cannot be copied: {_short(error)}") from error
 
 
 def _short(error: Exception) -> str:

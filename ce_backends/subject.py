@@ -15,6 +15,10 @@ from ce_backends.payload_user import payload_user
 PAUSE_S = 0.02
 
 
+class NotTried(Exception):
+    """A clause needs something that the suite was not given; what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A CE under test.
@@ -23,16 +27,37 @@ class Subject:
         create: returns a new object for the same CE with the same state, as after a restart.
         scratch: an empty directory that the tasks see too.
         deadline_s: how long any step, and any call, may take.
+        create_at: returns a new object that keeps its state below a given directory, as another agent would have
+            it; without it some clauses are not tried.
     """
 
     create: Callable[[], ComputingElement]
     scratch: Path
     deadline_s: float
+    create_at: Callable[[Path], ComputingElement] | None = None
 
     @contextmanager
     def ce(self) -> Iterator["Trial"]:
         """Return a CE to try; at the end its tasks are cancelled, cleaned, and it is closed."""
-        trial = Trial(self._created(), self)
+        with self._tried(self.create) as trial:
+            yield trial
+
+    @contextmanager
+    def ce_at(self, state: Path) -> Iterator["Trial"]:
+        """Return a CE to try that keeps its state there.
+
+        Raises:
+            NotTried: nobody told how to make one.
+        """
+        create_at = self.create_at
+        if create_at is None:
+            raise NotTried("the suite was not told how to make a CE with another work directory (create_at)")
+        with self._tried(lambda: create_at(state)) as trial:
+            yield trial
+
+    @contextmanager
+    def _tried(self, create: Callable[[], ComputingElement]) -> Iterator["Trial"]:
+        trial = Trial(self._created(create), self)
         try:
             yield trial
         except BaseException:
@@ -44,15 +69,15 @@ class Subject:
     @contextmanager
     def object(self) -> Iterator[ComputingElement]:
         """Return a CE that is given no task; at the end it is closed."""
-        ce = self._created()
+        ce = self._created(self.create)
         try:
             yield ce
         finally:
             ce.close()
 
-    def _created(self) -> ComputingElement:
+    def _created(self, create: Callable[[], ComputingElement]) -> ComputingElement:
         with limit(self.deadline_s, "making a CE object"):
-            return cast("ComputingElement", Limited(self.create(), self.deadline_s))
+            return cast("ComputingElement", Limited(create(), self.deadline_s))
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait until something holds.
@@ -130,6 +155,11 @@ class Trial:
                 self.ended(task_id)
         self.ce.clean(self._task_ids)
         self.ce.close()
+
+
+def offers(ce: ComputingElement, protocol: type) -> bool:
+    """Tell whether a CE on trial has what one of the optional protocols of `base` names."""
+    return isinstance(ce.unlimited if isinstance(ce, Limited) else ce, protocol)
 
 
 def task(script: str, **fields: Any) -> TaskSpec:

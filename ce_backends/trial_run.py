@@ -5,17 +5,18 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from ce_backends import commands, conformance
 from ce_backends.base import Accepted, ComputingElement, Rejected, TaskState, TaskStatus
-from ce_backends.conformance import Result
-from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.options import OptionValue
-from ce_backends.registry import backend
+from ce_backends.conformance import Check, Result
+from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
+from ce_backends.junit import junit
+from ce_backends.options import OptionValue, did_you_mean
+from ce_backends.registry import backend, origin
 from ce_backends.side_by_side import Trials
 from ce_backends.subject import Subject, open_to_tasks, task
 
@@ -25,6 +26,7 @@ _SCRIPT = 'echo "gridpilot ran on $(hostname)"; exit 7\n'
 
 def test(arguments: argparse.Namespace) -> int:
     """Test one CE; the exit code is 1 where a clause is not kept."""
+    checks = _chosen_checks(arguments)
     definition, options, trouble = commands.chosen(arguments)
     if trouble:
         raise CEUnavailable(trouble)
@@ -33,11 +35,8 @@ def test(arguments: argparse.Namespace) -> int:
         trials = Trials(ce_type=definition.ce_type, options=options, scratch=scratch, deadline_s=arguments.deadline)
         progress = Progress(is_silent=arguments.json)
         progress.say(f"{definition.name}: CE type {definition.ce_type}")
-        _first_task_of_any(trials.subject(), progress)
-        if arguments.quick:
-            checks = [check for check in conformance.CHECKS if check.__name__ in conformance.QUICK]
-        else:
-            checks = list(conformance.CHECKS)
+        if not arguments.clause:
+            _first_task_of_any(trials.subject(), progress)
         results = []
         for result in trials.run(checks, arguments.at_once):
             results.append(result)
@@ -46,8 +45,34 @@ def test(arguments: argparse.Namespace) -> int:
     failed = sum(not result.passed for result in results)
     progress.say(f"{kept} of {len(results)} clauses kept, {failed} broken")
     if arguments.json:
-        print(json.dumps([asdict(result) for result in results], indent=2))
+        versions = {"contract": conformance.CONTRACT_VERSION, "suite": conformance.SUITE_VERSION}
+        about = {"ce": definition.name, "type": definition.ce_type, "from": origin(definition.ce_type)}
+        print(json.dumps({**versions, **about, "results": [asdict(result) for result in results]}, indent=2))
+    if arguments.junit:
+        _write(arguments.junit, junit(definition.name, results))
     return 1 if failed else 0
+
+
+def _chosen_checks(arguments: argparse.Namespace) -> Sequence[Check]:
+    """Return the clauses that the arguments name, all where they name none.
+
+    Raises:
+        CEMisconfigured: there is no such clause.
+    """
+    by_name = {check.__name__: check for check in conformance.CHECKS}
+    wanted = [name.strip().replace(" ", "_") for name in arguments.clause]
+    for name in wanted:
+        if name not in by_name:
+            raise CEMisconfigured(f"there is no clause {name}{did_you_mean(name, by_name)}")
+    names = wanted or (conformance.QUICK if arguments.quick else by_name)
+    return [by_name[name] for name in names]
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise CEError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _shown(ce_type: str, options: Mapping[str, OptionValue], scratch: Path) -> Mapping[str, OptionValue]:

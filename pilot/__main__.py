@@ -32,7 +32,7 @@ from pilot import (
 )
 from pilot import settings as table
 from pilot.doctor import examination
-from pilot.errors import ENDED, INTERNAL, NodeUnfit, PilotError, Stopped, UsageError
+from pilot.errors import ENDED, INTERNAL, UNFIT, NodeUnfit, PilotError, Stopped, UsageError, lack
 from pilot.knowledge import Pilot
 from pilot.log import Log
 from pilot.redact import redacted
@@ -50,6 +50,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _guarded(arguments)
     finally:
         bundle.remove(os.environ)
+        _let_go_of_streams()
+
+
+def _let_go_of_streams() -> None:
+    """Write out what was printed, or drop it: Python itself ends with 120 where it cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # a full disk, a pipe that nobody reads, a closed stream
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _guarded(arguments: Sequence[str]) -> int:
@@ -69,7 +80,14 @@ def _guarded(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ENDED
     except Exception as error:  # noqa: BLE001 - the outermost door: nobody gets a traceback on the screen
+        if sentence := lack(error):
+            print(f"pilot: {_unfit(sentence)}", file=sys.stderr)
+            return UNFIT
         return _unexpected(error, _log_file(arguments))
+
+
+def _unfit(sentence: str) -> NodeUnfit:
+    return NodeUnfit(f"the node cannot run a pilot: {sentence}")
 
 
 def _unexpected(error: Exception, log_file: Path) -> int:
@@ -197,6 +215,10 @@ def run(pilot: Pilot) -> int:
             pilot = step.run(pilot)
     except PilotError as error:
         ending.failed(pilot, error)
+        raise
+    except Exception as error:
+        if sentence := lack(error):
+            ending.failed(pilot, _unfit(sentence))
         raise
     return ending.ended(pilot)
 

@@ -73,6 +73,8 @@ def _last_words(pilot: Pilot, status: str, reason: str, exit_code: int) -> None:
     for signum in PASSED_ON:  # the end is near anyway, and bounded
         signal.signal(signum, signal.SIG_IGN)
     _set_status(pilot, status, reason)
+    if pilot.remote_log.trouble:
+        pilot.log.warning("remote_log.ended", why=pilot.remote_log.trouble)
     tell = pilot.log.info if exit_code == ENDED else pilot.log.error
     tell("pilot.ended", why=reason, exit_code=exit_code)
     url = commands.logging_url(pilot)

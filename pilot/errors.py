@@ -12,6 +12,11 @@ A pilot that a signal ended before its agent could answer returns 128 + the sign
 The agent uses the same codes; see `agents/errors.py`.
 """
 
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
 ENDED, USAGE, CREDENTIAL, UNREACHABLE, REFUSED, UNFIT, INTERNAL = 0, 2, 3, 4, 5, 6, 70
 
 EXIT_CODES = {
@@ -75,3 +80,39 @@ class Stopped(PilotError):
     def __init__(self, signum: int, name: str) -> None:
         super().__init__(f"stopped by {name} before the agent was started")
         self.exit_code = 128 + signum
+
+
+# What a node lacks that runs out of something, or refuses it: descriptors, processes, memory, disk, rights.
+LACKS = {
+    errno.EMFILE: "this process may open no more files",
+    errno.ENFILE: "the node may open no more files",
+    errno.EAGAIN: "no more processes or threads may be started",
+    errno.ENOMEM: "there is no memory left",
+    errno.ENOSPC: "there is no space left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EIO: "the disk fails",
+    errno.EACCES: "the node does not allow it",
+    errno.EPERM: "the node does not allow it",
+}
+
+
+def lack(error: BaseException) -> str:
+    """Return what the node lacks, in a sentence, as this error or one that led to it says; else an empty text."""
+    for one in _causes(error):
+        if isinstance(one, OSError) and one.errno in LACKS:
+            where = f"{one.filename}: " if one.filename else ""
+            return f"{where}{LACKS[one.errno]} ({one.strerror})"
+        if isinstance(one, MemoryError) or (isinstance(one, ImportError) and "Cannot allocate memory" in str(one)):
+            return LACKS[errno.ENOMEM]
+        if isinstance(one, RuntimeError) and "can't start new thread" in str(one):
+            return f"{LACKS[errno.EAGAIN]} ({one})"
+    return ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -37,7 +37,11 @@ def sender(services: Services, url: str, *, vo: str) -> Send:
 
 
 class RemoteLog:
-    """Sends log files while they grow. Silent until `start`, and for ever if that is not called."""
+    """Sends log files while they grow. Silent until `start`, and for ever if that is not called.
+
+    Attributes:
+        trouble: what nobody foresaw and has ended the sending, empty while all is well.
+    """
 
     def __init__(self, folder: Path, stamp: str, *, limit_lines: int = 1000, interval_s: float = 0.0) -> None:
         self._spool = Spool(folder, stamp, FILES, limit_lines)
@@ -49,6 +53,7 @@ class RemoteLog:
         self._closing = False
         self._is_complete = False
         self._thread: threading.Thread | None = None
+        self.trouble = ""
 
     def noticed(self) -> None:
         """Say that a log file has grown."""
@@ -93,6 +98,12 @@ class RemoteLog:
         return True
 
     def _run(self, send: Send) -> None:
+        try:
+            self._send_on(send)
+        except Exception as error:  # noqa: BLE001 - the log is only less complete; the pilot tells of it at its end
+            self.trouble = f"{type(error).__name__}: {error}"
+
+    def _send_on(self, send: Send) -> None:
         while True:
             is_last = self._closing  # lines written before it was set are seen by this round
             worked = self._send_all(send)

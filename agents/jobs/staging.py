@@ -9,13 +9,18 @@ from agents.errors import BadAnswer, Blame, FailJob, HandBack, JobError, NoAnswe
 from agents.events import Delivered, Staged, Undelivered
 from agents.jobs import sandbox
 from agents.jobs.job import Job, Minor
+from agents.jobs.output_sandbox import Shortfall, pack
 from agents.log import EventLog
 from agents.wms.sandbox_store import SandboxStore
 from ce_backends.base import ComputingElement
 from ce_backends.errors import CEError
+from ce_backends.foreign_text import printable
+from ce_backends.outputs import tail
 
 log = EventLog("staging")
 
+_SAYS = "gridpilot: "  # begins what the CE adds to the stderr of a task
+_SAID, _SAID_BYTES, _SAID_CHARACTERS = 20, 32_768, 300
 STACKS = "gridpilot-stacks.txt"  # what a stalled payload did; comes with its output sandbox
 
 
@@ -98,25 +103,24 @@ class Staging:
             self._ce.fetch(job.task_id, into)
             self._credentials.obtain(job.matched)
             ours = [STACKS] if (into / "outputs" / STACKS).exists() else []
-            packed, missing = self._packed(into / "outputs", [*patterns, *ours], logs)
+            packed, shortfall = self._packed(into / "outputs", [*patterns, *ours], logs)
             reference = self._store(job).upload_output(job.job_id, packed) if packed else ""
         except (Unreachable, NoAnswer, BadAnswer) as error:
             return Undelivered(job.job_id, str(error))
-        except (CEError, ServiceError, JobError, sandbox.TooLarge, OSError) as error:
+        except (CEError, ServiceError, JobError, OSError) as error:
             log.error("outputs.lost", job_id=job.job_id, cause=error)
             return Delivered(job.job_id, error=str(error))
-        return Delivered(job.job_id, sandbox=reference, missing=tuple(missing))
+        problem = "; ".join(filter(None, (shortfall.sentence, *_named(into / "stderr"))))
+        return Delivered(job.job_id, sandbox=reference, missing=shortfall.missing, error=problem)
 
-    def _packed(self, directory: Path, patterns: Sequence[str], logs: Sequence[str]) -> tuple[bytes, list[str]]:
-        try:
-            return sandbox.pack(directory, patterns, self._limit_bytes)
-        except sandbox.TooLarge:
-            present = [directory / name for name in logs if (directory / name).is_file()]
-            if not present:
-                raise
-            for path in present:  # half of the limit is for all else
-                sandbox.shorten(path, self._limit_bytes // (2 * len(present)))
-            return sandbox.pack(directory, patterns, self._limit_bytes)
+    def _packed(self, directory: Path, patterns: Sequence[str], logs: Sequence[str]) -> tuple[bytes, Shortfall]:
+        return pack(directory, patterns, self._limit_bytes, logs)
+
+
+def _named(stderr: Path) -> list[str]:
+    """Return what the CE could not bring, as it says at the end of the task's own stderr."""
+    said = tail(stderr, stderr.parent, _SAID_BYTES).decode("utf-8", "replace").split("\n")
+    return [printable(line.removeprefix(_SAYS), _SAID_CHARACTERS) for line in said if line.startswith(_SAYS)][-_SAID:]
 
 
 def _is_stored(name: str) -> bool:

@@ -22,6 +22,11 @@ class Tally:
     _last_failed: int = 0
     _found: set[int] = field(default_factory=set)
 
+    def counts(self) -> dict[str, int]:
+        """Return what the agent's last word tells, by name."""
+        names = ("matched", "done", "failed", "handed_back", "host_failures_in_a_row")
+        return {name: getattr(self, name) for name in names}
+
     def found(self, job_id: int) -> None:
         """Take note of a former agent's job: a node that was switched off has lost what ran, and is none the worse."""
         self._found.add(job_id)

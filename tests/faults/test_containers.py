@@ -53,7 +53,7 @@ def what_a_spy_could_do(scene: Scene, options: Options) -> set[str]:
     scene.until(found.exists, LOOKED)
     scene.until(lambda: all(invariants.reported_ends(scene, job) for job in scene.jobs), "both have ended", 30)
     agent.signal(signal.SIGUSR1)
-    assert agent.ended(30) == 0
+    assert agent.ended(30) == 0, agent.written()
     tried = set(found.read_text(encoding="ascii").split())
     assert "tried" in tried
     return tried - {"tried"}

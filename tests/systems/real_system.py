@@ -88,7 +88,7 @@ class RealSystem:
         how = ("--at-once", str(at_once), "--deadline", str(deadline_s), "--json")
         done = self.ce("test", ce_type, *assignments, *how, before=before)
         try:
-            results: list[dict[str, Any]] = json.loads(done.stdout)
+            results: list[dict[str, Any]] = json.loads(done.stdout)["results"]
         except json.JSONDecodeError:
             raise AssertionError(f"no verdicts: {done.stderr or done.stdout}") from None
         return {result["check"]: result["problem"] for result in results}

@@ -15,7 +15,7 @@ from agents.events import Delivered, Undelivered
 from agents.jobs.heartbeat import Heartbeats
 from agents.jobs.jdl import JobDescription, describe
 from agents.jobs.job import Job, MatchedJob
-from agents.jobs.sandbox import pack
+from agents.jobs.output_sandbox import pack
 from agents.jobs.staging import Staging
 from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.sandbox_store import SandboxStore

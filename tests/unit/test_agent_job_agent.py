@@ -252,6 +252,35 @@ def test_looks_at_an_unfit_node_are_no_empty_matches(scene: Scene) -> None:
     assert (ending.exit_code, scene.matcher.offers) == (ExitCode.NODE_UNFIT, [])
 
 
+@pytest.mark.parametrize("option", [{"MaxCycles": "1"}, {"MaxCycles": "2"}])
+def test_an_unfit_node_is_told_whatever_ends_the_agent_first(scene: Scene, option: dict[str, str]) -> None:
+    scene.troubles = lambda: ["no program can be started"]
+
+    ending = scene.run(**option)
+
+    assert (ending.exit_code, scene.matcher.offers) == (ExitCode.NODE_UNFIT, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code"),
+    [
+        (Refused("Unauthorized query"), ExitCode.PILOT_REFUSED),
+        (Unreachable("nothing listens there"), ExitCode.SERVICE_MISSING),
+        (NO_MATCH, ExitCode.ENDED),
+    ],
+)
+def test_an_agent_that_never_got_an_answer_does_not_end_well(scene: Scene, answer: object, exit_code: ExitCode) -> None:
+    scene.matcher.answers = [answer, answer, answer]
+
+    assert scene.run().exit_code is exit_code
+
+
+def test_an_agent_whose_wms_came_back_ends_well(scene: Scene) -> None:
+    scene.matcher.answers = [Unreachable("nothing listens there"), job(1)]
+
+    assert scene.run().exit_code is ExitCode.ENDED
+
+
 def test_an_agent_whose_last_words_nobody_takes_says_so_and_does_not_end_well(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,8 +65,17 @@ def test_results_are_never_shortened(tmp_path: Path, logs: Sequence[str]) -> Non
 
     problem = upload(files, tmp_path, ["out", "result"], logs)
 
-    assert problem.startswith("the output sandbox is too large")
-    assert files.taken == b""
+    assert problem == "the output sandbox is too large, packed it may have 100000 bytes: without result (200000 bytes)"
+    assert files.members() == {"out": b"short"}
+
+
+def test_what_the_ce_could_not_bring_is_told_to_the_owner(tmp_path: Path) -> None:
+    class Partly(Files):
+        def fetch(self, task_id: str, into: Path) -> None:
+            super().fetch(task_id, into)
+            (into / "stderr").write_text("words\ngridpilot: output a was skipped: it is \x1b[31mred\n")
+
+    assert upload(Partly(out=b"text"), tmp_path, ["out"], []) == "output a was skipped: it is red"
 
 
 def test_stacks_of_a_stalled_payload_come_along(tmp_path: Path) -> None:

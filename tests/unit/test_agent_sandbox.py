@@ -3,14 +3,18 @@
 import bz2
 import io
 import lzma
+import random
+import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agents.errors import Blame, FailJob
-from agents.jobs.sandbox import TooLarge, pack, unpack
+from agents.jobs.output_sandbox import Shortfall, pack
+from agents.jobs.sandbox import unpack
 
 MB = 10**6
 
@@ -145,26 +149,27 @@ def test_outputs_are_packed_flat_and_what_is_missing_is_named(tmp_path: Path) ->
     for name in ("a.txt", "b.txt", "sub/c.log", "-odd 'name"):
         (tmp_path / name).write_text(name)
 
-    packed, missing = pack(tmp_path, ["*.txt", "sub/c.log", "-odd*", "none.*", "a.txt"], MB)
+    packed, shortfall = pack(tmp_path, ["*.txt", "sub/c.log", "-odd*", "none.*", "a.txt"], MB)
 
     assert names(packed) == ["-odd 'name", "a.txt", "b.txt", "c.log"]
-    assert missing == ["none.*"]
+    assert shortfall == Shortfall(missing=("none.*",))
 
 
 def test_a_directory_is_packed_with_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "plots/deep").mkdir(parents=True)
+    (tmp_path / "plots/empty").mkdir()
     (tmp_path / "plots/deep/x").write_text("x")
 
-    assert names(pack(tmp_path, ["plots"], MB)[0]) == ["plots", "plots/deep", "plots/deep/x"]
+    assert names(pack(tmp_path, ["plots"], MB)[0]) == ["plots/deep/x", "plots/empty"]
 
 
 def test_nothing_is_packed_when_nothing_is_there(tmp_path: Path) -> None:
-    assert pack(tmp_path / "no", ["a", "*"], MB) == (b"", ["a", "*"])
+    assert pack(tmp_path / "no", ["a", "*"], MB) == (b"", Shortfall(missing=("a", "*")))
 
 
 @pytest.mark.parametrize("pattern", ["**", "a**b", "[", "a/b/c"])
 def test_an_odd_pattern_is_no_error(tmp_path: Path, pattern: str) -> None:
-    assert pack(tmp_path, [pattern], MB) == (b"", [pattern])
+    assert pack(tmp_path, [pattern], MB) == (b"", Shortfall(missing=(pattern,)))
 
 
 def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
@@ -172,14 +177,84 @@ def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "work/leak").symlink_to(tmp_path / "secret")
 
-    assert pack(tmp_path / "work", ["leak"], MB) == (b"", ["leak"])
+    packed, shortfall = pack(tmp_path / "work", ["leak"], MB)
+
+    assert packed == b""
+    assert shortfall.sentence == "output leak was skipped: leak leads outside the work directory"
 
 
-def test_what_exceeds_the_limit_packed_is_too_large(tmp_path: Path) -> None:
-    (tmp_path / "noise").write_bytes(bytes((i * i * 7919 >> 3) % 251 for i in range(40_000)))
+def noise(length: int) -> bytes:
+    return random.Random(length).randbytes(length)
 
-    with pytest.raises(TooLarge, match="packed it has more than 1000 bytes"):
-        pack(tmp_path, ["noise"], 1000)
+
+def test_what_does_not_fit_is_named_with_its_size_and_all_else_comes(tmp_path: Path) -> None:
+    for name, content in {"big": noise(40_000), "bigger": noise(50_000), "small": b"x", "std.out": b"said"}.items():
+        (tmp_path / name).write_bytes(content)
+
+    packed, shortfall = pack(tmp_path, ["*"], 45_000, ["std.out"])
+
+    assert names(packed) == ["big", "small", "std.out"]
+    assert len(packed) <= 45_000
+    assert shortfall.sentence == (
+        "the output sandbox is too large, packed it may have 45000 bytes: without bigger (50000 bytes)"
+    )
+
+
+def test_of_very_many_that_do_not_fit_some_are_named(tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"f{number}").write_bytes(noise(20_000 + number))
+
+    packed, shortfall = pack(tmp_path, ["*"], 10_000)
+
+    assert packed == b""
+    assert shortfall.sentence.count("bytes)") == 20
+    assert shortfall.sentence.endswith(", 80 more")
+
+
+def test_a_sparse_output_of_a_terabyte_costs_no_time(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(10**12)
+    (tmp_path / "small").write_bytes(b"x")
+    began = time.monotonic()
+
+    packed, shortfall = pack(tmp_path, ["*"], MB)
+
+    assert names(packed) == ["small"]
+    assert "sparse (1000000000000 bytes)" in shortfall.sentence
+    assert time.monotonic() - began < 5
+
+
+def test_packing_has_its_time(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"f{number}").write_bytes(b"x" * 1000)
+    ticks = iter(range(0, 10**6, 20))
+
+    packed, shortfall = pack(tmp_path, ["*"], MB, clock=lambda: float(next(ticks)))
+
+    assert 0 < len(names(packed)) < 9
+    assert "f8 (1000 bytes)" in shortfall.sentence or "it took longer" in shortfall.sentence
+
+
+def test_of_two_outputs_with_one_name_the_second_is_named(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "out").write_text(folder)
+
+    packed, shortfall = pack(tmp_path, ["*/out"], MB)
+
+    assert names(packed) == ["out"]
+    assert shortfall.sentence == "output b/out was skipped: another one is called out too"
+
+
+def test_many_small_outputs_are_read_again_by_everybody(tmp_path: Path, into: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"f{number}").write_text(str(number))
+
+    packed, _ = pack(tmp_path, ["f*"], MB)
+    unpack(packed, into)
+    listed = subprocess.run(["tar", "-tj"], input=packed, capture_output=True, check=True).stdout.split()
+
+    assert len(names(packed)) == len(list(into.iterdir())) == len(listed) == 300
 
 
 def test_what_is_small_when_packed_may_be_large_before(tmp_path: Path) -> None:

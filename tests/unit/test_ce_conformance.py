@@ -13,8 +13,10 @@ import pytest
 
 from ce_backends import conformance_bounds as bounds
 from ce_backends import conformance_checks as checks
+from ce_backends import conformance_grants as grants
+from ce_backends import conformance_keeping as keeping
 from ce_backends import conformance_meetings as meetings
-from ce_backends.base import Submission, TaskSpec, TaskState, TaskStatus
+from ce_backends.base import ComputingElement, Submission, TaskSpec, TaskState, TaskStatus
 from ce_backends.conformance import CHECKS, Check, run
 from ce_backends.options import OptionValue
 from ce_backends.pool import Pool
@@ -42,7 +44,10 @@ def test_backend_conforms(check: Check, backend: str, tmp_path: Path, monkeypatc
     monkeypatch.setenv("SCRATCH", str(tmp_path))
     ce_type, options = BACKENDS[backend]
 
-    (result,) = run(Subject(lambda: create(ce_type, options, tmp_path / "state"), tmp_path, DEADLINE_S), [check])
+    def created(state: Path) -> ComputingElement:
+        return create(ce_type, options, state)
+
+    (result,) = run(Subject(lambda: created(tmp_path / "state"), tmp_path, DEADLINE_S, create_at=created), [check])
 
     if result.unkept:
         pytest.skip(f"{backend} does not keep this clause: {result.unkept}")
@@ -52,7 +57,7 @@ def test_backend_conforms(check: Check, backend: str, tmp_path: Path, monkeypatc
 def test_every_check_is_in_the_suite() -> None:
     written = {
         name
-        for module in (checks, bounds, meetings)
+        for module in (checks, bounds, grants, keeping, meetings)
         for name, check in vars(module).items()
         if isinstance(check, FunctionType) and check.__module__ == module.__name__
     }

@@ -151,7 +151,7 @@ def test_file_of_a_directory_outside_is_not_touched(tmp_path: Path) -> None:
     written(others / "log", 4 * MB)
     (work / "way").symlink_to(others)
 
-    assert Cap(MB).trim(work / "way/log", work) == "it leads outside the work directory"
+    assert Cap(MB).trim(work / "way/log", work).endswith("leads outside the work directory")
     assert blocks(others / "log") >= 4 * MB
 
 

@@ -206,3 +206,21 @@ def test_quoted_text_is_one_word_with_the_same_text(text: str) -> None:
 def test_quoting_a_nul_is_refused() -> None:
     with pytest.raises(CEError, match="NUL"):
         quote("a\0b")
+
+
+@every_shell
+def test_alone_below_a_long_directory_tmpdir_has_a_short_name_until_the_end(shell: list[str], tmp_path: Path) -> None:
+    parent = tmp_path / "var/lib/condor/execute/dir_1234567/DIRAC_a1b2c3d4pilot"
+    parent.mkdir(parents=True)
+    spec = TaskSpec(stamp=STAMP, script='echo kept > "$TMPDIR/file"; echo "$TMPDIR"; [ ${#TMPDIR} -le 60 ]\n')
+    directory = TaskDir(parent / STAMP)
+    lay_out(spec, directory)
+    (directory.path / "node_script").write_bytes(render(spec, directory.path, is_alone=True))
+
+    start(shell, directory, {}).wait(DEADLINE_S)
+
+    told = Path((directory.path / "stdout").read_text().strip())
+    assert (directory.path / "exit_code").read_text() == "0\n"
+    assert (directory.path / "tmp/file").read_text() == "kept\n"
+    assert not told.exists()
+    assert not told.parent.exists()

@@ -58,7 +58,7 @@ def test_command_line_runs_clauses_side_by_side(tmp_path: Path, capsys: pytest.C
 
     code = main(["test", *host, "--quick", "--at-once", "2", "--json"])
 
-    assert (code, [result["passed"] for result in json.loads(capsys.readouterr().out)]) == (0, [True, True])
+    assert (code, [result["passed"] for result in json.loads(capsys.readouterr().out)["results"]]) == (0, [True, True])
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "two"])

@@ -1,5 +1,6 @@
 """Every level of containment, on real processes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -398,3 +399,16 @@ def _found_from(scope: Path) -> str:
         found = said.read()
     os.waitpid(pid, 0)
     return found
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EACCES, errno.ENOMEM])
+def test_a_node_that_can_start_no_process_now_is_held_by_sessions(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "Popen", refused)
+
+    probed = probe(key())
+
+    assert probed.level is Level.SESSION
+    assert probed.why_not_better

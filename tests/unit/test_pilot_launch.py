@@ -1,5 +1,6 @@
 """The agent's process: how it is started, what is passed on to it, when it is started again, what is left."""
 
+import errno
 import functools
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pilot import __main__ as entry
 from pilot import launch
 from pilot.errors import NodeUnfit
 from pilot.settings import Settings
@@ -258,3 +260,24 @@ def test_nothing_in_the_pilot_is_newer_than_python_3_9():
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+    ],
+    ids=repr,
+)
+def test_a_node_that_lacks_something_is_unfit_and_that_is_no_internal_error(error, monkeypatch, capsys):
+    def lacks(*_):
+        raise error
+
+    monkeypatch.setattr(entry, "bootstrap", lacks)
+
+    assert entry.main([]) == 6
+    assert capsys.readouterr().err.startswith("pilot: the node cannot run a pilot: ")

@@ -198,3 +198,15 @@ def test_a_sink_that_fails_neither_ends_the_pilot_nor_silences_the_others():
 
     assert len(lines) == 1
     assert lines[0].endswith('INFO [Pilot] node.is host="wn 1" text="a\\nb"\n')
+
+
+def test_what_nobody_foresaw_ends_the_sending_and_is_told_at_the_end(tmp_path):
+    def odd(method, message, stamp):
+        raise TypeError("what nobody foresaw")
+
+    remote = RemoteLog(tmp_path, "s")
+    write(tmp_path, "line")
+    remote.start(odd)
+
+    assert not remote.close(0, odd, within_s=5.0)
+    assert remote.trouble == "TypeError: what nobody foresaw"

@@ -53,7 +53,7 @@ def test_output_and_exit_code_travel_back(node: Path) -> None:
 
 
 def test_task_runs_in_a_directory_of_its_own(node: Path) -> None:
-    spec = task('echo "$HOME $TMPDIR $PWD $ODD"\n', environment={"ODD": "it's"})
+    spec = task('echo "$HOME $(readlink -f "$TMPDIR") $PWD $ODD"\n', environment={"ODD": "it's"})
     run(node, spec)
     directory = node / f"task.{spec.stamp}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.local_wms.home import VARIABLE, Endpoint, Home, LocalWmsError, default_home
 from agents.local_wms.state_machine import JobStatus
+from ce_backends.foreign_text import printable
 
 if TYPE_CHECKING:
     from agents.local_wms.client import Client
@@ -108,7 +109,7 @@ def _status_row(job: str, attributes: dict[str, str], parameters: dict[str, str]
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [COLUMNS, *(tuple(str(row[column]) for column in COLUMNS) for row in rows)]
+    lines = [COLUMNS, *(tuple(printable(str(row[column]), 200) for column in COLUMNS) for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(COLUMNS))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
@@ -152,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         COMMANDS[arguments.command](arguments)
     except LocalWmsError as error:
-        print(f"local WMS: {error}", file=sys.stderr)
+        print(f"local WMS: {printable(str(error), 2000)}", file=sys.stderr)
         return 1
     return 0
 

@@ -24,7 +24,7 @@ SHORT_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """What a chain of certificates proves; TLS has checked the signatures already."""
+    """What a verified chain of certificates proves."""
 
     dn: str
     group: str
@@ -97,22 +97,32 @@ class Doorman:
         self._now = now
         self._seen: WeakKeyDictionary[Any, Certified] = WeakKeyDictionary()
 
+    def knows(self, stream: Any) -> bool:
+        """Tell whether a stream has proved who is at its other end."""
+        return stream in self._seen
+
     def identify(self, stream: Any, asked_for: str) -> Caller | None:
         """Return who is at the other end of a TLS stream; None without a certificate or with one that has expired."""
         proof = self._seen.get(stream)
         if proof is None:
-            chain = _peer_chain(stream.socket)
+            chain = _verified_chain(stream.socket)
             if not chain:
                 return None
-            proof = self._seen[stream] = certified(chain)
+            try:
+                proof = self._seen[stream] = certified(chain)
+            except ValueError:  # a proxy is made by its owner: extensions in it may be anything
+                return None
         return caller_of(proof, asked_for) if self._now() < proof.ends else None
 
 
-def _peer_chain(socket: Any) -> list[bytes]:
-    """Return the certificates that the client sent, as DER; verified by the handshake, the CA's own left out or not."""
+def _verified_chain(socket: Any) -> list[bytes]:
+    """Return the certificates by which the handshake has proved the client's, as DER, leaf first, down to the CA's.
+
+    Those that the client sent prove nothing: anybody may put somebody else's between his own.
+    """
     if socket.getpeercert(binary_form=True) is None:
         return []
-    if hasattr(socket, "get_unverified_chain"):  # public from Python 3.13 on
-        return list(socket.get_unverified_chain())
+    if hasattr(socket, "get_verified_chain"):  # public from Python 3.13 on
+        return list(socket.get_verified_chain())
     der = 2  # _ssl.ENCODING_DER, which has no public name
-    return [link.public_bytes(der) for link in socket._sslobj.get_unverified_chain()]  # noqa: SLF001 - the only way in 3.11, 3.12
+    return [link.public_bytes(der) for link in socket._sslobj.get_verified_chain() or ()]  # noqa: SLF001 - the only way in 3.11, 3.12

@@ -5,6 +5,8 @@ import json
 from datetime import date, datetime
 from typing import Any
 
+from ce_backends import strict_json
+
 TAG = "__dCls"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 DATE_FORMAT = "%Y-%m-%d"
@@ -21,7 +23,7 @@ def decode(text: str) -> Any:
     Raises:
         ValueError: not JSON, or a tag that nobody knows.
     """
-    return json.loads(text, object_hook=_untagged)
+    return strict_json.read(text, _untagged)
 
 
 def _tagged(value: object) -> dict[str, str]:
@@ -38,6 +40,8 @@ def _tagged(value: object) -> dict[str, str]:
 def _untagged(found: dict[str, Any]) -> Any:
     if TAG not in found:
         return found
+    if not isinstance(found.get("obj"), str):
+        raise ValueError(f"JEncode tag {found[TAG]!r} without a text")  # noqa: TRY004 - bad JSON, whatever it is
     match found[TAG]:
         case "dt":
             return datetime.strptime(found["obj"], TIME_FORMAT)  # noqa: DTZ007 - JEncode has no time zone: UTC by agreement

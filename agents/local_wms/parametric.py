@@ -1,11 +1,14 @@
 """One JDL with `Parameters` becomes many jobs (WorkloadManagementSystem/Utilities/ParametricJob tells how)."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from agents.local_wms.jdl import JdlError, Record, Value, show, whole_number
 
 MAX_JOBS = 1000
+MAX_CHARACTERS = 8_000_000  # of all jobs of one JDL
+MAX_VALUE = 10**18
 WORDS = ("Parameters", "ParameterStart", "ParameterStep", "ParameterFactor")
 
 
@@ -34,7 +37,21 @@ def expand(record: Record) -> list[str] | None:
     count = _count(record, names)
     suffixes = sorted({"".join(name.partition(".")[1:]) for name in names})
     sweeps = [_sweep(record, suffix, count) for suffix in suffixes]
-    return [_one(record, sweeps, number, count) for number in range(count)]
+    rest = Record(dict(record.attributes))
+    for sweep in sweeps:
+        for word in WORDS:
+            rest.drop(word + sweep.suffix)
+    return _within(MAX_CHARACTERS, (_one(rest, sweeps, number, count) for number in range(count)))
+
+
+def _within(most: int, texts: Iterable[str]) -> list[str]:
+    found = []
+    for text in texts:
+        found.append(text)
+        most -= len(text)
+        if most < 0:
+            raise JdlError(f"JDL: its jobs have more than {MAX_CHARACTERS} characters together")
+    return found
 
 
 def _count(record: Record, names: list[str]) -> int:
@@ -58,6 +75,8 @@ def _sweep(record: Record, suffix: str, count: int) -> Sweep:
     values = [start * type(factor)(1) + type(step)(0)]
     while len(values) < count:
         values.append(values[-1] * factor + step)
+        if abs(values[-1]) > MAX_VALUE:
+            raise JdlError(f"JDL attribute ParameterFactor{suffix}: its values grow beyond {MAX_VALUE}")
     return Sweep(suffix, [str(value) for value in values])
 
 
@@ -67,7 +86,9 @@ def _number(record: Record, name: str, default: int) -> int | float:
         return default
     for kind in (int, float):
         with suppress(ValueError, TypeError):
-            return kind(value)  # type: ignore[arg-type]  # a list is the TypeError
+            number = kind(value)  # type: ignore[arg-type]  # a list is the TypeError
+            if abs(number) <= MAX_VALUE:
+                return number
     raise JdlError(f"JDL attribute {name} is {value!r}: a number was expected")
 
 
@@ -77,8 +98,6 @@ def _one(record: Record, sweeps: list[Sweep], number: int, count: int) -> str:
     for name, value in record:
         job.put(name, _filled(value, sweeps, number, numbered))
     for sweep in sweeps:
-        for word in WORDS:
-            job.drop(word + sweep.suffix)
         job.put(f"Parameter{sweep.suffix}", sweep.values[number])
     job.put("ParameterNumber", number)
     return show(job)

@@ -6,18 +6,31 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.iostream import IOStream
+from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from agents.local_wms import jencode, page
 from agents.local_wms.authority import Authority, open_authority
+from agents.local_wms.calls import (
+    MOST_BYTES,
+    MOST_BYTES_OF_STRANGERS,
+    BadForm,
+    OneEntry,
+    arguments_of,
+    form_of,
+    group_of,
+    shown,
+)
 from agents.local_wms.credentials import Doorman
 from agents.local_wms.database import open_database
 from agents.local_wms.home import Endpoint, Home
@@ -33,8 +46,9 @@ from agents.local_wms.services.pilot_logging import PilotLogging
 from agents.local_wms.services.pilot_manager import PilotManager, Pilots
 from agents.local_wms.services.sandbox_store import SandboxStore
 
-# a sandbox of 10 MiB travels as base64 in a form, which makes it at most half as big again
-MAX_BODY_BYTES = 24 * 1024 * 1024
+HEAD_S = 60.0  # for TLS and the head of a request; who sends none for so long has his connection closed
+BODY_S = 60.0
+MOST_CONNECTIONS = 400  # a process has 1024 descriptors
 RENEWAL_MS = 6 * 3600 * 1000  # how often the proxies are looked at
 LOG = logging.getLogger(__name__)
 
@@ -44,33 +58,44 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@stream_request_body
 class CallReceiver(RequestHandler):
     """One POST is one call; what goes wrong has the HTTP code that DIRAC's own server gives."""
+
+    form: Mapping[str, str] = MappingProxyType({})
 
     def initialize(self, methods: Mapping[str, Method], doorman: Doorman) -> None:
         """Take what the route holds (Tornado calls this)."""
         self.methods = methods
         self.doorman = doorman
 
+    def prepare(self) -> None:
+        """Take little from those who show no certificate."""
+        self._pieces: list[bytes] = []
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection) and self.doorman.identify(connection.stream, "") is None:
+            connection.set_max_body_size(MOST_BYTES_OF_STRANGERS)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a piece of the body."""
+        self._pieces.append(chunk)
+
     def post(self) -> None:
         """Answer a call: 400 without a method, 501 for an unknown one, then 401, and only then the call itself."""
-        method = self.methods.get(self.get_body_argument("method"))
+        try:
+            self.form = form_of(self._pieces)
+        except BadForm as error:
+            raise HTTPError(400) from error
+        if not self.form.get("method"):
+            raise HTTPError(400)
+        method = self.methods.get(self.form["method"])
         if method is None:
             raise HTTPError(501)
-        caller = self._caller()
+        caller = self.doorman.identify(_stream(self), group_of(self.form))
         if caller is None or not method.permits(caller):
             raise HTTPError(401)
         # what a method raises, a wrong number of arguments and bad JSON alike, is Tornado's 500
-        arguments = jencode.decode(self.get_body_argument("args", "[]"))
-        if not isinstance(arguments, list):
-            raise HTTPError(500)
-        self._reply(method, caller, arguments)
-
-    def _caller(self) -> Caller | None:
-        extra = self.get_body_argument("extraCredentials", "")
-        asked_for = jencode.decode(extra) if extra else ""
-        stream = getattr(self.request.connection, "stream", None)
-        return self.doorman.identify(stream, asked_for if isinstance(asked_for, str) else "")
+        self._reply(method, caller, arguments_of(self.form))
 
     def _reply(self, method: Method, caller: Caller, arguments: list[Any]) -> None:
         try:
@@ -89,16 +114,39 @@ class CallReceiver(RequestHandler):
 
 
 class JobsPage(RequestHandler):
-    """The page for people."""
+    """The page for people: those who show one of the certificates."""
 
-    def initialize(self, jobs: Jobs) -> None:
+    def initialize(self, jobs: Jobs, doorman: Doorman) -> None:
         """Take what the route holds (Tornado calls this)."""
         self.jobs = jobs
+        self.doorman = doorman
 
     def get(self) -> None:
-        """Show jobs and pilots as they are now."""
+        """Show jobs and pilots as they are now, or 401."""
+        caller = self.doorman.identify(_stream(self), "")
+        if caller is None or not caller.username:
+            raise HTTPError(401)
         self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
         self.write(page.render(self.jobs.database))
+
+
+def _stream(handler: RequestHandler) -> object:
+    return getattr(handler.request.connection, "stream", None)
+
+
+class Listener(HTTPServer):
+    """Keeps so many connections and no more: the descriptors that are left are for files."""
+
+    doorman: Doorman
+    kept: Sequence[IOStream] = ()
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Begin with a connection; where there are too many, the oldest of somebody unknown makes room for it."""
+        kept = [one for one in self.kept if not one.closed()]
+        self.kept = [*kept, stream]
+        if len(kept) >= MOST_CONNECTIONS:
+            next(one for one in self.kept if not self.doorman.knows(one)).close()
+        super().handle_stream(stream, address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,30 +197,34 @@ def build(home: Home, port: int) -> Server:
     listening.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     url = f"https://localhost:{listening.getsockname()[1]}"
     jobs = Jobs(open_database(home.database), utc_now)
-    http = HTTPServer(
-        _application(services_of(jobs, home, url, str(utc_now())), jobs),
+    doorman = Doorman(utc_now)
+    http = Listener(
+        _application(services_of(jobs, home, url, str(utc_now())), jobs, doorman),
         ssl_options=tls_context(authority.host(), authority.certificates),
-        max_body_size=MAX_BODY_BYTES,
-        max_buffer_size=MAX_BODY_BYTES,
+        max_body_size=MOST_BYTES,
+        max_buffer_size=MOST_BYTES,
+        idle_connection_timeout=HEAD_S,
+        body_timeout=BODY_S,
     )
+    http.doorman = doorman
     http.add_sockets([listening])
     return Server(http, jobs, authority, _endpoint(url, authority))
 
 
-def _application(services: list[Service], jobs: Jobs) -> Application:
-    doorman = Doorman(utc_now)
+def _application(services: list[Service], jobs: Jobs, doorman: Doorman) -> Application:
     calls = [
         (path_of(service.name), CallReceiver, {"methods": service.methods(), "doorman": doorman})
         for service in services
     ]
-    return Application([("/", JobsPage, {"jobs": jobs}), *calls], compress_response=True, log_function=_log_problem)
+    pages = ("/", JobsPage, {"jobs": jobs, "doorman": doorman})
+    return Application([pages, *calls], compress_response=True, log_function=_log_problem)
 
 
 def _log_problem(answered: RequestHandler) -> None:
     request, code = answered.request, answered.get_status()
     if code >= 400:
-        method = answered.get_body_argument("method", "")
-        LOG.warning("%s %s %s: %d", request.method, request.path, method, code)
+        method = answered.form.get("method", "") if isinstance(answered, CallReceiver) else ""
+        LOG.warning("%s %s %s: %d", shown(str(request.method)), shown(request.path), shown(method), code)
 
 
 def tls_context(host_pem: Path, ca_dir: Path) -> ssl.SSLContext:
@@ -216,7 +268,9 @@ def serve(home: Home, port: int, announce: Callable[[Endpoint], None]) -> None:
         OSError: the port is taken.
     """
     with home.lock():
-        logging.basicConfig(filename=home.log, format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+        log = logging.FileHandler(home.log)
+        log.setFormatter(OneEntry("%(asctime)s %(levelname)s %(message)s"))
+        logging.basicConfig(handlers=[log], level=logging.INFO)
         asyncio.run(_serve(home, port, announce))
 
 

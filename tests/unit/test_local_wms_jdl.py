@@ -182,3 +182,30 @@ def test_the_agent_reads_each_job_of_named_parameters() -> None:
 def test_impossible_parameters_are_refused(text: str, sentence: str) -> None:
     with pytest.raises(JdlError, match=sentence):
         expand(parse(text))
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        'Parameters = 1000; Arguments = "%s";' + f'X = "{"x" * 200_000}";',
+        'Parameters = 1000; ParameterFactor = 999999999999; Arguments = "%s";',
+        'Parameters = 1000; ParameterFactor = "1e300"; Arguments = "%s";',
+        f'Parameters = 3; ParameterStart = "{"9" * 4000}"; Arguments = "%s";',
+        f'Parameters = 3; ParameterStep = {"9" * 400}; ParameterFactor = 1.5; Arguments = "%s";',
+        'Parameters = 1000000000; Arguments = "%s";',
+    ],
+)
+def test_jobs_of_one_jdl_are_bounded_together(sweep: str) -> None:
+    with pytest.raises(JdlError):
+        expand(parse(f'Executable = "x"; {sweep}'))
+
+
+def test_a_thousand_files_are_a_thousand_jobs() -> None:
+    files = ", ".join(f'"/vo/data/file{number}"' for number in range(1000))
+
+    jobs = expand(parse(f'Executable = "x"; Parameters = {{{files}}}; InputData = "%s";'))
+
+    assert jobs is not None
+    assert len(jobs) == 1000
+    assert "/vo/data/file999" in jobs[999]
+    assert "/vo/data/file998" not in jobs[999]

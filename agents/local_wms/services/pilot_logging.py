@@ -1,12 +1,12 @@
 """Keeps what pilots write (WorkloadManagementSystem/Service/TornadoPilotLoggingHandler, FileCacheLoggingPlugin)."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from agents.local_wms.registry import GENERIC_PILOT, OPERATOR
 from agents.local_wms.services.base import Caller, Refusal, Service, exported
+from ce_backends import strict_json
 
 STAMP = re.compile(r"[0-9a-z]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MAX_BYTES = 10 * 1024 * 1024  # a pilot's log grows no further
@@ -23,7 +23,10 @@ class PilotLogging(Service):
     @exported("sendMessage", OPERATOR, GENERIC_PILOT)
     def send_message(self, _caller: Caller, message: str, stamp: str, _vo: str = "") -> None:
         """Append lines, given as a JSON list of texts."""
-        self._append(stamp, "".join(line if line.endswith("\n") else f"{line}\n" for line in json.loads(message)))
+        lines = strict_json.read(message)
+        if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+            raise Refusal("The message is no list of texts")
+        self._append(stamp, "".join(line if line.endswith("\n") else f"{line}\n" for line in lines))
 
     @exported("finaliseLogs", OPERATOR, GENERIC_PILOT)
     def finalise(self, _caller: Caller, outcome: Any, stamp: str, _vo: str = "") -> None:

@@ -205,7 +205,7 @@ def test_what_nobody_foresaw_ends_the_sending_and_is_told_at_the_end(tmp_path):
         raise TypeError("what nobody foresaw")
 
     remote = RemoteLog(tmp_path, "s")
-    write(tmp_path, "line")
+    write(tmp_path, "line\n")
     remote.start(odd)
 
     assert not remote.close(0, odd, within_s=5.0)

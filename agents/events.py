@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from agents.errors import JobError, ServiceError, StopAgent
-from agents.jobs.job import MatchedJob
+from agents.jobs.job import JobStatus, MatchedJob
 from agents.slot.ends.source import SlotEnd
 
 
@@ -67,6 +67,19 @@ class ReportsAccepted:
     """The WMS took everything there was to say about a job."""
 
     job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndNotHeld:
+    """The WMS took the last word on a job, and does not hold the job for ended: it is to be said again.
+
+    Attributes:
+        job_id: which.
+        held: the status that it holds.
+    """
+
+    job_id: int
+    held: JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,7 @@ Event = (
     | Delivered
     | Undelivered
     | ReportsAccepted
+    | EndNotHeld
     | KillOrdered
     | JobLost
     | ChoresDue

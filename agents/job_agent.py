@@ -84,7 +84,7 @@ class JobAgent:
         self._close_reported()
         if self._exit_code is ExitCode.ENDED:  # whatever the reason: all is not well if there never was an answer
             self._exit_code = self._asking.last_meaning
-        if not is_told:
+        if not is_told or self._parts.reporter.untold():
             self._say_untold()
         if (broken := self._parts.slot.broken_processors) and self._parts.slot.processors:
             self._stop_reason += Stop.AND_BROKEN.format(count=broken)
@@ -104,8 +104,7 @@ class JobAgent:
 
     def _say_untold(self) -> None:
         """Let the last sentence and the exit code tell of the jobs of which the WMS does not know how they ended."""
-        untold = sorted({report.job_id for report in self._parts.ledger.unsent()})
-        self._stop_reason += Stop.NOT_TOLD.format(jobs=jobs_in_words(untold))
+        self._stop_reason += Stop.NOT_TOLD.format(jobs=jobs_in_words(self._parts.reporter.untold()))
         if self._exit_code is ExitCode.ENDED:
             self._exit_code = ExitCode.SERVICE_MISSING
 
@@ -139,8 +138,10 @@ class JobAgent:
         return time.monotonic() >= self._asking.last_looks_end
 
     def _close_reported(self) -> None:
+        untold = self._parts.reporter.untold()
         for job in self._parts.runner.jobs.all:
-            self._parts.runner.endings.reports_accepted(job.job_id)
+            if job.job_id not in untold:
+                self._parts.runner.endings.reports_accepted(job.job_id)
 
     def _sleep_s(self) -> float:
         if self._is_ending_now:
@@ -159,7 +160,7 @@ class JobAgent:
             case happened.Staged() | happened.Delivered() | happened.Undelivered():
                 with self._parts.runner.belonging_to(event.job_id):
                     self._moved(event)
-            case happened.ReportsAccepted() | happened.KillOrdered() | happened.JobLost():
+            case happened.ReportsAccepted() | happened.EndNotHeld() | happened.KillOrdered() | happened.JobLost():
                 with self._parts.runner.belonging_to(event.job_id):
                     self._told_by_wms(event)
             case happened.HeartbeatDue() | happened.ChoresDue() | happened.ChoresDone():
@@ -186,12 +187,16 @@ class JobAgent:
             case happened.Undelivered():
                 runner.endings.undelivered(event)
 
-    def _told_by_wms(self, event: happened.ReportsAccepted | happened.KillOrdered | happened.JobLost) -> None:
+    def _told_by_wms(
+        self, event: happened.ReportsAccepted | happened.EndNotHeld | happened.KillOrdered | happened.JobLost
+    ) -> None:
         """Do what the WMS wants, or go on after what it took."""
         runner = self._parts.runner
         match event:
             case happened.ReportsAccepted(job_id):
                 runner.endings.reports_accepted(job_id)
+            case happened.EndNotHeld(job_id, held):
+                runner.endings.say_again(job_id, held)
             case happened.KillOrdered(job_id, is_fresh):
                 runner.kill(job_id, is_fresh=is_fresh)
             case happened.JobLost(job_id):

@@ -10,7 +10,7 @@ from pathlib import Path
 from agents import __version__
 from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies, ProxiesWherePublished
 from agents.errors import ServiceError
-from agents.events import ChoresDone, Events, JobLost, KillOrdered, ReportsAccepted, Workers
+from agents.events import ChoresDone, EndNotHeld, Events, JobLost, KillOrdered, ReportsAccepted, Workers
 from agents.job_agent import JobAgent
 from agents.jobs.allocation import Slot
 from agents.jobs.forgotten import take_up
@@ -39,6 +39,7 @@ from agents.wms.lost_matches import LostMatches, PilotJobs, SureMatcher
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.published import Published
+from agents.wms.read_back import ReadBack
 from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
 from agents.wms.rematch import OnceMatcher
 from agents.wms.reporter import Reporter
@@ -142,11 +143,20 @@ def _moments(given: Given) -> Moments:
 
 
 def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, reference: str) -> Reporter:
+    def accepted(job_id: int) -> None:
+        given.events.put(ReportsAccepted(job_id))
+
     return Reporter(
         given.ledger,
         job_state,
-        accepted=lambda job_id: given.events.put(ReportsAccepted(job_id)),
+        accepted=accepted,
         commanded=lambda job_id, commands: _obey(given.events, monitoring, job_id, commands),
+        read_back=ReadBack(
+            monitoring,
+            told=accepted,
+            not_held=lambda job_id, held: given.events.put(EndNotHeld(job_id, held)),
+            mine=(reference, *given.ledger.pilots()),
+        ),
         doubts=Doubts(
             monitoring,
             given.ledger,

@@ -140,6 +140,17 @@ class Endings:
             self._slot.give_back(job.grant)
         return job
 
+    def say_again(self, job_id: int, held: JobStatus) -> None:
+        """Say the last word on a job once more, and what the WMS's state machine wants before it."""
+        job = self._jobs.get(job_id)
+        if job is None or job.phase is not Phase.REPORTING or job.end is None:
+            return
+        said = [self._reports.by_wrapper(job, application_status=job.end.application_status)]
+        if held in _NEED_RUNNING and job.status is JobStatus.DONE:
+            running = replace(job, status=JobStatus.RUNNING, minor_status=Minor.APPLICATION)
+            said.insert(0, self._reports.by_wrapper(running))
+        self._journal.save(job, *said)
+
     def reports_accepted(self, job_id: int) -> None:
         """Close a job about which the WMS has heard everything."""
         job = self._jobs.get(job_id)
@@ -153,3 +164,6 @@ class Endings:
         if not self._around.keep_directories:
             shutil.rmtree(self._around.directory(job), ignore_errors=True)
         self._journal.close(job)
+
+
+_NEED_RUNNING = (JobStatus.MATCHED, JobStatus.STALLED)  # no way leads from there to Done

@@ -266,6 +266,7 @@ class JobRunner:
             self._stop(job, outcome.TAKEN_AWAY)
         elif job:
             self._journal.save(replace(job, end=outcome.TAKEN_AWAY, minor_status=outcome.TAKEN_AWAY.minor_status))
+            self.endings.reports_accepted(job_id)
 
     def _stop(self, job: Job, end: Outcome, within_s: float = 0.0) -> None:
         """Decide the job's end, write it down, then make it so."""
@@ -349,8 +350,8 @@ class JobRunner:
     def _go_on(self, job: Job) -> None:
         self._staging.has_credential(job)  # takes the proxy up again, for renewal
         if job.phase is Phase.REPORTING:
-            self.endings.reports_accepted(job.job_id)
-        elif job.phase is Phase.MATCHED:
+            return  # the reporter goes on with it
+        if job.phase is Phase.MATCHED:
             self._prepare(job)
         else:
             self.jobs.describe(job, description_of(job))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 from agents.errors import AccessDenied, Refused
-from agents.jobs.job import JobStatus, Phase
+from agents.jobs.job import Job, JobStatus, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.log import EventLog
 from agents.wms.job_monitoring import JobMonitoring
@@ -45,7 +45,7 @@ class Doubts:
         self._reference = reference
         self._mine = {reference, *former}
         self._now = now
-        self._open: set[int] = {job.job_id for job in ledger.open_jobs()}
+        self._open = {job.job_id for job in ledger.open_jobs() if not _is_all_said(job, ledger)}
 
     def about(self, job_id: int) -> None:
         """Ask about this job before the next report."""
@@ -95,6 +95,11 @@ class Doubts:
 
 def _of(job_id: int, reports: list[Report]) -> list[Report]:
     return [report for report in reports if report.job_id == job_id]
+
+
+def _is_all_said(job: Job, ledger: Ledger) -> bool:
+    """Tell whether a job has ended and nothing more is to be said of it."""
+    return job.phase is Phase.REPORTING and not ledger.has_unsent(job.job_id)
 
 
 def _is_ours(status: str, unsent: list[Report]) -> bool:

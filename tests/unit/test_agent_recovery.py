@@ -207,7 +207,7 @@ def test_a_job_about_which_everything_was_said_is_not_told_again(scene: Scene) -
     assert scene.runner.jobs.all == []
 
 
-def test_a_job_of_which_the_wms_heard_everything_is_closed_at_once(scene: Scene) -> None:
+def test_a_job_of_which_the_wms_heard_everything_is_left_to_the_reporter_which_reads_it_back(scene: Scene) -> None:
     scene.match()
     scene.end(0)
     scene.ledger.sent(scene.ledger.unsent())
@@ -215,7 +215,37 @@ def test_a_job_of_which_the_wms_heard_everything_is_closed_at_once(scene: Scene)
     scene.restart()
     scene.runner.recover()
 
-    assert scene.runner.jobs.all == []
+    assert (scene.job.phase, scene.job.status) == (Phase.REPORTING, JobStatus.DONE)
+
+
+def test_an_end_that_the_wms_does_not_hold_is_said_again_on_a_way_that_it_allows(scene: Scene) -> None:
+    scene.match()
+    scene.end(0)
+    scene.ledger.sent(scene.ledger.unsent())
+
+    scene.runner.endings.say_again(7, JobStatus.MATCHED)
+
+    assert scene.said() == ["JobWrapper: Running / Application", "JobWrapper: Done / Execution Complete"]
+
+
+def test_an_end_after_which_a_late_heartbeat_came_is_said_again(scene: Scene) -> None:
+    scene.match()
+    scene.end(3)
+    scene.ledger.sent(scene.ledger.unsent())
+
+    scene.runner.endings.say_again(7, JobStatus.RUNNING)
+
+    assert scene.said() == ["JobWrapper: Failed / Application Finished With Errors"]
+
+
+def test_an_end_of_a_job_that_is_closed_is_not_said_again(scene: Scene) -> None:
+    scene.match()
+    scene.end(0)
+    scene.accept_reports()
+
+    scene.runner.endings.say_again(7, JobStatus.RUNNING)
+
+    assert scene.said() == []
 
 
 def test_a_job_that_was_being_killed_is_cancelled_again(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """The agent's voice: order, merging, patience; nothing blocks the others, no heartbeat follows an end."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
 from agents.jobs.job import Job, MatchedJob
 from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.wms import reporter
 from agents.wms.job_state import Heartbeat
 from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
@@ -316,3 +318,35 @@ def test_a_reporter_stops_in_the_middle_of_its_patience(scene: Scene) -> None:
     scene.reporter.stop()
 
     assert not scene.reporter._thread.is_alive()
+
+
+# ---- what may be carried out late ----
+
+
+def test_an_order_to_reschedule_whose_answer_was_lost_waits_until_it_cannot_be_under_way(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "_LATE_S", 0.3)
+    tried: list[float] = []
+
+    def trouble(call: str, job_id: int) -> ServiceError | None:
+        if call == "reschedule":
+            tried.append(time.monotonic())
+        return NoAnswer("x") if call == "reschedule" and len(tried) == 1 else None
+
+    scene.wms.trouble = trouble
+    scene.put(Report(1, ReportKind.RESCHEDULE, "1", {}))
+    scene.say(2, "Running")
+
+    assert scene.run()
+    assert tried[1] - tried[0] >= 0.3
+    assert [(call, job_id) for call, job_id, _ in scene.wms.told] == [("statuses", 2), ("reschedule", 1)]
+
+
+def test_an_order_that_was_surely_not_received_is_given_again_at_once(scene: Scene) -> None:
+    troubles = iter([Unreachable("x")])
+    scene.wms.trouble = lambda call, job_id: next(troubles, None)
+    scene.put(Report(1, ReportKind.RESCHEDULE, "1", {}))
+
+    assert scene.run()
+    assert scene.wms.told == [("reschedule", 1, None)]

@@ -138,10 +138,8 @@ class JobAgent:
         return time.monotonic() >= self._asking.last_looks_end
 
     def _close_reported(self) -> None:
-        untold = self._parts.reporter.untold()
-        for job in self._parts.runner.jobs.all:
-            if job.job_id not in untold:
-                self._parts.runner.endings.reports_accepted(job.job_id)
+        for job in self._parts.runner.jobs.all_but(self._parts.reporter.untold()):
+            self._parts.runner.endings.reports_accepted(job.job_id)
 
     def _sleep_s(self) -> float:
         if self._is_ending_now:

@@ -1,5 +1,7 @@
 """The jobs that are not closed, as they stand; the agent's main thread changes them."""
 
+from collections.abc import Collection
+
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger import Ledger, Report
@@ -17,6 +19,10 @@ class JobsInHand:
     def all(self) -> list[Job]:
         """All of them."""
         return list(self._jobs.values())
+
+    def all_but(self, job_ids: Collection[int]) -> list[Job]:
+        """All of them without these."""
+        return [job for job_id, job in self._jobs.items() if job_id not in job_ids]
 
     @property
     def working(self) -> list[Job]:

@@ -1,15 +1,20 @@
 """`python -m agents.check`: would an agent take this configuration? The pilot's doctor asks, on standard input."""
 
 import json
+import os
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
-from agents.errors import ConfigurationError
+from agents.credentials.identity import establish
+from agents.errors import ExitCode, StopAgent
 from agents.redaction import without_secrets
 from agents.settings import AgentSettings, ce_options, load, nearly_ours
 from agents.wms.configuration import without_setups
 from ce_backends.cfg import Section, from_options, parse
 from ce_backends.errors import CEMisconfigured
-from ce_backends.registry import backend, validate
+from ce_backends.registry import backend
+from ce_backends.rehearsal import rehearse
 
 
 def known_options(ce_type: str) -> set[str]:
@@ -31,32 +36,53 @@ def inner_ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
     return {name: text for name, text in ce_options(cfg, settings).items() if name in known}
 
 
-def check(published: str, local: dict[str, str]) -> list[str]:
-    """Go through the settings that an agent would have; return a sentence for each option that looks misspelt.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an agent would say.
+
+    Attributes:
+        fault: why it would end at once, empty if it would not.
+        exit_code: with which it would.
+        trouble: why it would ask for no job on this node, empty if it would ask.
+        odd: sentences about options that look misspelt.
+    """
+
+    fault: str = ""
+    exit_code: int = 0
+    trouble: str = ""
+    odd: Sequence[str] = ()
+
+
+def check(published: str, local: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Verdict:
+    """Go through what an agent would do before its first request: settings, credential, the CE that runs the jobs.
 
     Args:
         published: CFG text of the Configuration service.
         local: options of pilot.cfg, which win, by path.
-
-    Raises:
-        ConfigurationError: an option of the agent is missing, wrong or unknown.
-        CEMisconfigured: there is no such CE type, or an option of it is wrong.
+        environ: of the agent; None where there is no credential to look at.
     """
-    ours = from_options(local, "pilot.cfg")
-    tree = without_setups(parse(published, "configuration").merge(ours))
-    settings = load(tree)
-    validate(settings.ce_type, inner_ce_options(tree, settings))
-    return list(nearly_ours(ours))
+    try:
+        ours = from_options(local, "pilot.cfg")
+        tree = without_setups(parse(published, "configuration").merge(ours))
+        settings = load(tree)
+        found = rehearse(settings.ce_type, inner_ce_options(tree, settings))
+        if environ is not None:
+            establish(settings, environ)
+    except CEMisconfigured as error:
+        return Verdict(str(error), ExitCode.CONFIGURATION)
+    except StopAgent as error:
+        return Verdict(str(error), error.exit_code)
+    odd = list(nearly_ours(ours))
+    if found.mistakes:
+        return Verdict("; ".join(found.mistakes), ExitCode.CONFIGURATION, odd=odd)
+    return Verdict(trouble=found.trouble, odd=odd)
 
 
 def main() -> None:
-    """Read `[published, local]`, as `check` takes them; write `[fault, odd]`: a sentence or "", and sentences."""
-    published, local = json.load(sys.stdin)
-    try:
-        found = ["", check(published, local)]
-    except (ConfigurationError, CEMisconfigured) as error:
-        found = [str(error), []]
-    print(json.dumps(without_secrets(found)))
+    """Read `[published, local, has_credential]`; write the verdict as a JSON object."""
+    published, local, has_credential = json.load(sys.stdin)
+    verdict = check(published, local, os.environ if has_credential else None)
+    print(json.dumps(without_secrets(asdict(verdict))))
 
 
 if __name__ == "__main__":

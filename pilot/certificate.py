@@ -15,6 +15,9 @@ from datetime import datetime, timezone
 SEQUENCE, UTC_TIME, GENERALIZED_TIME, OCTET_STRING = 0x30, 0x17, 0x18, 0x04
 DNS_NAME = 0x82  # of a GeneralName (RFC 5280)
 SUBJECT_ALT_NAME = bytes.fromhex("0603551d11")  # OID 2.5.29.17
+PROXY_INFO = bytes.fromhex("06082b0601050507010e")  # OID 1.3.6.1.5.5.7.1.14, RFC 3820
+OLD_PROXY_INFO = bytes.fromhex("060a2b060104019b500181")  # OID 1.3.6.1.4.1.3536.1.…, Globus 3
+OLD_PROXY_NAMES = (b"\x05proxy", b"\x0dlimited proxy")  # the last part of a subject, Globus 2
 DEEPEST = 10  # elements in each other around the names of a VOMS extension: three
 VOMS_FQANS = bytes.fromhex("060a2b06010401be45646404")  # OID 1.3.6.1.4.1.8005.100.100.4
 
@@ -53,6 +56,18 @@ def voms_vo(certificate: Certificate) -> str:
     except IndexError:
         return ""
     return fqans[1].decode("ascii") if fqans else ""
+
+
+def is_proxy(certificate: Certificate) -> bool:
+    """Return whether it is a proxy as RFC 3820 has them."""
+    return PROXY_INFO in certificate.der
+
+
+def is_old_proxy(certificate: Certificate) -> bool:
+    """Return whether it is a proxy of Globus 2 or 3, which OpenSSL and so no DIRAC server accepts."""
+    if is_proxy(certificate):
+        return False
+    return OLD_PROXY_INFO in certificate.der or any(name in certificate.der for name in OLD_PROXY_NAMES)
 
 
 def host_names(der: bytes) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def configure_basics(pilot: Pilot) -> Pilot:
         pilot,
         services=caller,
         agent_environment={
-            **_credential_variables(ours, cas),
+            **credential_variables(ours, cas),
             **credential.voms_variables(settings, pilot.environ),
         },
         configuration=configuration.download(caller, settings.servers) if settings.servers else {},
@@ -65,16 +65,18 @@ def configure_basics(pilot: Pilot) -> Pilot:
         VirtualOrganization=pilot.vo,
         PreferredURLPatterns=settings.url_patterns,
     ).having("/DIRAC/Configuration", Servers=settings.servers)
-    return pilot.having(
-        "/DIRAC/Security",
-        UseServerCertificate="yes" if ours.is_host else "no",
-        CertFile=ours.certificate if ours.is_host else "",
-        KeyFile=ours.key if ours.is_host else "",
-        CALocation=cas,
-    )
+    return pilot.having_all(security_options(ours, cas))
 
 
-def _credential_variables(ours: credential.Credential, cas: Path) -> dict[str, str]:
+def security_options(ours: credential.Credential, cas: Path) -> dict[str, str]:
+    """Return the options by which the agent finds credential and CAs."""
+    files = {"CertFile": str(ours.certificate), "KeyFile": str(ours.key)} if ours.is_host else {}
+    told = {"UseServerCertificate": "yes" if ours.is_host else "no", **files, "CALocation": str(cas)}
+    return {f"/DIRAC/Security/{name}": value for name, value in told.items()}
+
+
+def credential_variables(ours: credential.Credential, cas: Path) -> dict[str, str]:
+    """Return the variables by which the agent and its payloads find them."""
     variables = {} if ours.is_host else {"X509_USER_PROXY": str(ours.certificate)}
     return {**variables, "X509_CERT_DIR": str(cas)} if cas.is_dir() else variables
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import random
 import time
 import zlib
@@ -12,6 +13,8 @@ from pilot import cfg
 from pilot.errors import PilotError, ServiceRefused, ServiceUnreachable
 from pilot.services import Services, call_any
 
+SITES = "/Resources/Sites"
+SHOWN_NAMES = 10
 DOWNLOAD_S = 20.0
 TEXT_LIMIT_BYTES = 128 * 1024 * 1024
 UNITED = ("Tag", "RequiredTag")  # lists that CE and queue add up; of all else the queue's value wins
@@ -89,7 +92,7 @@ def service_urls(root: cfg.Section, system: str, service: str, *, setup: str, vo
 
 def ce_parameters(root: cfg.Section, *, site: str, ce: str, queue: str) -> dict[str, str]:
     """Return the options of a CE and one of its queues; {} for a CE that the configuration does not have."""
-    place = f"/Resources/Sites/{site.partition('.')[0]}/{site}/CEs/{ce}"
+    place = f"{SITES}/{_grid(site)}/{site}/CEs/{ce}"
     of_ce = cfg.options(cfg.section(root, place))
     of_queue = cfg.options(cfg.section(root, f"{place}/Queues/{queue}")) if queue else {}
     merged = {**of_ce, **of_queue}
@@ -98,6 +101,35 @@ def ce_parameters(root: cfg.Section, *, site: str, ce: str, queue: str) -> dict[
             both = (*cfg.split_list(of_ce.get(name, "")), *cfg.split_list(of_queue.get(name, "")))
             merged[name] = ", ".join(dict.fromkeys(both))
     return merged
+
+
+def queues(root: cfg.Section, *, site: str, ce: str) -> tuple[str, ...]:
+    """Return the names of a CE's queues."""
+    return _names(root, f"{SITES}/{_grid(site)}/{site}/CEs/{ce}/Queues")
+
+
+def nearest(root: cfg.Section, *, site: str, ce: str, queue: str) -> str:
+    """Return the end of a sentence about an entry that is not there: the nearest name that is."""
+    grid = f"{SITES}/{_grid(site)}"
+    for kind, name, place in (
+        ("site", site, grid),
+        ("CE", ce, f"{grid}/{site}/CEs"),
+        ("queue", queue, f"{grid}/{site}/CEs/{ce}/Queues"),
+    ):
+        known = _names(root, place)
+        if name and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            there_are = f"; there are {', '.join(known[:SHOWN_NAMES])}" if known else ""
+            return f"; did you mean {kind} {near[0]}?" if near else f": no {kind} {name}{there_are}"
+    return ""
+
+
+def _grid(site: str) -> str:
+    return site.partition(".")[0]
+
+
+def _names(root: cfg.Section, place: str) -> tuple[str, ...]:
+    return tuple(name for name, inner in cfg.section(root, place).items() if isinstance(inner, dict))
 
 
 def set_status(

@@ -53,6 +53,7 @@ def load(settings: Settings, environ: Mapping[str, str], *, now: datetime) -> Cr
         raise CredentialError(f"{key}: no private key in it; expected the PEM of a proxy or of a host key")
     for each in chain:
         _check_time(place, each, now)
+    _check_kind(place, chain, is_host=settings.use_host_certificate)
     return Credential(
         certificate=place,
         key=key,
@@ -100,6 +101,16 @@ def _chain(path: Path) -> tuple[certificate.Certificate, ...]:
     if not chain:
         raise CredentialError(f"{path}: no certificate in it; expected PEM")
     return chain
+
+
+def _check_kind(path: Path, chain: tuple[certificate.Certificate, ...], *, is_host: bool) -> None:
+    leaf = chain[0]
+    if is_host and (certificate.is_proxy(leaf) or certificate.is_old_proxy(leaf)):
+        raise CredentialError(f"{path}: a proxy, and --cert wants a host certificate")
+    if any(map(certificate.is_old_proxy, chain)):
+        raise CredentialError(f"{path}: a proxy of an old kind (before RFC 3820), which servers refuse; expected --rfc")
+    if certificate.is_proxy(leaf) and len(chain) == 1:
+        raise CredentialError(f"{path}: a proxy without the certificate that issued it; expected the whole chain")
 
 
 def _check_time(path: Path, each: certificate.Certificate, now: datetime) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+from typing import Any
 
 from pilot import cfg, commands, launch, offer
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding, Patient
-from pilot.errors import USAGE, NodeUnfit
-from pilot.knowledge import AGENT, LOCAL, Pilot, user_options
+from pilot.errors import CREDENTIAL, UNFIT, NodeUnfit
+from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
 from pilot.log import Log
 from pilot.remote_log import RemoteLog
 
-TRY_S = 20.0
+TRY_S = 50.0  # it may have to start a container
 
 
 def batch_system(patient: Patient) -> tuple[Patient, list[Finding]]:
@@ -34,13 +35,29 @@ def agent(patient: Patient) -> tuple[Patient, list[Finding]]:
     if not patient.settings.site:
         return patient, [Finding("agent", SKIPPED, "not asked without the site")]
     told = _told(patient)
-    fault, odd = _answer(patient, told)
-    found = [Finding("agent", WARNING, each, "correct the option, or take it away") for each in odd]
-    if fault:
+    answer = _answer(patient, told)
+    found = [Finding("agent", WARNING, each, "correct the option, or take it away") for each in answer["odd"]]
+    found += _too_many(patient, told)
+    if fault := answer["fault"]:
         remedy = "correct -y, -o or the configuration; `python -m pilot ce list` shows the types of CE"
-        return patient, [*found, Finding("agent", FAULT, fault, remedy, USAGE)]
+        remedy = "send a proxy that the agent can use" if answer["exit_code"] == CREDENTIAL else remedy
+        return patient, [*found, Finding("agent", FAULT, fault, remedy, answer["exit_code"])]
+    if trouble := answer["trouble"]:
+        says = f"no job could be run in {told[f'{LOCAL}/LocalCE']}: {trouble}"
+        remedy = "install or repair what is missing on this node, or use another type of CE (-y)"
+        return patient, [*found, Finding("agent", FAULT, says, remedy, UNFIT)]
     says = f"takes its configuration; jobs run in {told[f'{LOCAL}/LocalCE']}"
     return patient, found or [Finding("agent", OK, says)]
+
+
+def _too_many(patient: Patient, told: dict[str, str]) -> list[Finding]:
+    """Say so if more processors would be offered than this node gives."""
+    here = patient.node.processors
+    offered = told.get(f"{CE_DEFAULTS}/NumberOfProcessors", "")
+    if not offered.isdecimal() or int(offered) <= here.value:
+        return []
+    says = f"{offered} processors would be offered, and this node gives {here.value} ({here.origin})"
+    return [Finding("agent", WARNING, says, "correct -P, or NumberOfProcessors of CE or queue")]
 
 
 def _pilot(patient: Patient) -> Pilot:
@@ -73,14 +90,18 @@ def _told(patient: Patient) -> dict[str, str]:
     return {**pilot.options, **dict(user_options(patient.settings))}
 
 
-def _answer(patient: Patient, told: dict[str, str]) -> tuple[str, list[str]]:
-    """Return the agent's refusal, "" for none, and what it finds odd."""
+def _answer(patient: Patient, told: dict[str, str]) -> dict[str, Any]:
+    """Return what the agent would say: `fault`, `exit_code`, `trouble` and `odd`; see `agents.check`."""
     command = [launch.interpreter(patient.settings.python_environment), "-P", "-m", "agents.check"]
-    environment = launch.agent_environment(patient.environ, patient.settings, {})
-    question = json.dumps([cfg.render(patient.configuration), told]).encode()
+    ours, cas = patient.credential, patient.cas
+    has_credential = ours is not None and cas is not None
+    more = commands.credential_variables(ours, cas) if ours and cas else {}
+    security = commands.security_options(ours, cas) if ours and cas else {}
+    environment = launch.agent_environment(patient.environ, patient.settings, more)
+    question = json.dumps([cfg.render(patient.configuration), {**told, **security}, has_credential]).encode()
     try:
         done = subprocess.run(command, env=environment, input=question, capture_output=True, timeout=TRY_S, check=False)
-        fault, odd = json.loads(done.stdout)
+        answer = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise NodeUnfit(f"the agent cannot be asked: {error}") from error
-    return fault, odd
+    return dict(answer)

@@ -35,6 +35,10 @@ def own_credential(patient: Patient) -> tuple[Patient, list[Finding]]:
     if left < SHORT:
         minutes = int(left.total_seconds() // 60)
         found = [Finding("credential", WARNING, f"{says}: {minutes} minutes", "send one that outlives the slot")]
+    told = patient.settings.vo or patient.environ.get("DIRAC_PILOT_VO", "")
+    if told and ours.vo and told != ours.vo:
+        says = f"the pilot is told to work for VO {told}, and its proxy has VOMS attributes of {ours.vo}"
+        found.append(Finding("credential", WARNING, says, "correct --wnVO, or send a proxy of that VO"))
     if (ours.vo or patient.vo) == "unknown":
         found.append(Finding("credential", WARNING, "nothing names the VO", "--wnVO, or a proxy with VOMS attributes"))
     return replace(patient, credential=ours), found

@@ -98,10 +98,12 @@ def site(patient: Patient) -> tuple[Patient, list[Finding]]:
     if not patient.configuration:
         return patient, [Finding("site", SKIPPED, "not looked up without the configuration")]
     known = configuration.ce_parameters(patient.configuration, site=told.site, ce=told.ce, queue=told.queue)
+    known_queues = configuration.queues(patient.configuration, site=told.site, ce=told.ce)
     place = f"site {told.site}, CE {told.ce or '-'}, queue {told.queue or '-'}"
-    if not known:
+    if not known or (told.queue and told.queue not in known_queues):
         remedy = "check -n, -N and -Q; without an entry the agent goes by what the node says"
-        return patient, [Finding("site", WARNING, f"{place}: not in the configuration", remedy)]
+        hint = configuration.nearest(patient.configuration, site=told.site, ce=told.ce, queue=told.queue)
+        return patient, [Finding("site", WARNING, f"{place}: not in the configuration{hint}", remedy)]
     return patient, [Finding("site", OK, f"{place}: {len(known)} options")]
 
 

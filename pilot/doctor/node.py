@@ -159,29 +159,19 @@ def namespaces(patient: Patient) -> tuple[Patient, list[Finding]]:
 
 
 def containers(patient: Patient) -> tuple[Patient, list[Finding]]:
-    """Start each container program that is on the PATH."""
+    """Start each container program on the PATH; the agent tries by itself whether its CE can start containers."""
     named = {name: shutil.which(name, path=patient.environ.get("PATH")) for name in RUNTIMES}
-    found = [_runtime(patient, name, program) for name, program in named.items() if program]
-    if not found and _wants_container(patient):
-        says = f"-y {patient.settings.inner_ce}, and none of {', '.join(RUNTIMES)} is on the PATH"
-        found = [Finding("containers", FAULT, says, "install Apptainer, or use -y Pool", UNFIT)]
-    return patient, found or [
-        Finding("containers", OK, f"none of {', '.join(RUNTIMES)} on the PATH; none is asked for")
-    ]
+    found = [_runtime(name, program) for name, program in named.items() if program]
+    return patient, found or [Finding("containers", OK, f"none of {', '.join(RUNTIMES)} on the PATH")]
 
 
-def _runtime(patient: Patient, name: str, program: str) -> Finding:
+def _runtime(name: str, program: str) -> Finding:
     tried = [program, "--ro-bind", "/", "/", "true"] if name == "bwrap" else [program, "--version"]
     trouble = _trouble(tried)
     if not trouble:
         return Finding("containers", OK, f"{program} works")
-    severity, code = (FAULT, UNFIT) if _wants_container(patient) else (WARNING, 0)
     remedy = f"repair or remove {name}: `{' '.join(tried)}` shows the error"
-    return Finding("containers", severity, f"{program} does not work: {trouble}", remedy, code)
-
-
-def _wants_container(patient: Patient) -> bool:
-    return any(word in patient.settings.inner_ce for word in ("Singularity", "Apptainer", "Podman", "Bubblewrap"))
+    return Finding("containers", WARNING, f"{program} does not work: {trouble}", remedy)
 
 
 def _trouble(command: Sequence[str]) -> str:

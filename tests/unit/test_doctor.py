@@ -9,7 +9,7 @@ import pytest
 
 from pilot.doctor import examination, network, node
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding
-from tests.unit.test_pilot_services import CONFIGURATION, Door, make_keys, ok, packed, serving
+from tests.unit.test_pilot_services import CONFIGURATION, Door, made, make_keys, ok, packed, serving
 
 SERVICES = ("Matcher", "JobStateUpdate", "JobManager", "SandboxStore", "PilotManager", "PilotLogging", "JobMonitoring")
 
@@ -95,7 +95,7 @@ def full_disk(site):
 
 def broken_container_runtime(site):
     site.program("apptainer", "echo 'FATAL: container creation failed' >&2; exit 255")
-    site.options += ["-y", "Pool/Singularity"]
+    site.options += ["-y", "Pool/Singularity", "-o", "/LocalSite/ContainerRoot=/"]
 
 
 def missing_ca_directory(site):
@@ -122,6 +122,30 @@ def misspelt_option_of_the_agent(site):
     site.options += ["-o", "PolingTime=5"]
 
 
+def no_container_runtime(site):
+    site.options += ["-y", "Pool/Singularity", "-o", "/LocalSite/ContainerBin=/nowhere/apptainer"]
+
+
+def what_people_call_a_ce_type(site):
+    site.options += ["-y", "Slurm"]
+
+
+def old_proxy(site):
+    path = site.folder / "old-kind.pem"
+    certificate, key, _ = made("proxy")
+    path.write_bytes(certificate + key)
+    path.chmod(0o600)
+    site.environ["X509_USER_PROXY"] = str(path)
+
+
+def ssh_without_a_host(site):
+    site.options += ["-y", "SSH"]
+
+
+def open_quotation(site):
+    site.options += ["-y", "Local", "-o", "/LocalSite/BatchSystem=SLURM", "-o", "/LocalSite/SubmitOptions=-p 'x"]
+
+
 PLANTED = [
     (unknown_ce_type, "agent", "unknown CE type Pol; did you mean Pool?", "correct -y", 2),
     (wrong_option_of_the_ce, "agent", "KillGraceTime", "correct -y, -o or the configuration", 2),
@@ -137,7 +161,18 @@ PLANTED = [
     ),
     (service_down, "configuration", "nothing listens there", "start the service", 4),
     (full_disk, "disk", "MB are free; a pilot wants 1000000000 MB", "free space there", 6),
-    (broken_container_runtime, "containers", "does not work: FATAL: container creation failed", "repair or remove", 6),
+    (broken_container_runtime, "agent", "FATAL: container creation failed", "install or repair what is missing", 6),
+    (
+        no_container_runtime,
+        "agent",
+        "/nowhere/apptainer is not there: install Apptainer",
+        "install or repair what is missing",
+        6,
+    ),
+    (what_people_call_a_ce_type, "agent", "did you mean Local with BatchSystem = SLURM?", "correct -y", 2),
+    (old_proxy, "credential", "a proxy of an old kind (before RFC 3820)", "send a new proxy", 3),
+    (ssh_without_a_host, "agent", "option SSHHost of CE type SSH is not set", "correct -y, -o", 2),
+    (open_quotation, "agent", 'option SubmitOptions is "-p \'x": no closing quotation', "correct -y, -o", 2),
     (missing_ca_directory, "CAs", "/nowhere/certificates (option --ca-dir): no CA certificates", "install the IGTF", 3),
     (unreadable_configuration, "configuration", "1 section(s) are not closed", "ask the operators", 2),
     (unreadable_pilot_json, "options", "pilot.json, line 1, column 2: not JSON", "correct the option or the file", 2),
@@ -212,6 +247,29 @@ def test_an_option_that_is_nearly_one_of_ours_is_a_warning(site):
 
     assert found.severity == WARNING
     assert found.says == "pilot.cfg: /LocalSite/LocalCEE has no meaning here; did you mean LocalCE?"
+
+
+def warnings(site):
+    return {(each.step, each.says) for each in bad(site.examined(), WARNING)}
+
+
+def test_more_processors_than_the_node_has_are_a_warning(site):
+    site.options += ["-P", "8000"]
+
+    assert any("8000 processors would be offered, and this node gives" in says for _, says in warnings(site))
+
+
+def test_a_queue_that_the_configuration_does_not_have_is_told_with_the_nearest(site):
+    site.options += ["-Q", "qq"]
+
+    assert any(step == "site" and says.endswith("did you mean queue q?") for step, says in warnings(site))
+
+
+def test_a_proxy_of_another_vo_is_a_warning(site, monkeypatch):
+    monkeypatch.setattr("pilot.certificate.voms_vo", lambda _: "lhcb")
+
+    said = "the pilot is told to work for VO vo, and its proxy has VOMS attributes of lhcb"
+    assert ("credential", said) in warnings(site)
 
 
 def test_the_end_of_the_slot_that_only_the_queue_tells_is_found(site):

@@ -9,7 +9,7 @@ import pytest
 from agents.jobs import payload
 from agents.jobs.jdl import describe
 from agents.jobs.job import Grant
-from pilot import bundle, command_list, commands, credential, deadline, launch, nagios, settings
+from pilot import bundle, cfg, command_list, commands, configuration, credential, deadline, launch, nagios, settings
 from pilot.errors import NodeUnfit, UsageError
 from pilot.knowledge import LOCAL
 from tests.unit.test_pilot_offer import pilot
@@ -196,3 +196,24 @@ def test_voms_folders_come_from_the_environment_else_from_the_first_place_that_h
 
     vomses = str(tmp_path / "c/etc/grid-security/vomses")
     assert found == {"X509_VOMS_DIR": str(tmp_path / "mine"), "X509_VOMSES": vomses, "DIRAC_VOMSES": vomses}
+
+
+PLACES = cfg.parse(
+    "Resources\n{\nSites\n{\nLCG\n{\nLCG.A.ch\n{\nCEs\n{\nce01\n{\nQueues\n{\nlong\n{\n}\n}\n}\n}\n}\n}\n}\n}", "cs"
+)
+
+
+@pytest.mark.parametrize(
+    ("site", "ce", "queue", "hint"),
+    [
+        ("LCG.A.ch", "ce01", "long", ""),
+        ("LCG.A.ch", "ce01", "", ""),
+        ("LCG.A.ch", "ce01", "lon", "; did you mean queue long?"),
+        ("LCG.A.ch", "ce01", "short", ": no queue short; there are long"),
+        ("LCG.A.ch", "ce02", "long", "; did you mean CE ce01?"),
+        ("LCG.B.ch", "ce01", "long", "; did you mean site LCG.A.ch?"),
+        ("EGI.X.org", "ce01", "long", ": no site EGI.X.org"),
+    ],
+)
+def test_what_the_configuration_does_not_have_is_told_with_the_nearest(site, ce, queue, hint):
+    assert configuration.nearest(PLACES, site=site, ce=ce, queue=queue) == hint

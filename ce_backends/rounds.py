@@ -16,7 +16,7 @@ from ce_backends.base import Activity, Limit, TaskSpec
 from ce_backends.capped_output import Cap
 from ce_backends.door import Door
 from ce_backends.sighting import Sighting
-from ce_backends.watched_task import Excess, WatchedTask
+from ce_backends.watched_task import FAR, Excess, WatchedTask
 
 REST = 50  # a look is followed by a rest of at least so many times what it took
 LEAST_INODES = 500  # free on the node's disk
@@ -84,6 +84,7 @@ class Rounds:
         self._clock = clock
         self._sightings: dict[str, Sighting] = {}
         self._activities: dict[str, Activity] = {}
+        self._next_room_s = 0.0
         self._awake = threading.Event()
         self._closing = threading.Event()
         guarded = (door or Door()).guarding(self._run, "gridpilot-rounds")
@@ -162,27 +163,38 @@ class Rounds:
             self._end(stamp, Excess(Limit.PROCESSES, sentence, at_once=True))
 
     def _make_room(self) -> None:
-        """End the task that uses the most of a disk that is nearly full; none when all use next to nothing of it."""
-        shortage = self._shortage()
-        if not shortage or not self._sightings:
+        """End the task that is furthest over its share of a disk that is nearly full.
+
+        Nobody within his share is ended for a neighbour. A task that is alone goes where there is more room.
+        """
+        began_s = self._clock()
+        if began_s < self._next_room_s or not self._sightings or not (shortage := self._shortage()):
             return
         for sighting in self._sightings.values():
             sighting.look_at_disk()
-        largest = max(self._sightings.values(), key=_disk_order)
-        if not _is_worth_ending(largest):
-            return
-        used_mb = largest.disk.size_bytes / _BYTES_PER_MB if largest.disk else 0.0
-        share_mb = self._share_mb(largest.task)
-        is_its_own = used_mb > share_mb
-        rest = f"more than its share of {share_mb:.0f} MB" if is_its_own else f"within its share of {share_mb:.0f} MB"
-        sentence = f"{shortage}; this task used the most, {used_mb:.0f} MB, {rest}"
-        self._end(largest.task.stamp, Excess(Limit.DISK if is_its_own else Limit.NODE_DISK, sentence))
+        furthest = max(self._sightings.values(), key=self._part_of_share)
+        words = f"{shortage}; this task {furthest.disk_words}, its share is {self._share(furthest.task)[0]:.0f} MB"
+        if self._part_of_share(furthest) > 1:
+            self._end(furthest.task.stamp, Excess(Limit.DISK, words))
+        elif len(self._sightings) == 1 and _is_worth_ending(furthest):
+            self._end(furthest.task.stamp, Excess(Limit.NODE_DISK, words))
+        self._next_room_s = self._next_s(began_s, 0.0)
 
-    def _share_mb(self, task: WatchedTask) -> float:
-        """Return what a task may call its own of the disk: as much as of the processors."""
+    def _part_of_share(self, sighting: Sighting) -> float:
+        """Return how much a task has used of its share, above 1 for too much; what nobody can look into is full."""
+        if sighting.disk is None:
+            return 0.0
+        if sighting.disk.unread:
+            return FAR
+        share_mb, share_files = self._share(sighting.task)
+        return max(sighting.disk.size_bytes / _BYTES_PER_MB / share_mb, sighting.disk.files / share_files)
+
+    def _share(self, task: WatchedTask) -> tuple[float, float]:
+        """Return what a task may call its own of the disk, MB and files: as much as of the processors."""
         disk = os.statvfs(self._place)
         share = min(LARGEST_SHARE, task.record.processors / self._bounds.processors)
-        return disk.f_blocks * disk.f_frsize / _BYTES_PER_MB * share
+        files = disk.f_files * share or FAR  # a file system without inodes counts none
+        return max(1.0, disk.f_blocks * disk.f_frsize / _BYTES_PER_MB * share), files
 
     def _shortage(self) -> str:
         """Return what the disk is short of, empty for nothing."""
@@ -201,9 +213,5 @@ class Rounds:
 
 def _is_worth_ending(sighting: Sighting) -> bool:
     """Tell whether the end of this task would make room."""
-    size_bytes, files = _disk_order(sighting)
-    return size_bytes >= _BYTES_PER_MB or files >= LEAST_INODES // 10
-
-
-def _disk_order(sighting: Sighting) -> tuple[int, int]:
-    return (sighting.disk.size_bytes, sighting.disk.files) if sighting.disk else (0, 0)
+    disk = sighting.disk
+    return disk is not None and (disk.size_bytes >= _BYTES_PER_MB or disk.files >= LEAST_INODES // 10)

@@ -101,12 +101,19 @@ class Sighting:
 
     def look_at_disk(self) -> Excess | None:
         """See what its directory takes."""
-        before, self.disk = self.disk, disk_use(self.task.directory.path)
+        before, self.disk = self.disk, disk_use(self.task.directory.path, self.task.cell.members())
         self.file_changes += self.disk != before
-        limit_mb, used_mb = self.task.record.disk_mb, self.disk.size_bytes / _BYTES_PER_MB
-        if limit_mb and used_mb > limit_mb:
-            return Excess(Limit.DISK, f"disk limit of {limit_mb} MB exceeded (used {used_mb:.0f} MB)")
+        limit_mb = self.task.record.disk_mb
+        if limit_mb and (self.disk.unread or self.disk.size_bytes > limit_mb * _BYTES_PER_MB):
+            return Excess(Limit.DISK, f"disk limit of {limit_mb} MB exceeded ({self.disk_words})")
         return None
+
+    @property
+    def disk_words(self) -> str:
+        """What its directory took, for a sentence."""
+        disk = self.disk or DiskUse()
+        unread = ", and not all directories can be looked into" if disk.unread else ""
+        return f"used {disk.size_bytes / _BYTES_PER_MB:.0f} MB{unread}"
 
 
 def _each(directory: Path, names: Sequence[str]) -> list[tuple[Path, Path]]:

@@ -83,6 +83,7 @@ class Limit(StrEnum):
     DISK = "disk"
     OUTPUT = "output"  # log output that could not be kept small
     PROCESSES = "processes"
+    FAULT = "a fault of ours"  # it could not be looked at, in a way that nobody foresaw: what it does is unknown
     NODE_DISK = "disk of the node"  # too little is left for everybody, and this task used the most
 
 

@@ -125,12 +125,22 @@ class Rounds:
         """Make one round."""
         known = self._sightings
         self._sightings = {task.stamp: known.get(task.stamp) or Sighting(task) for task in tasks}
-        for sighting in self._sightings.values():
-            for excess in self._look(sighting):
-                self._end(sighting.task.stamp, excess)
+        for stamp, sighting in self._sightings.items():
+            with suppress(OSError):  # this task's alone: the others are looked at all the same
+                for excess in self._seen(sighting):
+                    self._end(stamp, excess)
         self._end_fork_bomb()
         self._make_room()
         self._activities = {stamp: sighting.activity for stamp, sighting in self._sightings.items()}
+
+    def _seen(self, sighting: Sighting) -> Iterator[Excess]:
+        """Do what is due; a task at which that fails in a way that nobody foresaw is not left unwatched."""
+        try:
+            yield from self._look(sighting)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it ends the task that it belongs to, and no other
+            yield Excess(Limit.FAULT, f"internal error: {type(error).__name__}: {error}")
 
     def _look(self, sighting: Sighting) -> Iterator[Excess]:
         """Do what is due, and yield what is too much."""

@@ -66,6 +66,8 @@ def decided(before: Outcome | None, task: TaskStatus) -> Outcome:
 
 def of_task(task: TaskStatus) -> Outcome:
     """Return the end of a job whose task ended by itself."""
+    if task.limit is Limit.FAULT:
+        return Outcome(JobStatus.FAILED, Minor.EXCEPTION, task.reason, Blame.AGENT)
     if task.limit is Limit.NODE_DISK:  # somewhere else there may be room
         return Outcome(JobStatus.RESCHEDULED, Minor.DISK_SPACE, task.reason, Blame.SITE)
     if task.limit:

@@ -4,6 +4,8 @@ import errno
 import os
 import threading
 from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,9 +14,11 @@ from agents.errors import Blame, ConfigurationError, ExitCode, NodeUnfit
 from agents.events import Crashed, Events, Workers
 from agents.jobs.job import JobStatus, Phase
 from agents.unforeseen import lack
-from ce_backends.base import TaskState, TaskStatus
+from ce_backends import rounds
+from ce_backends.base import Limit, TaskState, TaskStatus
 from ce_backends.door import Door
 from ce_backends.errors import CEBroken, CEMisconfigured
+from ce_backends.watched_task import Excess
 from tests.unit.agent_scene import Scene as AgentScene
 from tests.unit.agent_scene import job as match_of
 from tests.unit.agent_scene import scene as agent_scene
@@ -131,6 +135,43 @@ def test_what_would_fail_for_every_job_ends_none(scene: Scene, error: Exception)
     with pytest.raises(type(error)), scene.runner.belonging_to(7):
         raise error
     assert scene.job.end is None
+
+
+def test_a_task_that_cannot_be_looked_at_is_ended_and_the_others_are_looked_at(tmp_path: Path) -> None:
+    tasks = [SimpleNamespace(stamp=stamp, directory=None, cell=None) for stamp in ("odd", "fine")]
+    looked: list[str] = []
+
+    class Sight:
+        next_processes_s = next_disk_s = float("inf")
+        activity = disk = None
+
+        def __init__(self, task: SimpleNamespace) -> None:
+            self.task = task
+
+        def trim_output(self, cap: object) -> None:
+            looked.append(self.task.stamp)
+            if self.task.stamp == "odd":
+                odd()
+
+        def is_refused_processes(self) -> bool:
+            return False
+
+    ended: list[tuple[str, Excess]] = []
+    watch = rounds.Rounds(tmp_path, rounds.USUAL, tasks=list, end=lambda stamp, excess: ended.append((stamp, excess)))
+    watch._sightings = {task.stamp: Sight(task) for task in tasks}  # type: ignore[misc]
+    watch.go(tasks)  # type: ignore[arg-type]
+
+    assert looked == ["odd", "fine"]
+    assert ended == [("odd", Excess(Limit.FAULT, "internal error: TypeError: what nobody foresaw"))]
+
+
+def test_a_task_that_was_ended_for_a_fault_of_ours_fails_its_job(scene: Scene) -> None:
+    scene.match()
+    reason = "internal error: TypeError: x"
+    scene.ce.states[scene.job.task_id] = TaskStatus(state=TaskState.FAILED, limit=Limit.FAULT, reason=reason)
+    scene.runner.poll()
+
+    assert scene.said()[-1] == FAILED
 
 
 # ---- death at a job ----

@@ -1,7 +1,10 @@
 """The conformance suite on a CE that is broken in many ways: it sees each bug, and none ends it."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ce_backends.conformance import CHECKS, Check, Result, run
@@ -19,6 +22,16 @@ def result_of(kind: type[TemplateCE], check: Check, place: Path, deadline_s: flo
 
     (result,) = run(Subject(lambda: created(place / "state"), place, deadline_s, create_at=created), [check])
     return result
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
+    """A bug leaves tasks running: end them."""
+    yield
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("GRIDPILOT_REASON_FILE", "").startswith(f"{tmp_path}/"):
+                process.kill()
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,13 @@ def stamps_in(work_dir: Path) -> list[str]:
     return sorted(name for name in names if not stamp_problem(name))
 
 
-def taken_up(directory: TaskDir, containment: Containment, *, processors: int, is_enclosed: bool) -> Taken | None:
+def taken_up(directory: TaskDir, containment: Containment, *, most: int, is_enclosed: bool) -> Taken | None:
     """Look at what an earlier object left of a task; None if it never began, and then it never will.
 
     Args:
         directory: of the task.
         containment: of the pool.
-        processors: of the pool.
+        most: processors of the pool.
         is_enclosed: its payloads run in containers.
     """
     wrapper = _wrapper(directory)
@@ -58,11 +58,13 @@ def taken_up(directory: TaskDir, containment: Containment, *, processors: int, i
         cell.begin(wrapper)
     living = cell.members()
     if wrapper is None and not living and directory.claim():
+        cell.remove()
         return None
-    record = directory.record() or TaskRecord(
-        processors=_processors(living, wrapper, processors), is_enclosed=is_enclosed
-    )
-    return Taken(record=record, cell=cell, wrapper=wrapper, end=None if living else directory.end())
+    record = directory.record() or TaskRecord(processors=_processors(living, wrapper, most), is_enclosed=is_enclosed)
+    end = None if living else directory.end()
+    if end is not None:
+        cell.remove()
+    return Taken(record=record, cell=cell, wrapper=wrapper, end=end)
 
 
 def _wrapper(directory: TaskDir) -> Process | None:

@@ -56,6 +56,8 @@ class TaskSpec:
             head and tail are kept.
         disk_mb: limit of what lies in the task's directory, 0 for none.
         cpu_s: limit of CPU time of all its processes together, 0 for none.
+        owner: whose it is, in words that are the same for all tasks of one owner; empty for unknown. What served one
+            owner's task serves nobody else's.
     """
 
     stamp: str
@@ -72,6 +74,7 @@ class TaskSpec:
     capped: Sequence[str] = ()
     disk_mb: int = 0
     cpu_s: int = 0
+    owner: str = ""
 
 
 class Limit(StrEnum):

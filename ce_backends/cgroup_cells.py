@@ -11,6 +11,7 @@ from ce_backends.cgroup import Group, Hierarchy
 from ce_backends.containment import Consumption
 from ce_backends.errors import CEError
 from ce_backends.process_tree import Process
+from ce_backends.strays import OURS, Strays
 
 BYTES_PER_MB = 1_000_000
 MAX_PROCESSES = 4096  # processes and threads of one task: a fork bomb ends here, no real payload does
@@ -71,6 +72,7 @@ class CgroupCell:
     pids: Group | None = None
     shared: Shared = Shared()
     refused_before: int = 0  # to those that were in the shared group before
+    strays: Strays = OURS
 
     @property
     def groups(self) -> list[Group]:
@@ -127,7 +129,7 @@ class CgroupCell:
     def remove(self) -> bool:
         """See Cell."""
         removed = [group.remove() for group in self.groups]  # every one is tried
-        return all(removed)
+        return all(removed) and self.strays.gone(self.killer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,7 @@ class CgroupContainment:
             _limit_memory(cell.memory, memory_mb * BYTES_PER_MB, may_swap=self.may_swap)
         if ids and self._is_v2("cpuset"):
             cell.killer.write("cpuset.cpus", _listed(ids))
+        cell.strays.begin(cell.killer)
         return CgroupCell(cell.killer, cell.memory, cell.pids, shared, shared.refusals())
 
     def _is_v2(self, controller: str) -> bool:
@@ -233,6 +236,7 @@ class CgroupContainment:
         used = {limit: h for limit, h in self.limiters.items() if limit not in apart}
         found = {h.own: Group(h.below(name)) for h in (self.killer, *used.values())}
         limiting = {limit: found[h.own] for limit, h in used.items()}
+        OURS.begin(found[self.killer.own])
         return CgroupCell(
             found[self.killer.own],
             _that_has(limiting.get("memory"), _MEMORY_FILES),

@@ -17,6 +17,7 @@ import re
 import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
@@ -110,8 +111,7 @@ def tell(
     launch: Launch | None,
     joins: Sequence[Path],
     *,
-    is_kept: bool,
-    is_protected: bool,
+    is_counted: bool,
     tmpdir: Path | None = None,
 ) -> Telling:
     """Return how a task is started.
@@ -121,8 +121,7 @@ def tell(
         directory: of it.
         launch: starts the payload, where it is not to be started by a shell.
         joins: the `cgroup.procs` files it enters.
-        is_kept: its wrapper runs other tasks too.
-        is_protected: its wrapper is kept from the OOM killer, which the payload must not be.
+        is_counted: all that it has run is counted by its control group, and it is held by that and not by a cookie.
         tmpdir: a shorter name of its directory for temporary files.
 
     Raises:
@@ -131,9 +130,9 @@ def tell(
     """
     own = launch.environment if launch else environment_of(spec, directory.path, tmpdir)
     environment = {"PATH": DEFAULT_PATH, **own}
-    first = preamble(directory.path, joins, reset_oom_score=is_protected)
-    forked = first + spec.script if is_kept and not launch and may_fork(spec.script, environment) else ""
-    text = order(directory, environment, with_times=not is_kept, is_enclosed=launch is not None, forked=forked)
+    first = preamble(directory.path, joins, reset_oom_score=is_protected())
+    forked = first + spec.script if is_counted and not launch and may_fork(spec.script, environment) else ""
+    text = order(directory, environment, with_times=not is_counted, is_enclosed=launch is not None, forked=forked)
     return Telling(text, first, bool(forked))
 
 
@@ -159,13 +158,13 @@ def order(
         OSError: E2BIG, the kernel would not start a program with such an environment.
     """
     _require_small(environment)
-    files = {name: quote(f"{directory.path}/{name}") for name in _FILES}
-    files |= {name: quote(directory.note(name)) for name in _NOTES}
+    place, notes = quote(str(directory.path)), quote(directory.note(""))
+    files = {name: f"{place}/{name}" for name in _FILES} | {name: f"{notes}{name}" for name in _NOTES}
     program = _fork(environment, forked) if forked else _shell(environment, files[_PROGRAM[is_enclosed]])
     text = _ORDER.format(
-        directory=quote(str(directory.path)),
+        directory=place,
         run=(_RUN_ENCLOSED if is_enclosed else _RUN).format(run=program, **files),
-        times=f"times > {quote(directory.note('times'))}\n" if with_times else "",
+        times=f"times > {notes}times\n" if with_times else "",
         if_entered=_IF_ENTERED if is_enclosed else "",
         or_not=_OR_NOT.format(**files) if is_enclosed else "",
         **files,
@@ -220,6 +219,7 @@ def preamble(directory: Path, joins: Sequence[Path], *, reset_oom_score: bool) -
     )
 
 
+@cache
 def is_protected() -> bool:
     """Tell whether we are kept from the OOM killer more than others: a payload must not inherit that."""
     try:

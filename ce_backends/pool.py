@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -28,7 +29,7 @@ from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.examination import signal_matching, stacks
 from ce_backends.options import Option, OptionValue
-from ce_backends.orders import is_protected, tell
+from ce_backends.orders import tell
 from ce_backends.outputs import tail
 from ce_backends.pool_options import OPTIONS, bounds_of
 from ce_backends.removal import remove_tree
@@ -42,6 +43,7 @@ from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
 from ce_backends.wrappers import Wrappers
 
+EVERYBODY = "everybody"  # shares wrappers that no payload can reach
 NEVER = (errno.E2BIG, errno.EINVAL)  # no later attempt will start this task either
 
 
@@ -95,7 +97,6 @@ class Pool:
         self._records: dict[str, TaskRecord] = {}  # of those
         self._changed: Callable[[], None] = lambda: None
         self._probed: Probed | None = None
-        self._is_protected = False
         self._spare_dirs = SpareDirs(self._work_dir, most=processors)
         self._short_place = ShortPlace(self._work_dir)
         self._wrappers = Wrappers(most_idle=processors)
@@ -259,7 +260,6 @@ class Pool:
                 raise CEUnavailable(f"work directory {self._work_dir} cannot be made: {error.strerror}") from error
             key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]
             self._probed = probe(key, best=self._best, may_swap=self._bounds.may_swap)
-            self._is_protected = is_protected()
             self._spare_dirs.open()
             self._short_place.open()
             self._watcher.start()
@@ -269,8 +269,8 @@ class Pool:
 
     def _adopt_all(self, probed: Probed) -> None:
         for stamp in stamps_in(self._work_dir):
-            directory, is_enclosed = self._directory(stamp), self._enclosure is not None
-            taken = taken_up(directory, probed.containment, processors=self._processors, is_enclosed=is_enclosed)
+            directory, most = self._directory(stamp), self._processors
+            taken = taken_up(directory, probed.containment, most=most, is_enclosed=self._enclosure is not None)
             if taken is None:
                 self._leave(directory)
             elif taken.end is not None:
@@ -328,21 +328,20 @@ class Pool:
             raise CEUnavailable(trouble)
         containment = self._open().containment
         cell: Cell = containment.prepare(spec.stamp, spec.memory_mb, spec.processor_ids)
-        joins, is_kept = cell.joins, containment.counts_cpu
+        joins, is_counted = cell.joins, containment.counts_cpu
         try:
             launch = self._enclosure.launch(spec, directory.path, joins) if self._enclosure else None
             cell = EnclosedCell(cell) if launch else cell
             tmpdir = self._short_place.tmpdir(directory.path)
-            told = tell(spec, directory, launch, joins, is_kept=is_kept, is_protected=self._is_protected, tmpdir=tmpdir)
+            told = tell(spec, directory, launch, joins, is_counted=is_counted, tmpdir=tmpdir)
+            owner = (EVERYBODY if launch else spec.owner) if is_counted else ""
             record = lay_out(spec, directory, told=told, launch=launch, make=self._spare_dirs.make)
-            task = WatchedTask(
-                stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=time.monotonic()
-            )
+            since_s = time.monotonic()
+            task = WatchedTask(stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=since_s)
             with self._lock:
                 self._held[spec.stamp] = spec.processors
-            self._watcher.add(
-                task, lambda: self._wrappers.start(told.order, spec.processor_ids, cell.bind, is_kept=is_kept)
-            )
+            start = partial(self._wrappers.start, told.order, spec.processor_ids, cell.bind, owner=owner)
+            self._watcher.add(task, start)
         except (CEError, OSError):
             cell.remove()
             with self._lock:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,21 @@ def all_stats() -> Iterator[Stat]:
         stat = stat_of(int(path.name)) if path.name.isdigit() else None
         if stat is not None:
             yield stat
+
+
+def with_descendants(roots: set[int], everybody: Iterable[Stat]) -> list[Stat]:
+    """Return the processes of these pids and all below them."""
+    stats = list(everybody)
+    members = set(roots)
+    while more := {s.process.pid for s in stats if s.parent in members} - members:
+        members |= more
+    return [stat for stat in stats if stat.process.pid in members]
+
+
+def is_still(stat: Stat) -> bool:
+    """Tell whether its pid is still that process's, alive or a zombie."""
+    now = stat_of(stat.process.pid)
+    return now is not None and now.process == stat.process
 
 
 def children() -> list[int] | None:

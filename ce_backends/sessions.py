@@ -3,23 +3,32 @@
 A process belongs to a task when it descends from the task's wrapper, is in its session, or was started with its cookie.
 As sub-reaper this process inherits every orphan of its tasks, so even one that left the session and cleared its
 environment is still our child. Such an orphan is held against all tasks that run and began before we had that child,
-and ended with the last of them. Therefore, at this level, the owner of a pool starts no other children in sessions of
-their own while tasks run. After a restart of the owner only session and cookie tell.
+and ended with the last of them. What the owner of a pool starts itself in a session of its own while tasks run is
+spared where `offspring` knows of it. After a restart of the owner only session and cookie tell.
 """
 
-import ctypes
 import os
 import signal
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ce_backends import offspring
 from ce_backends.containment import Consumption
 from ce_backends.node_script import COOKIE
-from ce_backends.process_tree import Process, Stat, all_stats, children, is_alive, send, stat_of, variables
-
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h, Linux 3.4
+from ce_backends.process_tree import (
+    Process,
+    Stat,
+    all_stats,
+    children,
+    is_alive,
+    is_still,
+    send,
+    stat_of,
+    variables,
+    with_descendants,
+)
 
 
 def own_children() -> list[Stat]:
@@ -28,11 +37,6 @@ def own_children() -> list[Stat]:
     if pids is None:
         return [stat for stat in all_stats() if stat.parent == os.getpid()]
     return [stat for pid in pids if (stat := stat_of(pid)) is not None and stat.parent == os.getpid()]
-
-
-def become_subreaper() -> None:
-    """Let orphans of our descendants become our children; where the kernel refuses, session and cookie remain."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -62,7 +66,7 @@ class Sessions:
 
     def adopt(self, stamp: str, wrapper: Process | None) -> "SessionCell":  # noqa: ARG002 - see `begin`
         """See Containment."""
-        become_subreaper()
+        offspring.become_subreaper()
         self.before[stamp] = frozenset(stat.process for stat in own_children())
         return SessionCell(stamp, self)
 
@@ -77,6 +81,8 @@ class Sessions:
     def suspects(self, orphan: Stat) -> set[str]:
         """Return the tasks that can have begun this child of ours, none if it is no orphan."""
         if orphan.session == os.getsid(0) or orphan.process in list(self.wrappers.values()):
+            return set()
+        if orphan.process.pid in offspring.started():
             return set()
         tasks = list(self.before.items())  # a copy: another thread may prepare a task meanwhile
         return {stamp for stamp, before in tasks if orphan.process not in before}
@@ -122,7 +128,7 @@ class SessionCell:
         """See Cell."""
         for stat in self._stats():
             pid = stat.process.pid
-            if pid not in already and send(pid, signal_number, lambda _, stat=stat: _is_still(stat)):  # type: ignore[misc]
+            if pid not in already and send(pid, signal_number, lambda _, stat=stat: is_still(stat)):  # type: ignore[misc]
                 already.add(pid)
 
     def kill(self) -> None:
@@ -151,7 +157,7 @@ class SessionCell:
         """Kill the process group of a member."""
         with suppress(ProcessLookupError):
             group = os.getpgid(member.process.pid)
-            if group != os.getpgrp() and not self._is_wrappers(group) and _is_still(member):
+            if group != os.getpgrp() and not self._is_wrappers(group) and is_still(member):
                 os.killpg(group, signal.SIGKILL)
 
     def _is_wrappers(self, group: int) -> bool:
@@ -183,7 +189,7 @@ class SessionCell:
         orphans = {stat.process for stat in self.owner.orphans()}
         everybody = [stat for stat in all_stats() if stat.process.start_ticks >= since and not stat.is_zombie]
         roots = {stat.process.pid for stat in everybody if self._belongs(stat, is_orphan=stat.process in orphans)}
-        return [stat for stat in _with_descendants(roots, everybody) if stat.process != self.wrapper]
+        return [stat for stat in with_descendants(roots, everybody) if stat.process != self.wrapper]
 
     def _belongs(self, stat: Stat, *, is_orphan: bool) -> bool:
         if self.wrapper and (stat.process == self.wrapper or stat.session == self.wrapper.pid):
@@ -192,20 +198,6 @@ class SessionCell:
         if cookies:
             return f"{COOKIE}={self.stamp}".encode() in cookies
         return is_orphan and self.owner.suspects(stat) == {self.stamp}
-
-
-def _with_descendants(roots: set[int], everybody: Iterable[Stat]) -> list[Stat]:
-    """Return roots and all below them."""
-    stats = list(everybody)
-    members = set(roots)
-    while more := {s.process.pid for s in stats if s.parent in members} - members:
-        members |= more
-    return [stat for stat in stats if stat.process.pid in members]
-
-
-def _is_still(stat: Stat) -> bool:
-    now = stat_of(stat.process.pid)
-    return now is not None and now.process == stat.process
 
 
 def _reap(pid: int) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Sequence
 
+from ce_backends import offspring
 from ce_backends.process_tree import Process, stat_of
 
 _RESETTABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -45,6 +46,13 @@ def spawn(argv: Sequence[str], processor_ids: Sequence[int], *, stdin: int, stdo
 
 
 def _spawn(argv: Sequence[str], stdin: int, stdout: int) -> int:
+    with offspring.starting() as started:
+        pid = _spawned(argv, stdin, stdout)
+        started(pid)
+    return pid
+
+
+def _spawned(argv: Sequence[str], stdin: int, stdout: int) -> int:
     return os.posix_spawn(
         argv[0],
         list(argv),

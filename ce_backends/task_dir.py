@@ -137,7 +137,7 @@ class TaskDir:
 
     def ended_s(self) -> float | None:
         """Return when its exit code was written, by the same clock; to be asked before `write_end`."""
-        return self._mtime_s("exit_code") or self._mtime_s("task")
+        return (None if self.notes else self._mtime_s("exit_code")) or self._mtime_s("task")
 
     def _mtime_s(self, name: str) -> float | None:
         try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from ce_backends import offspring
 from ce_backends.errors import CEError, CEUnavailable
 
 CANNOT_EXECUTE, NOT_FOUND = 126, 127  # exit codes of shells and env(1) for a command that they could not start
@@ -99,19 +100,24 @@ class Local:
         """See Transport."""
         with _stdout(into) as stdout:
             try:
-                process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
-                    stdout=stdout,
-                    stderr=subprocess.PIPE,
-                    env={**os.environ, "LC_ALL": "C"},
-                    start_new_session=True,
-                )
+                with offspring.starting() as started:
+                    process = subprocess.Popen(
+                        argv,
+                        stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+                        stdout=stdout,
+                        stderr=subprocess.PIPE,
+                        env={**os.environ, "LC_ALL": "C"},
+                        start_new_session=True,
+                    )
+                    started(process.pid)
             except OSError as error:
                 sentence = f"{argv[0]} cannot be started on {self.where}: {error.strerror}"
                 raise CEUnavailable(advised(sentence, _AS_EXIT_CODE.get(error.errno or 0))) from error
-            with process:
-                return _answer(process, stdin if isinstance(stdin, bytes) else None, timeout_s)
+            try:
+                with process:
+                    return _answer(process, stdin if isinstance(stdin, bytes) else None, timeout_s)
+            finally:
+                offspring.ended(process.pid)
 
     def put(self, source: Path, target: str, *, timeout_s: float) -> None:  # noqa: ARG002 # a copy on one machine
         """See Transport."""

@@ -143,7 +143,7 @@ class Watcher:
         """Hear of the wrapper's answer or end; without a descriptor, look from time to time."""
         if task.wrapper is not None:
             task.cell.begin(task.wrapper)
-            task.fd = task.own_wrapper.answers if task.own_wrapper is not None else end_fd(task.wrapper.pid)
+            task.fd = task.own_wrapper.channel.fileno() if task.own_wrapper is not None else end_fd(task.wrapper.pid)
         if task.fd is None:
             task.next_look_s = self._clock()
         else:

@@ -52,7 +52,14 @@ def task_of(
         cpu_s=around.watch.cpu_limit_s(description.cpu_time_s),
         disk_mb=around.watch.most_disk_mb,
         capped=description.log_files,
+        owner=_owner(job),
     )
+
+
+def _owner(job: Job) -> str:
+    """Return whose it is, empty if the Matcher has not said so: the same name in another group is somebody else."""
+    name, group = job.matched.owner, job.matched.group
+    return f"{name}/{group}" if name and group else ""
 
 
 def description_of(job: Job) -> JobDescription:

@@ -55,7 +55,9 @@ class Driver:
         matched = MatchedJob(job_id=job_id, jdl=JDL.format(job_id=job_id), owner="owner", group="group")
         job = self._enter(Phase.MATCHED, Job(matched=matched, stamp=uuid.uuid4().hex))
         job = self._enter(Phase.SUBMITTING, replace(job, grant=grant))
-        spec = TaskSpec(stamp=job.stamp, script="exec /bin/true\n", processor_ids=grant.processor_ids)
+        spec = TaskSpec(
+            stamp=job.stamp, script="exec /bin/true\n", processor_ids=grant.processor_ids, owner=job.matched.owner
+        )
         answer = self._pool.submit([spec])[job.stamp]
         assert isinstance(answer, Accepted), answer
         job = replace(job, task_id=answer.task_id, started_at=datetime.now(UTC))

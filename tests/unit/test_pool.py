@@ -262,14 +262,14 @@ def test_kill_gives_a_task_that_is_being_cancelled_no_more_grace(make_pool: Make
 
 def test_processes_started_while_being_cancelled_are_ended_too(make_pool: MakePool) -> None:
     pool = make_pool()
-    forker = "trap '' TERM; : > ready; while :; do setsid sleep 1000 & sleep 0.01; done\n"
+    forker = "trap '' TERM; : > ready; while :; do setsid sleep 1006 & sleep 0.01; done\n"
     task_id = begin(pool, task(forker))
-    until(lambda: len(commands("sleep 1000")) > 3)
+    until(lambda: len(commands("sleep 1006")) > 3)
 
     pool.cancel([task_id])
     ended(pool, task_id)
 
-    assert commands("sleep 1000") == []
+    assert commands("sleep 1006") == []
 
 
 def commands(wanted: str) -> list[int]:
@@ -401,11 +401,11 @@ def zombies() -> set[int]:
 
 def test_ended_tasks_leave_no_zombie_and_no_descriptor(make_pool: MakePool) -> None:
     pool = make_pool()
-    ended(pool, begin(pool, task(":\n")))  # its wrapper waits for the next task
+    ended(pool, begin(pool, task(":\n", owner="me")))  # its wrapper waits for the next task
     before, zombies_before = open_descriptors(), zombies()
 
     for _ in range(4):
-        ended(pool, begin(pool, task(":\n")))
+        ended(pool, begin(pool, task(":\n", owner="me")))
 
     assert open_descriptors() == before
     assert zombies() == zombies_before

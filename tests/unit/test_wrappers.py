@@ -61,7 +61,7 @@ def start(
     script = os.fsdecode((directory.path / "payload").read_bytes())
     forked = script if wrappers.forks and is_kept and may_fork(script, environment) else ""
     text = order(directory, environment, with_times=not is_kept, forked=forked)
-    return wrappers.start(text, (), lambda _: None, is_kept=is_kept)
+    return wrappers.start(text, (), lambda _: None, owner="me" if is_kept else "")
 
 
 def ran(wrappers: Shells, directory: TaskDir, environment: Mapping[str, str] = PATH) -> bytes:

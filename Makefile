@@ -11,7 +11,8 @@ CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end fuzz faults-quick faults machine interop systems bundle \
+.PHONY: help setup demo test lint format types unit contract end-to-end fuzz model faults-quick faults machine interop \
+        systems bundle \
         pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
@@ -50,6 +51,9 @@ end-to-end: $(READY) ## from the pilot to Done, over HTTPS
 
 fuzz: $(READY) ## every parser of foreign text under libFuzzer; SECONDS=600 in all, ONLY="jdl batch-", found inputs in .fuzz
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(if $(ONLY),--only "$(ONLY)")
+
+model: $(READY) ## the model of a job's life, with more faults than the fast tests try (minutes)
+	$(BIN)/python -m tests.model --large
 
 faults-quick: $(READY) ## the quick part of the fault matrix
 	$(FAULTS) -m quick

@@ -26,7 +26,7 @@ CA_NAME = "Throw-away CA"
 HOST_NAMES = ("localhost", "127.0.0.1", "::1")
 LIFE = {"ca": timedelta(days=3650), "certificate": timedelta(days=365), "proxy": timedelta(days=7)}
 RENEW_BEFORE = timedelta(days=2)
-BACKDATED = timedelta(minutes=10)  # for clocks that are late
+BACKDATED = timedelta(hours=2)  # for clocks that are late, by summer time for example
 
 Key = rsa.RSAPrivateKey
 

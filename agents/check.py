@@ -11,6 +11,7 @@ from agents.errors import ExitCode, StopAgent
 from agents.redaction import without_secrets
 from agents.settings import AgentSettings, ce_options, load, nearly_ours
 from agents.wms.configuration import without_setups
+from ce_backends.ce_file import definitions, misspelt
 from ce_backends.cfg import Section, from_options, parse
 from ce_backends.errors import CEMisconfigured
 from ce_backends.registry import backend
@@ -34,6 +35,11 @@ def inner_ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
     """
     known = known_options(settings.ce_type)
     return {name: text for name, text in ce_options(cfg, settings).items() if name in known}
+
+
+def misspelt_of_ce(cfg: Section) -> list[str]:
+    """Return a sentence for each option that is probably one of the inner CE's, with another name."""
+    return [sentence for own in definitions(cfg) if own.name == "LocalSite" for sentence in misspelt(own)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ def check(published: str, local: Mapping[str, str], environ: Mapping[str, str] |
         return Verdict(str(error), ExitCode.CONFIGURATION)
     except StopAgent as error:
         return Verdict(str(error), error.exit_code)
-    odd = list(nearly_ours(ours))
+    odd = [*nearly_ours(ours), *misspelt_of_ce(tree)]
     if found.mistakes:
         return Verdict("; ".join(found.mistakes), ExitCode.CONFIGURATION, odd=odd)
     return Verdict(trouble=found.trouble, odd=odd)

@@ -37,9 +37,10 @@ RENAMED = {"ExecQueue": "Queue", "CEQueueName": "Queue", "Timeout": "CommandTime
 
 # What pilots, the Matcher and the accounting read in these sections: it has its effect there.
 _FOR_OTHERS = """
-Architecture CEQueue CPUNormalizationFactor CPUScalingFactor CPUTime CPUTimeLeft Description GridCE GridCEType HostRAM
-LocalSE MaxProcessors MaxRAM MinRAM Name OS Pilot PilotReference Platform Queue ReleaseProject ReleaseVersion
-RequiredTag ReservedRAM SI00 Site Tag UserEnvVariables VO VOs VirtualOrganization maxCPUTime wnTmpDir
+Architecture CEQueue CPUNormalizationFactor CPUScalingFactor CPUTime CPUTimeLeft CVMFS_locations Description GridCE
+GridCEType GridMiddleware HostRAM InstancePath LocalSE MaxProcessors MaxRAM MinRAM MultiProcessorStrategy Name
+NumberOfGPUs NumberOfProcessors OS Pilot PilotReference Platform Queue ReleaseProject ReleaseVersion RequiredTag
+ReservedRAM SI00 Site Tag UserEnvVariables VO VOs VirtualOrganization WholeNode maxCPUTime wnTmpDir
 """
 FOR_OTHERS = frozenset(_FOR_OTHERS.split())
 # What DIRAC's own CEs read there, for their way of doing things: here it has no effect.
@@ -177,11 +178,21 @@ def read(definition: Definition) -> Reading:
         name = written if written in table else RENAMED.get(written, written)
         if name in table:
             _take(table[name], value, definition.ce_type, options, mistakes)
-        elif near := _nearest(name, table):
-            mistakes.append(f"{value.origin}: unknown option {name} = {value.text}; did you mean {near}?")
-        elif name not in FOR_OTHERS:
+        elif name not in FOR_OTHERS and not _nearest(name, table):
             notes.append(f"{value.origin}: {name} has no effect on CE type {definition.ce_type}")
-    return Reading(options, mistakes, notes)
+    return Reading(options, [*misspelt(definition), *mistakes], notes)
+
+
+def misspelt(definition: Definition) -> list[str]:
+    """Return a sentence for each option that is probably one of the CE type's, with another name."""
+    table = {option.name: option for option in backend(definition.ce_type).OPTIONS}
+    known = (*table, *RENAMED)
+    unknown = {name: value for name, value in definition.options.items() if name not in known}
+    return [
+        f"{value.origin}: unknown option {name} = {value.text}; did you mean {near}?"
+        for name, value in unknown.items()
+        if (near := _nearest(name, table))
+    ]
 
 
 def _take(option: Option, value: Value, ce_type: str, into: dict[str, OptionValue], mistakes: list[str]) -> None:

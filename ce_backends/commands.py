@@ -91,7 +91,8 @@ def examine(definition: Definition) -> tuple[Reading, str]:
         return reading, ""
     found = rehearse(definition.ce_type, reading.options)
     mistakes = [_placed(sentence, definition) for sentence in found.mistakes]
-    return replace(reading, mistakes=mistakes), found.trouble
+    notes = [*reading.notes, *(_placed(f"option {note}", definition) for note in found.notes)]
+    return replace(reading, mistakes=mistakes, notes=notes), found.trouble
 
 
 def _placed(sentence: str, definition: Definition) -> str:

@@ -1,5 +1,6 @@
 """Would this CE work? One answer for `validate`, `plan`, `test`, the agent and the pilot's doctor."""
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ class Rehearsal:
     Attributes:
         mistakes: sentences about the options; with any of them the CE cannot be made.
         trouble: why no task can run here now though the options are right, empty if one can.
+        notes: sentences about what is right, and probably not meant.
     """
 
     mistakes: Sequence[str] = ()
     trouble: str = ""
+    notes: Sequence[str] = ()
 
 
 def rehearse(ce_type: str, options: Mapping[str, OptionValue]) -> Rehearsal:
@@ -34,6 +37,15 @@ def rehearse(ce_type: str, options: Mapping[str, OptionValue]) -> Rehearsal:
         except CEError as error:
             return Rehearsal(trouble=str(error))
         try:
-            return Rehearsal(trouble=ce.trouble() if isinstance(ce, CanTell) else "")
+            if not isinstance(ce, CanTell):
+                return Rehearsal()
+            trouble = ce.trouble()
+            return Rehearsal(trouble=trouble, notes=_more_than_here(ce.slots().free_processors))
         finally:
             ce.close()
+
+
+def _more_than_here(places: int) -> Sequence[str]:
+    """Return a sentence about a CE that shares more processors than the machine gives it."""
+    here = len(os.sched_getaffinity(0))
+    return [f"NumberOfProcessors is {places}, and this machine gives {here}: tasks share them"] if places > here else []

@@ -15,7 +15,10 @@ from ce_backends.payload_user import payload_user
 from ce_backends.view import Bind, bind_text, trust_binds
 
 DEFAULT_IMAGE = "/cvmfs/cernvm-prod.cern.ch/cvm4"  # as in DIRAC
-FALLBACK = "/cvmfs/oasis.opensciencegrid.org/mis/singularity/current/bin"  # as in DIRAC
+FALLBACK = (
+    "/cvmfs/oasis.opensciencegrid.org/mis/apptainer/current/bin:"  # the one that is kept up
+    "/cvmfs/oasis.opensciencegrid.org/mis/singularity/current/bin"  # as in DIRAC
+)
 _ALONE = ("--contain", "--ipc", "--no-home")
 _NO_PROCESSES = "payloads see, and may signal, other processes of this user"
 _NO_USERS = "without user namespaces, by the set-user-id installation"
@@ -44,7 +47,7 @@ class Singularity:
     OPTIONS: ClassVar[Sequence[Option]] = container_options(
         root=DEFAULT_IMAGE,
         root_doc="Image that payloads run in: a directory, a .sif file, or a URI.",
-        program=f"apptainer or singularity on the PATH, then in {FALLBACK}",
+        program="apptainer or singularity on the PATH, then in OSG's CVMFS (mis/apptainer, mis/singularity)",
     )
 
     program: str

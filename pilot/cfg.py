@@ -31,20 +31,22 @@ def parse(text: str, source: str) -> Section:
         UsageError: a section is left open, closed twice, or said twice.
     """
     root: Section = {}
-    open_sections = [root]
+    open_sections, opened = [root], list[int]()
     name = ""
     for number, line in enumerate(text.lstrip("\ufeff").split("\n"), start=1):
         for part in _parts(line.strip()):
             where = f"{source}, line {number}"
             if part == "{":
                 open_sections.append(_enter(open_sections[-1], name, where))
+                opened.append(number)
             elif part == "}":
                 _leave(open_sections, where)
+                opened.pop()
             elif "=" in part:
                 _put_line(open_sections[-1], part, where)
             name = part if part not in "{}" and "=" not in part else ""
     if len(open_sections) > 1:
-        raise UsageError(f"{source}: {len(open_sections) - 1} section(s) are not closed; expected as many '}}' as '{{'")
+        raise UsageError(f"{source}: the section that opens in line {opened[-1]} is never closed; a '}}' is missing")
     return root
 
 

@@ -6,6 +6,8 @@ Old: a top key `Setups` with one section per setup. New: sections of setups and 
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,18 +39,42 @@ CE_KEYS = {"Site": "site", "GridCEType": "grid_ce_type", "LocalCEType": "inner_c
 def load(path: Path, *, must_exist: bool) -> dict[str, Any]:
     """Return the file's sections; {} when it is missing and nobody named it."""
     try:
-        content = strict_json.read(path.read_bytes())
+        text = path.read_bytes()
+        content = strict_json.read(text)
     except FileNotFoundError as error:
         if must_exist:
             raise UsageError(f"{path}: there is no such file; expected a pilot.json") from error
         return {}
     except strict_json.NotJson as error:
-        raise UsageError(_not_json(path, error.__cause__ or error)) from error
+        raise UsageError(_not_json(path, error.__cause__ or error) + _looks_like(text)) from error
     except OSError as error:
         raise UsageError(f"{path}: not readable as pilot.json: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path}: found {type(content).__name__}; expected a JSON object")
+    if twice := _said_twice(text):
+        raise UsageError(f"{path}: {twice!r} stands twice in one section; one of the two would be lost")
     return content
+
+
+def _said_twice(text: bytes) -> str:
+    """Return a name that stands twice in one object, "" for none; of two, Python's reader takes the last."""
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        if len(dict(pairs)) < len(pairs):
+            counted = Counter(name for name, _ in pairs)
+            found.append(max(counted, key=lambda name: counted[name]))
+
+    json.loads(text, object_pairs_hook=look)
+    return found[0] if found else ""
+
+
+def _looks_like(text: bytes) -> str:
+    """Return the end of a sentence about a file in another language."""
+    shown = text.decode("utf-8", "replace")
+    if re.search(r"^\s*[\w.]+\s*=[^=]", shown, re.MULTILINE):
+        return "; this looks like DIRAC's CFG"
+    return "; this looks like YAML" if re.search(r"^(---|\s*[\w.-]+:(\s|$))", shown, re.MULTILINE) else ""
 
 
 def _not_json(path: Path, error: BaseException) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from ce_backends.__main__ import main
 from ce_backends.batch_types import SYSTEMS
-from ce_backends.ce_file import Reading, definitions, read
+from ce_backends.ce_file import FOR_OTHERS, Reading, definitions, read
 from ce_backends.cfg import parse
 from ce_backends.commands import examine
 from ce_backends.errors import CEMisconfigured
@@ -195,6 +195,23 @@ def test_what_cannot_be_used_on_this_machine_is_not_called_ok(
     assert codes == [3, 3, 3]
     assert ": ok" not in said.out
     assert "/no/apptainer" in said.out
+
+
+def test_more_processors_than_this_machine_has_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "Pool", "-o", "NumberOfProcessors=8000"]) == 0
+
+    assert "note: -o NumberOfProcessors: option NumberOfProcessors is 8000, and this machine gives" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_pilots_own_configuration_has_no_mistakes_and_no_notes() -> None:
+    text = "\n".join(f"{name} = 1" for name in sorted(FOR_OTHERS - {"NumberOfProcessors", "Queue"}))
+    (definition,) = definitions(parse(f"LocalSite\n{{\nLocalCE = Pool\n{text}\n}}", "pilot.cfg"))
+
+    reading, _ = examine(definition)
+
+    assert (reading.mistakes, reading.notes) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,13 @@ PLANTED = [
     (ssh_without_a_host, "agent", "option SSHHost of CE type SSH is not set", "correct -y, -o", 2),
     (open_quotation, "agent", 'option SubmitOptions is "-p \'x": no closing quotation', "correct -y, -o", 2),
     (missing_ca_directory, "CAs", "/nowhere/certificates (option --ca-dir): no CA certificates", "install the IGTF", 3),
-    (unreadable_configuration, "configuration", "1 section(s) are not closed", "ask the operators", 2),
+    (
+        unreadable_configuration,
+        "configuration",
+        "the section that opens in line 2 is never closed",
+        "ask the operators",
+        2,
+    ),
     (unreadable_pilot_json, "options", "pilot.json, line 1, column 2: not JSON", "correct the option or the file", 2),
 ]
 

@@ -217,3 +217,18 @@ def test_explain_may_be_asked_about_one_thing(argv, about, site):
 
     assert (line.asks_for, line.about) == ("--explain", about)
     assert settings.load(line.given).settings.site == site
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": {"b": 1, "c": 2, "b": 3}}', "'b' stands twice in one section"),
+        ("Setups:\n  Defaults:\n    Version: v8\n", "this looks like YAML"),
+        ("Setups\n{\n  Defaults\n  {\n    Version = v8\n  }\n}\n", "this looks like DIRAC's CFG"),
+    ],
+)
+def test_a_pilot_json_that_is_none_is_told_as_what_it_is(tmp_path, text, said):
+    (tmp_path / "pilot.json").write_text(text)
+
+    with pytest.raises(UsageError, match=said):
+        pilot_json.load(tmp_path / "pilot.json", must_exist=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pilot import cfg, configuration, credential, launch, offer, remote_log, services, supervision
+from pilot import cfg, configuration, credential, launch, offer, remote_log, services, supervision, work_folder
 from pilot.errors import NodeUnfit, ServiceRefused, ServiceUnreachable, UsageError
 from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
 from pilot.log import utc_now
@@ -23,7 +23,7 @@ NO_SUCH_PILOT = 1550  # DIRAC's EWMSNOPILOT
 
 
 def check_worker_node(pilot: Pilot) -> Pilot:
-    """Log what this node is, and leave it when the disk is too full."""
+    """Log what this node is, and leave it when the disk is too full, or no program can be started from there."""
     node = pilot.node
     machine = os.uname()
     pilot.log.info("node.is", host=machine.nodename, kernel=machine.release, architecture=node.architecture)
@@ -36,6 +36,8 @@ def check_worker_node(pilot: Pilot) -> Pilot:
             f"{pilot.work_dir}: {node.disk_mb.value} MB of disk are free; "
             f"expected {pilot.settings.min_disk_mb} MB or more (--disk)"
         )
+    if trouble := work_folder.cannot_start_from(pilot.work_dir):
+        raise NodeUnfit(trouble)
     return pilot
 
 

@@ -1,5 +1,6 @@
 """Whether this node can run jobs now: small checks, each answers with a sentence when something is wrong."""
 
+import errno
 import os
 import re
 import subprocess
@@ -117,6 +118,30 @@ def programs_start(node: Surroundings) -> str:
     return ""
 
 
+def work_dir_starts_programs(node: Surroundings) -> str:
+    """Start a script from the work directory, as payloads start their own; a mount may be noexec."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".start-", dir=node.work_dir) as folder:
+            program = Path(folder, "program")
+            program.write_text("#!/bin/sh\n", encoding="ascii")
+            program.chmod(0o700)
+            return _cannot_start(program)
+    except OSError as error:
+        return f"{node.work_dir}: no program can be put there: {error.strerror}"
+
+
+def _cannot_start(program: Path) -> str:
+    where = f"{program.parents[1]}: programs cannot be started from the work directory"
+    try:
+        done = subprocess.run([program], timeout=_START_S, env={}, stderr=subprocess.DEVNULL, check=False)
+    except subprocess.TimeoutExpired:
+        return f"{where}: no end in {_START_S:.0f} s"
+    except OSError as error:
+        # another thread's child may hold the file open for the moment between its fork and its program
+        return "" if error.errno == errno.ETXTBSY else f"{where}: {error.strerror} (is it mounted noexec?)"
+    return "" if done.returncode == 0 else f"{where}: exit code {done.returncode}"
+
+
 def clock_is_sane(node: Surroundings) -> str:
     """See whether the clock shows a time in which this program can run."""
     now_s = node.epoch()
@@ -137,6 +162,7 @@ NEEDED: Sequence[Check] = (
     memory_is_free,
     files_can_be_opened,
     programs_start,
+    work_dir_starts_programs,
     clock_is_sane,
 )
 # what payloads do not need, for they have a HOME and a TMPDIR of their own, but a site will want to hear of

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pilot import bundle, launch
+from pilot import bundle, launch, work_folder
 from pilot.doctor.finding import FAULT, OK, WARNING, Finding, Patient
 from pilot.errors import UNFIT, NodeUnfit
 
@@ -70,13 +70,13 @@ def disk(patient: Patient) -> tuple[Patient, list[Finding]]:
             tempfile.TemporaryDirectory(prefix=".doctor-", dir=patient.work_dir) as folder,
         ):
             (Path(folder) / "file").write_bytes(bytes(WRITTEN_BYTES))
-            started = _starts_from(Path(folder))
+            trouble = work_folder.cannot_start_from(patient.work_dir)
     except OSError as error:
         says = f"{patient.work_dir}: cannot be written: {error.strerror}"
         return patient, [Finding("disk", FAULT, says, "free space or inodes there, or name another --work-dir", UNFIT)]
-    if not started:
+    if trouble:
         remedy = "mount it without noexec, or name another --work-dir"
-        return patient, [Finding("disk", FAULT, f"{patient.work_dir}: programs cannot be started there", remedy, UNFIT)]
+        return patient, [Finding("disk", FAULT, trouble, remedy, UNFIT)]
     return patient, [Finding("disk", OK, f"{patient.work_dir}: {free} MB free, files are written, programs start")]
 
 
@@ -91,13 +91,6 @@ def _existing(folder: Path) -> Iterator[None]:
         for place in made:
             with contextlib.suppress(OSError):
                 place.rmdir()
-
-
-def _starts_from(folder: Path) -> bool:
-    program = folder / "program"
-    program.write_text("#!/bin/sh\n", encoding="ascii")
-    program.chmod(0o755)
-    return not _trouble([str(program)])
 
 
 def limits(patient: Patient) -> tuple[Patient, list[Finding]]:

@@ -1,5 +1,8 @@
 """What is said of a node that cannot run jobs."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,8 +47,36 @@ def test_this_very_node_can_be_looked_at(tmp_path: Path) -> None:
 def test_work_directory_that_is_gone_is_named_in_every_sentence(tmp_path: Path) -> None:
     sentences = troubles(node(tmp_path, work_dir=tmp_path / "gone"))
 
-    assert len(sentences) == 2
+    assert len(sentences) == 3
     assert all("gone" in sentence for sentence in sentences)
+
+
+AGENTS_LOOK = (
+    "from agents.slot import health as h; n = h.Surroundings(work_dir=place, temporary=place, environ=os.environ,"
+    " least_disk_mb=1); print(h.troubles(n))"
+)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a mount needs root")
+@pytest.mark.parametrize(
+    "look",
+    [
+        AGENTS_LOOK,
+        "from pilot import work_folder; print([work_folder.cannot_start_from(place)])",
+    ],
+    ids=["agent", "pilot"],
+)
+def test_pilot_and_agent_know_a_folder_from_which_nothing_starts(look: str, tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o noexec,size=8m tmpfs "$0" && exec "$1" -B -c "$2" "$0"'
+    code = f"import os, sys; sys.path.insert(0, '.'); from pathlib import Path; place = Path(sys.argv[1]); {look}"
+    argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, str(tmp_path), sys.executable, code]
+
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(done.stderr)
+    assert "started" in done.stdout
+    assert "noexec" in done.stdout
 
 
 def test_full_disk_is_told_with_what_was_expected(tmp_path: Path) -> None:

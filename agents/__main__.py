@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 PRIVATE = 0o077  # what the agent makes is nobody else's; payloads have a umask of their own
 NODE_UNFIT = 6  # agents.errors.ExitCode, which may be what could not be loaded
@@ -23,16 +22,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command_line.main(argv)
 
 
-def _leave(exit_code: int) -> int:
-    """Return the exit code after what was printed is out: Python itself ends with 120 where that cannot be written."""
-    for stream in (sys.stdout, sys.stderr):
+def _let_go_of_streams() -> None:
+    """Write out what was printed, or drop it: Python itself ends with 120 where it cannot be written."""
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
-        except OSError:
-            with suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return exit_code
+            if (stream := getattr(sys, name)) is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            setattr(sys, name, None)  # what is left in it would be tried once more
 
 
 if __name__ == "__main__":
-    sys.exit(_leave(main()))
+    try:
+        sys.exit(main())
+    finally:
+        _let_go_of_streams()

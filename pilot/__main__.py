@@ -55,12 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _let_go_of_streams() -> None:
     """Write out what was printed, or drop it: Python itself ends with 120 where it cannot be written."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except (OSError, ValueError):  # a full disk, a pipe that nobody reads, a closed stream
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            setattr(sys, name, None)  # what is left in it would be tried once more
 
 
 def _guarded(arguments: Sequence[str]) -> int:
@@ -74,16 +75,21 @@ def _guarded(arguments: Sequence[str]) -> int:
                 return examination.main(arguments[1:], os.environ)
             return bootstrap(arguments, os.environ)
     except PilotError as error:
-        print(f"pilot: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
     except BrokenPipeError:  # whoever read `--help` or `--explain` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ENDED
     except Exception as error:  # noqa: BLE001 - the outermost door: nobody gets a traceback on the screen
         if sentence := lack(error):
-            print(f"pilot: {_unfit(sentence)}", file=sys.stderr)
+            _complain(str(_unfit(sentence)))
             return UNFIT
         return _unexpected(error, _log_file(arguments))
+
+
+def _complain(sentence: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it, or a full disk: the exit code says it too
+        print(f"pilot: {sentence}", file=sys.stderr, flush=True)
 
 
 def _unfit(sentence: str) -> NodeUnfit:
@@ -91,7 +97,7 @@ def _unfit(sentence: str) -> NodeUnfit:
 
 
 def _unexpected(error: Exception, log_file: Path) -> int:
-    print(f"pilot: internal error: {type(error).__name__}: {error}; see {log_file}", file=sys.stderr)
+    _complain(f"internal error: {type(error).__name__}: {error}; see {log_file}")
     with contextlib.suppress(OSError), log_file.open("a", encoding="utf-8") as log:
         traceback.print_exception(type(error), error, error.__traceback__, file=log)
     return INTERNAL

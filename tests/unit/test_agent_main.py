@@ -200,3 +200,13 @@ def test_a_configuration_service_that_is_away_ends_the_agent_with_one_sentence(t
     assert done.returncode == ExitCode.SERVICE_MISSING
     assert done.stderr.startswith("agent: the Configuration service gives no configuration: gopher://127.0.0.1/")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("package", "exit_code"), [("agents", 0), ("pilot", 6)])
+def test_words_that_cannot_be_printed_make_no_exit_code_of_pythons_own(package: str, exit_code: int) -> None:
+    argv = [sys.executable, "-P", "-m", package, "--help"]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=full, env=environ, timeout=DEADLINE_S, check=False)
+
+    assert done.returncode == exit_code

@@ -103,6 +103,11 @@ class JobLost:
 
 
 @dataclass(frozen=True, slots=True)
+class JobsConfirmed:
+    """The WMS was asked about the jobs that a former agent left; of those that are not ours `JobLost` came before."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChoresDue:
     """It is time for what has to be done now and then: accounts, credentials."""
 
@@ -183,6 +188,7 @@ Event = (
     | EndNotHeld
     | KillOrdered
     | JobLost
+    | JobsConfirmed
     | ChoresDue
     | ChoresDone
     | TaskChanged

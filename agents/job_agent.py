@@ -82,8 +82,7 @@ class JobAgent:
         is_told = self._tell_all()
         self._parts.chores()
         self._close_reported()
-        if self._exit_code is ExitCode.ENDED:  # whatever the reason: all is not well if there never was an answer
-            self._exit_code = self._asking.last_meaning
+        self._exit_code = self._exit_code or self._asking.last_meaning  # all is not well without any answer
         if not is_told or self._parts.reporter.untold():
             self._say_untold()
         if (broken := self._parts.slot.broken_processors) and self._parts.slot.processors:
@@ -171,8 +170,8 @@ class JobAgent:
                 raise error
             case happened.Crashed(error, job_id) if job_id is not None:
                 self._parts.runner.crashed(job_id, error)
-            case happened.TaskChanged() | None:
-                self._look_around()
+            case happened.TaskChanged() | happened.JobsConfirmed() | None:
+                self._look_around(is_confirmed=isinstance(event, happened.JobsConfirmed))
 
     def _moved(self, event: happened.Staged | happened.Delivered | happened.Undelivered) -> None:
         """Go on with a job whose files were brought here or away, or could not be."""
@@ -226,9 +225,11 @@ class JobAgent:
             case happened.PowerMeasured(hs06):
                 self._parts.watch.power.hs06 = hs06 or self._parts.watch.power.hs06
 
-    def _look_around(self) -> None:
-        """See what tasks do; a slot that became free is offered at once."""
+    def _look_around(self, *, is_confirmed: bool = False) -> None:
+        """See what tasks do, go on with those that are confirmed; a slot that became free is offered at once."""
         runner = self._parts.runner
+        if is_confirmed:
+            runner.confirmed()
         before = len(runner.jobs.running)
         runner.poll()
         if len(runner.jobs.running) < before:

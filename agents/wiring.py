@@ -10,7 +10,16 @@ from pathlib import Path
 from agents import __version__
 from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies, ProxiesWherePublished
 from agents.errors import ServiceError
-from agents.events import ChoresDone, EndNotHeld, Events, JobLost, KillOrdered, ReportsAccepted, Workers
+from agents.events import (
+    ChoresDone,
+    EndNotHeld,
+    Events,
+    JobLost,
+    JobsConfirmed,
+    KillOrdered,
+    ReportsAccepted,
+    Workers,
+)
 from agents.job_agent import JobAgent
 from agents.jobs.allocation import Slot
 from agents.jobs.forgotten import take_up
@@ -157,6 +166,7 @@ def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, refe
             not_held=lambda job_id, held: given.events.put(EndNotHeld(job_id, held)),
             mine=(reference, *given.ledger.pilots()),
         ),
+        settled=lambda: given.events.put(JobsConfirmed()),
         doubts=Doubts(
             monitoring,
             given.ledger,

@@ -164,6 +164,7 @@ class Job:
         grant: what it holds; None before and after.
         task_id: the CE's name of the task.
         put_off: how often the CE could not take it.
+        boot: the boot of this node on which it was handed over to the CE, empty before.
         exit_code: of the payload; None when unknown.
         started_at: when the task was submitted.
         wall_s: of the payload.
@@ -182,6 +183,7 @@ class Job:
     grant: Grant | None = None
     task_id: str = ""
     put_off: int = 0
+    boot: str = ""
     exit_code: int | None = None
     started_at: datetime | None = None
     wall_s: float | None = None

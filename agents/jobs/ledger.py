@@ -1,8 +1,9 @@
 """The agent's memory of its jobs: SQLite in the work directory. Every step is written here before its effect.
 
 One transaction writes a job's new phase together with the reports it causes, so a kill at any instant leaves
-either both or neither. WAL with synchronous=NORMAL: nothing is lost when the process dies; after a power
-failure the last steps may be, and the WMS gives those jobs away again.
+either both or neither. WAL with synchronous=NORMAL: nothing is lost when the process dies. A power failure takes back
+what was written since `make_last`, which is called before anything that cannot be taken back: before a task is given
+to the CE, and before the WMS is told.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from agents import last_word
 from agents.errors import ConfigurationError, NodeUnfit
 from agents.jobs import past
 from agents.jobs.job import Job, Phase
-from agents.jobs.ledger_file import opened
+from agents.jobs.ledger_file import opened, sync
 from agents.jobs.reserve import DiskReserve
 from agents.jobs.written import readable, to_json
 from agents.log import EventLog
@@ -87,12 +88,30 @@ class Ledger:
         self._reserve = DiskReserve(path.with_suffix(".reserve"))
         self._reserve.hold()
         self._lasts = True
+        self._written = self._on_disk = 0  # how many changes
         self._tell_closed: Callable[[Job], object] = lambda _: None
 
     @property
     def lasts(self) -> bool:
         """False once the file cannot be written any more: what happens from then on is remembered in memory only."""
         return self._lasts
+
+    def make_last(self) -> None:
+        """Return once all that was written before is where no power failure takes it back, or `lasts` is False.
+
+        Raises:
+            NodeUnfit: it can be neither brought to the disk nor read any more.
+        """
+        written = self._written
+        if self._on_disk >= written or not self._lasts:
+            return
+        try:
+            sync(self._path)  # without the lock: others may read and write meanwhile
+            self._on_disk = max(self._on_disk, written)
+        except OSError as error:
+            with self._lock:
+                if self._lasts:
+                    self._go_on_in_memory(error)
 
     def has_space(self) -> bool:
         """Tell whether there is room on the disk for whatever a new job may bring; else take none on."""
@@ -268,6 +287,7 @@ class Ledger:
                     change(self._db)
             except sqlite3.Error as error:
                 self._write_all_the_same(change, error)
+            self._written += 1
 
     def _write_all_the_same(self, change: Callable[[sqlite3.Connection], object], error: sqlite3.Error) -> None:
         try:
@@ -285,7 +305,7 @@ class Ledger:
         except sqlite3.Error as ours:
             raise NodeUnfit(f"{self._path}: the ledger does not take this: {ours}") from ours
 
-    def _go_on_in_memory(self, error: sqlite3.Error) -> None:
+    def _go_on_in_memory(self, error: Exception) -> None:
         """Leave the file as it is: the jobs in hand can still be followed and told of, by this process."""
         if not self._lasts:
             raise NodeUnfit(f"{self._path}: the ledger cannot be written: {error}") from error

@@ -1,7 +1,10 @@
 """The ledger's file: its tables, and what is done with a file that is none or none any more."""
 
+import os
 import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from agents.errors import NodeUnfit
@@ -51,6 +54,24 @@ def opened(path: Path, busy_s: float) -> sqlite3.Connection:
         raise NodeUnfit(f"{path}: the ledger cannot be opened: {error}") from error
 
 
+def sync(path: Path) -> None:
+    """Return once the disk has all that was written to the ledger so far: no power failure takes it back then.
+
+    Raises:
+        OSError: it cannot be brought there.
+    """
+    with suppress(FileNotFoundError):  # no memory can be shared here: SQLite keeps another journal, and syncs it itself
+        _sync(f"{path}-wal", os.fdatasync)
+
+
+def _sync(path: Path | str, how: Callable[[int], None]) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        how(fd)
+    finally:
+        os.close(fd)
+
+
 def _put_aside(path: Path, aside: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
@@ -67,6 +88,8 @@ def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
         db.executescript(_SCHEMA + past.SCHEMA)
         _renew(db)
         _check(db)
+        with suppress(OSError):  # some file systems have no such call for a directory; what is in the files is synced
+            _sync(path.absolute().parent, os.fsync)
     except sqlite3.DatabaseError:
         db.close()
         raise

@@ -54,6 +54,7 @@ class JobRunner:
         self._staging = staging
         self._workers = workers
         self._given_up: set[int] = set()
+        self._unasked: set[int] = set()  # taken up after a restart, and perhaps somebody else's by now
         self.jobs = JobsInHand()
         self.tally = Tally()
         self._journal = Journal(self.jobs, ledger, reporter)
@@ -97,7 +98,8 @@ class JobRunner:
         grant = granted(self._slot, description.request)
         has_all = not description.input_sandbox and self._staging.has_credential(job)
         phase = Phase.SUBMITTING if has_all else Phase.STAGING
-        job, said = self._reports.beginning(replace(job, grant=grant, phase=phase), description, self._around.told)
+        job = replace(job, grant=grant, phase=phase, boot=self._around.boot)
+        job, said = self._reports.beginning(job, description, self._around.told)
         self._journal.save(job, *said)
         if has_all:
             self._hand_over(job)
@@ -119,12 +121,13 @@ class JobRunner:
             self._submit(job)
 
     def _submit(self, job: Job) -> None:
-        job = job.entering(Phase.SUBMITTING)
+        job = replace(job, phase=Phase.SUBMITTING, boot=self._around.boot)
         self._journal.save(job)
         self._hand_over(job)
 
     def _hand_over(self, job: Job) -> None:
-        """Give the task to the CE, as is written by now. Its stamp makes it safe to do this twice."""
+        """Give the task to the CE, as is written by now. Its stamp makes it safe to do this twice on one boot."""
+        self._ledger.make_last()
         if not self._ledger.lasts:  # a start that nobody remembers may be done twice
             self.endings.end_early(
                 job, HandBack("CE Submission Error", "the ledger cannot be written", blame=Blame.SITE)
@@ -175,8 +178,9 @@ class JobRunner:
             with self.belonging_to(running[task_id].job_id):
                 self._polled(running[task_id], answer)
         for job in self.jobs.in_phase(Phase.SUBMITTING):
-            with self.belonging_to(job.job_id):
-                self._resubmit(job)
+            if job.end or job.job_id not in self._unasked:
+                with self.belonging_to(job.job_id):
+                    self._resubmit(job)
         for job in self.endings.due_deliveries():
             with self.belonging_to(job.job_id):
                 self.endings.deliver(job)
@@ -192,7 +196,10 @@ class JobRunner:
             self.endings.ended(job, task)
 
     def _resubmit(self, job: Job) -> None:
-        """Find out whether the CE has the task; give it again when it has not."""
+        """Find out whether the CE has the task; give it again when it has not.
+
+        But what was handed over before the node was started anew may have run, and left nothing: that is given back.
+        """
         task_id = self._tasks.find(job.stamp)
         if isinstance(task_id, CEError):
             self._put_off(job, task_id)
@@ -203,6 +210,8 @@ class JobRunner:
             self._started(job, task_id)
         elif job.end:
             self.endings.finish(self.endings.released(job), job.end)
+        elif job.boot != self._around.boot:
+            self.endings.finish(self.endings.released(job), outcome.handed_back(_OTHER_BOOT))
         else:
             self._submit(job)
 
@@ -276,7 +285,7 @@ class JobRunner:
         if job.phase is Phase.RUNNING:
             description = self.jobs.description_if_read(job)
             self._tasks.wind_down(job.task_id, description.stop_signal if description else None, within_s)
-        elif job.phase is Phase.STAGING:
+        elif job.phase in (Phase.MATCHED, Phase.STAGING):
             self._staging.give_up(job)
             self.endings.finish(self.endings.released(job), end)
 
@@ -326,38 +335,54 @@ class JobRunner:
     # ---- after a restart ----
 
     def recover(self) -> None:
-        """Go on with the jobs that a former agent in this work directory had in hand."""
-        found = [self._taken_up(job) for job in self._ledger.open_jobs()]
-        for job in found:
-            with self.belonging_to(job.job_id):
-                if job.is_touched and job.deaths >= _DEATHS:
-                    self._give_up(job, FailJob(Minor.EXCEPTION, _DIED.format(count=job.deaths), blame=Blame.AGENT))
-                else:
-                    self._go_on(job)
+        """Go on with the jobs that a former agent in this work directory had in hand.
+
+        One that may not have begun waits for `confirmed`: the WMS may have given it to somebody else.
+        """
+        for job in [self._taken_up(job) for job in self._ledger.open_jobs()]:
+            if job.job_id not in self._unasked:
+                self._touch(job)
+
+    def confirmed(self) -> None:
+        """Go on with what waited: the WMS was asked whose it is, and what was taken away has its end."""
+        unasked, self._unasked = self._unasked, set()
+        for job in [job for job in self.jobs.all if job.job_id in unasked and job.end is None]:
+            self._journal.save(replace(job, rests=False))
+            self._touch(self.jobs[job.job_id])
 
     def _taken_up(self, job: Job) -> Job:
         """Take a job in hand as a former agent left it; that this one died at it is counted before it is touched."""
         log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
         self.jobs.put(job)
         self.tally.found(job.job_id)
+        waits = job.phase in _NOT_BEGUN and job.end is None
+        self._unasked |= {job.job_id} if waits else set()
         if job.is_touched or job.rests:
-            job = replace(job, deaths=job.deaths + job.is_touched, rests=False)
+            job = replace(job, deaths=job.deaths + job.is_touched, rests=waits)
             self._journal.save(job)
         if job.grant and job.phase in HOLDING:
             self._slot.hold(job.grant)
         return job
 
+    def _touch(self, job: Job) -> None:
+        """Go on with a job, unless agents have died at it again and again."""
+        with self.belonging_to(job.job_id):
+            if job.is_touched and job.deaths >= _DEATHS:
+                self._give_up(job, FailJob(Minor.EXCEPTION, _DIED.format(count=job.deaths), blame=Blame.AGENT))
+            else:
+                self._go_on(job)
+
     def _go_on(self, job: Job) -> None:
         self._staging.has_credential(job)  # takes the proxy up again, for renewal
         if job.phase is Phase.REPORTING:
             return  # the reporter goes on with it
-        if job.phase is Phase.MATCHED:
+        if job.phase in (Phase.MATCHED, Phase.STAGING) and job.end:
+            self.endings.finish(self.endings.released(job), job.end)
+        elif job.phase is Phase.MATCHED:
             self._prepare(job)
         else:
             self.jobs.describe(job, description_of(job))
-            if job.phase is Phase.STAGING and job.end:
-                self.endings.finish(self.endings.released(job), job.end)
-            elif job.phase is Phase.STAGING:
+            if job.phase is Phase.STAGING:
                 self._stage(job)
             elif job.phase is Phase.RUNNING and job.end:
                 self._tasks.cancel(job.task_id)
@@ -369,4 +394,6 @@ _DEATHS = 2  # of an agent at one job: it is not touched once more
 _DIED = "internal error: the agent has died {count} times while it was at this job"
 _FIRST_BEATS = timedelta(minutes=2.5)  # an order to kill comes with the next heartbeat, a minute later
 _SUBMISSIONS = 5  # looks at a CE that cannot take a job, some seconds apart
+_OTHER_BOOT = "The node was started again"
 _QUEUED = "Waiting in the queue of the computing element"
+_NOT_BEGUN = (Phase.MATCHED, Phase.STAGING, Phase.SUBMITTING)

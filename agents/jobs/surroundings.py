@@ -12,6 +12,7 @@ from agents.slot.brake import Brake, Patience
 from agents.slot.gpus import Gpu
 from agents.slot.watch import Power
 from ce_backends.cfg import Section
+from ce_backends.process_tree import boot_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Surroundings:
         brake: is told how payloads end.
         watch: their limits.
         is_remote: jobs run on other nodes: nothing of this one is told to them.
+        boot: of this node: what was started before it has ended, whatever it has left.
     """
 
     site: str
@@ -45,6 +47,7 @@ class Surroundings:
     brake: Brake = field(default_factory=lambda: Brake(Patience(), time.monotonic))
     watch: WatchSettings = field(default_factory=WatchSettings)
     is_remote: bool = False
+    boot: str = field(default_factory=boot_id)
 
     @property
     def told(self) -> dict[str, object]:

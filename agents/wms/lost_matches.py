@@ -103,7 +103,9 @@ class LostMatches:
     def begin(self, offer: Mapping[str, object]) -> int:
         """Write down that a job is about to be asked for; return the request's number."""
         self._is_last_due, self._is_last = self._jobs is not None, False
-        return self._ledger.begin_request(self._reference, offer)
+        number = self._ledger.begin_request(self._reference, offer)
+        self._ledger.make_last()  # what a power failure takes from us is looked for too
+        return number
 
     def over(self, number: int, *, has_job: bool) -> None:
         """Take note of an answer; one that brought a job is open until `taken`, for we may die before it is ours."""

@@ -6,6 +6,7 @@ One thread does all of it, heartbeats included, so that a heartbeat can never ov
 import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from agents.errors import AccessDenied, BadAnswer, NodeUnfit, Refused, ServiceError, Unreachable
 from agents.jobs.job import JobStatus, Phase
@@ -28,19 +29,23 @@ _FOR_GOOD = re.compile(r"authori[sz]ed|No Matching Job|does not exist|[Mm]aximum
 class Reporter:
     """The agent's voice towards JobStateUpdate and JobManager."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is somebody who has to hear of something
         self,
         ledger: Ledger,
         job_state: JobState,
         accepted: Callable[[int], None],
         commanded: Callable[[int, Mapping[str, str]], None],
         clock: Clock = Clock(),
+        *,
         doubts: Doubts | None = None,
         read_back: ReadBack | None = None,
+        settled: Callable[[], None] = lambda: None,
         gather_s: float = 1.0,
     ) -> None:
         self._doubts = doubts
         self._read_back = read_back
+        self._settled = settled
+        self._is_settled = False
         self._doubtful: dict[int, float] = {}  # job → monotonic time of the last call that may be carried out yet
         self._gather_s = gather_s
         self._ledger = ledger
@@ -109,6 +114,7 @@ class Reporter:
                 if next_s is None:
                     self._idle.set()
                 self._wake.wait(next_s)
+                self._make_last()
                 self._wait_out(self._gather_s)  # the words of a short job go in one call
             else:
                 self._wait_out(pause_s * (0.5 + self._clock.jitter() / 2))
@@ -135,6 +141,11 @@ class Reporter:
                 if not self._ledger.has_unsent(job.job_id) and not self._is_to_be_read_back(job.job_id):
                     self._accepted(job.job_id)
 
+    def _make_last(self) -> None:
+        """Bring the ends of payloads to the disk as they come, while their words still gather."""
+        with suppress(NodeUnfit):  # as above
+            self._ledger.make_last()
+
     def _wait_out(self, pause_s: float) -> None:
         """Sleep through a failure; only the end of the agent cuts it short."""
         self._stopped.wait(pause_s)
@@ -150,7 +161,9 @@ class Reporter:
         """Send everything there is; False when some of it must be tried again."""
         try:
             self._settle()
+            self._tell_settled()
             while reports := [report for report in self._ledger.unsent() if not self._is_held(report)]:
+                self._ledger.make_last()  # who forgets what he has said says something else the next time
                 taken = [self._send_job(job_id, batch) for job_id, batch in _by_job(reports).items()]
                 if not all(taken):
                     return False
@@ -188,6 +201,12 @@ class Reporter:
 
     def _is_to_be_read_back(self, job_id: int) -> bool:
         return self._read_back is not None and job_id in self._read_back.untold()
+
+    def _tell_settled(self) -> None:
+        """Tell, once, that the WMS was asked about everything that a former agent had left."""
+        if not self._is_settled:
+            self._is_settled = True
+            self._settled()
 
     def _send_job(self, job_id: int, batch: list[Report]) -> bool:
         """Send one job's reports in order; False when the service stumbles over them, which stops no other job's.

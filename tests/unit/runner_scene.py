@@ -97,12 +97,14 @@ class Scene:
         self.ce = Ce()
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, boot: str = "this boot") -> None:
         """Begin anew on the same ledger and CE, as after a crash."""
         self.workers, self.slot = Workers(), Slot(range(2), 1000)
         store = SandboxStore(Service("SandboxStore", ["https://s"], NoStore()))
         self.runner = JobRunner(
-            surroundings=Surroundings(site="LAB", work_dir=self.work_dir, environ={}, parameters={"GridCE": "ce01"}),
+            surroundings=Surroundings(
+                site="LAB", work_dir=self.work_dir, environ={}, parameters={"GridCE": "ce01"}, boot=boot
+            ),
             slot=self.slot,
             ce=self.ce,  # type: ignore[arg-type] # the border
             ledger=self.ledger,

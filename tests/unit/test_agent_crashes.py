@@ -182,6 +182,7 @@ def die_at(scene: Scene, times: int) -> None:
     for _ in range(times):
         scene.restart()
         scene.runner.recover()
+        scene.runner.confirmed()
 
 
 def test_a_job_at_which_the_agent_has_died_twice_is_given_up_before_it_is_touched(scene: Scene) -> None:
@@ -195,6 +196,15 @@ def test_a_job_at_which_the_agent_has_died_twice_is_given_up_before_it_is_touche
     assert scene.said()[-1] == FAILED
     assert scene.job.end is not None
     assert "died 2 times" in scene.job.end.application_status
+
+
+def test_an_agent_that_dies_while_it_asks_whose_a_job_is_has_not_died_at_it(scene: Scene) -> None:
+    scene.match(SANDBOX)
+    for _ in range(5):
+        scene.restart()
+        scene.runner.recover()
+
+    assert (scene.job.phase, scene.job.deaths) == (Phase.STAGING, 1)
 
 
 def test_an_agent_that_ends_in_order_has_not_died_at_a_job(scene: Scene) -> None:

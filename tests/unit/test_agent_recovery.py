@@ -100,8 +100,8 @@ def test_a_match_that_came_too_late_is_handed_back_unstarted(scene: Scene) -> No
 # ---- after a crash: each phase as the ledger keeps it ----
 
 
-def crashed_in(scene: Scene, phase: Phase) -> None:
-    """Leave a job in a phase, then begin anew."""
+def crashed_in(scene: Scene, phase: Phase, *, is_confirmed: bool = True) -> None:
+    """Leave a job in a phase, then begin anew; the WMS says that it is still ours, or has not been asked yet."""
     attributes = SANDBOX if phase is Phase.STAGING else 'OutputSandbox = "out";' if phase is Phase.DELIVERING else ""
     if phase is Phase.SUBMITTING:
         scene.ce.answers = [Uncertain("no answer")]
@@ -110,9 +110,12 @@ def crashed_in(scene: Scene, phase: Phase) -> None:
         scene.end(0)
     if phase is Phase.MATCHED:
         scene.ledger.save(replace(scene.job, phase=phase, status=JobStatus.MATCHED, grant=None, task_id=""))
+        scene.ce.tasks.clear()
     assert scene.ledger.open_jobs()[0].phase is phase
     scene.restart()
     scene.runner.recover()
+    if is_confirmed:
+        scene.runner.confirmed()
 
 
 def test_a_job_that_was_only_matched_is_started(scene: Scene) -> None:
@@ -131,6 +134,33 @@ def test_a_job_whose_inputs_were_coming_gets_them_again(scene: Scene) -> None:
     assert scene.job.phase is Phase.RUNNING
 
 
+@pytest.mark.parametrize("phase", [Phase.MATCHED, Phase.STAGING, Phase.SUBMITTING])
+def test_a_job_that_had_not_begun_waits_until_the_wms_was_asked_whose_it_is(scene: Scene, phase: Phase) -> None:
+    crashed_in(scene, phase, is_confirmed=False)
+
+    scene.runner.poll()
+
+    assert (scene.ce.tasks, scene.workers.waiting) == ({}, [])
+
+
+@pytest.mark.parametrize("phase", [Phase.MATCHED, Phase.STAGING, Phase.SUBMITTING])
+@pytest.mark.parametrize("is_taken_away", [True, False])
+def test_a_job_that_was_ended_before_it_could_begin_again_never_begins(
+    scene: Scene, phase: Phase, is_taken_away: bool
+) -> None:
+    crashed_in(scene, phase, is_confirmed=False)
+    if is_taken_away:
+        scene.runner.taken_away(7)
+    else:
+        scene.runner.hand_back_all("SIGTERM")
+
+    scene.runner.confirmed()
+    scene.runner.poll()
+
+    assert (scene.ce.tasks, scene.workers.waiting, scene.job.phase) == ({}, [], Phase.REPORTING)
+    assert scene.slot.is_all_free
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_job_that_may_have_been_submitted_runs_once(scene: Scene, is_there: bool) -> None:
     crashed_in(scene, Phase.SUBMITTING)
@@ -142,6 +172,30 @@ def test_a_job_that_may_have_been_submitted_runs_once(scene: Scene, is_there: bo
 
     assert scene.job.phase is Phase.RUNNING
     assert len(scene.ce.tasks) == 1
+
+
+def test_a_job_that_may_have_begun_before_the_node_was_started_again_is_given_back(scene: Scene) -> None:
+    scene.ce.answers = [Uncertain("no answer")]
+    scene.match()
+
+    scene.restart(boot="another")
+    scene.runner.recover()
+    scene.runner.confirmed()
+    scene.runner.poll()
+
+    assert scene.said()[-1] == "JobWrapper: Rescheduled / The node was started again"
+    assert (scene.ce.tasks, scene.orders(), scene.slot.is_all_free) == ({}, [7], True)
+
+
+def test_a_job_that_was_only_matched_before_the_node_was_started_again_is_started(scene: Scene) -> None:
+    scene.match(SANDBOX)
+
+    scene.restart(boot="another")
+    scene.runner.recover()
+    scene.runner.confirmed()
+    scene.runner.staged(Staged(7))
+
+    assert scene.job.phase is Phase.RUNNING
 
 
 def test_a_job_that_runs_holds_its_processors_and_is_followed_to_its_end(scene: Scene) -> None:

@@ -127,7 +127,9 @@ def _lack_of(python: str) -> str:
 def agent_environment(
     environ: Mapping[str, str], settings: Settings, extra: Mapping[str, str], brought: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Return the environment of the agent: ours, with our packages first and without the node's PYTHONPATH.
+    """Return the environment of the agent: ours, with our packages first, and nothing that makes its Python another.
+
+    Neither the node's PYTHON variables nor what lies in the account's home has a say in it.
 
     Args:
         environ: the pilot's.
@@ -136,7 +138,9 @@ def agent_environment(
         brought: variables that the VO's own commands have set; payloads get them, and those of the settings, too.
     """
     before = environ.get("PYTHONPATH", "")
-    environment = {**environ, **extra, **dict(settings.environment), "PYTHONUNBUFFERED": "yes"}
+    kept_apart = {name: text for name, text in environ.items() if not name.startswith("PYTHON")}
+    usual = {"PYTHONUNBUFFERED": "yes", "PYTHONNOUSERSITE": "yes"}
+    environment = {**kept_apart, **extra, **dict(settings.environment), **usual}
     environment.pop(bundle.VARIABLE, None)
     environment[PAYLOAD_VARIABLES] = ",".join(dict.fromkeys([*dict(settings.environment), *brought]))
     if before:

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import platform
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -38,8 +39,15 @@ def pack(start, path, machine=MACHINE):
             archive.writestr(name, text)
 
 
+def unpacked(start, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    start.unpack(str(tmp_path / "one.pyz"), str(tree))
+    return tree
+
+
 def test_files_are_written_with_their_modes(start, tmp_path):
-    start.unpack(str(tmp_path / "one.pyz"), str(tmp_path / "tree"))
+    unpacked(start, tmp_path)
 
     assert {name: (tmp_path / "tree" / name).read_text() for name in FILES} == FILES
     assert os.access(tmp_path / "tree/python/bin/python3", os.X_OK)
@@ -52,6 +60,8 @@ def test_a_member_that_is_not_as_listed_is_never_written(start, tmp_path):
         archive.writestr("manifest.json", manifest)
         for name, text in FILES.items():
             archive.writestr(name, "#!/bin/ls\n" if name.endswith("3") else text)
+
+    (tmp_path / "tree").mkdir()
 
     with pytest.raises(start.Unfit, match=r"python3: damaged"):
         start.unpack(str(tmp_path / "two.pyz"), str(tmp_path / "tree"))
@@ -67,7 +77,7 @@ def test_a_bundle_for_another_machine_says_so(start, tmp_path):
 
 
 def test_without_a_python_that_runs_the_node_s_is_tried_and_each_lack_is_named(start, tmp_path, monkeypatch):
-    start.unpack(str(tmp_path / "one.pyz"), str(tmp_path / "tree"))
+    unpacked(start, tmp_path)
     (tmp_path / "tree/python/bin/python3").chmod(0o644)
     monkeypatch.setattr(start, "SUITS", "import a_module_that_no_python_has")
 
@@ -79,7 +89,7 @@ def test_without_a_python_that_runs_the_node_s_is_tried_and_each_lack_is_named(s
 
 
 def test_the_node_s_python_serves_where_the_bundle_s_does_not_run(start, tmp_path, monkeypatch):
-    start.unpack(str(tmp_path / "one.pyz"), str(tmp_path / "tree"))
+    unpacked(start, tmp_path)
     (tmp_path / "tree/python/bin/python3").chmod(0o644)
     monkeypatch.setattr(start, "SUITS", "pass")
 
@@ -90,7 +100,7 @@ def test_the_node_s_python_serves_where_the_bundle_s_does_not_run(start, tmp_pat
 
 
 def test_a_python_that_somebody_named_is_the_only_one_tried(start, tmp_path, monkeypatch):
-    start.unpack(str(tmp_path / "one.pyz"), str(tmp_path / "tree"))
+    unpacked(start, tmp_path)
     monkeypatch.setenv("GRIDPILOT_PYTHON", "/nowhere/python3")
 
     with pytest.raises(start.Unfit, match=r"/nowhere/python3: .*No such file"):
@@ -102,3 +112,99 @@ def test_a_python_that_somebody_named_is_the_only_one_tried(start, tmp_path, mon
 )
 def test_the_work_folder_is_found_without_parsing_the_options(start, argv, folder):
     assert start.work_folder(argv) == folder
+
+
+def link_to_a_folder(tree, aside):
+    aside.mkdir()
+    (tree / "python/lib/python3.11/site-packages/sitecustomize").symlink_to(aside)
+
+
+def link_to_a_file(tree, aside):
+    file = tree / "python/bin/python3"
+    file.rename(aside)
+    file.symlink_to(aside)
+
+
+def linked_folder_of_its_own(tree, aside):
+    (tree / "python/bin").rename(aside)
+    (tree / "python/bin").symlink_to(aside)
+
+
+def folder_too_many(tree, _aside):
+    (tree / "python/lib/python3.11/site-packages/usercustomize").mkdir()
+
+
+def pipe(tree, _aside):
+    (tree / "python/bin/python3").unlink()
+    os.mkfifo(tree / "python/bin/python3")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [link_to_a_folder, link_to_a_file, linked_folder_of_its_own, folder_too_many, pipe],
+    ids=lambda f: f.__name__,
+)
+def test_a_link_or_a_folder_too_many_is_no_part_of_the_bundle(change, start, tmp_path):
+    tree = unpacked(start, tmp_path)
+    start.verified(str(tree))  # the control
+    change(tree, tmp_path / "aside")
+
+    with pytest.raises(start.Unfit, match="does not belong to this bundle"):
+        start.verified(str(tree))
+
+
+@pytest.mark.parametrize("place", ["", "python/bin", "python/bin/python3"])
+def test_a_tree_that_others_may_change_is_refused(place, start, tmp_path):
+    tree = unpacked(start, tmp_path)
+    (tree / place).chmod(0o775)
+
+    with pytest.raises(start.Unfit, match="its mode is 0775: others could change it"):
+        start.verified(str(tree))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give files away")
+@pytest.mark.parametrize("place", ["", "python/bin", "python/bin/python3"])
+def test_a_tree_of_another_account_is_refused(place, start, tmp_path):
+    tree = unpacked(start, tmp_path)
+    os.chown(tree / place, 4321, -1)
+
+    with pytest.raises(start.Unfit, match="belongs to uid 4321"):
+        start.verified(str(tree))
+
+
+def test_a_cache_that_others_may_write_is_taken_from_them_and_one_like_tmp_is_used(start, tmp_path):
+    mine, shared = tmp_path / "mine", tmp_path / "shared"
+    mine.mkdir()
+    mine.chmod(0o777)
+    shared.mkdir()
+    shared.chmod(0o1777)
+
+    assert [start.own_folder(str(place)) for place in (mine, shared)] == [str(mine), str(shared)]
+    assert (mine.stat().st_mode & 0o777, shared.stat().st_mode & 0o777) == (0o755, 0o777)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give files away")
+def test_a_cache_of_another_account_is_refused(start, tmp_path):
+    os.chown(tmp_path, 4321, -1)
+
+    with pytest.raises(start.Unfit, match="belongs to uid 4321"):
+        start.cached(str(tmp_path / "one.pyz"), str(tmp_path))
+
+
+def test_the_account_s_home_and_variables_have_no_say_in_the_python_that_is_started(start, tmp_path, monkeypatch):
+    tree = unpacked(start, tmp_path)
+    evil = tmp_path / "evil"
+    evil.mkdir()
+    for name in ("usercustomize.py", "sitecustomize.py", "json.py"):
+        (evil / name).write_text("raise SystemExit('foreign code')\n")
+    home = tmp_path / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    home.mkdir(parents=True)
+    (home / "usercustomize.py").write_text("raise SystemExit('foreign code')\n")
+    variables = {"PATH": os.defpath, "PYTHONPATH": str(evil), "PYTHONUSERBASE": str(tmp_path), "HOME": str(tmp_path)}
+    words = [sys.executable, *start.started("python", str(tree), "import json, pilot; print(pilot.x)")[1:]]
+
+    done = subprocess.run(words, cwd=evil, env=variables, capture_output=True, text=True, check=False)
+    control = subprocess.run([sys.executable, "-c", ""], env=variables, capture_output=True, text=True, check=False)
+
+    assert done.stdout == "1\n"
+    assert "foreign code" in control.stderr

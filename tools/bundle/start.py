@@ -2,7 +2,8 @@
 """Start gridpilot from its bundle: check every file, choose a Python, become the pilot.
 
 Runs on the node's Python, 3.6 or later, from the one file (which it unpacks first) or from the unpacked folder (in
-place, so a read-only tree will do). Anybody who wants more than what was built gets one sentence and exit code 6.
+place, so a read-only tree will do). Anybody who wants more than what was built gets one sentence and exit code 6; so
+does who starts it where somebody else than this account and root may change it, after the check for instance.
 
 Unpacks to `.gridpilot-<process id>` in the pilot's work folder, which the pilot removes at its end; with the variable
 GRIDPILOT_CACHE into a folder there, which stays for the next pilot and is checked by each.
@@ -13,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -23,8 +25,10 @@ UNFIT = 6
 PROBE_S = 30
 NEEDS = (3, 11)
 RUNS = "pass"
+ISOLATED = ("-I", "-S")  # neither variables, nor the account's home, nor the current folder have a say
+OTHERS_MAY_WRITE = 0o022
 # what the agent cannot do without, each with a shared library behind it
-SUITS = "import sys; assert sys.version_info >= %r, sys.version; import ssl, sqlite3, psutil, M2Crypto" % (NEEDS,)
+SUITS = "assert sys.version_info >= %r, sys.version; import ssl, sqlite3, psutil, M2Crypto" % (NEEDS,)
 
 
 class Unfit(Exception):
@@ -33,16 +37,21 @@ class Unfit(Exception):
 
 def main(argv):
     """Replace this process by the pilot; return an exit code only when that cannot be done."""
+    os.umask(0o077)  # whatever the batch system's
     os.environ.pop("PYTHONHOME", None)  # it would lead any other Python astray
-    here = os.path.dirname(os.path.abspath(__file__))
+    here = os.path.realpath(os.path.dirname(os.path.abspath(__file__)))
     remove = ""
     try:
         if os.path.isdir(here):
+            require_ours(os.path.dirname(here))
             tree, manifest = here, verified(here)
         elif os.environ.get("GRIDPILOT_CACHE"):
             tree, manifest = cached(here, os.environ["GRIDPILOT_CACHE"])
         else:
-            tree = remove = os.path.join(os.path.abspath(work_folder(argv)), ".gridpilot-%d" % os.getpid())
+            work = own_folder(work_folder(argv))
+            tree = os.path.join(work, ".gridpilot-%d" % os.getpid())
+            os.mkdir(tree)
+            remove = tree
             manifest = unpack(here, tree)
         become_pilot(tree, choose(tree, manifest), remove, argv)
     except (Unfit, OSError, zipfile.BadZipFile, zlib.error) as error:
@@ -76,9 +85,10 @@ def check(name, content, wanted):
 
 def cached(archive, cache):
     """Return the folder below the cache with the archive's files, made now or by an earlier pilot, and the manifest."""
-    tree = os.path.join(os.path.abspath(cache), "gridpilot-" + MANIFEST_SHA512[:12])
+    tree = os.path.join(own_folder(cache), "gridpilot-" + MANIFEST_SHA512[:12])
     if not os.path.isdir(tree):
         aside = "%s.%d" % (tree, os.getpid())
+        os.mkdir(aside)
         try:
             unpack(archive, aside)
             rename(aside, tree)
@@ -97,11 +107,10 @@ def rename(aside, tree):
 
 
 def unpack(archive, folder):
-    """Write each file once its content has been checked; return the manifest."""
+    """Write each file into an empty folder once its content has been checked; return the manifest."""
     with zipfile.ZipFile(archive) as members:
         text = members.read("manifest.json")
         manifest = trusted(text, archive)
-        os.makedirs(folder)
         for name, wanted in manifest["files"].items():
             content = members.read(name)
             check(name, content, wanted)
@@ -119,20 +128,76 @@ def write(path, content, is_program=False):
         os.chmod(path, 0o755)
 
 
+def own_folder(folder):
+    """Make a folder to unpack in; from one of our own the right of others to write is taken. Return its real name."""
+    folder = os.path.realpath(folder)
+    os.makedirs(folder, exist_ok=True)
+    found = os.lstat(folder)
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid == os.geteuid() and mode & OTHERS_MAY_WRITE and not mode & stat.S_ISVTX:
+        os.chmod(folder, mode & ~OTHERS_MAY_WRITE)
+    require_ours(folder)
+    return folder
+
+
+def require_ours(folder):
+    """Make sure that nobody but this account and root can replace what lies in a folder."""
+    found = os.lstat(folder)
+    is_shared = found.st_mode & OTHERS_MAY_WRITE and not found.st_mode & stat.S_ISVTX  # as /tmp is: own things stay
+    if (is_shared or found.st_uid not in (0, os.geteuid())) and not is_read_only(folder):
+        raise Unfit("%s: %s; %s" % (folder, whose(found), "expected a folder that others may not write in"))
+
+
+def is_read_only(folder):
+    """Tell whether nobody on this node can change a folder: owners and modes on CVMFS are those of another machine."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def whose(found):
+    """Return owner and mode for a sentence."""
+    return "it belongs to uid %d, its mode is %04o" % (found.st_uid, stat.S_IMODE(found.st_mode))
+
+
 def verified(tree):
-    """Return the manifest once every file of the folder is as it says, and there is none besides."""
-    with open(os.path.join(tree, "manifest.json"), "rb") as file:
-        manifest = trusted(file.read(), tree)
-    for folder, _, names in os.walk(tree):
-        for name in names:
-            path = os.path.join(folder, name)
-            inside = os.path.relpath(path, tree)
-            if inside not in manifest["files"] and inside not in ("manifest.json", "start.py"):
-                raise Unfit("%s: does not belong to this bundle; fetch the bundle again" % path)
+    """Return the manifest once every file of the folder is as it says, and there is nothing besides."""
+    manifest = trusted(read(os.path.join(tree, "manifest.json")), tree)
+    files = set(manifest["files"]) | {"manifest.json", "start.py"}
+    require_only(tree, files, {""} | {parent for name in files for parent in parents(name)})
     for name, wanted in manifest["files"].items():
-        with open(os.path.join(tree, name), "rb") as file:
-            check(os.path.join(tree, name), file.read(), wanted)
+        check(os.path.join(tree, name), read(os.path.join(tree, name)), wanted)
     return manifest
+
+
+def require_only(tree, files, folders):
+    """Make sure that there are these files and folders only, which nobody else can change.
+
+    Nothing is followed: a link is no file of ours, whatever it leads to.
+    """
+    is_changeable = not is_read_only(tree)
+    waiting = [""]
+    while waiting:
+        name = waiting.pop()
+        path = os.path.join(tree, name)
+        found = os.lstat(path)
+        is_folder = name in folders
+        if not (stat.S_ISDIR(found.st_mode) if is_folder else name in files and stat.S_ISREG(found.st_mode)):
+            raise Unfit("%s: does not belong to this bundle; fetch the bundle again" % path)
+        if is_changeable and (found.st_mode & OTHERS_MAY_WRITE or found.st_uid not in (0, os.geteuid())):
+            raise Unfit("%s: %s: others could change it; fetch the bundle again" % (path, whose(found)))
+        waiting += [os.path.join(name, each) for each in os.listdir(path)] if is_folder else []
+
+
+def parents(name):
+    """Return the folders above a file, those of the tree."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
+
+
+def read(path):
+    """Return what is in a file, never in what a link leads to."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        return file.read()
 
 
 def choose(tree, manifest):
@@ -157,14 +222,30 @@ def choose(tree, manifest):
 
 def lack_of(python, probe, tree):
     """Return why a Python will not do, "" if it does: it is tried."""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(packages(tree)))
     try:
-        command = [python, "-S", "-c", probe]
-        done = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        command = started(python, tree, probe)
+        done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said, _ = done.communicate(timeout=PROBE_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if done.returncode == 0 else (said.decode("utf-8", "replace").strip().splitlines() or ["no word"])[-1]
+
+
+def started(python, tree, code):
+    """Return the words that run code, with our packages, on a Python.
+
+    Our own is started straight through its loader, as its script would: that is two programs less.
+    """
+    folder = os.path.join(tree, "python", "bin")
+    library = os.path.join(tree, "python", "lib")
+    words = [python]
+    if os.path.dirname(python) == folder:
+        loaders = [name for name in os.listdir(library) if name.startswith("ld-")]
+        programs = [name for name in os.listdir(folder) if name != os.path.basename(python)]
+        if loaders and programs:
+            words = [os.path.join(library, loaders[0]), "--library-path", library, "--argv0", python]
+            words.append(os.path.join(folder, programs[0]))
+    return words + list(ISOLATED) + ["-c", "import sys; sys.path[:0] = %r; %s" % (packages(tree), code)]
 
 
 def packages(tree):
@@ -193,8 +274,8 @@ def become_pilot(tree, chosen, remove, argv):
     told = {"python": python, "why": why, "remove": remove, "digest": MANIFEST_SHA512[:12], "node_libc": node_libc()}
     told["beside"] = os.environ.pop("GRIDPILOT_DIRAC_PILOT", "")
     environment = dict(os.environ, GRIDPILOT_BUNDLE=json.dumps(told))
-    code = "import sys; sys.path[:0] = %r; from pilot.__main__ import main; sys.exit(main())" % packages(tree)
-    os.execve(python, [python, "-E", "-P", "-c", code, *argv], environment)
+    command = started(python, tree, "from pilot.__main__ import main; sys.exit(main())")
+    os.execve(command[0], command + argv, environment)
 
 
 if __name__ == "__main__":

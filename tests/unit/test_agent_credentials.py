@@ -89,7 +89,7 @@ def test_an_expired_proxy_is_refused_with_its_time(tmp_path: Path, authority: Au
 
 
 def test_a_proxy_of_tomorrow_is_refused_with_a_look_at_the_clock(tmp_path: Path, pilot: Holder) -> None:
-    sentence = refusal(written(tmp_path, pilot.pem()), NOW - timedelta(hours=1))
+    sentence = refusal(written(tmp_path, pilot.pem()), NOW - timedelta(days=1))
 
     assert sentence.endswith("UTC; is this node's clock right?")
 

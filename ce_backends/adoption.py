@@ -15,6 +15,7 @@ from ce_backends.containment import Cell, Containment
 from ce_backends.process_tree import Process, boot_id
 from ce_backends.task_dir import NOTES, TaskDir
 from ce_backends.task_words import TaskRecord, stamp_problem
+from ce_backends.watched_task import WatchedTask, final_status
 from ce_backends.wrappers import lives
 
 
@@ -43,7 +44,9 @@ def stamps_in(work_dir: Path) -> list[str]:
     return sorted(name for name in names if not stamp_problem(name))
 
 
-def taken_up(directory: TaskDir, containment: Containment, *, most: int, is_enclosed: bool) -> Taken | None:
+def taken_up(
+    directory: TaskDir, containment: Containment, *, most: int, is_enclosed: bool, is_of_another_boot: bool
+) -> Taken | None:
     """Look at what an earlier object left of a task; None if it never began, and then it never will.
 
     Args:
@@ -51,6 +54,7 @@ def taken_up(directory: TaskDir, containment: Containment, *, most: int, is_encl
         containment: of the pool.
         most: processors of the pool.
         is_enclosed: its payloads run in containers.
+        is_of_another_boot: what does not live will write down nothing more.
     """
     wrapper = _wrapper(directory)
     cell = containment.adopt(directory.path.name, wrapper)
@@ -62,9 +66,23 @@ def taken_up(directory: TaskDir, containment: Containment, *, most: int, is_encl
         return None
     record = directory.record() or TaskRecord(processors=_processors(living, wrapper, most), is_enclosed=is_enclosed)
     end = None if living else directory.end()
+    if end is None and is_of_another_boot and wrapper is None and not living:
+        end = _end_of_what_is_left(directory, record, cell)
     if end is not None:
         cell.remove()
     return Taken(record=record, cell=cell, wrapper=wrapper, end=end)
+
+
+def _end_of_what_is_left(directory: TaskDir, record: TaskRecord, cell: Cell) -> TaskStatus:
+    """Return how a task ended with its boot, and keep it."""
+    name = directory.path.name
+    task = WatchedTask(
+        stamp=name, directory=directory, record=record, cell=cell, since_s=0.0, is_adopted=True, is_of_another_boot=True
+    )
+    status = final_status(task)
+    with suppress(OSError):  # it is derived again
+        directory.write_end(status)
+    return status
 
 
 def _wrapper(directory: TaskDir) -> Process | None:

@@ -34,10 +34,11 @@ _ORDER = """\
 set -C
 if {{ echo "$gridpilot_identity" > {started}; }} 2> /dev/null; then
 set +C
-{run}{times}{if_entered}[ ! -f {task} ] || {{ echo "$gridpilot_code" >> {task}; }} 2> /dev/null || {{
+{run}{times}{if_entered}read -r gridpilot_up gridpilot_idle < /proc/uptime 2> /dev/null
+[ ! -f {task} ] || {{ echo "$gridpilot_code $gridpilot_up" >> {task}; }} 2> /dev/null || {{
     /bin/rm -rf {payload} {tmp}
     /bin/sync {directory}
-    echo "$gridpilot_code" >> {task}
+    echo "$gridpilot_code $gridpilot_up" >> {task}
 }}
 echo "$gridpilot_code"
 {or_not}else
@@ -63,7 +64,7 @@ read -r gridpilot_entered <&4
 # The payload's shell, as a fork of the wrapper: that saves to load one, and to make a file of the script.
 _FORK = """\
 (
-unset gridpilot_identity gridpilot_code
+unset gridpilot_identity gridpilot_code gridpilot_up gridpilot_idle
 export {variables}
 set --
 eval {script}

@@ -20,6 +20,7 @@ from typing import ClassVar, Self
 
 from ce_backends.adoption import Taken, stamps_in, taken_up
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
+from ce_backends.boot_mark import BootMark
 from ce_backends.bring_back import OF_THE_TASK, bring_back
 from ce_backends.containment import Cell, Level
 from ce_backends.containment_probe import Probed, probe
@@ -97,6 +98,7 @@ class Pool:
         self._records: dict[str, TaskRecord] = {}  # of those
         self._changed: Callable[[], None] = lambda: None
         self._probed: Probed | None = None
+        self._boot = BootMark(self._work_dir / NOTES)
         self._spare_dirs = SpareDirs(self._work_dir, most=processors)
         self._short_place = ShortPlace(self._work_dir)
         self._wrappers = Wrappers(most_idle=processors)
@@ -248,8 +250,7 @@ class Pool:
             self._spare_dirs.close()
             self._short_place.close(is_needed=bool(self._held))
             self._probed.containment.sweep(self._held)
-            with suppress(OSError):  # there are notes in it
-                (self._work_dir / NOTES).rmdir()
+            self._boot.remove_if_last()
 
     def _open(self) -> Probed:
         """Find out how to contain, and take up what an earlier object left; once, when first needed."""
@@ -268,9 +269,12 @@ class Pool:
         return self._probed
 
     def _adopt_all(self, probed: Probed) -> None:
+        is_other, is_enclosed = self._boot.is_of_another(), self._enclosure is not None
         for stamp in stamps_in(self._work_dir):
             directory, most = self._directory(stamp), self._processors
-            taken = taken_up(directory, probed.containment, most=most, is_enclosed=self._enclosure is not None)
+            taken = taken_up(
+                directory, probed.containment, most=most, is_enclosed=is_enclosed, is_of_another_boot=is_other
+            )
             if taken is None:
                 self._leave(directory)
             elif taken.end is not None:
@@ -288,6 +292,7 @@ class Pool:
             cell=EnclosedCell(taken.cell) if taken.record.is_enclosed else taken.cell,
             since_s=time.monotonic(),
             wrapper=taken.wrapper,
+            is_adopted=True,
         )
         with self._lock:
             self._held[task.stamp] = task.record.processors
@@ -336,6 +341,7 @@ class Pool:
             told = tell(spec, directory, launch, joins, is_counted=is_counted, tmpdir=tmpdir)
             owner = (EVERYBODY if launch else spec.owner) if is_counted else ""
             record = lay_out(spec, directory, told=told, launch=launch, make=self._spare_dirs.make)
+            self._boot.set()
             since_s = time.monotonic()
             task = WatchedTask(stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=since_s)
             with self._lock:

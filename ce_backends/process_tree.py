@@ -1,7 +1,9 @@
 """Processes as the kernel tells them apart: a pid alone may be anybody's, a pid with its start time is one process."""
 
+import functools
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +122,12 @@ def variables(pid: int) -> list[bytes]:
         return []
 
 
+def boot_s() -> float:
+    """Return the seconds since the boot, those in which the machine was suspended included: nobody sets this clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@functools.cache
 def boot_id() -> str:
     """Return the name of this boot: pids and start times mean nothing on another one."""
     return (PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()

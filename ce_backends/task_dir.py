@@ -22,6 +22,7 @@ from ce_backends.task_words import MAX_BYTES, MAX_REASON, WORST_EXIT_CODE, TaskR
 NOTES = ".notes"
 _FILES = ("task", "started", "times")
 _CPU_TIME = re.compile(r"(\d{1,9})m(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
+_SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _EXIT_CODE = re.compile(r"\d{1,3}", re.ASCII)
 
 
@@ -118,10 +119,8 @@ class TaskDir:
 
     def exit_code(self) -> int | None:
         """Return what the payload returned, None until it is completely written: in its file, or behind the record."""
-        text = self._text("exit_code") or self._text("task").partition("\n")[2]
-        line, newline, _ = text.partition("\n")
-        is_one = newline and _EXIT_CODE.fullmatch(line) and int(line) <= WORST_EXIT_CODE
-        return int(line) if is_one else None
+        code, _, _ = self._end_line().partition(" ")
+        return int(code) if _EXIT_CODE.fullmatch(code) and int(code) <= WORST_EXIT_CODE else None
 
     def reason(self) -> str:
         """Return the line the payload left in its reason file, fit for a log; empty if none."""
@@ -131,19 +130,16 @@ class TaskDir:
         """Return the CPU time of the payload and all it waited for: the second line of `times`."""
         return parse_cpu_s(self._text("times").rstrip("\n").rpartition("\n")[2])
 
-    def started_s(self) -> float | None:
-        """Return when the payload began, in seconds of the system's clock."""
-        return self._mtime_s("started")
-
     def ended_s(self) -> float | None:
-        """Return when its exit code was written, by the same clock; to be asked before `write_end`."""
-        return (None if self.notes else self._mtime_s("exit_code")) or self._mtime_s("task")
+        """Return when the payload ended, in seconds since the boot, as its wrapper wrote; None when it did not."""
+        _, _, when = self._end_line().partition(" ")
+        return float(when) if _SECONDS.fullmatch(when) else None
 
-    def _mtime_s(self, name: str) -> float | None:
-        try:
-            return os.stat(self.note(name)).st_mtime  # noqa: PTH116 - asked of every task: see `small_files`
-        except OSError:
-            return None
+    def _end_line(self) -> str:
+        """Return what the wrapper wrote when the payload had ended, empty until that is complete."""
+        text = self._text("exit_code") or self._text("task").partition("\n")[2]
+        line, newline, _ = text.partition("\n")
+        return line if newline else ""
 
     def _line(self, name: str) -> str | None:
         """Return a one-line file's text, None unless it is complete."""

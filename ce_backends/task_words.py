@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ce_backends.base import Limit, TaskSpec, TaskState, TaskStatus, Usage
 from ce_backends.foreign_text import printable
+from ce_backends.process_tree import boot_s
 
 MAX_BYTES = 1 << 20  # of a file
 MAX_REASON = 1000  # characters
@@ -36,6 +37,7 @@ class TaskRecord:
         disk_mb: limit, 0 for none.
         cpu_s: limit, 0 for none.
         is_enclosed: its payload runs in a container.
+        begun_s: when it was begun, in seconds since the boot; 0 when unknown.
     """
 
     processors: int
@@ -46,10 +48,11 @@ class TaskRecord:
     disk_mb: int = 0
     cpu_s: int = 0
     is_enclosed: bool = False
+    begun_s: float = 0.0
 
     @classmethod
     def of(cls, spec: TaskSpec, *, is_enclosed: bool = False) -> "TaskRecord":
-        """Return the record of a task."""
+        """Return the record of a task that begins now."""
         return cls(
             processors=spec.processors,
             outputs=list(spec.outputs),
@@ -59,6 +62,7 @@ class TaskRecord:
             disk_mb=spec.disk_mb,
             cpu_s=spec.cpu_s,
             is_enclosed=is_enclosed,
+            begun_s=boot_s(),
         )
 
 
@@ -92,6 +96,7 @@ def _record(fields: Mapping[str, Any]) -> TaskRecord:
         disk_mb=_whole(fields["disk_mb"]),
         cpu_s=_whole(fields["cpu_s"]),
         is_enclosed=_flag(fields["is_enclosed"]),
+        begun_s=_amount(fields.get("begun_s")) or 0.0,
     )
 
 

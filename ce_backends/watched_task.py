@@ -1,18 +1,19 @@
 """A task that is not over, and what is said of it when it is."""
 
-import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from ce_backends.base import Limit, TaskState, TaskStatus, Usage
 from ce_backends.containment import Cell, Consumption
-from ce_backends.process_tree import Process
+from ce_backends.process_tree import Process, boot_s
 from ce_backends.task_dir import TaskDir
 from ce_backends.task_words import TaskRecord
 from ce_backends.wrappers import Wrapper
 
 FAR = float("inf")
 REFUSED = "limit of processes exceeded: it failed after it was refused another one"
+KILLED_UNSEEN = "the payload was killed by SIGKILL when its agent had died: nobody here has done that"
+_KILLED = 137  # a shell's exit code for SIGKILL
 VANISHED = "the payload's process vanished without an exit code"
 
 
@@ -52,6 +53,9 @@ class WatchedTask:
         own_wrapper: the same where it is ours and not an earlier object's.
         fd: tells of the wrapper's answer or end, where there is such a descriptor.
         exit_code: as the wrapper told it; None if it is only to be found in the directory.
+        ended_s: when it did so, in seconds since the boot.
+        is_adopted: an earlier object began it.
+        is_of_another_boot: nothing of it runs any more.
         cause: why it is to end, if it is.
         excess: of which limit, where that is the cause.
         wall_ends_s: when its wall limit is reached.
@@ -72,6 +76,9 @@ class WatchedTask:
     own_wrapper: Wrapper | None = None
     fd: int | None = None
     exit_code: int | None = None
+    ended_s: float | None = None
+    is_adopted: bool = False
+    is_of_another_boot: bool = False
     cause: Cause | None = None
     excess: Excess | None = None
     wall_ends_s: float = FAR
@@ -93,7 +100,7 @@ def final_status(task: WatchedTask) -> TaskStatus:
         state=state,
         reason=reason,
         exit_code=exit_code,
-        usage=Usage(wall_s=_wall_s(task, exit_code), cpu_s=cpu_s, memory_peak_mb=spent.memory_peak_mb),
+        usage=Usage(wall_s=_wall_s(task), cpu_s=cpu_s, memory_peak_mb=spent.memory_peak_mb),
         limit=limit,
     )
 
@@ -111,6 +118,8 @@ def _verdict(task: WatchedTask, spent: Consumption, exit_code: int | None) -> tu
         return TaskState.FAILED, task.directory.reason() or VANISHED, None
     if spent.refusals and exit_code != 0:
         return TaskState.FAILED, REFUSED, Limit.PROCESSES
+    if exit_code == _KILLED and task.is_adopted and not task.terminated:
+        return TaskState.FAILED, KILLED_UNSEEN, None
     return TaskState.DONE, task.directory.reason(), None
 
 
@@ -119,8 +128,8 @@ def _out_of_memory(limit_mb: int, spent: Consumption) -> str:
     return f"memory limit of {limit_mb} MB exceeded{peak}" if limit_mb else f"the node ran out of memory{peak}"
 
 
-def _wall_s(task: WatchedTask, exit_code: int | None) -> float | None:
-    """Return the wall time; of a task that left no exit code, until now."""
-    started_s = task.directory.started_s()
-    ended_s = time.time() if exit_code is None else task.directory.ended_s()
-    return None if started_s is None or ended_s is None else max(0.0, ended_s - started_s)
+def _wall_s(task: WatchedTask) -> float | None:
+    """Return how long the payload ran; until now, of one of this boot whose end nobody has written down."""
+    ended_s = task.ended_s or task.directory.ended_s() or (None if task.is_of_another_boot else boot_s())
+    known = task.record.begun_s and ended_s is not None
+    return max(0.0, ended_s - task.record.begun_s) if known and ended_s is not None else None

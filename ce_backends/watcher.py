@@ -10,7 +10,7 @@ from dataclasses import replace
 from ce_backends.base import Limit, TaskStatus
 from ce_backends.bell import Bell
 from ce_backends.door import Door
-from ce_backends.process_tree import Process, all_stats, boot_id, end_fd, is_alive, send
+from ce_backends.process_tree import Process, all_stats, boot_id, boot_s, end_fd, is_alive, send
 from ce_backends.watched_task import FAR, Cause, Excess, WatchedTask, final_status
 from ce_backends.wrappers import REFUSED, Wrapper, Wrappers, lives, reap
 
@@ -135,8 +135,7 @@ class Watcher:
 
     def _set_wall_limit(self, task: WatchedTask) -> None:
         if task.record.wall_s:
-            started_s = task.directory.started_s()
-            ran_s = max(0.0, time.time() - started_s) if started_s else 0.0
+            ran_s = max(0.0, boot_s() - task.record.begun_s) if task.record.begun_s else 0.0
             task.wall_ends_s = task.next_look_s = self._clock() + task.record.wall_s - ran_s
 
     def _follow_wrapper(self, task: WatchedTask) -> None:
@@ -173,7 +172,7 @@ class Watcher:
     def _hear_own(self, task: WatchedTask, wrapper: Wrapper) -> None:
         answer = wrapper.answer()
         if answer.strip().isdigit():
-            task.exit_code = int(answer)
+            task.exit_code, task.ended_s = int(answer), boot_s()
         if answer and answer != REFUSED:
             task.over_s = self._clock()
         if answer and not wrapper.is_kept:

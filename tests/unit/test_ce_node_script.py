@@ -72,11 +72,10 @@ def test_streams_and_exit_code_are_in_their_files(shell: list[str], tmp_path: Pa
 
 
 @every_shell
-def test_cpu_and_wall_times_are_known(shell: list[str], tmp_path: Path) -> None:
+def test_the_cpu_time_is_known(shell: list[str], tmp_path: Path) -> None:
     directory = run(shell, tmp_path, "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done\n")
 
     assert (directory.cpu_s() or 0) > 0
-    assert (directory.ended_s() or 0) > (directory.started_s() or 0) > 0
 
 
 @every_shell

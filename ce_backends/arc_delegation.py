@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ce_backends.arc_rest import Rest
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.foreign_text import lines_of
 
 _OPENSSL_S = 30.0
 _DAY_S = 86400
@@ -105,7 +106,7 @@ def sign(request: bytes, proxy: Path, *, days: int) -> bytes:
 def _subject(proxy: Path) -> str:
     """Return the proxy's name as openssl takes it: /DC=org/CN=A User."""
     text = _openssl("x509", "-in", str(proxy), "-noout", "-subject", "-nameopt", "sep_multiline,utf8").decode()
-    parts = [line.strip() for line in text.splitlines()[1:]]
+    parts = [line.strip() for line in lines_of(text)[1:]]
     return "".join("/" + re.sub(r"([/+\\])", r"\\\1", part) for part in parts)
 
 

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
+from ce_backends.foreign_text import lines_of
 from ce_backends.inside_script import Launch, prepare_inside
 from ce_backends.node_script import COOKIE, DEFAULT_PATH
 from ce_backends.payload_user import PayloadUser, payload_user
@@ -295,7 +296,7 @@ def _run(launch: Launch, cwd: Path, limit_s: float) -> "subprocess.CompletedProc
 
 
 def _last_line(text: bytes) -> str:
-    lines = [line.strip() for line in text.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
+    lines = [line.strip() for line in lines_of(text.decode("utf-8", "backslashreplace")) if line.strip()]
     return lines[-1][:500] if lines else ""
 
 

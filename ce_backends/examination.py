@@ -48,7 +48,7 @@ def _process(pid: int) -> str:
 
 def _text(path: str) -> list[str]:
     try:
-        return read_small(f"{PROC}/{path}").decode("utf-8", "backslashreplace").splitlines()
+        return read_small(f"{PROC}/{path}").decode("utf-8", "backslashreplace").split("\n")
     except OSError:
         return []
 

@@ -25,4 +25,4 @@ def lines_of(text: str) -> list[str]:
     `str.splitlines` would also end them at U+2028, a form feed and more, and so let one line pass for two.
     """
     lines = text.split("\n")
-    return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
+    return lines if lines[-1] else lines[:-1]

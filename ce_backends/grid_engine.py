@@ -11,6 +11,7 @@ from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, 
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.foreign_text import lines_of
 from ce_backends.grid_engine_answers import Queued, accounts, error_reasons, queued, status_of
 from ce_backends.options import Option
 from ce_backends.transport import Done, Transport
@@ -199,7 +200,7 @@ class GridEngine:
             done = self._run("qdel", *some)
             if done.exit_code is None:
                 raise CEError(f"qdel: {done.sentence}")
-            refused = [line for line in (done.stdout + done.stderr).splitlines() if not _is_gone_or_going(line)]
+            refused = [line for line in lines_of(done.stdout + done.stderr) if not _is_gone_or_going(line)]
             if done.exit_code != 0 and refused:
                 raise CEError(f"qdel: {' '.join(refused)}")
 

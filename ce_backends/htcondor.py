@@ -16,6 +16,7 @@ from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, 
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.foreign_text import lines_of
 from ce_backends.options import Option
 from ce_backends.transport import Done, Transport
 from ce_backends.travelling import RESULT, TASK
@@ -186,7 +187,7 @@ class Condor:
             yield f"accounting_group = {self._needs.account}"
         if self._needs.whole_node:
             yield "My.WantWholeNode = True"
-        yield from (*self._extra.splitlines(), f"queue gridpilot_stamp from {job.script}.tasks")
+        yield from (*lines_of(self._extra), f"queue gridpilot_stamp from {job.script}.tasks")
 
     def _limits(self, job: BatchJob) -> Iterator[str]:
         yield f"request_cpus = {job.processors}"

@@ -11,6 +11,7 @@ from ce_backends.batch_command import Refusals, Unconfigured, begun, refusal, wh
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError
+from ce_backends.foreign_text import lines_of
 from ce_backends.node_script import quote
 from ce_backends.options import Option
 from ce_backends.transport import Done, Transport
@@ -129,7 +130,7 @@ class Lsf:
         """See BatchSystem."""
         for some in _chunks(sorted(task_ids)):
             done = self._run("bkill", *some)
-            refused = [line for line in (done.stdout + done.stderr).splitlines() if line.strip() and not _is_gone(line)]
+            refused = [line for line in lines_of(done.stdout + done.stderr) if line.strip() and not _is_gone(line)]
             if done.exit_code is None or (done.exit_code != 0 and refused):
                 raise CEError(f"bkill: {' '.join(refused) or done.sentence}")
 

@@ -10,6 +10,7 @@ from ce_backends.batch_command import Refusals, Unconfigured, begun, parsed_json
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError
+from ce_backends.foreign_text import lines_of
 from ce_backends.node_script import quote
 from ce_backends.options import Option
 from ce_backends.transport import Done, Transport
@@ -137,7 +138,7 @@ class Oar:
         for some in _chunks(sorted(task_ids, key=int)):
             again = self._jobs(f"resubmit_job_id IN ({','.join(some)})")
             done = self._run("oardel", *some, *sorted(again, key=int))
-            said = [line for line in done.stderr.splitlines() if not any(text in line for text in _ALREADY_GONE)]
+            said = [line for line in lines_of(done.stderr) if not any(text in line for text in _ALREADY_GONE)]
             if done.exit_code is None or (done.exit_code != 0 and said):
                 raise CEError(f"oardel: {done.sentence}")
 

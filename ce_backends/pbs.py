@@ -11,6 +11,7 @@ from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, 
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError
+from ce_backends.foreign_text import lines_of
 from ce_backends.options import Option
 from ce_backends.pbs_answers import attributes, ended
 from ce_backends.transport import Done, Transport
@@ -167,7 +168,7 @@ class Pbs:
             CEError: it gave no answer.
         """
         done = self._run("qstat", "-f", "-t", *self._flavour.history, *jobs)
-        complaints = [line for line in done.stderr.splitlines() if line.strip()]
+        complaints = [line for line in lines_of(done.stderr) if line.strip()]
         has_failed = done.exit_code is None or (done.exit_code != 0 and not complaints)
         is_told = "Job Id:" in done.stdout or bool(complaints)
         if has_failed or not is_told or not all(_is_gone(line) for line in complaints):
@@ -189,7 +190,7 @@ class Pbs:
         """See BatchSystem."""
         for some in _chunks(sorted(task_ids)):
             done = self._run("qdel", *some)
-            if done.exit_code is None or (done.exit_code != 0 and not all(map(_is_gone, done.stderr.splitlines()))):
+            if done.exit_code is None or (done.exit_code != 0 and not all(map(_is_gone, lines_of(done.stderr)))):
                 raise CEError(f"qdel: {done.sentence}")
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:

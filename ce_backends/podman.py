@@ -168,5 +168,5 @@ def _parent(directory: Path, joins: Sequence[Path]) -> str:
 
 def _hierarchies() -> list[Path]:
     """Return where control groups are mounted."""
-    lines = read_small("/proc/self/mountinfo").decode("utf-8", "surrogateescape").splitlines()
+    lines = read_small("/proc/self/mountinfo").decode("utf-8", "surrogateescape").split("\n")
     return [Path(line.split(" ")[4]) for line in lines if line.partition(" - ")[2].startswith("cgroup")]

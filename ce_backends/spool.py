@@ -49,20 +49,23 @@ fi
 rm -f -- "incoming/$2"
 exit "$code"
 """
+# What a payload may have put there is opened so that no link is followed and no pipe waited for.
 _ENDS = """\
 cd -- "$1/tasks" || exit 1
 plain() { [ -f "$1" ] && [ ! -h "$1" ]; }
+some() { dd if="$1" bs="$2" count=1 iflag=nonblock,nofollow 2> /dev/null; }
 while read -r stamp; do
     began=- code=- times= reason= wall=- limit=
     if [ -d "$stamp" ]; then
         plain "$stamp/started" && began=1
         if plain "$stamp/exit_code"; then
-            read -r code < "$stamp/exit_code" || code=-
+            code=$(some "$stamp/exit_code" 20 | { read -r code && echo "$code" || echo -; })
+            case $code in *[!0-9]*) code=- ;; esac
             wall=$(stat -c %Y "$stamp/started" "$stamp/exit_code" | tr '\\n' ' ')
         fi
-        plain "$stamp/times" && times=$(dd if="$stamp/times" bs=200 count=1 2> /dev/null | tail -n 1)
-        plain "$stamp/limit" && limit=$(dd if="$stamp/limit" bs=20 count=1 2> /dev/null | head -n 1)
-        plain "$stamp/reason" && reason=$(dd if="$stamp/reason" bs=1000 count=1 2> /dev/null | head -n 1)
+        plain "$stamp/times" && times=$(some "$stamp/times" 200 | tail -n 1)
+        plain "$stamp/limit" && limit=$(some "$stamp/limit" 20 | head -n 1)
+        plain "$stamp/reason" && reason=$(some "$stamp/reason" 1000 | head -n 1)
     else
         began=gone
     fi
@@ -72,8 +75,11 @@ done
 # The payload has ended, and what it left may be a link to anywhere: only what really lies in work/ is packed.
 _PACK = """\
 cd -- "$1/tasks/$2" || exit 1
+[ ! -h work ] || rm -f -- work
+top=$(pwd -P)
 half=$(($3 / 2)); shift 3
 for name in stdout stderr "$@"; do
+    case $(readlink -f -- "$name") in "$top"/*) ;; *) continue ;; esac
     [ -f "$name" ] && [ ! -h "$name" ] && [ "$(stat -c %s -- "$name")" -gt $((2 * half)) ] || continue
     { head -c "$half" -- "$name"; printf '\\n[gridpilot: the middle of this output was cut out]\\n'
       tail -c "$half" -- "$name"; } > .capped && mv -f .capped "$name"
@@ -95,8 +101,17 @@ cd ..
 for name in stdout stderr; do [ -e "$name" ] || : > "$name"; done
 tar -cf - --hard-dereference --null --verbatim-files-from --files-from=.list stdout stderr
 """
-_TAIL = 'cd -- "$1/tasks/$2" && [ -f "$3" ] && [ ! -h "$3" ] && tail -c "$4" -- "$3"'
-_RENEW = 'cd -- "$1/tasks/$2" && umask 077 && cat > credential.new && mv -f credential.new credential'
+_TAIL = """\
+cd -- "$1/tasks/$2" && [ -f "$3" ] && [ ! -h "$3" ] || exit
+size=$(stat -c %s -- "$3")
+skip=$((size > $4 ? size - $4 : 0))
+dd if="$3" bs="$4" skip="$skip" count=1 iflag=nonblock,nofollow,skip_bytes,fullblock
+"""
+# With noclobber the file is made, and no link that lies there is written through.
+_RENEW = """\
+cd -- "$1/tasks/$2" && umask 077 && rm -rf -- credential.new && set -C &&
+cat > credential.new && mv -fT -- credential.new credential
+"""
 _REMOVE = """\
 cd -- "$1" || exit 1
 while read -r path; do

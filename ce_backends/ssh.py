@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.foreign_text import lines_of
 from ce_backends.transport import Done, Local
 
 # $1: a mark that nobody else prints. The lines are written before and after the command.
@@ -194,7 +195,7 @@ def _for_any_shell(argv: Sequence[str]) -> str:
 
 def _refusal(text: str) -> str:
     """Return ssh's last line, and what to do where that does not tell."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in lines_of(text) if line.strip()]
     said = lines[-1] if lines else "the connection was closed"
     advice = next((advice for words, advice in _ADVICE.items() if words in text), "")
     return f"{said.removesuffix('.')}: {advice}" if advice else said

@@ -16,22 +16,30 @@ from ce_backends.task_archive import add_directory, add_file
 from ce_backends.transport import sure
 from ce_backends.travelling import RESULT, TASK, launcher, write_task
 
-# Unpacked aside first: what is there is whole. tar itself keeps names and links of an archive inside its directory.
+# Unpacked aside first: what is there is whole. tar itself keeps names and links of an archive inside its directory. Who
+# has written the archive may be the payload: only what belongs there is taken, and what cannot be is broken for itself.
 _UNPACK_RESULTS = """\
 cd -- "$1/tasks" || exit 1
+away() { [ ! -e "$1" ] && [ ! -h "$1" ] || { chmod -R u+rwX -- "$1" 2> /dev/null; rm -rf -- "$1"; }; }
+take() {
+    for name in work started stdout stderr times limit reason exit_code; do
+        [ ! -h "$1/new/$name" ] || continue
+        if [ "$name" = work ]; then [ -d "$1/new/work" ]; else [ -f "$1/new/$name" ]; fi || continue
+        away "$1/$name" && mv -fT -- "$1/new/$name" "$1/$name" || return
+    done
+}
 while read -r stamp; do
     [ -f "$stamp/$2" ] && [ ! -h "$stamp/$2" ] || continue
-    rm -rf -- "$stamp/new"
-    mkdir -- "$stamp/new" || exit 1
-    if tar -C "$stamp/new" --no-same-owner -xf "$stamp/$2"; then
-        [ ! -d "$stamp/new/work" ] || rm -rf -- "$stamp/work"
-        mv -f -- "$stamp"/new/* "$stamp/" || exit 1
-        mv -f -- "$stamp/$2" "$stamp/unpacked"
-    else
-        mv -f -- "$stamp/$2" "$stamp/broken"
+    if away "$stamp/new"; then
+        mkdir -- "$stamp/new" || exit 1
+        tar -C "$stamp/new" --no-same-owner -xf "$stamp/$2" && chmod -R u+rwX -- "$stamp/new" && take "$stamp" &&
+            mv -f -- "$stamp/$2" "$stamp/unpacked"
     fi
-    rm -rf -- "$stamp/new" "$stamp/unpacked"
+    [ ! -e "$stamp/$2" ] || mv -f -- "$stamp/$2" "$stamp/broken"
+    away "$stamp/new"
+    rm -f -- "$stamp/unpacked"
 done
+:
 """
 
 

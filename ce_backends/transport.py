@@ -16,6 +16,7 @@ from typing import IO, Protocol
 
 from ce_backends import offspring
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.foreign_text import printable
 
 CANNOT_EXECUTE, NOT_FOUND = 126, 127  # exit codes of shells and env(1) for a command that they could not start
 _ADVICE = {
@@ -23,6 +24,7 @@ _ADVICE = {
     NOT_FOUND: "install it there, or have its directory in PATH, also in shells that ssh starts",
 }
 _AS_EXIT_CODE = {errno.EACCES: CANNOT_EXECUTE, errno.ENOENT: NOT_FOUND}
+_MOST_SAID = 1 << 16  # characters
 _LAST_WORDS_S = 2.0  # for the pipes of a command that was killed
 
 
@@ -43,7 +45,7 @@ class Done:
     @property
     def sentence(self) -> str:
         """What it said when it failed, in one line."""
-        said = " ".join((self.stderr.strip() or self.stdout.strip()).split())
+        said = printable(" ".join((self.stderr.strip() or self.stdout.strip()).split()), _MOST_SAID)
         if self.exit_code is None:
             return f"no answer: {said[-500:]}" if said else "no answer in time"
         return f"{said[:500]} (exit code {self.exit_code})" if said else f"exit code {self.exit_code}"

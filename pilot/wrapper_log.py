@@ -14,7 +14,7 @@ LIMIT_BYTES = 1_048_576
 def lines(descriptor: int, *, wait_s: float = WAIT_S) -> Iterator[str]:
     """Yield the lines that are there now, each with its line break; a pipe that nobody closes is left after a while."""
     text = _read(descriptor, time.monotonic() + wait_s).decode("utf-8", "replace")
-    yield from (f"{line}\n" for line in text.splitlines() if line.strip())
+    yield from (f"{line}\n" for line in text.split("\n") if line.strip())
 
 
 def _read(descriptor: int, deadline: float) -> bytes:

@@ -13,6 +13,7 @@ from agents.wms.job_state import Heartbeat
 from agents.wms.reporter import Reporter
 from ce_backends.base import Activity, ComputingElement, Peeks, Queues
 from ce_backends.errors import CEError
+from ce_backends.foreign_text import lines_of
 
 _PEEK_BYTES = 16_384
 _PEEKS_S = 5.0  # for looks at what payloads print, of all jobs together: each may be a command on another machine
@@ -77,7 +78,7 @@ class Heartbeats:
             seen = self._ce.peek(job.task_id, name, _PEEK_BYTES)
         except CEError:  # a sign of life without a look is one all the same
             return ""
-        lines = redacted(seen.decode("utf-8", "replace")).splitlines()
+        lines = lines_of(redacted(seen.decode("utf-8", "replace")))
         if not lines:
             return ""
         last = lines[-self._peek_lines :]

@@ -182,5 +182,5 @@ def _trouble(command: Sequence[str]) -> str:
         return f"no end within {TRY_S:.0f} s"
     except OSError as error:
         return os.strerror(error.errno or 0)
-    said = done.stdout.decode("utf-8", "replace").strip().splitlines()
-    return "" if done.returncode == 0 else (said[-1] if said else f"exit code {done.returncode}")
+    said = done.stdout.decode("utf-8", "replace").strip().split("\n")
+    return "" if done.returncode == 0 else (said[-1] or f"exit code {done.returncode}")

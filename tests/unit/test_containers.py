@@ -276,3 +276,27 @@ def test_failed_probe_is_not_repeated_at_once(program: Callable[[str], str], ima
         seen.append(len((tmp_path / "calls").read_text().split()))
 
     assert seen == [1, 1, 2]
+
+
+# What a payload can do so that its container seems not to have started: then its wrapper would write down a reason.
+PRETENCES = {
+    "removes": "rm -rf ../entered ../reason; ln -s {victim} ../reason",
+    "steals": "cat ../entered & sleep 0.1; kill $!; rm -f ../reason; ln -s {victim} ../reason",
+    "another pipe": "rm -f ../entered ../reason; mkfifo ../entered; ln -s {victim} ../reason",
+    "says that it is over": "echo over > ../entered; rm -f ../reason; ln -s {victim} ../reason",
+    "every descriptor": "for fd in /proc/self/fd/*; do cat $fd & done; sleep 0.1; ln -sf {victim} ../reason",
+}
+
+
+@pytest.mark.parametrize("pretence", PRETENCES.values(), ids=PRETENCES)
+def test_payload_cannot_pretend_that_its_container_did_not_start(
+    program: Callable[[str], str], image: Path, tmp_path: Path, pretence: str
+) -> None:
+    fake = program(PLAYS.format(seen="/dev/null", called="/dev/null"))
+    ce = create("Pool/Singularity", {"ContainerBin": fake, "ContainerRoot": str(image)}, tmp_path / "pool")
+    victim = tmp_path / "victim"
+    with Subject(lambda: ce, tmp_path, 20).ce() as trial:
+        _, status = trial.ran(f"{{ {pretence.format(victim=victim)}; }} < /dev/null > /dev/null 2>&1\nexit 5\n")
+
+    assert (status.state, status.exit_code) == (TaskState.DONE, 5)
+    assert not victim.exists()

@@ -16,7 +16,7 @@ def lsf(node: Node) -> Sequence[SlotEnd] | None:
     if not job_id:
         return None
     answer = node.ask("bjobs", "-w", "-WL", job_id if index == "0" else f"{job_id}[{index}]") or ""
-    for line in answer.splitlines():
+    for line in answer.split("\n"):
         if line.split()[:1] == [job_id] and (found := _TIME_LEFT.search(line)):
             left_s = 3600 * int(found["hours"]) + 60 * int(found["minutes"])
             return [SlotEnd("LSF run limit", node.now_s + left_s)]

@@ -28,7 +28,7 @@ def slurm(node: Node) -> Sequence[SlotEnd] | None:
 
 def _by_scontrol(node: Node, job_id: str) -> float | None:
     answer = node.ask("scontrol", "show", "job", "-o", job_id) or ""
-    lines = (dict(re.findall(r"(\w+)=(\S*)", line)) for line in answer.splitlines())
+    lines = (dict(re.findall(r"(\w+)=(\S*)", line)) for line in answer.split("\n"))
     # the number of an array's last task is also the whole array's: several lines
     fields = next((fields for fields in lines if fields.get("JobId") == job_id), {})
     return _remaining_s(fields.get("TimeLimit", ""), fields.get("RunTime", ""))

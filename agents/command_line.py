@@ -144,7 +144,7 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     _configure_log(settings, work_dir)
     for path, reason in without_effect(local):
         log.warning("option.without_effect", option=path, reason=reason)
-    for sentence in nearly_ours(local):
+    for sentence in (*local.all_slips(), *nearly_ours(local)):
         log.warning("option.misspelt", note=sentence)
     pilot = establish(settings, os.environ)
     voices = Voices(pilot, vo=settings.vo or pilot.vo or "unknown", setup=settings.setup)

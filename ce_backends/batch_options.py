@@ -43,6 +43,7 @@ OPTIONS: Sequence[Option] = (
         kind=str,
         default="",
         doc="More arguments of the submit command, quoted as for a shell; they go to no shell.",
+        is_quoted=True,
     ),
     Option(
         name="NumberOfProcessors",

@@ -73,7 +73,9 @@ SSH_OPTIONS: Sequence[Option] = (
     Option(name="SSHPort", kind=int, default=0, minimum=0, doc="Port there; ssh's own configuration decides if 0."),
     Option(name="SSHKey", kind=str, default="", doc="Private key file; ssh's own configuration decides if empty."),
     Option(name="SSHTunnel", kind=str, default="", doc="Jump host, or several with commas, as ssh -J takes them."),
-    Option(name="SSHOptions", kind=str, default="", doc="More arguments of ssh, quoted as for a shell."),
+    Option(
+        name="SSHOptions", kind=str, default="", doc="More arguments of ssh, quoted as for a shell.", is_quoted=True
+    ),
 )
 
 

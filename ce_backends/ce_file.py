@@ -6,7 +6,7 @@ LocalSite                                 LocalCE, options, those of CEDefaults 
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ce_backends.cfg import Section, Value
 from ce_backends.errors import CEMisconfigured
@@ -78,18 +78,31 @@ def definitions(cfg: Section) -> list[Definition]:
     """
     found = [*_of_sites(cfg), *_of_slot(cfg)]
     if not found:
-        raise CEMisconfigured(
-            f"no CE is defined: expected {SITES}/GRID/SITE/CEs/CE with CEType, or {LOCAL} with LocalCE"
-        )
-    return found
+        expected = f"expected {SITES}/GRID/SITE/CEs/CE with CEType, or {LOCAL} with LocalCE"
+        raise CEMisconfigured("; ".join([f"no CE is defined: {expected}", *_nearly_sections(cfg)]))
+    return [replace(each, mistakes=[*cfg.slips, *each.mistakes]) for each in found]
+
+
+def _nearly_sections(cfg: Section) -> Iterator[str]:
+    """Yield a sentence for each section on the way to a CE that has nearly the right name."""
+    grids = [grid for _, grid in cfg.section(SITES).sections()]
+    sites = [site for grid in grids for _, site in grid.sections()]
+    levels = [(cfg, ("Resources", "LocalSite")), (cfg.section("/Resources"), ("Sites",))]
+    for section, expected in [*levels, *((site, ("CEs",)) for site in sites)]:
+        folded = {name.casefold(): name for name in expected}
+        for name, inner in section.sections():
+            near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
+            if near and name not in expected:
+                yield f"{inner.origin}: section {name}: did you mean {folded[near[0]]}?"
 
 
 def _of_sites(cfg: Section) -> Iterator[Definition]:
     for grid_name, grid in cfg.section(SITES).sections():
         for site_name, site in grid.sections():
+            slips = [*grid.slips, *site.slips, *site.section("CEs").slips]
             for ce_name, ce in site.section("CEs").sections():
                 path = f"{SITES}/{grid_name}/{site_name}/CEs/{ce_name}"
-                yield from _of_ce(ce_name, ce, path)
+                yield from (replace(each, mistakes=[*slips, *each.mistakes]) for each in _of_ce(ce_name, ce, path))
 
 
 def _of_ce(name: str, ce: Section, path: str) -> Iterator[Definition]:

@@ -100,7 +100,7 @@ class Section:
             mine = merged.get(name)
             both = isinstance(mine, Section) and isinstance(node, Section)
             merged[name] = mine.merge(node) if both else node  # type: ignore[union-attr, arg-type] # both tells
-        return Section(merged, [*self.slips, *over.slips])
+        return Section(merged, [*self.slips, *over.slips], self.origin or over.origin)
 
 
 _YAML = re.compile(r"(?:- )?[\w./-]+:(?: [^=]*)?$|- \S")
@@ -129,7 +129,7 @@ def parse(text: str, origin: str) -> Section:
             where = f"{origin}:{number}"
             here = open_sections[-1]
             if part == "{":
-                open_sections.append(_open(here, name_waiting.text, where))
+                open_sections.append(_open(here, name_waiting, where))
                 name_waiting = _Name("", "")
                 continue
             here.slips += name_waiting.slip()
@@ -170,14 +170,14 @@ def _parts(line: str) -> Iterator[str]:
             yield part.strip()
 
 
-def _open(parent: Section, name: str, where: str) -> Section:
-    if not name:
+def _open(parent: Section, name: _Name, where: str) -> Section:
+    if not name.text:
         raise CfgError(f"{where}: '{{' without a section name before it")
-    before = parent.content.get(name)
+    before = parent.content.get(name.text)
     if before is not None:
         kind = "a section" if isinstance(before, Section) else "an option"
-        raise CfgError(f"{where}: section {name}: there is {kind} of that name in {before.origin} already")
-    inner = parent.content[name] = Section(origin=where)
+        raise CfgError(f"{name.where}: section {name.text}: there is {kind} of that name in {before.origin} already")
+    inner = parent.content[name.text] = Section(origin=name.where)
     return inner
 
 

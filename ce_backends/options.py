@@ -44,6 +44,7 @@ class Option:
         minimum: the least value of a number.
         choices: the only values, if any are named.
         example: a value for a text without which there is no CE.
+        is_quoted: a text in which quotes mean something; in others they would be part of the value.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Option:
     minimum: int | None = None
     choices: Sequence[str] = ()
     example: str = ""
+    is_quoted: bool = False
 
     @property
     def expected(self) -> str:
@@ -70,6 +72,8 @@ class Option:
         Raises:
             CEMisconfigured: it is none.
         """
+        if slip := self._slip(value):
+            raise CEMisconfigured(f"option {self.name} of CE type {ce_type} is {value!r}: {slip}")
         try:
             parsed = _truth(value) if self.kind is bool else self.kind(value)
         except (ValueError, OverflowError):
@@ -81,6 +85,14 @@ class Option:
                 f"option {self.name} of CE type {ce_type} is {value!r}: expected {self.expected}{hint}"
             )
         return parsed
+
+    def _slip(self, value: OptionValue) -> str:
+        """Return what is probably not meant to be part of a value: CFG has no quotes, and no comments behind values."""
+        if not isinstance(value, str) or self.is_quoted:
+            return ""
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            return "the quotes would be part of the value, take them away"
+        return "a comment needs a line of its own, here it would be part of the value" if " # " in value else ""
 
     def _allows(self, value: OptionValue) -> bool:
         if isinstance(value, str):

@@ -191,12 +191,22 @@ class _Reader:
     def _items(self, depth: int) -> tuple[Value, ...]:
         items: list[Value] = []
         while not self._skipped("}"):
-            if self._skipped(","):
+            if self._skipped(",") or self._skipped_remark():
                 continue
             items.append(self._value(depth + 1, _BARE_ITEM))
+            self._skipped_remark()
             if self._next() not in (",", "}"):
                 self._expected("',' or '}'")
         return tuple(items)
+
+    def _skipped_remark(self) -> bool:
+        """Pass a comment behind an item: what stands there is no item, `#` begins none."""
+        if self._next() != "#":
+            return False
+        end = self._text.find("\n", self._at)
+        self._at = len(self._text) if end < 0 else end
+        self._skip_gap()
+        return True
 
     def _string(self) -> str:
         found = _STRING.match(self._text, self._at) if self._at < self._last_quote else None

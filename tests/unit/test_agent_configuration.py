@@ -59,7 +59,7 @@ def test_a_configuration_that_cannot_be_had_stops_the_agent(answer: object, sent
 
 def test_a_configuration_that_is_malformed_names_its_line() -> None:
     with pytest.raises(
-        ServiceMissing, match="malformed: Configuration service:2: a section is opened here and never closed"
+        ServiceMissing, match="malformed: Configuration service:1: a section is opened here and never closed"
     ):
         download(service(packed("A\n{")))
 

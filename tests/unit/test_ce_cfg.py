@@ -86,13 +86,13 @@ def test_what_dirac_reads_over_is_kept_as_a_slip_with_its_line(text: str, slips:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("A\n{\n", "pilot.cfg:2: a section is opened here and never closed; a '}' is missing"),
-        ("A\n{\nB\n{\n}\n", "pilot.cfg:2: a section is opened here and never closed; a '}' is missing"),
+        ("A\n{\n", "pilot.cfg:1: a section is opened here and never closed; a '}' is missing"),
+        ("A\n{\nB\n{\n}\n", "pilot.cfg:1: a section is opened here and never closed; a '}' is missing"),
         ("}", "pilot.cfg:1: '}' closes nothing"),
         ("{", "pilot.cfg:1: '{' without a section name before it"),
         ("= 1", "pilot.cfg:1: expected 'option = value', got '= 1'"),
-        ("A = 1\nA\n{\n}", "pilot.cfg:3: section A: there is an option of that name in pilot.cfg:1 already"),
-        ("A\n{\n}\nA\n{\n}", "pilot.cfg:5: section A: there is a section of that name in pilot.cfg:2 already"),
+        ("A = 1\nA\n{\n}", "pilot.cfg:2: section A: there is an option of that name in pilot.cfg:1 already"),
+        ("A\n{\n}\nA\n{\n}", "pilot.cfg:4: section A: there is a section of that name in pilot.cfg:1 already"),
     ],
 )
 def test_malformed_text_is_refused_with_its_line(text: str, sentence: str) -> None:

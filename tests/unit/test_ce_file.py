@@ -108,7 +108,7 @@ LOCAL = "CEType = Local\nBatchSystem = SLURM\n"
             "a.cfg:13: unknown CE type HTCondor; did you mean HTCondorCE, or Local with BatchSystem = Condor?",
         ),
         ("CEType = Apptainer\n", "a.cfg:13: unknown CE type Apptainer; did you mean Singularity?"),
-        ("Queue = a\n", "a.cfg:12: /Resources/Sites/LCG/LCG.A.org/CEs/ce01: CEType is not set: expected one of "),
+        ("Queue = a\n", "a.cfg:11: /Resources/Sites/LCG/LCG.A.org/CEs/ce01: CEType is not set: expected one of "),
         (
             "CEType = Local\nBatchSystem = Slurm\n",
             "a.cfg:14: option BatchSystem of CE type Local is 'Slurm': expected ",
@@ -132,8 +132,8 @@ LOCAL = "CEType = Local\nBatchSystem = SLURM\n"
             LOCAL + "ParallelEnvironment = mpi\n",
             "a.cfg:15: option ParallelEnvironment is for BatchSystem = GE, and BatchSystem is SLURM",
         ),
-        (LOCAL + "long\n{\n}\n", "a.cfg:16: section long is read by nobody; a queue's stands in the section Queues"),
-        (LOCAL + "Queue\n{\nlong\n{\n}\n}\n", "a.cfg:16: section Queue is read by nobody; did you mean Queues?"),
+        (LOCAL + "long\n{\n}\n", "a.cfg:15: section long is read by nobody; a queue's stands in the section Queues"),
+        (LOCAL + "Queue\n{\nlong\n{\n}\n}\n", "a.cfg:15: section Queue is read by nobody; did you mean Queues?"),
         (
             "CEType = SSH\nSSHHost = h\nSSHOptions = -o 'x\n",
             'a.cfg:15: option SSHOptions is "-o \'x": no closing quotation',
@@ -158,6 +158,50 @@ def test_a_mistake_is_told_with_its_line_and_the_nearest_name(text: str, sentenc
 )
 def test_what_people_call_a_batch_system_is_told_in_diracs_word(name: str, meant: str) -> None:
     assert mistake(f"CEType = Local\nBatchSystem = {name}\n").endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('Queue = "long"', "is '\"long\"': the quotes would be part of the value, take them away"),
+        ("Queue = 'long'", "is \"'long'\": the quotes would be part of the value, take them away"),
+        ("Queue = long # the long one", "a comment needs a line of its own, here it would be part of the value"),
+    ],
+)
+def test_what_is_no_part_of_a_value_is_told(text: str, sentence: str) -> None:
+    assert sentence in mistake(f"CEType = Local\nBatchSystem = SLURM\n{text}\n")
+
+
+def test_quotes_mean_something_in_arguments() -> None:
+    (definition,) = definitions(parse(SITE % (LOCAL + "SubmitOptions = '--comment=a b'\n"), "a.cfg"))
+
+    assert examine(definition)[0].mistakes == []
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (SITE.replace("CEs", "CE") % "CEType = Local\n", "a.cfg:9: section CE: did you mean CEs?"),
+        (
+            SITE.replace("Resources", "Resource") % "CEType = Local\n",
+            "a.cfg:1: section Resource: did you mean Resources?",
+        ),
+        (SITE.replace("Sites", "Site") % "CEType = Local\n", "a.cfg:3: section Site: did you mean Sites?"),
+        ("Localsite\n{\nLocalCE = Pool\n}", "a.cfg:1: section Localsite: did you mean LocalSite?"),
+    ],
+)
+def test_a_section_with_nearly_the_right_name_is_told(text: str, hint: str) -> None:
+    with pytest.raises(CEMisconfigured) as caught:
+        definitions(parse(text, "a.cfg"))
+
+    assert str(caught.value).endswith(hint)
+
+
+def test_a_slip_on_the_way_to_a_ce_is_a_mistake_of_it() -> None:
+    text = (SITE % "CEType = Pool\n").replace("LCG.A.org\n{\n", "LCG.A.org\n{\nName LCG\n")
+    (definition,) = definitions(parse(text, "a.cfg"))
+
+    assert definition.mistakes[0].startswith("a.cfg:9: 'Name LCG' says nothing")
 
 
 def test_a_ce_of_an_unknown_type_does_not_hide_the_others() -> None:

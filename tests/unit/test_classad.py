@@ -123,6 +123,7 @@ def test_garbage_raises_nothing_but_a_jdl_error(text: str) -> None:
         ("a = {}", ()),
         ('a = {"one two", "x;y", "p,q"}', ("one two", "x;y", "p,q")),
         ('a = {"x",}', ("x",)),
+        ('a = {"x", # first\n "y" # last\n}', ("x", "y")),
         ("a = {,x,,y}", ("x", "y")),
         ("a = {*.log, std.out, A=1}", ("*.log", "std.out", "A=1")),
         ("a = {{1}, {b, c}}", (("1",), ("b", "c"))),

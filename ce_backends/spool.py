@@ -22,6 +22,7 @@ from ce_backends.capped_output import Cap
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.foreign_text import lines_of, printable
 from ce_backends.node_script import quote
+from ce_backends.output_list import OUTPUTS
 from ce_backends.outputs import copy_outputs
 from ce_backends.task_archive import add_file, add_task, unpack
 from ce_backends.task_dir import parse_cpu_s
@@ -72,34 +73,26 @@ while read -r stamp; do
     printf '%s|%s|%s|%s|%s|%s|%s\\n' "$stamp" "$began" "$code" "$wall" "$times" "$limit" "$reason"
 done
 """
-# The payload has ended, and what it left may be a link to anywhere: only what really lies in work/ is packed.
-_PACK = """\
+# The payload has ended, and what it left may be a link to anywhere: only what really lies in work/ is packed, and
+# nothing is written by a name that it may have made a link.
+_PACK = f"""\
+{OUTPUTS}
 cd -- "$1/tasks/$2" || exit 1
 [ ! -h work ] || rm -f -- work
-top=$(pwd -P)
+scratch=$(mktemp -d -- "$1/incoming/fetch.XXXXXXXXXX") || exit 1
+trap 'rm -rf -- "$scratch"' EXIT
 half=$(($3 / 2)); shift 3
+top=$(pwd -P)
 for name in stdout stderr "$@"; do
     case $(readlink -f -- "$name") in "$top"/*) ;; *) continue ;; esac
     [ -f "$name" ] && [ ! -h "$name" ] && [ "$(stat -c %s -- "$name")" -gt $((2 * half)) ] || continue
-    { head -c "$half" -- "$name"; printf '\\n[gridpilot: the middle of this output was cut out]\\n'
-      tail -c "$half" -- "$name"; } > .capped && mv -f .capped "$name"
+    {{ head -c "$half" -- "$name"; printf '\\n[gridpilot: the middle of this output was cut out]\\n'
+      tail -c "$half" -- "$name"; }} > "$scratch/capped" && mv -fT -- "$scratch/capped" "$name"
 done
-here=$(mkdir -p work && cd work && pwd -P) || exit 1
-cd work
-IFS=
-while read -r pattern; do
-    for path in $pattern; do
-        [ -e "$path" ] || [ -h "$path" ] || continue
-        real=$(readlink -f -- "$path")
-        case $real in
-            "$here"/*) printf 'work/%s\\0' "$path" ;;
-            *) printf 'output %s was skipped: %s leads outside the work directory\\n' "$path" "$path" >&2 ;;
-        esac
-    done
-done > ../.list
-cd ..
-for name in stdout stderr; do [ -e "$name" ] || : > "$name"; done
-tar -cf - --hard-dereference --null --verbatim-files-from --files-from=.list stdout stderr
+[ -e work ] || [ -h work ] || mkdir work || exit 1
+outputs "$scratch" > "$scratch/list"
+for name in stdout stderr; do [ -e "$name" ] || [ -h "$name" ] || : > "$name"; done
+tar -cf - --hard-dereference --null --verbatim-files-from --files-from="$scratch/list" stdout stderr
 """
 _TAIL = """\
 cd -- "$1/tasks/$2" && [ -f "$3" ] && [ ! -h "$3" ] || exit
@@ -107,10 +100,9 @@ size=$(stat -c %s -- "$3")
 skip=$((size > $4 ? size - $4 : 0))
 dd if="$3" bs="$4" skip="$skip" count=1 iflag=nonblock,nofollow,skip_bytes,fullblock
 """
-# With noclobber the file is made, and no link that lies there is written through.
 _RENEW = """\
-cd -- "$1/tasks/$2" && umask 077 && rm -rf -- credential.new && set -C &&
-cat > credential.new && mv -fT -- credential.new credential
+cd -- "$1" && [ ! -h "tasks/$2" ] && umask 077 && new=$(mktemp -- incoming/credential.XXXXXXXXXX) || exit 1
+cat > "$new" && mv -fT -- "$new" "tasks/$2/credential" || { rm -f -- "$new"; exit 1; }
 """
 _REMOVE = """\
 cd -- "$1" || exit 1

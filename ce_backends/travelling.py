@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.node_script import COOKIE, DEFAULT_PATH
+from ce_backends.output_list import OUTPUTS
 from ce_backends.task_archive import add_file, add_task
 
 TASK = "task.tar"
@@ -22,8 +23,8 @@ RESULT = "result.tar"
 END = "gridpilot-end"
 _NODE_DIR = Path("/@gridpilot-task-directory@")  # known on the node only: the launcher puts it in
 
-# What comes back: what really lies in work/. A link is packed as a link, with what it leads to if that is in work/ too;
-# whoever unpacks decides about links. exit_code is last: where it is, all is.
+# What comes back: what really lies in work/. A link is packed as a link; whoever unpacks decides about links. exit_code
+# is last: where it is, all is. Nothing is written by a name that the payload may have made a link.
 _LAUNCHER = """\
 #!/bin/sh
 # gridpilot: launcher STAMP, beside {task}
@@ -72,39 +73,34 @@ watcher=$!
 wait "$script"
 kill "$watcher" 2> /dev/null
 
-list() {{
-    work=$(cd work && pwd -P) && cd work || return
-    IFS=
-    while read -r pattern; do
-        for path in $pattern; do
-            [ -e "$path" ] || [ -h "$path" ] || continue
-            parent=$(readlink -f -- "$(dirname -- "./$path")")
-            case $parent/ in "$work"/*) ;; *) continue ;; esac
-            parent=work${{parent#"$work"}}
-            printf '%s\\0' "$parent/$(basename -- "$path")"
-            [ -h "$path" ] || continue
-            real=$(readlink -f -- "$path")
-            case $real in "$work"/*) printf 'work/%s\\0' "${{real#"$work"/}}" ;; esac
-        done
-    done < ../patterns
-}}
-pack() {{ tar -cf ../{result}.part --hard-dereference --null --verbatim-files-from --files-from="$1"; }}
+{outputs}
+lists=$(mktemp -d -- ../lists.XXXXXXXXXX) || fail "no directory can be made in $here/.."
+pack() {{ tar -cf "$lists/result" --hard-dereference --null --verbatim-files-from --files-from="$lists/$1"; }}
 small() {{
     for name in started stdout stderr times limit reason exit_code; do
         [ ! -f "$name" ] || printf '%s\\0' "$name"
     done
 }}
-{{ (list); small; }} > .all
-small > .small
-pack .all || {{ echo "gridpilot: not all outputs could be packed" >> stderr; pack .small; }}
-mv ../{result}.part ../{result} || fail "{result} cannot be written in $here/.."
+{{ outputs "$lists" < patterns; small; }} > "$lists/all"
+small > "$lists/small"
+pack all || {{ echo "gridpilot: not all outputs could be packed" >> stderr; pack small; }}
+mv -fT -- "$lists/result" ../{result} || fail "{result} cannot be written in $here/.."
+rm -rf -- "$lists"
 """
 
 
 def launcher(first: Sequence[str] = ()) -> bytes:
     """Return the script that the system starts; these shell commands are run before anything else."""
     lines = "".join(f"{line}\n" for line in first)
-    values = {"task": TASK, "result": RESULT, "end": END, "path": DEFAULT_PATH, "node_dir": _NODE_DIR, "cookie": COOKIE}
+    values = {
+        "task": TASK,
+        "result": RESULT,
+        "end": END,
+        "path": DEFAULT_PATH,
+        "node_dir": _NODE_DIR,
+        "cookie": COOKIE,
+        "outputs": OUTPUTS,
+    }
     return _LAUNCHER.format(first=lines, **values).encode()
 
 

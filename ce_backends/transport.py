@@ -17,6 +17,7 @@ from typing import IO, Protocol
 from ce_backends import offspring
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.foreign_text import printable
+from ce_backends.pipes import MOST_BYTES, Pipes
 
 CANNOT_EXECUTE, NOT_FOUND = 126, 127  # exit codes of shells and env(1) for a command that they could not start
 _ADVICE = {
@@ -143,28 +144,29 @@ def _stdout(into: Path | None) -> Iterator[int | IO[bytes]]:
 
 
 def _answer(process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float) -> Done:
+    pipes = Pipes(process, stdin)
     try:
-        stdout, stderr = process.communicate(stdin, timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        stdout, stderr = _killed(process)
-        return Done(None, _text(stdout), _text(stderr))
+        if not pipes.listen(timeout_s):
+            _kill(process, pipes)
+            if pipes.is_flooded:
+                return Done(None, "", f"it wrote more than {MOST_BYTES} bytes")
+            return Done(None, _text(pipes.stdout), _text(pipes.stderr))
+    finally:
+        pipes.close()
     code = process.returncode
-    return Done(code if code >= 0 else None, _text(stdout), _text(stderr))
+    return Done(code if code >= 0 else None, _text(pipes.stdout), _text(pipes.stderr))
 
 
-def _killed(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+def _kill(process: subprocess.Popen[bytes], pipes: Pipes) -> None:
     """End a command and its children; one that we may not kill (oarsub is setuid) is left alone."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    try:
-        return process.communicate(timeout=_LAST_WORDS_S)
-    except subprocess.TimeoutExpired as late:
+    if not pipes.listen(_LAST_WORDS_S) and process.poll() is None:
         process.returncode = -signal.SIGKILL  # nobody waits for it any more
-        return late.stdout or b"", late.stderr or b""
 
 
-def _text(written: bytes | None) -> str:
-    return (written or b"").decode("utf-8", "replace")
+def _text(written: bytes | bytearray) -> str:
+    return written.decode("utf-8", "replace")
 
 
 def advised(sentence: str, exit_code: int | None) -> str:

@@ -1,6 +1,8 @@
 """A submit command that cannot be started, or finds no configuration, has refused no task: in every dialect."""
 
 import re
+import time
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from ce_backends.batch_system import BatchJob, BatchSystem
 from ce_backends.batch_types import SYSTEMS, dialect
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.htcondor import Condor, Schedd
+from ce_backends.pipes import MOST_BYTES
 from ce_backends.ssh import Login, Ssh
 from ce_backends.transport import Done, Local
 from tests.unit.answering import Answering
@@ -124,3 +127,53 @@ def test_a_command_that_is_missing_behind_ssh_says_what_to_do(tmp_path: Path) ->
         CEUnavailable, match=r"^sbatch cannot be started on ce01: .*not found.*, also in shells that ssh"
     ):
         begun(done, "sbatch", ssh.where, Unconfigured(texts=(), advice=""))
+
+
+def shell(script: str, timeout_s: float, stdin: bytes = b"") -> tuple[Done, float]:
+    began = time.monotonic()
+    done = Local().run(["/bin/sh", "-c", script], timeout_s=timeout_s, stdin=stdin)
+    return done, time.monotonic() - began
+
+
+def test_a_command_that_never_stops_talking_is_ended_and_has_not_answered() -> None:
+    tracemalloc.start()
+    try:
+        done, took_s = shell("yes", 30)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert done == Done(None, "", f"it wrote more than {MOST_BYTES} bytes")
+    assert took_s < 20
+    assert peak < 2 * MOST_BYTES
+
+
+def test_a_command_that_never_stops_complaining_is_ended_as_well() -> None:
+    assert shell("yes >&2", 30)[0].exit_code is None
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("cat", Done(0, "x" * 1_000_000, "")),
+        ("exit 3", Done(3, "", "")),
+        ("cat >&2; exit 1", Done(1, "", "x" * 1_000_000)),
+        ("head -c 5; echo end >&2", Done(0, "xxxxx", "end\n")),
+        ("exec 0<&- 1>&- 2>&-; sleep 0.1; exit 4", Done(4, "", "")),
+        ("kill -9 $$", Done(None, "", "")),
+    ],
+)
+def test_what_a_command_reads_and_says_is_carried_whole(script: str, expected: Done) -> None:
+    assert shell(script, 20, b"x" * 1_000_000)[0] == expected
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["echo begun; sleep 60", "echo begun; exec 1>&- 2>&-; sleep 60", "echo begun; sleep 60 & exit 0"],
+    ids=["silent", "without pipes", "by a child that keeps them"],
+)
+def test_a_command_that_does_not_end_in_its_time_has_not_answered(script: str) -> None:
+    done, took_s = shell(script, 0.3, b"x" * 1_000_000)
+
+    assert done == Done(None, "begun\n", "")
+    assert took_s < 5

@@ -37,7 +37,7 @@ _FLUSH_SLICE_S = 2.0  # of the wait for the last reports to be accepted, between
 _LAST_ANSWER_S = 10.0  # for the Matcher's answer when the slot goes away
 _LAST_UPLOAD_S = 15.0  # for outputs that are on their way when the slot goes away
 _ENDING_SLEEP_S = 1.0
-_LAST_LOOKS_S = 180.0  # for a match of ours that was lost to be told from another agent's
+_LAST_LOOKS_S = 150.0  # for a match of ours that was lost to be told from another agent's
 _STOP_SIGNAL_S = 5.0  # for payloads that want a signal before they are ended: batch systems give 30 s for everything
 _UNFIT_ROUNDS = 3  # looks at a node that is not fit, longer apart each time, before it is given up
 

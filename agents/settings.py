@@ -124,6 +124,13 @@ class AgentSettings(OutsideSettings):
         unit="s",
         doc="First wait after an empty match; doubles up to 16 times this, with jitter.",
     )
+    lost_match_after_s: float = option(
+        f"{AGENT}/LostMatchAfter",
+        default=45.0,
+        unit="s",
+        doc="When the answer to a request was lost: a job that was given to this pilot's reference, and of which "
+        "nobody has told anything for so long, is the one. Longer than a first report takes where agents share one.",
+    )
     stop_after_failed_matches: int = option(
         f"{AGENT}/StopAfterFailedMatches",
         default=10,

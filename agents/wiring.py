@@ -108,7 +108,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     accounting = _accounting(given)
     has_pilot_manager = functools.partial(given.published.has, "WorkloadManagement/PilotManager")
     pilot_jobs = PilotJobs(service("PilotManager", _ONCE), monitoring, has_pilot_manager)
-    lost = LostMatches(given.ledger, pilot_jobs, settings.pilot_reference)
+    lost = LostMatches(given.ledger, pilot_jobs, settings.pilot_reference, settings.lost_match_after_s)
     once = OnceMatcher(Matcher(service("Matcher", _ONCE)), monitoring, was_here=given.ledger.has_ended)
     runner = JobRunner(
         surroundings=surroundings,

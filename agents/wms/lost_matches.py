@@ -21,10 +21,9 @@ from agents.wms.service import Service
 
 log = EventLog("matcher")
 
-_OURS_AFTER_S = 45.0  # untouched for so long, while we do not know what came of a request: ours
-_NOBODYS_AFTER_S = 60.0  # the same where no request of ours is open: whoever's it may be has looked for it before
+_LONGER_S = 15.0  # is waited where no request of ours is open: whoever's it may be has looked for it before
 _LOOK_EVERY_S = 5.0
-_DENIALS = 3  # in a row, after which we hold ourselves for a pilot that may not ask
+_FAILURES = 3  # in a row
 _NO_SUCH_PILOT = 1550  # DErrno.EWMSNOPILOT
 _UNKNOWN = ("", "Unknown")  # references of nobody
 
@@ -74,6 +73,7 @@ class LostMatches:
         ledger: has the requests, also those that a former agent has left open.
         jobs: tells what the WMS has given; None where it cannot be asked.
         reference: of our pilot.
+        after_s: untouched for so long, while we do not know what came of a request, a job is ours.
         clock: monotonic, in seconds.
     """
 
@@ -82,9 +82,11 @@ class LostMatches:
         ledger: Ledger,
         jobs: PilotJobs | None,
         reference: str,
+        after_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
+        self._after_s = after_s
         self._jobs = None if reference in _UNKNOWN else jobs
         self._reference = reference
         self._clock = clock
@@ -93,7 +95,7 @@ class LostMatches:
         self._seen: dict[int, float] = {}  # job → when it was first seen untouched
         self._admits_until = self._next_look = clock()  # what is seen later first was not matched by our request
         self._is_last_due = self._is_last = False
-        self._denials = 0
+        self._failures = 0
         for number, of_pilot in ledger.open_requests().items():
             log.warning("match.unanswered", request=number, pilot=of_pilot)
             self._doubt(number, of_pilot)
@@ -130,7 +132,7 @@ class LostMatches:
             return
         self._open[number] = reference
         self._next_look = self._clock()
-        self._admits_until = self._clock() + _OURS_AFTER_S
+        self._admits_until = self._clock() + self._after_s
 
     # ---- the search ----
 
@@ -158,22 +160,23 @@ class LostMatches:
 
     def look(self) -> MatchedJob | None:
         """Return a job that was lost on its way here, None while there is none or it may be another agent's."""
-        self._next_look = self._clock() + _LOOK_EVERY_S
+        self._next_look = self._clock() + min(_LOOK_EVERY_S, self._after_s)
         try:
             found = self._found()
-        except AccessDenied as error:
-            log.info("lost_matches.unknown", cause=error)
-            self._denials += 1
-            if self._denials >= _DENIALS:
-                self._end()
-            return None
         except ServiceError as error:
             log.warning("lost_matches.unknown", cause=error)
-            if isinstance(error, Refused) and error.errno == _NO_SUCH_PILOT:
-                self._end()
+            self._has_failed(error)
             return None
-        self._denials = 0
+        self._failures = 0
         return found
+
+    def _has_failed(self, error: ServiceError) -> None:
+        """Look again later; not for ever where we may not ask, or have no request open."""
+        self._failures += 1
+        is_nobody = isinstance(error, Refused) and error.errno == _NO_SUCH_PILOT
+        may_give_up = isinstance(error, AccessDenied) or not self._open
+        if is_nobody or (may_give_up and self._failures >= _FAILURES):
+            self._end()
 
     def _found(self) -> MatchedJob | None:
         assert self._jobs is not None, "nobody looks where nobody can be asked"
@@ -186,7 +189,7 @@ class LostMatches:
             for job_id in untouched
             if job_id in self._seen or now <= self._admits_until
         }
-        patience_s = _OURS_AFTER_S if self._open else _NOBODYS_AFTER_S
+        patience_s = self._after_s if self._open else self._after_s + _LONGER_S
         for job_id, seen in self._seen.items():
             if now - seen >= patience_s:
                 log.warning("match.found_again", job_id=job_id)

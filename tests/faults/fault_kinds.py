@@ -76,6 +76,33 @@ def cut_after(exchange: Exchange) -> None:
     exchange.cut()
 
 
+def after(code: int, headers: Mapping[str, str] | None = None) -> Fault:
+    """Let the WMS have the call, and answer with an HTTP status all the same."""
+
+    def act(exchange: Exchange) -> None:
+        exchange.forward()
+        exchange.answer(Reply(code, b"<html><body>no</body></html>", {"Content-Type": "text/html", **(headers or {})}))
+
+    return act
+
+
+def refused_after(message: str) -> Fault:
+    """Let the WMS have the call, and answer S_ERROR, as DIRAC does when something fails behind what was done."""
+
+    def act(exchange: Exchange) -> None:
+        exchange.forward()
+        exchange.answer(Reply(200, json.dumps({"OK": False, "Errno": 0, "Message": message}).encode()))
+
+    return act
+
+
+def alert_after(exchange: Exchange) -> None:
+    """Let the WMS have the call, and send a fatal TLS alert in plain text."""
+    exchange.forward()
+    exchange.write_below_tls(b"\x15\x03\x03\x00\x02\x02\x50")
+    exchange.cut()
+
+
 def cut_and_late(seconds: float) -> Fault:
     """Lose the connection, and let the WMS have the call after others that were sent later."""
 

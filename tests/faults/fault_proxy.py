@@ -6,6 +6,7 @@ without it. Each method (`requestJob`, `setJobStatusBulk`, …) has a script: a 
 
 import contextlib
 import http.client
+import os
 import socket
 import ssl
 import threading
@@ -75,6 +76,10 @@ class Exchange:
         """Send bytes, whatever they are."""
         self._handler.wfile.write(content)
         self._handler.wfile.flush()
+
+    def write_below_tls(self, content: bytes) -> None:
+        """Send bytes past the encryption."""
+        os.write(self._handler.request.fileno(), content)
 
     def cut(self) -> None:
         """Close the connection."""

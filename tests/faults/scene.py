@@ -204,6 +204,7 @@ class Scene:
     def _configuration(self, options: Options) -> str:
         bases = [options.url or self.endpoint.url, *options.failover_urls]
         paths = {f"{AGENT}/PollingTime": "0.2", f"{AGENT}/StopAfterFailedMatches": "1", f"{AGENT}/LogLevel": "DEBUG"}
+        paths[f"{AGENT}/LostMatchAfter"] = "3"  # the jobs of a scenario are told of within a second
         paths |= {f"{AGENT}/DrainFile": str(self.folder / "drain"), "/LocalSite/PilotReference": REFERENCE + self.name}
         paths |= {"/LocalSite/Site": self.endpoint.site, "/LocalSite/LocalCE": "Pool"}
         paths |= {f"/LocalSite/{name}": "10.0" for name in ("CPUNormalizationFactor",)}

@@ -41,6 +41,58 @@ def test_job_whose_match_was_cut_short_is_found_again(scene: Scene, proxy: Fault
     invariants.check(scene)
 
 
+AFTER = {
+    "HTTP 503": fault_kinds.after(503),
+    "HTTP 429": fault_kinds.after(429, {"Retry-After": "1"}),
+    "HTTP 404": fault_kinds.after(404),
+    "HTTP 502": fault_kinds.after(502),
+    "a fatal TLS alert": fault_kinds.alert_after,
+    "S_ERROR": fault_kinds.refused_after("Lock wait timeout exceeded; try restarting transaction"),
+    "delivered twice": fault_kinds.twice,
+    "delivered late": fault_kinds.cut_and_late(1.5),
+}
+
+
+@pytest.mark.parametrize("kind", AFTER)
+@pytest.mark.scenario(27, "the Matcher has given a job, and an error comes in place of its answer")
+def test_job_that_was_matched_behind_an_error_is_found_again_and_runs_once(
+    scene: Scene, proxy: FaultProxy, kind: str
+) -> None:
+    proxy.on("requestJob", AFTER[kind])
+    job_id = scene.submit(SHORT)
+
+    agent = scene.agent(Options(url=proxy.url, more=LEAST))
+
+    assert agent.ended() == 0
+    assert scene.statuses()[job_id] == "Done", scene.history(job_id)
+    invariants.check(scene)
+
+
+@pytest.mark.parametrize("kind", ["HTTP 503", "a fatal TLS alert", "S_ERROR", "delivered late"])
+@pytest.mark.scenario(28, "an order to reschedule is carried out, and an error comes in place of its answer")
+def test_order_to_reschedule_behind_an_error_is_given_once(scene: Scene, proxy: FaultProxy, kind: str) -> None:
+    proxy.on("rescheduleJob", AFTER[kind])
+    marker = scene.folder / "was-here"
+    job_id = scene.submit(f"if [ ! -e {marker} ]; then : >{marker}; exit 222; fi")
+
+    agent = scene.agent(Options(url=proxy.url, more=LEAST))
+
+    assert agent.ended() == 0
+    assert (scene.statuses()[job_id], invariants.matches(scene, job_id)) == ("Done", 2), scene.history(job_id)
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(27, "three agents share one pilot reference")
+def test_agents_that_share_a_reference_run_no_jobs_of_each_other(scene: Scene) -> None:
+    jobs = scene.submit_many(sleeps(3), count=6)
+
+    agents = [scene.agent(Options(work_dir=scene.folder / f"work-{number}", more=LEAST)) for number in range(3)]
+
+    assert {agent.ended() for agent in agents} == {0}
+    assert {scene.statuses()[job] for job in jobs} == {"Done"}
+    invariants.check(scene)
+
+
 @pytest.mark.scenario(30, "27 malformed answers to requestJob, one after the other, then a good one")
 def test_no_answer_of_the_matcher_ends_the_agent_or_makes_it_big(scene: Scene, proxy: FaultProxy) -> None:
     corpus = fault_kinds.corpus()

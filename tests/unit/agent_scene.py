@@ -193,7 +193,7 @@ class Scene:
                 troubles=self.troubles or Fitness(watch, self.ce).troubles,  # type: ignore[arg-type] # the border
                 drain_file=DrainFile(self.work_dir / "drain"),
                 matcher=Matcher(Service("Matcher", ["https://m"], self.matcher, Retry(attempts=1))),
-                lost=LostMatches(self.ledger, None, "Unknown"),
+                lost=LostMatches(self.ledger, None, "Unknown", 0.0),
                 runner=runner,
                 reporter=self.reporter,
                 workers=workers,  # type: ignore[arg-type] # the border

@@ -15,6 +15,7 @@ from agents.wms.matcher import Matcher
 from agents.wms.service import Retry, Service
 
 REFERENCE = "pilot-1"
+AFTER_S = 45.0
 URL = "https://wms.example:8443/Service"
 NO_MATCH = {"OK": False, "Errno": 1510, "Message": "No match found"}
 NO_PILOT = {"OK": False, "Errno": 1550, "Message": "No pilots found"}
@@ -76,7 +77,7 @@ class Scene:
         self.ledger = Ledger(self.path)
         monitoring = JobMonitoring(self.service("JobMonitoring"))
         jobs = PilotJobs(self.service("PilotManager"), monitoring)
-        self.lost = LostMatches(self.ledger, jobs, REFERENCE, lambda: self.now)
+        self.lost = LostMatches(self.ledger, jobs, REFERENCE, AFTER_S, lambda: self.now)
         self.sure = SureMatcher(Matcher(self.service("Matcher")), self.lost)
 
     def service(self, name: str) -> Service:
@@ -277,7 +278,7 @@ def test_our_own_jobs_of_before_are_no_other_agents(scene: Scene) -> None:
 
 
 def test_where_nobody_can_be_asked_an_agent_ends_at_once(scene: Scene) -> None:
-    lost = LostMatches(scene.ledger, None, REFERENCE)
+    lost = LostMatches(scene.ledger, None, REFERENCE, AFTER_S)
     lost.in_doubt(lost.begin({}))
 
     assert lost.is_over()
@@ -286,7 +287,7 @@ def test_where_nobody_can_be_asked_an_agent_ends_at_once(scene: Scene) -> None:
 
 def test_the_search_waits_while_no_pilot_manager_is_published(scene: Scene) -> None:
     jobs = PilotJobs(scene.service("PilotManager"), JobMonitoring(scene.service("JobMonitoring")), lambda: False)
-    lost = LostMatches(scene.ledger, jobs, REFERENCE, lambda: scene.now)
+    lost = LostMatches(scene.ledger, jobs, REFERENCE, AFTER_S, lambda: scene.now)
     lost.in_doubt(lost.begin({}))
 
     assert (lost.is_due(), lost.is_over()) == (False, True)
@@ -295,3 +296,10 @@ def test_the_search_waits_while_no_pilot_manager_is_published(scene: Scene) -> N
 
 def test_a_refused_request_passes_on_its_refusal(scene: Scene) -> None:
     scene.ask(LOCKED, Refused)
+
+
+def test_where_the_wms_cannot_tell_an_agent_without_an_open_request_ends_soon(scene: Scene) -> None:
+    asked(scene)
+    scene.wms.given = ok({REFERENCE: {"Jobs": [None]}})
+
+    assert last_look(scene, 20) is None

@@ -63,6 +63,7 @@ def test_a_missing_site_is_named_with_what_it_means() -> None:
         ("/Resources/Computing/CEDefaults/NumberOfProcessors", "-1", "a whole number, 0 or more"),
         ("/Resources/Computing/CEDefaults/NumberOfProcessors", "1.5", "a whole number, 0 or more"),
         (f"{AGENT}/PollingTime", "20s", "a number, 0 or more"),
+        (f"{AGENT}/LostMatchAfter", "soon", "a number, 0 or more"),
         (f"{AGENT}/PollingTime", "nan", "a number, 0 or more"),
         (f"{AGENT}/PollingTime", "inf", "a number, 0 or more"),
         (f"{AGENT}/PollingTime", "-0.1", "a number, 0 or more"),

@@ -51,12 +51,14 @@ class Verdict:
         exit_code: with which it would.
         trouble: why it would ask for no job on this node, empty if it would ask.
         odd: sentences about options that look misspelt.
+        remark: what keeps payloads apart on this node, empty where nothing tells.
     """
 
     fault: str = ""
     exit_code: int = 0
     trouble: str = ""
     odd: Sequence[str] = ()
+    remark: str = ""
 
 
 def check(published: str, local: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Verdict:
@@ -81,7 +83,7 @@ def check(published: str, local: Mapping[str, str], environ: Mapping[str, str] |
     odd = [*nearly_ours(ours), *misspelt_of_ce(tree)]
     if found.mistakes:
         return Verdict("; ".join(found.mistakes), ExitCode.CONFIGURATION, odd=odd)
-    return Verdict(trouble=found.trouble, odd=odd)
+    return Verdict(trouble=found.trouble, odd=odd, remark=found.remark)
 
 
 def main() -> None:

@@ -261,7 +261,7 @@ class CanTell(Protocol):
         """Return in a sentence why no task can run here now, empty if one can. Called from any thread; may be slow."""
 
     def remark(self) -> str:
-        """Return what this node does not offer to hold tasks by, and why; empty if it offers all."""
+        """Return what keeps tasks apart here, what this node lacks for it, and why; empty where nothing is told."""
 
 
 @runtime_checkable

@@ -148,6 +148,11 @@ class Enclosure:
         self._try_again_at = 0.0
 
     @property
+    def name(self) -> str:
+        """What the runtime is called in sentences."""
+        return self._runtime.name
+
+    @property
     def lacks(self) -> str:
         """What the way that works here does not give, empty for all of it."""
         return self._way.lacks if self._way else ""

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
+from ce_backends import isolation
 from ce_backends.adoption import Taken, stamps_in, taken_up
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.boot_mark import BootMark
@@ -131,8 +132,9 @@ class Pool:
 
     def remark(self) -> str:
         """See CanTell."""
-        lacks = self._enclosure.lacks if self._enclosure else ""
-        return "; ".join(filter(None, (self._open().why_not_better, lacks)))
+        probed, enclosure = self._open(), self._enclosure
+        apart = isolation.sentence(enclosure.name if enclosure else "", probed.level)
+        return "; ".join(filter(None, (apart, probed.why_not_better, enclosure.lacks if enclosure else "")))
 
     def slots(self) -> SlotCount:
         """See ComputingElement."""

@@ -20,11 +20,13 @@ class Rehearsal:
         mistakes: sentences about the options; with any of them the CE cannot be made.
         trouble: why no task can run here now though the options are right, empty if one can.
         notes: sentences about what is right, and probably not meant.
+        remark: what keeps tasks apart here, empty where the CE does not tell.
     """
 
     mistakes: Sequence[str] = ()
     trouble: str = ""
     notes: Sequence[str] = ()
+    remark: str = ""
 
 
 def rehearse(ce_type: str, options: Mapping[str, OptionValue]) -> Rehearsal:
@@ -40,7 +42,8 @@ def rehearse(ce_type: str, options: Mapping[str, OptionValue]) -> Rehearsal:
             if not isinstance(ce, CanTell):
                 return Rehearsal()
             trouble = ce.trouble()
-            return Rehearsal(trouble=trouble, notes=_more_than_here(ce.slots().free_processors))
+            notes = _more_than_here(ce.slots().free_processors)
+            return Rehearsal(trouble=trouble, notes=notes, remark=ce.remark())
         finally:
             ce.close()
 

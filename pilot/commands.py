@@ -11,7 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pilot import cfg, configuration, credential, launch, offer, remote_log, services, supervision, work_folder
+from pilot import (
+    cfg,
+    configuration,
+    credential,
+    isolation,
+    launch,
+    offer,
+    remote_log,
+    services,
+    supervision,
+    work_folder,
+)
 from pilot.errors import NodeUnfit, ServiceRefused, ServiceUnreachable, UsageError
 from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
 from pilot.log import utc_now
@@ -241,6 +252,7 @@ def launch_agent(pilot: Pilot) -> Pilot:
     command = launch.agent_command(settings, cfg_file, pilot.work_dir)
     more = {**pilot.agent_environment, "DIRACSYSCONFIG": str(cfg_file)}
     launch.forget_report(pilot.work_dir)
+    pilot.log.info("payloads.apart", says=isolation.sentence(offer.inner_ce(pilot), is_root=os.geteuid() == 0))
     if not launch.become_subreaper():
         pilot.log.warning("subreaper.missing", why="ctypes or prctl is not there: processes may outlive the pilot")
     environment = launch.agent_environment(pilot.environ, settings, more, pilot.brought)

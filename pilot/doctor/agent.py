@@ -13,6 +13,7 @@ from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
 from pilot.log import Log
 from pilot.remote_log import RemoteLog
 
+PAYLOAD_IS_ROOT = "a payload is root"  # ce_backends/isolation.py
 TRY_S = 50.0  # it may have to start a container
 
 
@@ -47,7 +48,17 @@ def agent(patient: Patient) -> tuple[Patient, list[Finding]]:
         remedy = "install or repair what is missing on this node, or use another type of CE (-y)"
         return patient, [*found, Finding("agent", FAULT, says, remedy, UNFIT)]
     says = f"takes its configuration; jobs run in {told[f'{LOCAL}/LocalCE']}"
-    return patient, found or [Finding("agent", OK, says)]
+    return patient, [*(found or [Finding("agent", OK, says)]), *_isolation(answer["remark"])]
+
+
+def _isolation(remark: str) -> list[Finding]:
+    """Tell what keeps payloads from the pilot, from each other and from the node; docs/security.md says more."""
+    if not remark:
+        return []
+    if PAYLOAD_IS_ROOT in remark:
+        remedy = "start the pilot as another user, or run jobs in containers: -y Pool/Bubblewrap"
+        return [Finding("isolation", WARNING, remark, remedy)]
+    return [Finding("isolation", OK, remark)]
 
 
 def _too_many(patient: Patient, told: dict[str, str]) -> list[Finding]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ce_backends import isolation
 from ce_backends.base import CanTell, TaskState
 from ce_backends.bubblewrap import Bubblewrap
 from ce_backends.container_options import binds
+from ce_backends.containment import Level
 from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.options import OptionValue
@@ -300,3 +302,12 @@ def test_payload_cannot_pretend_that_its_container_did_not_start(
 
     assert (status.state, status.exit_code) == (TaskState.DONE, 5)
     assert not victim.exists()
+
+
+@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("container", ["", "bubblewrap"])
+def test_level_of_isolation_is_one_sentence(container: str, level: Level) -> None:
+    said = isolation.sentence(container, level)
+
+    assert said.startswith("isolation: none" if not container else "isolation: a payload sees what bubblewrap shows it")
+    assert ("control group" in said) == (level is not Level.SESSION)

@@ -30,6 +30,10 @@ _NORDUGRID = "http://www.nordugrid.org/es/2011/12/nordugrid-adl"
 _NEW_LINE = "\n"
 _MEMORY = re.compile(r"out.of.memory|memory limit|exceed\w* \w*\s?memory|memory.*exceed", re.IGNORECASE)
 _WALL = re.compile(r"time limit|wall ?time|TIMEOUT", re.IGNORECASE)
+_DELEGATION = re.compile(r"delegation|credential", re.IGNORECASE)
+_PASSES = re.compile(  # A-REX's own disk, its limit of jobs, its drain
+    r"no space|quota exceeded|too many|limit of .*jobs|draining|not accepting|temporar|try again", re.IGNORECASE
+)
 _UNPAID = ("ACCEPTING", "ACCEPTED", "PREPARING")  # a job there may still wait for its input files
 
 _STATES: Mapping[str, TaskState] = {
@@ -100,8 +104,13 @@ class Arex:
             except CEError as error:
                 return Uncertain(f"ARC takes only some of these tasks, and does not forget them: {error}")
             reason = next((str(one.get("reason")) for one in answered if one.get("status-code") != "201"), "no reason")
+            if self._delegation and _DELEGATION.search(reason):  # it has lost the one that it had
+                self._delegation.forget()
+                raise CEUnavailable(f"ARC: {reason}")
             if job_ids:
                 raise CEError(f"ARC takes only some of these tasks: {reason}")
+            if _PASSES.search(reason):
+                raise CEUnavailable(f"ARC: {reason}")
             return Rejected(f"ARC: {reason}")
         try:
             self._furnish(job.name, dict(zip(job_ids, stamps, strict=True)))

@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ce_backends.arc_rest import Rest
+from ce_backends.arc_rest import Answer, Rest
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.foreign_text import lines_of
 
@@ -53,20 +53,34 @@ class Delegation:
                 self._delegate(ends_at)
         return self._id
 
+    def forget(self) -> None:
+        """Take the delegation for lost: the CE has refused a job for it, and the next one gets a new one."""
+        self._id, self._ends_at = "", 0.0
+
     def _delegate(self, ends_at: float) -> None:
+        """Renew the delegation, or make a new one, also where the CE does not know the old one any more."""
         try:
-            path = f"/delegations/{self._id}?action=renew" if self._id else "/delegations?action=new"
-            asked = self._rest.call("POST", path)
-            if asked.status not in (200, 201):
-                raise CEUnavailable(f"no delegation: {asked.sentence}")
-            name = asked.location.rstrip("/").rpartition("/")[2] or self._id
-            chain = sign(asked.body, self._proxy, days=max(1, math.ceil((ends_at - time.time()) / _DAY_S)))
-            put = self._rest.call("PUT", f"/delegations/{name}", body=chain, kind="application/x-pem-file")
+            if self._id and self._delegated(f"/delegations/{self._id}?action=renew", ends_at) is None:
+                return
+            self.forget()
+            refused = self._delegated("/delegations?action=new", ends_at)
         except CEError as error:
             raise CEUnavailable(f"the proxy could not be delegated: {error}") from error
+        if refused:
+            raise CEUnavailable(f"the proxy could not be delegated: {refused.sentence}")
+
+    def _delegated(self, path: str, ends_at: float) -> Answer | None:
+        """Ask for something to sign and send it signed; return the answer that refuses it, None for none."""
+        asked = self._rest.call("POST", path)
+        if asked.status not in (200, 201):
+            return asked
+        name = asked.location.rstrip("/").rpartition("/")[2] or self._id
+        chain = sign(asked.body, self._proxy, days=max(1, math.ceil((ends_at - time.time()) / _DAY_S)))
+        put = self._rest.call("PUT", f"/delegations/{name}", body=chain, kind="application/x-pem-file")
         if put.status != 200:
-            raise CEUnavailable(f"the proxy could not be delegated: {put.sentence}")
+            return put
         self._id, self._ends_at = name, ends_at
+        return None
 
 
 def end_of(proxy: Path) -> float:

@@ -23,7 +23,7 @@ from ce_backends.base import (
     Uncertain,
 )
 from ce_backends.batch_submission import Submitter, groups, problem
-from ce_backends.batch_system import BatchSystem
+from ce_backends.batch_system import MAY_NEVER, BatchSystem
 from ce_backends.conclusion import Patience, conclude
 from ce_backends.door import Door
 from ce_backends.errors import CEError
@@ -86,6 +86,7 @@ class BatchCE:
         self._bounds = bounds
         self._submitter = Submitter(name, system, spool, book, bounds.wall_s)
         self._seen: dict[str, TaskStatus] = {}  # by stamp, of the last look that was answered
+        self._doubtful_since: dict[str, float] = {}  # by task id: waits for what may never come
         self._heard: set[str] = set()  # stamps whose end the batch system has told and nobody could conclude yet
         self._trouble = ""  # why the last look was not
         self._changed: Callable[[], None] = lambda: None
@@ -265,7 +266,7 @@ class BatchCE:
             if not entries:
                 return False
             try:
-                seen = self._system.states([entry.task_id for entry in entries if entry.task_id])
+                seen = self._given_up(self._system.states([entry.task_id for entry in entries if entry.task_id]))
                 ends = self._spool.ends(
                     [entry.stamp for entry in entries if _may_have_ended(seen.get(entry.task_id or ""))]
                 )
@@ -274,6 +275,21 @@ class BatchCE:
                 return False
             self._trouble = ""
             return self._conclude(self._read_again(entries, seen), seen, ends)
+
+    def _given_up(self, seen: Mapping[str, TaskStatus]) -> Mapping[str, TaskStatus]:
+        """Return the states, those that have been hopeless for long as failures; they are cancelled.
+
+        Raises:
+            CEError: they could not be; then at the next look.
+        """
+        now = time.monotonic()
+        doubtful = {task_id for task_id, status in seen.items() if status.reason.startswith(MAY_NEVER)}
+        self._doubtful_since = {task_id: self._doubtful_since.get(task_id, now) for task_id in doubtful}
+        long_ago = now - self._bounds.patience.lost_after_s
+        over = {task_id for task_id, since in self._doubtful_since.items() if since < long_ago}
+        if over:
+            self._system.cancel(sorted(over))
+        return {**seen, **{task_id: replace(seen[task_id], state=TaskState.FAILED) for task_id in over}}
 
     def _read_again(self, entries: Sequence[Entry], seen: Mapping[str, TaskStatus]) -> Sequence[Entry]:
         """Return the entries, those of ended tasks as they are now: one may have been cancelled since the question."""

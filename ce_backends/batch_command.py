@@ -31,15 +31,37 @@ class Unconfigured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusals:
-    """What a submit command says when it fails, apart from refusals for good.
+    """What a submit command says when it fails. What is in none of these is a refusal for good, too.
 
     Attributes:
         not_now: the batch system takes nothing at present: it is down, full, drained.
         no_answer: the job may be queued all the same.
+        for_good: it will never take such a job, whatever else is in the same words.
+        too_long: it takes no array of so many.
     """
 
     not_now: Sequence[str]
     no_answer: Sequence[str] = ()
+    for_good: Sequence[str] = ()
+    too_long: Sequence[str] = ()
+
+
+# errno's own words, which commands of all batch systems pass on
+_PASSES = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Connection refused",
+    "No route to host",
+    "Network is unreachable",
+    "Temporary failure in name resolution",
+    "Cannot allocate memory",
+    "Resource temporarily unavailable",
+    "Stale file handle",
+    "Too many open files",
+    "Read-only file system",
+    "Input/output error",
+)
+_CUT_OFF = ("Connection timed out", "Connection reset by peer", "Broken pipe", "timed out")
 
 
 def begun(done: Done, command: str, where: str, unconfigured: Unconfigured) -> Done:
@@ -67,21 +89,34 @@ def settled(done: Done) -> Done:
     return replace(done, exit_code=None) if was_cut else done
 
 
-def refusal(done: Done, command: str, refusals: Refusals) -> Rejected | Uncertain | None:
+def refusal(done: Done, command: str, refusals: Refusals, size: int = 1) -> Rejected | Uncertain | None:
     """Return what a submit command's failure means, None if it has not failed.
+
+    Args:
+        done: its answer.
+        command: its name.
+        refusals: what its words mean.
+        size: of the array that was to be submitted.
 
     Raises:
         CEUnavailable: surely nothing was submitted, and a later attempt may succeed.
+        CEError: surely nothing was submitted, and smaller arrays may be.
     """
     said = f"{command}: {done.sentence}"
-    is_mute = done.exit_code != 0 and not done.stderr.strip()
-    if done.exit_code is None or is_mute or any(text in done.stderr for text in refusals.no_answer):
+    has_words = bool(done.stderr.strip())
+    if done.exit_code is None or (done.exit_code != 0 and not has_words):
+        return Uncertain(said)
+    if done.exit_code != 0 and any(text in done.stderr for text in refusals.for_good):
+        return Rejected(said)
+    if any(text in done.stderr for text in refusals.no_answer):
         return Uncertain(said)
     if done.exit_code == 0:
         return None
-    if any(text in done.stderr for text in refusals.not_now):
+    if size > 1 and any(text in done.stderr for text in refusals.too_long):
+        raise CEError(said)
+    if any(text in done.stderr for text in (*refusals.not_now, *_PASSES)):
         raise CEUnavailable(said)
-    return Rejected(said)
+    return Uncertain(said) if any(text in done.stderr for text in _CUT_OFF) else Rejected(said)
 
 
 def last_line(text: str) -> str:

@@ -46,8 +46,8 @@ class Submitter:
                 answers |= dict.fromkeys(left, Uncertain(str(error)))
                 return
             except CEError as error:
-                if len(group) > 1:  # one of them is at fault
-                    self.submit([[task] for task in group], answers)
+                if (half := len(group) // 2) > 0:  # one of them is at fault, or they are too many
+                    self.submit([group[:half], group[half:]], answers)
                 else:
                     answers[group[0].stamp] = self._refused(group, Rejected(str(error)))
 

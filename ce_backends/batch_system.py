@@ -35,6 +35,11 @@ class BatchJob:
     wall_s: int
 
 
+MAY_NEVER = "may never run here: "
+"""How the reason of a waiting status begins that passes or does not: nobody can tell but by time. After LostAfter the
+task is given up and cancelled."""
+
+
 class BatchSystem(Protocol):
     """The commands of one batch system. It keeps nothing: all that lasts is in the task book."""
 
@@ -57,7 +62,8 @@ class BatchSystem(Protocol):
 
         Raises:
             CEUnavailable: surely nothing was submitted.
-            CEError: surely nothing is there, and one of several tasks is at fault: each is tried alone.
+            CEError: surely nothing is there, and one of several tasks is at fault, or they are too many: halves are
+                tried.
         """
 
     def element(self, job_id: str, number: int, size: int) -> str:

@@ -14,6 +14,7 @@ from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.foreign_text import lines_of
 from ce_backends.grid_engine_answers import Queued, accounts, error_reasons, queued, status_of
 from ce_backends.options import Option
+from ce_backends.submit_options import COUNTED, FILES, NAMED, NOTHING, ONCE, PROCESSORS, WAITS, WALL, Ours, resources
 from ce_backends.transport import Done, Transport
 from ce_backends.unknown_words import UnknownWords
 
@@ -31,6 +32,27 @@ _REFUSALS = Refusals(
         "Unable to initialize environment",
     ),
     no_answer=("failed receiving gdi request", "got read error"),
+    too_long=("you tried to submit a job with more than", "max_aj_tasks", "max_aj_instances"),
+)
+_OURS = Ours(
+    short={
+        "-r": ONCE,
+        "-N": NAMED,
+        "-t": COUNTED,
+        "-pe": PROCESSORS,
+        "-o": FILES,
+        "-e": FILES,
+        "-j": FILES,
+        "-wd": FILES,
+        "-cwd": FILES,
+        "-b": FILES,
+        "-S": FILES,
+        "-sync": WAITS,
+        "-now": WAITS,
+        "-verify": NOTHING,
+        "-w": "it refuses what no queue could ever run",
+    },
+    is_joined=False,
 )
 _NO_SUCH_QUEUES = "no suitable queues"
 _GONE_OR_GOING = ("has registered the job", "has deleted job", "does not exist", "is already in deletion")
@@ -93,13 +115,15 @@ class GridEngine:
         self._gpu = str(options.get("GPUResource", "gpu"))
         self._has_accounting = bool(options.get("Accounting", True))
         self._unknown = UnknownWords("Grid Engine")
+        _OURS.check(needs.submit_options)
+        self._given = resources(needs.submit_options, {"h_rt": WALL, self._gpu: "use NumberOfGPUs"})
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem. What no queue could ever run is refused at once, by `-w e`, with the reason."""
         done = self._run("qsub", *self._qsub(job, verify="e"))
         if done.exit_code == _TOO_MANY_JOBS:
             raise CEUnavailable(f"qsub: {done.sentence}")
-        if failure := refusal(done, "qsub", _REFUSALS):
+        if failure := refusal(done, "qsub", _REFUSALS, job.size):
             return replace(failure, reason=f"qsub: {self._why(job, done).sentence}")
         job_id = last_line(done.stdout).partition(".")[0]  # -terse: "42", or "42.1-5:1"
         return Accepted(job_id) if job_id.isdecimal() else Uncertain(f"qsub printed {done.stdout!r} for a job number")
@@ -130,7 +154,7 @@ class GridEngine:
         """Yield what is asked for; memory is counted per slot, and so divided by the slots."""
         if job.wall_s:
             yield f"h_rt={job.wall_s + _MARGIN_S}"
-        if job.memory_mb and self._memory:
+        if job.memory_mb and self._memory and self._memory not in self._given:
             yield f"{self._memory}={math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB / job.processors)}M"
         if gpus := job.gpus or self._needs.gpus:
             yield f"{self._gpu}={gpus}"

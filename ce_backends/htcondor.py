@@ -16,8 +16,9 @@ from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, 
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.foreign_text import lines_of
+from ce_backends.htcondor_extra import joined, read
 from ce_backends.options import Option
+from ce_backends.submit_options import FILES, NOTHING, Ours
 from ce_backends.transport import Done, Transport
 from ce_backends.travelling import RESULT, TASK
 from ce_backends.unknown_words import UnknownWords
@@ -29,6 +30,15 @@ _BYTES_PER_KIB = 1024
 _BYTES_PER_MIB = 1 << 20
 _MEMORY_SUBCODE = 4711  # of our own hold for memory
 _NAME = "GridpilotName"
+_APPENDS = Ours(
+    short={
+        **dict.fromkeys(("-a", "-append"), "use ExtraSubmitString"),
+        **dict.fromkeys(("-dry-run", "-dump"), NOTHING),
+        "-queue": FILES,
+        "-verbose": "it tells the job's number",
+    },
+    is_joined=False,
+)
 _ATTRIBUTES = (
     "ClusterId,ProcId,JobStatus,HoldReason,HoldReasonCode,HoldReasonSubCode,LastHoldReason,LastHoldReasonCode,"
     "LastHoldReasonSubCode,RemoveReason,ExitBySignal,ExitSignal,JobDisconnectedDate,ResidentSetSize,RemoteWallClockTime"
@@ -64,6 +74,8 @@ _REFUSALS = Refusals(
         "Collector",
     ),
     no_answer=("Failed to commit", "spoolJobFiles", "Failed to spool", "Failed to end transaction"),
+    for_good=("ubmit requirement", "SUBMIT_REQUIREMENT", "has no units"),  # the schedd's own rules about jobs
+    too_long=("MAX_JOBS_PER_SUBMISSION",),
 )
 _GONE = ("Couldn't find/remove", "not found", "already marked for removal")
 
@@ -151,7 +163,9 @@ class Condor:
         self._needs = needs
         self._timeout_s = timeout_s
         self._schedd = schedd
-        self._extra = str(options.get("ExtraSubmitString") or "").replace("\\n", "\n")
+        text = str(options.get("ExtraSubmitString") or "").replace("\\n", "\n")
+        self._extra, self._added = read(text)
+        _APPENDS.check(needs.submit_options)
         self._unknown = UnknownWords("HTCondor")
 
     # ---- submission ----
@@ -162,7 +176,7 @@ class Condor:
         description = "".join(f"{line}\n" for line in self._description(job)).encode()
         done = self._run("condor_submit", "-terse", *spool, *self._needs.submit_options, "-", stdin=description)
         try:
-            failure = refusal(_without_advice(done), "condor_submit", _REFUSALS)
+            failure = refusal(_without_advice(done), "condor_submit", _REFUSALS, job.size)
         except CEUnavailable as error:
             raise CEUnavailable(f"{error}{self._schedd.asked}") from error
         if failure:
@@ -179,26 +193,33 @@ class Condor:
         yield from ("output = launcher.out", "error = launcher.err", f'My.{_NAME} = "{job.name}"')
         if not self._schedd.is_remote:
             yield f"log = {job.log}"
-        yield f"requirements = {_HAS_NOT_BEGUN}"
-        yield f"periodic_remove = JobStatus == {_IDLE} && !({_HAS_NOT_BEGUN})"
+        yield self._with_added("requirements", _HAS_NOT_BEGUN)
+        yield self._with_added("periodic_remove", f"JobStatus == {_IDLE} && !({_HAS_NOT_BEGUN})")
         yield f"leave_in_queue = JobStatus == 4 && time() - EnteredCurrentStatus < {_KEEP_S}"
         yield from self._limits(job)
         if self._needs.account:
             yield f"accounting_group = {self._needs.account}"
         if self._needs.whole_node:
             yield "My.WantWholeNode = True"
-        yield from (*lines_of(self._extra), f"queue gridpilot_stamp from {job.script}.tasks")
+        yield from (*self._extra, f"queue gridpilot_stamp from {job.script}.tasks")
+
+    def _with_added(self, name: str, ours: str) -> str:
+        """Return a line with what the site has to add to it."""
+        return f"{name} = {joined(name, ours, self._added.get(name, ''))}"
 
     def _limits(self, job: BatchJob) -> Iterator[str]:
         yield f"request_cpus = {job.processors}"
         if gpus := job.gpus or self._needs.gpus:
             yield f"request_gpus = {gpus}"
         if job.memory_mb:
-            yield f"request_memory = {math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB)}"
+            yield f"request_memory = {math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB)}M"
             too_much = math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_KIB)
-            yield f"periodic_hold = JobStatus == 2 && ResidentSetSize =!= undefined && ResidentSetSize > {too_much}"
+            over = f"JobStatus == 2 && ResidentSetSize =!= undefined && ResidentSetSize > {too_much}"
+            yield self._with_added("periodic_hold", over)
             yield f'periodic_hold_reason = "more memory than {job.memory_mb} MB"'
             yield f"periodic_hold_subcode = {_MEMORY_SUBCODE}"
+        elif "periodic_hold" in self._added:
+            yield self._with_added("periodic_hold", "")
         if job.wall_s:
             yield f"allowed_execute_duration = {job.wall_s + _MARGIN_S}"
 

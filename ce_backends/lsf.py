@@ -14,6 +14,7 @@ from ce_backends.errors import CEError
 from ce_backends.foreign_text import lines_of
 from ce_backends.node_script import quote
 from ce_backends.options import Option
+from ce_backends.submit_options import FILES, NAMED, ONCE, PROCESSORS, WAITS, WALL, Ours
 from ce_backends.transport import Done, Transport
 from ce_backends.unknown_words import UnknownWords
 
@@ -24,7 +25,32 @@ _SUBMITTED = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
 _FIELDS = ("jobid", "jobindex", "stat", "exit_code", "exit_reason", "run_time", "cpu_used", "name")
 _BY_SIGNAL = 128  # an exit code above it is that of a signal
 
-_REFUSALS = Refusals(not_now=("LSF is down", "try later", "not responding", "Pending job threshold reached"))
+_REFUSALS = Refusals(
+    not_now=(
+        "LSF is down",
+        "try later",
+        "not responding",
+        "Pending job threshold reached",
+        "Queue has been closed",
+        "is not ready yet",
+        "LIM is down",
+    ),
+    no_answer=("Communication time out", "Timeout in contacting"),
+    too_long=("Job array index too large", "MAX_JOB_ARRAY_SIZE"),
+)
+_OURS = Ours(
+    short={
+        "-r": ONCE,
+        "-Q": ONCE,
+        "-J": NAMED,
+        "-n": PROCESSORS,
+        "-W": WALL,
+        "-cwd": FILES,
+        **dict.fromkeys(("-o", "-oo", "-e", "-eo", "-i", "-is"), FILES),
+        **dict.fromkeys(("-K", "-I", "-Ip", "-Is"), WAITS),
+    },
+    is_joined=False,
+)
 _NOTHING_THERE = ("No job found", "No unfinished job found", "No matching job found")
 _GONE = ("is being terminated", "has already finished", "already finished", "is not found", *_NOTHING_THERE)
 
@@ -80,13 +106,14 @@ class Lsf:
         self._needs = needs
         self._timeout_s = timeout_s
         self._unknown = UnknownWords("LSF")
+        _OURS.check(needs.submit_options)
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
         done = self._run("bsub", *self._bsub(job))
         if submitted := _SUBMITTED.search(done.stdout):
             return Accepted(submitted[1])
-        return refusal(done, "bsub", _REFUSALS) or Uncertain(f"bsub printed {done.stdout!r}: {done.sentence}")
+        return refusal(done, "bsub", _REFUSALS, job.size) or Uncertain(f"bsub printed {done.stdout!r}: {done.sentence}")
 
     def _bsub(self, job: BatchJob) -> Iterator[str]:
         """Yield the arguments. Not rerun by LSF: whether a lost job runs again is for the WMS to decide."""
@@ -94,7 +121,7 @@ class Lsf:
         yield from ("-J", f"{name}[1-{job.size}]" if job.size > 1 else name)
         yield from ("-cwd", posixpath.dirname(job.script), "-o", job.log, "-rn")
         yield from ("-n", str(job.processors), "-R", "span[hosts=1]")
-        if job.memory_mb:
+        if job.memory_mb and "-M" not in self._needs.submit_options:
             yield from ("-M", f"{job.memory_mb}MB")
         if job.wall_s:
             yield from ("-W", str(math.ceil((job.wall_s + _MARGIN_S) / 60)))

@@ -9,10 +9,11 @@ from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, T
 from ce_backends.batch_command import Refusals, Unconfigured, begun, parsed_json, refusal
 from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
-from ce_backends.errors import CEError
+from ce_backends.errors import CEError, CEMisconfigured
 from ce_backends.foreign_text import lines_of
 from ce_backends.node_script import quote
 from ce_backends.options import Option
+from ce_backends.submit_options import COUNTED, FILES, NAMED, ONCE, PROCESSORS, WAITS, Ours
 from ce_backends.transport import Done, Transport
 from ce_backends.unknown_words import UnknownWords
 
@@ -20,7 +21,26 @@ _AT_ONCE = 1000  # ids in one command
 _MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one OAR is told
 _MOST_RESUBMISSIONS = 5  # of one job that are followed at one look
 _JOB_ID = re.compile(r"^OAR_JOB_ID=(\d+)\n", re.MULTILINE)
-_REFUSALS = Refusals(not_now=())
+_REFUSALS = Refusals(
+    not_now=("DBI connect", "Cannot connect to the database", "Couldn't connect to the database", "too many clients"),
+)
+_OURS = Ours(
+    long={
+        "--array": COUNTED,
+        "--array-param-file": COUNTED,
+        "--name": NAMED,
+        "--resource": PROCESSORS,
+        "--directory": FILES,
+        "--stdout": FILES,
+        "--stderr": FILES,
+        "--interactive": WAITS,
+        "--connect": WAITS,
+        "--resubmit": ONCE,
+        "--scanscript": FILES,
+    },
+    short={"-n": NAMED, "-l": PROCESSORS, "-d": FILES, "-O": FILES, "-E": FILES, "-I": WAITS, "-C": WAITS, "-S": FILES},
+)
+_AGAIN = "idempotent"  # a type of job: submitted again for an exit code of 99
 _SERVER_DOWN = "Cannot connect to executor"  # oarsub adds "Job is killed", which it does not do: the job stays queued
 _ALREADY_GONE = ("already killed", "You are not the right user", "Could not connect to the socket")
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -76,6 +96,9 @@ class Oar:
         self._timeout_s = timeout_s
         self._property = str(options.get("ProcessorProperty", "core"))
         self._unknown = UnknownWords("OAR")
+        _OURS.check(needs.submit_options)
+        if any(_AGAIN in word for word in needs.submit_options):
+            raise CEMisconfigured(f"option SubmitOptions has {_AGAIN}: {ONCE}")
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem. An array's id is the ids of its jobs, in order: each of them is a job of its own."""
@@ -163,7 +186,7 @@ class Oar:
             CEError: OAR gave no answer. Its exit code is 0 where its database has refused to answer.
         """
         done = self._run("oarstat", "-J", "-f", "--sql", where)
-        if done.exit_code != 0 or (not done.stdout.strip() and done.stderr.strip()):
+        if done.exit_code != 0 or (not done.stdout.strip() and _is_error(done.stderr)):
             raise CEError(f"oarstat: {done.sentence}")
         jobs = parsed_json(done.stdout, "oarstat -J") if done.stdout.strip() else {}
         if not isinstance(jobs, dict):
@@ -177,6 +200,12 @@ class Oar:
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
     return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
+
+
+def _is_error(said: str) -> bool:
+    """Tell words about a question that failed from a warning beside one that has found nothing."""
+    lines = [line for line in said.split("\n") if line.strip()]
+    return any("warning" not in line.lower() for line in lines)
 
 
 def _clock(seconds: int) -> str:

@@ -9,11 +9,12 @@ from typing import ClassVar
 from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain
 from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, refusal
 from ce_backends.batch_options import NONE, Needs, Options
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch_system import MAY_NEVER, BatchJob
 from ce_backends.errors import CEError
 from ce_backends.foreign_text import lines_of
 from ce_backends.options import Option
 from ce_backends.pbs_answers import attributes, ended
+from ce_backends.submit_options import COUNTED, FILES, NAMED, ONCE, PROCESSORS, WAITS, WALL, Ours, resources
 from ce_backends.transport import Done, Transport
 from ce_backends.unknown_words import UnknownWords
 
@@ -31,9 +32,35 @@ _REFUSALS = Refusals(
         "Maximum number of jobs",
         "would exceed",
         "No Permission now",
+        "Cannot connect to",
+        "Queue is not enabled",
+        "Server shutting down",
+        "No free connections",
+        "System error",
     ),
     no_answer=("End of File", "Communication failure", "Premature end of message"),
+    for_good=("exceeds queue resource limits", "Job violates queue and/or server resource limits"),
+    too_long=("Array job exceeds", "array job size limit", "max_job_array_size"),
 )
+_NO_HISTORY = ("not configured to maintain job history", "job_history_enable")
+_MEMORY = ("mem", "vmem", "pmem", "pvmem")
+_OURS = Ours(
+    short={
+        "-r": ONCE,
+        "-N": "it is short for all, and ours",
+        "-J": COUNTED,
+        "-t": COUNTED,
+        "-o": NAMED,
+        "-e": FILES,
+        "-j": FILES,
+        "-k": FILES,
+        "-S": FILES,
+        "-I": WAITS,
+        "-X": WAITS,
+        "-z": "it tells the job's number",
+    },
+)
+_GRANTED = {"select": PROCESSORS, "nodes": PROCESSORS, "ncpus": PROCESSORS, "procs": PROCESSORS, "walltime": WALL}
 _GONE = ("Unknown Job Id", "has finished", "invalid for state of job")
 _UNCONFIGURED = Unconfigured(
     texts=("pbsconf error", "Cannot resolve default server host"),
@@ -106,12 +133,15 @@ class Pbs:
         self._timeout_s = timeout_s
         self._is_torque = options.get("PBSFlavour", "Torque") == "Torque"
         self._flavour = _FLAVOURS["Torque" if self._is_torque else "OpenPBS"]
+        self._history = self._flavour.history
+        _OURS.check(needs.submit_options)
+        self._given = resources(needs.submit_options, _GRANTED)
         self._unknown = UnknownWords("PBS")
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
         done = self._run("qsub", *self._qsub(job))
-        if failure := refusal(done, "qsub", _REFUSALS):
+        if failure := refusal(done, "qsub", _REFUSALS, job.size):
             return failure
         job_id = last_line(done.stdout)
         return Accepted(job_id) if _JOB_ID.match(job_id) else Uncertain(f"qsub printed {done.stdout!r} for a job id")
@@ -133,13 +163,14 @@ class Pbs:
     def _torque_resources(self, job: BatchJob) -> Iterator[str]:
         gpus = job.gpus or self._needs.gpus
         yield from ("-l", f"nodes=1:ppn={job.processors}" + (f":gpus={gpus}" if gpus else ""))
-        if job.memory_mb:
+        if job.memory_mb and not self._given & set(_MEMORY):
             yield from ("-l", f"mem={_megabytes(job.memory_mb)}mb")
         if self._needs.whole_node:
             yield "-n"
 
     def _open_pbs_resources(self, job: BatchJob) -> Iterator[str]:
-        memory = f":mem={_megabytes(job.memory_mb)}mb" if job.memory_mb else ""
+        is_asked = job.memory_mb and not self._given & set(_MEMORY)
+        memory = f":mem={_megabytes(job.memory_mb)}mb" if is_asked else ""
         gpus = f":ngpus={count}" if (count := job.gpus or self._needs.gpus) else ""
         yield from ("-l", f"select=1:ncpus={job.processors}{memory}{gpus}")
         if self._needs.whole_node:
@@ -157,8 +188,6 @@ class Pbs:
             listed = attributes(self._qstat(*jobs))
             statuses = {task_id: self._status(job) for task_id, job in listed.items() if task_id in wanted}
             found |= {task_id: status for task_id, status in statuses.items() if status}
-        if hopeless := [task_id for task_id, status in found.items() if status.reason.startswith(_NEVER)]:
-            self.cancel(hopeless)
         return found
 
     def _qstat(self, *jobs: str) -> str:
@@ -167,13 +196,21 @@ class Pbs:
         Raises:
             CEError: it gave no answer.
         """
-        done = self._run("qstat", "-f", "-t", *self._flavour.history, *jobs)
+        done = self._asked("-f", "-t", jobs=jobs)
         complaints = [line for line in lines_of(done.stderr) if line.strip()]
-        has_failed = done.exit_code is None or (done.exit_code != 0 and not complaints)
-        is_told = "Job Id:" in done.stdout or bool(complaints)
-        if has_failed or not is_told or not all(_is_gone(line) for line in complaints):
+        is_told = "Job Id:" in done.stdout or any(map(_is_gone, complaints))
+        has_failed = done.exit_code != 0 and (not complaints or not all(map(_is_gone, complaints)))
+        if done.exit_code is None or has_failed or not is_told:
             raise CEError(f"qstat: {done.sentence}")
         return done.stdout
+
+    def _asked(self, *options: str, jobs: Sequence[str] = ()) -> Done:
+        """Ask qstat, with its history; from when a server says that it keeps none, without."""
+        done = self._run("qstat", *options, *self._history, *jobs)
+        if self._history and done.exit_code and any(text in done.stderr for text in _NO_HISTORY):
+            self._history = ()
+            return self._run("qstat", *options, *jobs)
+        return done
 
     def _status(self, job: Mapping[str, str]) -> TaskStatus | None:
         word, comment = job.get("job_state", ""), job.get("comment", "")
@@ -183,7 +220,7 @@ class Pbs:
         if state is TaskState.DONE:
             return ended(word, job, self._flavour.limits)
         if state is TaskState.WAITING and comment.startswith(_NEVER):
-            return TaskStatus(state=TaskState.FAILED, native=word, reason=comment)
+            return TaskStatus(state=state, native=word, reason=f"{MAY_NEVER}{comment}")
         return TaskStatus(state=state, native=word, reason=_REMARKS.get(word, ""))
 
     def cancel(self, task_ids: Collection[str]) -> None:
@@ -197,7 +234,7 @@ class Pbs:
         """See BatchSystem. A job's own name may be too short for ours; its log's is not."""
         wanted = set(names)
         found: dict[str, str] = {}
-        done = self._run("qstat", "-f", *self._flavour.history)  # all jobs of the server: there is no other question
+        done = self._asked("-f")  # all jobs of the server: there is no other question
         if done.exit_code != 0:
             raise CEError(f"qstat: {done.sentence}")
         for job_id, job in attributes(done.stdout).items():

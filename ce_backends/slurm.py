@@ -8,9 +8,10 @@ from typing import ClassVar
 from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain, Usage
 from ce_backends.batch_command import Refusals, Unconfigured, begun, last_line, refusal, whole_rows
 from ce_backends.batch_options import NONE, Needs, Options
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch_system import MAY_NEVER, BatchJob
 from ce_backends.errors import CEError
 from ce_backends.options import Option
+from ce_backends.submit_options import COUNTED, FILES, NAMED, NOTHING, ONCE, PROCESSORS, WAITS, WALL, Ours, has_any
 from ce_backends.transport import Done, Transport
 from ce_backends.unknown_words import UnknownWords
 
@@ -39,13 +40,16 @@ _LIMITS = {"TIMEOUT": Limit.WALL, "OUT_OF_MEMORY": Limit.MEMORY}
 
 # Accepted by sbatch, and pending for ever: slurm.conf's EnforcePartLimits is off by default.
 _HOPELESS: Mapping[str, str] = {
-    "BadConstraints": "no node has the features asked for",
     "DependencyNeverSatisfied": "a job that it depends on has failed",
+    "PartitionConfig": "more time, nodes or processors than the partition has",
+    "PartitionTimeLimit": "more wall time than the partition allows",
+}
+# The same, or a node that is down, a feature or an account that is set again in an hour: seen on 22.05, squeue(1).
+_DOUBTFUL: Mapping[str, str] = {
+    "BadConstraints": "no node has the features asked for",
     "InvalidAccount": "the account is not valid",
     "InvalidQOS": "the QoS is not valid",
-    "PartitionConfig": "more time, nodes or processors than the partition has",
-    "PartitionNodeLimit": "a number of nodes that the partition does not allow",
-    "PartitionTimeLimit": "more wall time than the partition allows",
+    "PartitionNodeLimit": "a number of nodes that the partition does not allow, or its nodes are down",
 }
 _TOO_BIG = "PerJob"  # AssocMaxCpuPerJobLimit, QOSMaxNodePerJobLimit and their like
 _MORE_THAN_A_JOB_MAY_HAVE = "more than one job may ever have"
@@ -56,8 +60,49 @@ _REFUSALS = Refusals(
         "Resource temporarily unavailable",
         "violates accounting/QOS policy",  # too many jobs of ours, as a rule
         "Zero Bytes were transmitted",
+        "Required partition not available",  # down, inactive or drained
+        "Required node not available",
+        "controller in standby mode",
+        "I/O error writing script/environment to file",
+        "authentication",  # `Protocol authentication error`, `Invalid authentication credential`: munge is away
+        "unge",  # `Munge encode failed`, `If munged is up, restart with --num-threads=10`
+        "Communication connection failure",
     ),
     no_answer=("Socket timed out", "Unexpected message received"),  # nextflow issue 970
+    for_good=("PerJob",),  # AssocMaxWallDurationPerJobLimit and its like stand before `violates accounting/QOS policy`
+    too_long=("Invalid job array specification", "MaxSubmit"),
+)
+_MEMORY = ("--mem", "--mem-per-cpu", "--mem-per-gpu")  # sbatch takes one of them only
+_OURS = Ours(
+    long={
+        "--requeue": ONCE,
+        "--array": COUNTED,
+        "--job-name": NAMED,
+        "--output": FILES,
+        "--error": FILES,
+        "--input": FILES,
+        "--export": "use the job's own environment",
+        "--cpus-per-task": PROCESSORS,
+        "--ntasks": PROCESSORS,
+        "--ntasks-per-node": PROCESSORS,
+        "--nodes": "use NumberOfNodes",
+        "--time": WALL,
+        "--wrap": FILES,
+        "--wait": WAITS,
+        "--test-only": NOTHING,
+    },
+    short={
+        "-a": COUNTED,
+        "-J": NAMED,
+        "-o": FILES,
+        "-e": FILES,
+        "-i": FILES,
+        "-c": PROCESSORS,
+        "-n": PROCESSORS,
+        "-N": "use NumberOfNodes",
+        "-t": WALL,
+        "-W": WAITS,
+    },
 )
 
 _UNCONFIGURED = Unconfigured(
@@ -79,6 +124,14 @@ class Slurm:
     COMMAND: ClassVar[str] = "sbatch"
     OPTIONS: ClassVar[Sequence[Option]] = (
         Option(name="Cluster", kind=str, default="", doc="Slurm: which cluster, where there are several."),
+        Option(
+            name="MemoryPer",
+            kind=str,
+            default="node",
+            choices=("cpu", "node"),
+            doc="Slurm: how memory is asked for, --mem or, where a site takes that only, --mem-per-cpu. "
+            "With a memory option in SubmitOptions nothing is added to it.",
+        ),
     )
 
     unkept: Mapping[str, str] = {}
@@ -90,13 +143,15 @@ class Slurm:
         self._transport = transport
         self._needs = needs
         self._cluster = [f"--clusters={cluster}"] if (cluster := options.get("Cluster")) else []
+        self._is_per_cpu = options.get("MemoryPer") == "cpu"
+        _OURS.check(needs.submit_options)
         self._timeout_s = timeout_s
         self._unknown = UnknownWords("Slurm")
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
         done = self._run("sbatch", *self._sbatch(job))
-        if failure := refusal(done, "sbatch", _REFUSALS):
+        if failure := refusal(done, "sbatch", _REFUSALS, job.size):
             return failure
         job_id = last_line(done.stdout).partition(";")[0]  # --parsable: "42" or "42;cluster"
         return Accepted(job_id) if job_id.isdecimal() else Uncertain(f"sbatch printed {done.stdout!r} for a job number")
@@ -108,8 +163,9 @@ class Slurm:
         yield from (f"--nodes={self._needs.nodes}", "--ntasks-per-node=1", f"--cpus-per-task={job.processors}")
         if job.size > 1:
             yield f"--array=1-{job.size}"
-        if job.memory_mb:
-            yield f"--mem={math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB)}M"
+        if job.memory_mb and not has_any(self._needs.submit_options, _MEMORY):
+            name, share = ("--mem-per-cpu", job.processors) if self._is_per_cpu else ("--mem", 1)
+            yield f"{name}={math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB / share)}M"
         if job.wall_s:
             yield f"--time={math.ceil((job.wall_s + _MARGIN_S) / 60)}"
         if gpus := job.gpus or self._needs.gpus:
@@ -156,7 +212,7 @@ class Slurm:
 
     def _queue(self, jobs: Sequence[str], wanted: Collection[str]) -> dict[str, TaskStatus]:
         done = self._run(
-            "squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r", f"--jobs={','.join(jobs)}"
+            "squeue", "--all", "--noheader", "--array", "--states=all", "--format=%i|%T|%r", f"--jobs={','.join(jobs)}"
         )
         if done.exit_code != 0:
             if "Invalid job id specified" in done.stderr:  # it knows none of them
@@ -194,6 +250,8 @@ class Slurm:
         if state is TaskState.WAITING:
             if why := _HOPELESS.get(reason) or (_MORE_THAN_A_JOB_MAY_HAVE if _TOO_BIG in reason else ""):
                 return TaskStatus(state=TaskState.FAILED, native=text, reason=f"{_NEVER}{why} ({reason})")
+            if why := _DOUBTFUL.get(reason, ""):
+                return TaskStatus(state=state, native=text, reason=f"{MAY_NEVER}{why} ({reason})")
             return TaskStatus(state=state, native=text, reason="" if reason in ("None", "") else reason)
         if state is TaskState.FAILED:
             return TaskStatus(state=state, native=text, reason=_failure(text, reason), limit=_LIMITS.get(word))
@@ -210,7 +268,8 @@ class Slurm:
         """See BatchSystem."""
         found: dict[str, str] = {}
         for some in _chunks(sorted(names)):
-            done = self._run("squeue", "--noheader", "--states=all", "--format=%j|%F", f"--name={','.join(some)}")
+            names_of = ("--noheader", "--states=all", "--format=%j|%F", f"--name={','.join(some)}")
+            done = self._run("squeue", "--all", *names_of)  # --all: also in partitions that are hidden from us
             if done.exit_code != 0:
                 raise CEError(f"squeue: {done.sentence}")
             found |= dict(_rows("squeue", done.stdout, 2))

@@ -82,7 +82,7 @@ def test_what_cannot_be_reached_is_told_in_a_sentence(htcondor: RealSystem, wron
 
 
 def test_a_job_that_can_never_be_described_is_refused_in_a_sentence(htcondor: RealSystem) -> None:
-    nonsense = "ExtraSubmitString=request_cpus = many cpus"
+    nonsense = "ExtraSubmitString=request_disk = many bytes"
     done = htcondor.ce("test", str(htcondor.config("htcondor.cfg")), "--quick", "-o", nonsense)
 
     assert done.returncode == 1, done.stdout + done.stderr

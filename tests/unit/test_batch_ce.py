@@ -1,5 +1,6 @@
 """What a batch CE makes of a batch system's answers; the batch system is a fake, the spool a real directory."""
 
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from ce_backends.base import Accepted, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.batch_ce import BatchCE, Bounds
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch_system import MAY_NEVER, BatchJob
 from ce_backends.capped_output import Cap
 from ce_backends.conclusion import Patience
 from ce_backends.errors import CEError
@@ -31,6 +32,7 @@ class FakeSystem:
 
     def __init__(self) -> None:
         self.numbers: Iterator[int] = iter(range(1, 1000))
+        self.cancelled: list[list[str]] = []
         self.answer: TaskStatus | CEError | None = RUNNING
         self.found: Mapping[str, str] | CEError = {}
         self.meanwhile: Callable[[], None] = lambda: None
@@ -49,7 +51,7 @@ class FakeSystem:
         return dict.fromkeys(task_ids, self.answer) if self.answer else {}
 
     def cancel(self, task_ids: Collection[str]) -> None:
-        pass
+        self.cancelled.append(list(task_ids))
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         if isinstance(self.found, CEError):
@@ -135,6 +137,23 @@ def test_no_answer_leaves_the_state_and_says_so(ce: BatchCE, system: FakeSystem)
     status = look(ce, task_id)
 
     assert (status.state, status.reason) == (TaskState.RUNNING, "no answer from Fake: it is on fire")
+
+
+def test_what_may_never_run_is_given_up_after_it_has_lasted(system: FakeSystem, tmp_path: Path) -> None:
+    spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
+    bounds = Bounds(interval_s=NEVER_S, patience=Patience(lost_after_s=0.3, exit_code_s=0.2))
+    ce = BatchCE("Fake", system, Local(), spool, TaskBook(tmp_path / "tasks.sqlite"), bounds)
+    task_id = submitted(ce)
+    system.answer = TaskStatus(state=TaskState.WAITING, native="PD", reason=f"{MAY_NEVER}no node has the features")
+
+    at_first = look(ce, task_id)
+    time.sleep(0.4)
+    later = look(ce, task_id)
+    ce.close()
+
+    assert at_first.state is TaskState.WAITING
+    assert (later.state, later.reason) == (TaskState.FAILED, f"{MAY_NEVER}no node has the features")
+    assert system.cancelled == [[task_id]]
 
 
 def test_number_that_another_task_has_is_uncertain(ce: BatchCE, system: FakeSystem) -> None:

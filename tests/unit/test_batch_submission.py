@@ -2,20 +2,23 @@
 
 import itertools
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from ce_backends.arc import Arex
+from ce_backends.arc_delegation import Delegation
 from ce_backends.arc_rest import Answer
 from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, Uncertain
 from ce_backends.batch_ce import BatchCE, Bounds
 from ce_backends.batch_options import Needs
 from ce_backends.batch_system import BatchJob
 from ce_backends.capped_output import Cap
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.errors import CEBroken, CEError, CEUnavailable
 from ce_backends.pool import Pool
 from ce_backends.spool import Spool
 from ce_backends.task_book import TaskBook
@@ -199,8 +202,56 @@ def test_what_nobody_foresaw_in_the_thread_that_looks_reaches_whoever_polls(
     assert ce._looker is not None
     ce._looker.join(5)
 
-    with pytest.raises(KeyError, match="no version ever"):
+    with pytest.raises(CEBroken, match="no version ever"):
         ce.poll(["1_1"])
     ce.close()
 
     assert heard
+
+
+class DelegatingRest(CapturedRest):
+    """A CE that knows one delegation, and forgets it when told to."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.known = "d1"
+
+    def call(self, method: str, path: str, *, body: bytes | IO[bytes] = b"", kind: str = "application/json") -> Answer:
+        self.requests.append(f"{method} {path}")
+        if "action=new" in path:
+            return Answer(201, b"request", f"https://ce/delegations/{self.known}")
+        if path.partition("?")[0] != f"/delegations/{self.known}":
+            return Answer(404, b"No delegation found")
+        return Answer(200, b"request")
+
+
+@pytest.fixture
+def delegation(monkeypatch: pytest.MonkeyPatch) -> tuple[Delegation, DelegatingRest]:
+    monkeypatch.setattr("ce_backends.arc_delegation.sign", lambda request, proxy, *, days: b"chain")
+    monkeypatch.setattr("ce_backends.arc_delegation.end_of", lambda proxy: time.time() + 5000)
+    rest = DelegatingRest()
+    return Delegation(rest, Path("/proxy"), renew_before_s=60), rest
+
+
+def test_a_delegation_that_the_ce_has_lost_is_made_anew(delegation: tuple[Delegation, DelegatingRest]) -> None:
+    ours, rest = delegation
+    first = ours.current()
+    rest.known, ours._ends_at = "d2", 1.0  # lost, and to be renewed
+
+    assert (first, ours.current()) == ("d1", "d2")
+    assert rest.requests[-2:] == ["POST /delegations?action=new", "PUT /delegations/d2"]
+
+
+def test_a_job_that_is_refused_for_its_delegation_waits_for_a_new_one(
+    delegation: tuple[Delegation, DelegatingRest], tmp_path: Path
+) -> None:
+    ours, rest = delegation
+    refused = b'{"job":{"status-code":"500","reason":"Failed to find delegation d1"}}'
+    arex = _arex({"POST /jobs?action=new": Answer(201, refused)}, tmp_path)
+    arex._delegation = ours
+
+    with pytest.raises(CEUnavailable, match="delegation d1"):
+        arex.submit(job())
+    rest.known = "d2"
+
+    assert ours.current() == "d2"

@@ -189,7 +189,7 @@ def test_description_asks_for_what_the_tasks_need() -> None:
     condor.submit(JOB)
     lines = transport.read[0].splitlines()
 
-    assert {"request_cpus = 2", "request_memory = 954", "request_gpus = 1", "allowed_execute_duration = 690"} <= set(
+    assert {"request_cpus = 2", "request_memory = 954M", "request_gpus = 1", "allowed_execute_duration = 690"} <= set(
         lines
     )
     assert lines[-1] == f"queue gridpilot_stamp from /a/jobs/{STAMP}.tasks"

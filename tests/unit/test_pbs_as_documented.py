@@ -1,12 +1,14 @@
 """PBS's dialect against answers written after the manuals of Torque 6 and OpenPBS: no real PBS has been asked."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
 from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch_system import MAY_NEVER, BatchJob
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.pbs import Pbs
 from ce_backends.transport import Done
@@ -124,15 +126,55 @@ def test_what_a_job_used_is_in_seconds_and_megabytes() -> None:
     assert (usage.wall_s, usage.cpu_s, usage.memory_peak_mb) == (100.0, 50.0, 1.024)
 
 
-def test_a_job_that_can_never_run_is_failed_and_deleted() -> None:
+def test_a_job_that_can_never_run_waits_until_it_is_given_up_for_nodes_may_come_back() -> None:
     comment = "Can Never Run: Insufficient amount of resource: ncpus (R: 500 A: 16 T: 16)"
     listing = listed("12.server", "Q", comment=comment)
     pbs, transport = dialect("OpenPBS", qstat=Done(0, listing, ""), qdel=Done(0, "", ""))
 
     status = pbs.states(["12.server"])["12.server"]
 
-    assert (status.state, status.reason) == (TaskState.FAILED, comment)
-    assert transport.commands[-1] == ["qdel", "12.server"]
+    assert (status.state, status.reason) == (TaskState.WAITING, f"{MAY_NEVER}{comment}")
+    assert [command[0] for command in transport.commands] == ["qstat"]
+
+
+@pytest.mark.parametrize("what", ["states", "find"])
+def test_a_server_without_history_is_asked_without_it_from_then_on(what: str) -> None:
+    class WithoutHistory(Answering):
+        def run(self, argv: Sequence[str], **kinds: Any) -> Done:
+            super().run(argv, **kinds)
+            said = "qstat: PBS is not configured to maintain job history 12.server\n"
+            return Done(1, "", said) if "-x" in argv else Done(0, listed("12.server", "R"), "")
+
+    transport = WithoutHistory({})
+    pbs = Pbs(transport, Needs(), options={"PBSFlavour": "OpenPBS"})
+    for _ in range(2):
+        known = pbs.states(["12.server"]) if what == "states" else pbs.find([STAMP])
+
+    assert set(known) == ({"12.server"} if what == "states" else {STAMP})
+    assert ["-x" in command for command in transport.commands] == [True, False, False]
+
+
+def test_words_beside_a_good_answer_do_not_spoil_it() -> None:
+    pbs, _ = dialect(qstat=Done(0, listed("12.server", "R"), "pbs_iff: a warning of the site's login script\n"))
+
+    assert set(pbs.states(["12.server"])) == {"12.server"}
+
+
+@pytest.mark.parametrize(
+    "said", ["qsub: Queue is not enabled", "qsub: Server shutting down", "No space left on device"]
+)
+def test_what_passes_by_itself_refuses_no_task(said: str) -> None:
+    pbs, _ = dialect(qsub=Done(1, "", f"qsub: {said}\n"))
+
+    with pytest.raises(CEUnavailable):
+        pbs.submit(JOB)
+
+
+def test_a_limit_of_one_job_never_passes() -> None:
+    said = "qsub: Job exceeds queue resource limits MSG=cannot satisfy queue max walltime requirement"
+    pbs, _ = dialect(qsub=Done(188, "", f"{said}\n"))
+
+    assert isinstance(pbs.submit(JOB), Rejected)
 
 
 def test_of_an_unknown_job_qstat_complains_and_still_tells_of_the_others() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
 from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch_system import MAY_NEVER, BatchJob
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.slurm import Slurm
 from ce_backends.transport import Done
@@ -157,6 +157,66 @@ def test_what_waits_for_ever_fails_and_is_taken_out_of_the_queue(version: str) -
     assert {status.state for status in statuses.values()} == {TaskState.FAILED}
     assert all(status.reason.startswith("will never run here: ") for status in statuses.values())
     assert ["scancel", *sorted(never)] in [list(argv) for argv in transport.asked]
+
+
+@pytest.mark.parametrize("reason", ["BadConstraints", "PartitionNodeLimit", "InvalidAccount", "InvalidQOS"])
+def test_a_reason_that_may_pass_is_no_end_at_first_sight(reason: str) -> None:
+    transport = Answers(squeue=Done(0, f"12|PENDING|{reason}\n", ""), scancel=NOTHING)
+
+    status = Slurm(transport, Needs()).states(["12"])["12"]
+
+    assert status.state is TaskState.WAITING
+    assert status.reason.startswith(MAY_NEVER)
+    assert [argv[0] for argv in transport.asked] == ["squeue"]
+
+
+def test_hidden_partitions_are_asked_too() -> None:
+    transport = Answers(squeue=Done(0, "12|RUNNING|None\n", ""), sacct=NOTHING)
+    answers = Slurm(transport, Needs())
+
+    answers.states(["12"])
+    answers.find(["a" * 32])
+    asked = [argv for argv in transport.asked if argv[0] == "squeue"]
+
+    assert len(asked) == 2
+    assert all("--all" in argv for argv in asked)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Required partition not available (inactive or drain)",
+        "Slurm backup controller in standby mode",
+        "I/O error writing script/environment to file",
+        "Protocol authentication error",
+        'Munge encode failed: Failed to access "/run/munge/munge.socket.2": No such file or directory',
+        "Slurm temporarily unable to accept job, sleeping and retrying",
+        "No space left on device",
+    ],
+)
+def test_what_passes_by_itself_refuses_no_task(said: str) -> None:
+    refused = Done(1, "", f"sbatch: error: Batch job submission failed: {said}\n")
+
+    with pytest.raises(CEUnavailable, match="sbatch: "):
+        slurm(sbatch=refused).submit(JOB)
+
+
+@pytest.mark.parametrize("limit", ["AssocMaxWallDurationPerJobLimit", "QOSMaxCpuPerJobLimit", "QOSMaxMemoryPerJob"])
+def test_a_limit_of_one_job_never_passes(limit: str) -> None:
+    policy = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+    refused = Done(1, "", f"sbatch: error: {limit}\nsbatch: error: Batch job submission failed: {policy}\n")
+
+    assert isinstance(slurm(sbatch=refused).submit(JOB), Rejected)
+
+
+def test_an_array_that_is_too_long_is_halved_a_job_is_refused() -> None:
+    refused = Done(1, "", "sbatch: error: Batch job submission failed: Invalid job array specification\n")
+
+    with pytest.raises(CEError) as halves:
+        slurm(sbatch=refused).submit(ARRAY)
+
+    assert not isinstance(halves.value, CEUnavailable)
+    assert isinstance(slurm(sbatch=refused).submit(JOB), Rejected)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

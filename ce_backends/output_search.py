@@ -91,6 +91,7 @@ class OutputSearch:
             self._names, self._end_s = 0, min(self._all_end_s, self._clock() + self._limits.seconds)
             is_empty = True
             try:
+                self.check_time()
                 for name in self._matches(pattern):
                     is_empty = False
                     yield from self._new(name)

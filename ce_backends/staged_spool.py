@@ -32,8 +32,8 @@ while read -r stamp; do
     [ -f "$stamp/$2" ] && [ ! -h "$stamp/$2" ] || continue
     if away "$stamp/new"; then
         mkdir -- "$stamp/new" || exit 1
-        timeout 600 tar -C "$stamp/new" --no-same-owner -xf "$stamp/$2" && chmod -R u+rwX -- "$stamp/new" && take "$stamp" &&
-            mv -f -- "$stamp/$2" "$stamp/unpacked"
+        timeout 600 tar -C "$stamp/new" --no-same-owner -xf "$stamp/$2" &&
+            chmod -R u+rwX -- "$stamp/new" && take "$stamp" && mv -f -- "$stamp/$2" "$stamp/unpacked"
     fi
     [ ! -e "$stamp/$2" ] || mv -f -- "$stamp/$2" "$stamp/broken"
     away "$stamp/new"

@@ -12,6 +12,7 @@ from ce_backends.foreign_archive import ArchiveLimits, ForeignArchive
 from ce_backends.foreign_names import BadName, check_link, parts_of, shown
 from ce_backends.foreign_tree import ForeignTree
 
+MOST_DIRECTORIES = 10_000
 _LATEST_S = 2**32 - 1  # of a time that every file system can keep
 
 
@@ -20,6 +21,7 @@ class Admission:
 
     def __init__(self) -> None:
         self._links: set[tuple[str, ...]] = set()
+        self._directories: set[tuple[str, ...]] = set()
 
     def parts(self, member: tarfile.TarInfo) -> tuple[str, ...]:
         """Return the name of a member in parts; none for the directory that it is unpacked into.
@@ -34,6 +36,7 @@ class Admission:
         if not parts and not member.isdir():
             raise BadName(f"{shown(member.name)} names no file")
         self._check_way(member.name, parts[:-1])
+        self._count_directories(parts if member.isdir() else parts[:-1])
         if member.issym():
             check_link(member.name, member.linkname, len(parts) - 1)
             self._links.add(parts)
@@ -41,6 +44,14 @@ class Admission:
             check_link(member.name, member.linkname, 0)
             self._check_way(member.linkname, parts_of(member.linkname))
         return parts
+
+    def _count_directories(self, parts: tuple[str, ...]) -> None:
+        """Take note of a directory and those above it, which come without a member of their own."""
+        while parts and parts not in self._directories:
+            self._directories.add(parts)
+            parts = parts[:-1]
+        if len(self._directories) > MOST_DIRECTORIES:
+            raise BadName(f"there are more than {MOST_DIRECTORIES} directories")
 
     def _check_way(self, name: str, parts: tuple[str, ...]) -> None:
         if self._links and any(parts[:end] in self._links for end in range(1, len(parts) + 1)):

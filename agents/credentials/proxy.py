@@ -16,7 +16,7 @@ from agents.private import read_secret
 _GROUP_OID = bytes((0x2A, 42, 42))  # 1.2.42.42, DIRAC's group
 _PROXY_INFO_OID = bytes.fromhex("2b0601050507010e")  # 1.3.6.1.5.5.7.1.14, proxyCertInfo
 _LIMITED_POLICY = bytes.fromhex("2b060104019b5001010109")  # 1.3.6.1.4.1.3536.1.1.1.9
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----\n?", re.DOTALL)
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(?:(?!-----).)+-----END \1-----\n?", re.DOTALL)  # in linear time
 _WEAKEST_BITS = 1024
 _CLOCK_TOLERANCE = timedelta(minutes=5)
 _KEY_BITS = 2048

@@ -21,6 +21,7 @@ _END_BYTES = 64  # what two empty blocks take
 _SMALL_BYTES = 100_000  # a bzip2 block of the least size
 _BLOCK_BYTES = 512
 _MOST_NAMED = 20
+_MOST_MISSING = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Shortfall:
     """What was asked for and is not in an output sandbox.
 
     Attributes:
-        missing: patterns that matched nothing.
+        missing: patterns that matched nothing, of very many the first.
         problems: what is there and was left out, a phrase each.
     """
 
@@ -77,7 +78,7 @@ def pack(
             if file.found.name not in logs:
                 sandbox.add(file)
         problems += search.problems + sandbox.problems
-        return sandbox.finish(), Shortfall(tuple(search.empty), tuple(problems))
+        return sandbox.finish(), Shortfall(tuple(search.empty[:_MOST_MISSING]), tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)

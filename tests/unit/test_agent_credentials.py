@@ -1,6 +1,7 @@
 """Proxies, host certificates and CAs: what is wrong with one is said in a sentence before the first request."""
 
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -250,3 +251,12 @@ def test_a_host_key_that_others_can_read_is_refused(tmp_path: Path, authority: A
     )
 
     assert identity_refusal(chosen).startswith(f"{both}: others can read the host's key ")
+
+
+@pytest.mark.parametrize("text", ["-----BEGIN A-----" * 60_000, "-----BEGIN A-----" + "x" * 10**6 + "-----END B-----"])
+def test_beginnings_without_ends_take_no_time(text: str) -> None:
+    began = time.monotonic()
+
+    assert proxy._blocks(text, "CERTIFICATE") == []
+
+    assert time.monotonic() - began < 2

@@ -141,6 +141,25 @@ def test_a_hostile_node_reaches_nothing_outside_of_what_is_fetched(work: Path, m
     assert names_in(work.parent) == ["result.tar", "secret", "work"]
 
 
+def test_directories_without_members_of_their_own_are_counted(work: Path) -> None:
+    members = [file(f"{number}/" * 99 + "x") for number in range(102)]
+
+    with pytest.raises(FailJob, match="more than 10000 directories"):
+        sandbox.unpack(packed(*members), work)
+
+    assert names_in(work) == []
+
+
+def test_nothing_of_ours_unpacks_by_tarfile_itself() -> None:
+    root = Path(__file__).parents[2]
+    sources = [path for folder in ("pilot", "agents", "ce_backends", "tools") for path in (root / folder).rglob("*.py")]
+
+    by_itself = [path.name for path in sources if ".extractall(" in path.read_text() or ".extract(" in path.read_text()]
+
+    assert sources
+    assert by_itself == []
+
+
 def test_links_that_stay_inside_are_made(work: Path) -> None:
     members = [
         folder("a/b"),

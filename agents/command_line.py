@@ -34,6 +34,7 @@ from agents.wms.transports import Voices
 from ce_backends.base import ComputingElement, Queues
 from ce_backends.cfg import Section
 from ce_backends.errors import CEBroken, CEError, CEUnavailable
+from ce_backends.foreign_text import visible
 from ce_backends.reader_gone import say
 from ce_backends.registry import create
 
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if exit_code is ExitCode.INTERNAL:
             keep_traceback(error)
         with suppress(OSError):  # nobody may be there any more who reads it
-            print(f"agent: {redacted(sentence)}", file=sys.stderr, flush=True)
+            print(f"agent: {visible(redacted(sentence))}", file=sys.stderr, flush=True)
         return exit_code
 
 

@@ -12,6 +12,7 @@ from agents.errors import ConfigurationError
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger import Report, ReportKind, Story, stories
 from agents.redaction import redacted, without_secrets
+from ce_backends.foreign_text import visible
 
 _COLUMNS = ("job", "attempt", "doing", "status", "minor status", "processors", "wall s", "exit", "unsent", "blame")
 
@@ -29,7 +30,7 @@ def status(work_dir: Path, *, as_json: bool) -> str:
     in_hand = [story for story in found if story.job.phase is not Phase.CLOSED]
     held = sum(story.job.grant.processors for story in in_hand if story.job.grant and story.job.phase in _HOLDING)
     heading = f"{len(in_hand)} jobs in hand, holding {held} processors; {len(found) - len(in_hand)} closed"
-    return redacted("\n".join([heading, *_table([_COLUMNS, *(_row(story) for story in found)])]))
+    return visible(redacted("\n".join([heading, *_table([_COLUMNS, *(_row(story) for story in found)])])))
 
 
 _HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)
@@ -47,7 +48,7 @@ def explain(work_dir: Path, job_id: int, *, as_json: bool) -> str:
     if as_json:
         told = [_facts(story) | {"told": [asdict(r) for r in story.reports]} for story in found]
         return json.dumps(without_secrets(told), indent=1)
-    return redacted("\n\n".join(_told(story) for story in found))
+    return visible(redacted("\n\n".join(_told(story) for story in found)))
 
 
 def _facts(story: Story) -> dict[str, object]:

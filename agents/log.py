@@ -17,6 +17,7 @@ from typing import cast
 
 from agents import __version__
 from agents.redaction import redacted, secrets_of, without, without_secrets
+from ce_backends.foreign_text import visible
 
 _ECS_VERSION = "8.11.0"
 _REMEMBERED = 10_000  # jobs whose attempt is known; more are never in hand
@@ -127,8 +128,13 @@ class _Line(logging.Formatter):
         if made is None:
             is_ours_alone = hasattr(record, "values") and not record.exc_info
             line = super().format(record)
-            made = record.line = without(line if is_ours_alone else redacted(line), self._whose.known)
+            made = record.line = without(line if is_ours_alone else _set_in(redacted(line)), self._whose.known)
         return str(made)
+
+
+def _set_in(text: str) -> str:
+    """Return lines of strangers so that none can pass for a line of ours, nor do anything to a terminal."""
+    return visible(text).replace("\n", "\n    | ")
 
 
 class _Json(logging.Formatter):

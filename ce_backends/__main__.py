@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ce_backends import commands, new_ce, trial_run
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
+from ce_backends.foreign_text import visible
 from ce_backends.reader_gone import reader_gone
 
 _SUBJECT = "FILE, a configuration in DIRAC's CFG, or a CE type with -o OPTION=VALUE"
@@ -88,13 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return reader_gone()
     except CEUnavailable as error:
-        print(f"gridpilot ce: the CE cannot be used now: {error}", file=sys.stderr)
+        print(f"gridpilot ce: the CE cannot be used now: {visible(str(error))}", file=sys.stderr)
         return commands.UNAVAILABLE
     except CEMisconfigured as error:
-        print(f"gridpilot ce: {error}", file=sys.stderr)
+        print(f"gridpilot ce: {visible(str(error))}", file=sys.stderr)
         return commands.WRONG_USE
     except CEError as error:
-        print(f"gridpilot ce: {error}", file=sys.stderr)
+        print(f"gridpilot ce: {visible(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("gridpilot ce: interrupted", file=sys.stderr)

@@ -14,6 +14,7 @@ from ce_backends.base import TaskSpec
 from ce_backends.ce_file import Definition, Reading, definitions, read
 from ce_backends.cfg import Value
 from ce_backends.errors import CEMisconfigured, CEUnavailable
+from ce_backends.foreign_text import visible
 from ce_backends.options import Option, OptionValue, did_you_mean
 from ce_backends.rehearsal import rehearse
 
@@ -194,4 +195,4 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _show(value: object, text: str, *, as_json: bool) -> None:
-    print(json.dumps(value, indent=2) if as_json else text)
+    print(json.dumps(value, indent=2) if as_json else visible(text))

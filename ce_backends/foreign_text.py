@@ -19,6 +19,11 @@ def printable(text: str, most: int) -> str:
     return "".join(c for c in seen if c == " " or unicodedata.category(c) not in _UNSEEN).strip()
 
 
+def visible(text: str) -> str:
+    """Return a text of several lines as a terminal may have it: what is not printed is escaped, but for line ends."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def lines_of(text: str) -> list[str]:
     """Return the lines of a stranger's text, which end at a newline and nowhere else.
 

@@ -4,13 +4,15 @@ import os
 import signal
 import sys
 
+from ce_backends.foreign_text import visible
+
 EXIT_CODE = 128 + signal.SIGPIPE  # of a tool that the signal ends
 
 
 def say(text: str, exit_code: int = 0) -> int:
     """Print a text; return the exit code, or that of a command whose reader is gone."""
     try:
-        print(text, flush=True)
+        print(visible(text), flush=True)
     except BrokenPipeError:
         return reader_gone()
     return exit_code

@@ -14,6 +14,7 @@ from ce_backends import commands, conformance
 from ce_backends.base import Accepted, ComputingElement, Rejected, TaskState, TaskStatus
 from ce_backends.conformance import Check, Result
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
+from ce_backends.foreign_text import visible
 from ce_backends.junit import junit
 from ce_backends.options import OptionValue, did_you_mean
 from ce_backends.registry import backend, origin
@@ -105,7 +106,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line that stays."""
         if not self._is_silent:
-            print(f"\r\033[K{text}" if self._is_live else text, flush=True)
+            print(f"\r\033[K{visible(text)}" if self._is_live else visible(text), flush=True)
 
     def show(self, text: str) -> None:
         """Show where things stand: in the changing line, elsewhere once for each change."""

@@ -34,7 +34,7 @@ from pilot import settings as table
 from pilot.doctor import examination
 from pilot.errors import ENDED, INTERNAL, UNFIT, NodeUnfit, PilotError, Stopped, UsageError, lack
 from pilot.knowledge import Pilot
-from pilot.log import Log
+from pilot.log import Log, visible
 from pilot.redact import redacted
 from pilot.supervision import PASSED_ON
 
@@ -89,7 +89,7 @@ def _guarded(arguments: Sequence[str]) -> int:
 
 def _complain(sentence: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody reads it, or a full disk: the exit code says it too
-        print(f"pilot: {sentence}", file=sys.stderr, flush=True)
+        print(f"pilot: {visible(sentence)}", file=sys.stderr, flush=True)
 
 
 def _unfit(sentence: str) -> NodeUnfit:
@@ -130,7 +130,7 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     work_dir = Path(loaded.settings.work_dir).absolute()
     node = worker_node.look(Path("/"), environ, work_dir)
     if line.asks_for == "--explain":
-        print(explain.text(loaded, vo, slot, node, bundle.read(environ), line.about), flush=True)
+        print(visible(explain.text(loaded, vo, slot, node, bundle.read(environ), line.about)), flush=True)
         return ENDED
     if line.asks_for == "--dry-run":
         return dry_run.show(loaded, vo, slot, node, environ, work_dir)

@@ -11,7 +11,7 @@ from pilot import cfg, command_list, launch
 from pilot.batch_slot import BatchSlot
 from pilot.errors import ENDED
 from pilot.knowledge import AGENT, Pilot, user_options
-from pilot.log import Log
+from pilot.log import Log, visible
 from pilot.offer import agent_options
 from pilot.remote_log import RemoteLog
 from pilot.settings import Loaded
@@ -43,5 +43,5 @@ def show(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode, environ: Ma
     pilot = pilot.having(AGENT, **agent_options(pilot))
     command = launch.agent_command(pilot.settings, work_dir / "pilot.cfg", work_dir)
     print(cfg.render(cfg.nest({**pilot.options, **dict(user_options(pilot.settings))})), end="")
-    print(f"# would start: {' '.join(command)}", flush=True)
+    print(visible(f"# would start: {' '.join(command)}"), flush=True)
     return ENDED

@@ -53,6 +53,11 @@ class Log:
                 sink(line)
 
 
+def visible(text: str) -> str:
+    """Return a text of several lines as a terminal may have it: what is not printed is escaped, but for line ends."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def _plain(value: object) -> str:
     """Return a value on one line, quoted where it has blanks."""
     text = str(value)

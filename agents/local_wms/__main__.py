@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.local_wms.home import VARIABLE, Endpoint, Home, LocalWmsError, default_home
 from agents.local_wms.state_machine import JobStatus
-from ce_backends.foreign_text import printable
+from ce_backends.foreign_text import printable, visible
 
 if TYPE_CHECKING:
     from agents.local_wms.client import Client
@@ -73,7 +73,7 @@ def submit(arguments: argparse.Namespace) -> None:
 
 
 def _warn(sentence: str) -> None:
-    print(f"local WMS: warning: {sentence}", file=sys.stderr, flush=True)
+    print(f"local WMS: warning: {visible(sentence)}", file=sys.stderr, flush=True)
 
 
 def status(arguments: argparse.Namespace) -> None:
@@ -118,7 +118,7 @@ def output(arguments: argparse.Namespace) -> None:
     """Unpack an output sandbox; print the files."""
     into = arguments.into or Path(str(arguments.job))
     with _client(arguments) as client:
-        print(*client.output(arguments.job, into), sep="\n")
+        print(*(visible(str(path)) for path in client.output(arguments.job, into)), sep="\n")
 
 
 def kill(arguments: argparse.Namespace) -> None:

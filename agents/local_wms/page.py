@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from html import escape
 
 from agents.local_wms.database import Database
+from ce_backends.foreign_text import visible
 
 MAX_ROWS = 500
 STYLE = """
@@ -47,5 +48,7 @@ def _table(database: Database, query: str) -> str:
 
 def _row(tag: str, cells: Iterable[object]) -> str:
     return (
-        "<tr>" + "".join(f"<{tag}>{escape(str(cell if cell is not None else ''))}</{tag}>" for cell in cells) + "</tr>"
+        "<tr>"
+        + "".join(f"<{tag}>{escape(visible(str('' if cell is None else cell)))}</{tag}>" for cell in cells)
+        + "</tr>"
     )

@@ -12,6 +12,7 @@ from agents.outside import timeline
 from agents.outside.chronicle import Chronicle
 from agents.outside.figures import Cause, CoreTime, Figures, PhaseTimes
 from agents.redaction import redacted
+from ce_backends.foreign_text import visible
 
 _OUTCOMES = {
     "Done": ("done", "done"),
@@ -82,7 +83,7 @@ def _json(told: Mapping[str, object]) -> str:
 
 
 def _text(value: object) -> str:
-    return escape(redacted(str(value)))
+    return escape(visible(redacted(str(value))))
 
 
 def _title(chronicle: Chronicle) -> str:

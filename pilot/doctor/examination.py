@@ -14,7 +14,7 @@ from pilot import settings as table
 from pilot.doctor import agent, identity, network, node
 from pilot.doctor.finding import FAULT, OK, SEVERITIES, SKIPPED, WARNING, Finding, Patient, Step
 from pilot.errors import PilotError
-from pilot.log import utc_now
+from pilot.log import utc_now, visible
 
 STEP_S = 60.0
 EXIT_CODES = {OK: 0, SKIPPED: 0, WARNING: 1, FAULT: 2}
@@ -113,5 +113,5 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     as_json = "--json" in argv
     found = examine([word for word in argv if word != "--json"], environ)
-    print(report(found, as_json=as_json), flush=True)
+    print(visible(report(found, as_json=as_json)), flush=True)
     return EXIT_CODES[worst(found)]

@@ -8,6 +8,7 @@ tried by root too, the secrets here may be read by everybody.
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -210,3 +211,44 @@ def test_directory_that_is_secret_is_hidden_where_parts_of_it_are_mounted(tmp_pa
 
 def test_mounts_of_this_node_are_read() -> None:
     assert any(mount.place == Path("/") for mount in read_mounts())
+
+
+@needs_bubblewrap
+def test_payload_leaves_files_only_in_its_own_directory(node: Path, tmp_path: Path) -> None:
+    name = f"gridpilot-left-{os.getpid()}"
+    places = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/opt", "/etc", "/mnt")
+    script = f"for place in {' '.join(places)}; do echo x > $place/{name}; done 2> /dev/null; echo done"
+
+    seen = said(script, tmp_path)
+    left = [place for place in places if Path(place, name).exists()]
+    said(script, tmp_path, "Pool")
+    control = [Path(place, name) for place in places if Path(place, name).exists()]
+    for file in control:
+        file.unlink()
+
+    assert seen.endswith("done\n")
+    assert left == []
+    assert control != []
+
+
+@needs_bubblewrap
+def test_payload_in_a_container_can_start_one_itself(tmp_path: Path) -> None:
+    seen = said("bwrap --unshare-user --unshare-pid --ro-bind / / --proc /proc echo nested", tmp_path)
+
+    assert seen == "ready\nnested\n"
+
+
+@needs_bubblewrap
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="no Python of the node")
+def test_payload_reaches_services_of_the_node_on_loopback_as_the_page_says(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
+        name = f"gridpilot-test-{os.getpid()}"
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        code = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1]))); "
+        code += "socket.socket(socket.AF_UNIX).connect(chr(0) + sys.argv[2]); print('reached')"
+        words = shlex.join(["/usr/bin/python3", "-c", code, str(server.getsockname()[1]), name])
+
+        seen = said(words, tmp_path)
+
+    assert seen == "ready\nreached\n"

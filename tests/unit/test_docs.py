@@ -84,3 +84,19 @@ def test_files_that_the_documents_name_exist() -> None:
     ]
 
     assert missing == []
+
+
+def test_tests_that_the_page_on_security_names_are_there() -> None:
+    text = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    named = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", text)
+
+    missing = [f"{file}::{name}" for file, name in named if not _has_test(ROOT / file, name)]
+
+    assert len(named) > 30
+    assert missing == []
+
+
+def _has_test(file: Path, name: str) -> bool:
+    if not file.is_file() or not name:
+        return file.is_file()
+    return re.search(rf"^(async )?def {name}\(", file.read_text(encoding="utf-8"), re.MULTILINE) is not None

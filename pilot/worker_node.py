@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from pilot import bundle
 CGROUPS = "sys/fs/cgroup"
 MIB = 1_048_576
 MB = 1_000_000
+GPU_RESOURCE = re.compile(r"SGE_HGR_\w*(gpu|cuda)\w*", re.IGNORECASE)  # Univa, Altair, Open Cluster Scheduler
+# jobs of these systems are told their GPUs: who was told of none was given none
+TOLD_OF_GPUS = ("SGE_TASK_ID", "PBS_JOBID", "LSB_JOBID", "SLURM_JOB_ID", "SLURM_JOBID", "_CONDOR_JOB_AD")
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ def look(root: Path, environ: Mapping[str, str], work_dir: Path) -> WorkerNode:
     gpus, gpus_origin = find_gpus(root, environ)
     return WorkerNode(
         processors=cores,
-        memory_mb=memory(root, environ, processors=cores.value),
+        memory_mb=memory(
+            root, environ, processors=cores.value, address_space=resource.getrlimit(resource.RLIMIT_AS)[0]
+        ),
         disk_mb=Fact(_free_disk_mb(work_dir), f"free on {work_dir}"),
         gpus=gpus,
         gpus_origin=gpus_origin,
@@ -68,15 +74,17 @@ def processors(root: Path, environ: Mapping[str, str], *, affinity: Collection[i
     return min((fact for fact in allowed if fact.value > 0), key=lambda fact: fact.value)
 
 
-def memory(root: Path, environ: Mapping[str, str], *, processors: int) -> Fact:
+def memory(root: Path, environ: Mapping[str, str], *, processors: int, address_space: int = -1) -> Fact:
     """Return the MB that the node, its cgroups and the batch system all allow; 0 where nothing says.
 
     Args:
         root: "/" or a recorded tree.
         environ: the environment.
         processors: of this slot, for limits per processor.
+        address_space: limit of each process in bytes, by which Grid Engine keeps h_vmem; negative for none.
     """
     allowed = [*_node_memory(root), *_cgroup_memory(root), *_batch_memory(environ, processors)]
+    allowed += [Fact(address_space // MB, "limit of address space (ulimit -v)")] if address_space > 0 else []
     return min((fact for fact in allowed if fact.value > 0), key=lambda fact: fact.value, default=Fact(0, "unknown"))
 
 
@@ -86,6 +94,15 @@ def find_gpus(root: Path, environ: Mapping[str, str]) -> tuple[tuple[str, ...], 
         if name in environ:
             listed = (device.strip() for device in environ[name].split(","))
             return tuple(device for device in listed if device not in ("", "-1", "NoDevFiles")), name
+    for name in sorted(environ):
+        if GPU_RESOURCE.fullmatch(name):
+            return tuple(environ[name].split()), name
+    if "PBS_GPUFILE" in environ:
+        node = os.uname().nodename.partition(".")[0]
+        lines = (line.rpartition("-gpu") for line in _read_given(environ["PBS_GPUFILE"]).split())
+        return tuple(number for host, _, number in lines if host.partition(".")[0] == node), "PBS_GPUFILE"
+    if any(name in environ for name in TOLD_OF_GPUS):
+        return (), "the batch system gave none"
     devices = sorted(path.name for path in (root / "dev").glob("nvidia[0-9]*"))
     return tuple(devices), "devices in /dev"
 
@@ -146,10 +163,10 @@ def _batch_processors(environ: Mapping[str, str], node: str) -> Iterator[Fact]:
         _first(environ, "SLURM_CPUS_ON_NODE"),
         _first(environ, "SLURM_CPUS_PER_TASK") if "SLURM_CPUS_ON_NODE" not in environ else None,
         _slurm_list(environ),
-        _first(environ, "PBS_NUM_PPN", "NCPUS"),
+        _pbs_nodes(environ, node) or _first(environ, "PBS_NUM_PPN", "NCPUS"),
         _first(environ, "PBS_NP") if environ.get("PBS_NUM_NODES", "1") == "1" else None,
-        _first(environ, "NSLOTS") if environ.get("NHOSTS", "1") == "1" else None,
-        _lsf_hosts(environ, node) or _first(environ, "LSB_DJOB_NUMPROC"),
+        _first(environ, "NSLOTS") if environ.get("NHOSTS", "1") == "1" else _grid_engine_hosts(environ, node),
+        _lsf_affinity(environ) or _lsf_hosts(environ, node) or _first(environ, "LSB_DJOB_NUMPROC"),
         _condor_ad(environ, "Cpus"),
         _oar_nodes(environ, node),
         _feature(environ, "JOBFEATURES", "allocated_cpu"),
@@ -169,18 +186,47 @@ def _slurm_list(environ: Mapping[str, str]) -> Fact | None:
     return Fact(counts[here], name) if 0 <= here < len(counts) else None
 
 
+def _grid_engine_hosts(environ: Mapping[str, str], node: str) -> Fact | None:
+    """Add up our slots in Grid Engine's file of a parallel job, e.g. "wn1.site 16 all.q@wn1.site UNDEFINED"."""
+    words = (line.split() for line in _read_given(environ.get("PE_HOSTFILE", "")).split("\n"))
+    ours = [_number(line[1]) for line in words if len(line) > 1 and _is_host(line[0], node)]
+    return Fact(sum(ours), "PE_HOSTFILE") if ours and min(ours) > 0 else None
+
+
+def _pbs_nodes(environ: Mapping[str, str], node: str) -> Fact | None:
+    """Count our lines in Torque's file, which has one for each processor; a job of one node does not need it."""
+    if environ.get("PBS_NUM_NODES", "1") == "1":
+        return None
+    ours = [line for line in _read_given(environ.get("PBS_NODEFILE", "")).split() if _is_host(line, node)]
+    return Fact(len(ours), "PBS_NODEFILE") if ours else None
+
+
+def _lsf_affinity(environ: Mapping[str, str]) -> Fact | None:
+    """Count what LSF binds the job to on this host: a slot may be several cores (`affinity[core(4)]`)."""
+    name = "LSB_BIND_CPU_LIST"
+    counted = sum(
+        max(0, int(last or first) - int(first) + 1)
+        for first, last in re.findall(r"\b(\d{1,5})(?:-(\d{1,5}))?", environ.get(name, ""))
+    )
+    return Fact(counted, name) if counted else None
+
+
+def _is_host(name: str, node: str) -> bool:
+    return name.partition(".")[0].lower() == node.partition(".")[0].lower()
+
+
 def _lsf_hosts(environ: Mapping[str, str], node: str) -> Fact | None:
     """Read LSB_MCPU_HOSTS, e.g. "wn1 4 wn2 4"."""
     words = environ.get("LSB_MCPU_HOSTS", "").split()
     pairs = (words[at : at + 2] for at in range(0, len(words) - 1, 2))
-    ours = [_number(count) for host, count in pairs if host.partition(".")[0] == node]
+    ours = [_number(count) for host, count in pairs if _is_host(host, node)]
     return Fact(sum(ours), "LSB_MCPU_HOSTS") if ours else None
 
 
 def _oar_nodes(environ: Mapping[str, str], node: str) -> Fact | None:
     """Count our lines in OAR's file, which has one for each processor."""
     lines = _read_given(environ.get("OAR_NODEFILE", "")).split()
-    ours = [line for line in lines if line.partition(".")[0] == node]
+    ours = [line for line in lines if _is_host(line, node)]
     return Fact(len(ours), "OAR_NODEFILE") if ours else None
 
 
@@ -232,7 +278,7 @@ def _batch_memory(environ: Mapping[str, str], processors: int) -> Iterator[Fact]
 
 def _number(text: str) -> int:
     text = text.strip()
-    return int(text) if text.isdecimal() else -1
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 20 else -1
 
 
 def _read(path: Path) -> str:

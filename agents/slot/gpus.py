@@ -5,8 +5,9 @@ A device is named by its UUID, never by a number: numbers change with the order 
 """
 
 import itertools
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +22,12 @@ log = EventLog("slot")
 _MB = 10**6
 _NODES = "sys/class/kfd/kfd/topology/nodes"  # AMD's compute driver
 _UUIDS = ("GPU-", "MIG-")
-_ROW = re.compile(r"([^\t]{1,100})\t(\d{1,12})\t[^\t]*", re.ASCII)  # of agents/slot/nvml.py
+_ROW = re.compile(r"([^\t]{1,100})\t(\d{1,12})\t[^\t]*(?:\t(\d{1,4}))?", re.ASCII)  # of agents/slot/nvml.py
+_NUMBERED = re.compile(r"[A-Za-z_/]*(\d{1,4})", re.ASCII)  # `2`, and `gpu2` as Grid Engine's resources may be called
+_RESOURCE = re.compile(r"SGE_HGR_\w*(gpu|cuda)\w*", re.IGNORECASE)  # Univa, Altair, Open Cluster Scheduler
+_OF_HOST = re.compile(r"(\S+)-gpu(\d{1,4})", re.ASCII)  # a line of Torque's PBS_GPUFILE
+# Jobs of these systems are told their GPUs: who was told of none was given none.
+_IN_A_JOB = ("SGE_TASK_ID", "PBS_JOBID", "LSB_JOBID", "SLURM_JOB_ID", "SLURM_JOBID", "_CONDOR_JOB_AD")
 _VIDEO_MEMORY = (1, 2)  # heap types: frame buffer, public and private (kfd_sysfs.h)
 
 
@@ -68,7 +74,7 @@ def find_gpus(root: Path, environ: Mapping[str, str], ask: Ask) -> tuple[Gpu, ..
         ask: runs the program that talks to NVIDIA's library; only where there is a device of theirs.
     """
     given = _given_nvidia(_nvidia(root, ask), environ)
-    found = (*given, *_chosen(_amd(root), _words(environ, _GIVEN[Maker.AMD])))
+    found = (*given, *_chosen(list(enumerate(_amd(root))), _words(environ, _GIVEN[Maker.AMD])))
     return tuple({gpu.gpu_id: gpu for gpu in found}.values())
 
 
@@ -82,12 +88,14 @@ def visibility(gpu_ids: Iterable[str], gpus: Iterable[Gpu]) -> dict[str, str]:
 # ---- what there is ----
 
 
-def _nvidia(root: Path, ask: Ask) -> tuple[Gpu, ...]:
+def _nvidia(root: Path, ask: Ask) -> Sequence[tuple[int, Gpu]]:
+    """Return NVIDIA's devices, each with the number by which batch systems and CUDA call it."""
     if not (root / "dev/nvidiactl").exists() and not (root / "dev/dxg").exists():  # dxg: Windows' subsystem for Linux
         return ()
     listed = ask(*alone(nvml)) or ""
     rows = (_ROW.fullmatch(line) for line in listed.split("\n"))
-    return tuple(Gpu(row[1], Maker.NVIDIA, int(row[2])) for row in rows if row)
+    listing = enumerate(row for row in rows if row)
+    return [(int(row[3] or at), Gpu(row[1], Maker.NVIDIA, int(row[2]))) for at, row in listing]
 
 
 def _amd(root: Path) -> tuple[Gpu, ...]:
@@ -130,7 +138,7 @@ def _text(file: Path) -> str:
 # ---- what of it is ours ----
 
 
-def _given_nvidia(devices: Sequence[Gpu], environ: Mapping[str, str]) -> tuple[Gpu, ...]:
+def _given_nvidia(devices: Sequence[tuple[int, Gpu]], environ: Mapping[str, str]) -> tuple[Gpu, ...]:
     words = _words(environ, _GIVEN[Maker.NVIDIA])
     if not devices and words:  # no library to ask: the batch system's word is all there is
         log.warning("gpus.not_described", given=",".join(words), note="NVML is not there or does not answer")
@@ -141,26 +149,47 @@ def _given_nvidia(devices: Sequence[Gpu], environ: Mapping[str, str]) -> tuple[G
 
 
 def _words(environ: Mapping[str, str], names: Iterable[str]) -> list[str] | None:
-    """Return the devices that the first variable which is set names; None when none is set."""
+    """Return the devices that the first variable which is set names; None for those that nobody gives by name."""
     for name in names:
         if name in environ:
             words = [word.strip().removeprefix("CUDA") for word in environ[name].split(",")]
             named = itertools.takewhile(lambda word: not word.startswith("-"), words)  # -1 ends the list
             return [word for word in named if word not in ("", "NoDevFiles")]
-    return None
+    given = [_number(word) for name in sorted(environ) if _RESOURCE.fullmatch(name) for word in environ[name].split()]
+    if given or "PBS_GPUFILE" in environ:
+        return given or list(_of_torque(environ))
+    return [] if any(name in environ for name in _IN_A_JOB) else None
 
 
-def _chosen(devices: Sequence[Gpu], words: Sequence[str] | None) -> list[Gpu]:
+def _number(word: str) -> str:
+    """Return the number in `gpu2`; other words as they are."""
+    found = _NUMBERED.fullmatch(word)
+    return found[1] if found else word
+
+
+def _of_torque(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the numbers of this host's devices."""
+    host = os.uname().nodename.partition(".")[0]
+    for line in _text(Path(environ["PBS_GPUFILE"])).split("\n"):
+        found = _OF_HOST.fullmatch(line.strip())
+        if found and found[1].partition(".")[0] == host:
+            yield found[2]
+
+
+def _chosen(devices: Sequence[tuple[int, Gpu]], words: Sequence[str] | None) -> list[Gpu]:
     """Return the devices that the words name, by number or by the beginning of the UUID.
 
     A word that names none ends the list, as it does for CUDA itself. As many numbers as there are devices name all of
-    them: the batch system then counts those that its cgroup hides, too.
+    them: the batch system then counts those that its cgroup hides, too. The number of a device that is split means its
+    first part, as to CUDA.
     """
-    if words is None or (len(words) == len(devices) and all(word.isdecimal() for word in words)):
-        return list(devices)
+    numbers = {number for number, _ in devices}
+    if words is None or (len(words) == len(numbers) == len(devices) and all(word.isdecimal() for word in words)):
+        return [gpu for _, gpu in devices]
     chosen: list[Gpu] = []
     for word in words:
-        found = [gpu for number, gpu in enumerate(devices) if word == str(number) or _is_one_of(gpu, [word])]
+        found = [gpu for number, gpu in devices if word == str(number)][:1]
+        found = found or [gpu for _, gpu in devices if _is_one_of(gpu, [word])]
         if len(found) != 1:
             break
         chosen += found

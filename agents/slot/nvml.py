@@ -1,7 +1,8 @@
 """NVIDIA's devices, told by its own library (NVML): a program of its own, because a broken driver can hang its caller.
 
-Prints one line for each device that this slot may use: UUID, memory in MB, name, with tabs between them, in the order
-of the PCI bus. A GPU that is split (MIG) is not listed, its parts are. Only the standard library is needed.
+Prints one line for each device that this slot may use: UUID, memory in MB, name, number, with tabs between them, in the
+order of the PCI bus. A GPU that is split (MIG) is not listed, its parts are, each with the number of the GPU. Only the
+standard library is needed.
 """
 
 import ctypes
@@ -22,8 +23,8 @@ class _Memory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
 
-def devices(library: Any) -> Iterator[tuple[str, int, str]]:
-    """Yield UUID, memory in MB and name of what this process may use.
+def devices(library: Any) -> Iterator[tuple[str, int, str, int]]:
+    """Yield UUID, memory in MB, name and number of what this process may use.
 
     Args:
         library: NVML, as ctypes gives it.
@@ -31,11 +32,14 @@ def devices(library: Any) -> Iterator[tuple[str, int, str]]:
     if library.nvmlInit_v2() != _SUCCESS:
         return
     try:
+        number = 0  # as CUDA counts: what a cgroup hides has none
         for index in range(_count(library)):
             device = ctypes.c_void_p()
             # the count includes devices that a cgroup keeps from us (NVML_ERROR_NO_PERMISSION)
             if library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(device)) == _SUCCESS:
-                yield from _parts(library, device) if _is_split(library, device) else [_described(library, device)]
+                parts = _parts(library, device) if _is_split(library, device) else [_described(library, device)]
+                yield from ((*part, number) for part in parts)
+                number += 1
     finally:
         library.nvmlShutdown()
 
@@ -82,9 +86,9 @@ def main() -> int:
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
-    for uuid, memory_mb, name in devices(library):
+    for uuid, memory_mb, name, number in devices(library):
         if uuid:
-            print(uuid, memory_mb, name, sep="\t")
+            print(uuid, memory_mb, name, number, sep="\t")
     return 0
 
 

@@ -91,6 +91,44 @@ def test_the_batch_systems_word_counts(tmp_path, environ, expected):
     assert (found.value, found.origin) == expected
 
 
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"NSLOTS": "32", "NHOSTS": "2", "PE_HOSTFILE": "{pe}"}, (20, "PE_HOSTFILE")),
+        ({"NSLOTS": "4", "NHOSTS": "1", "PE_HOSTFILE": "{pe}"}, (4, "NSLOTS")),
+        ({"PBS_NUM_NODES": "2", "PBS_NODEFILE": "{pbs}", "PBS_NUM_PPN": "8", "PBS_NP": "11"}, (3, "PBS_NODEFILE")),
+        ({"PBS_NUM_NODES": "1", "PBS_NODEFILE": "{pbs}", "PBS_NUM_PPN": "8"}, (8, "PBS_NUM_PPN")),
+        ({"PBS_NUM_NODES": "2", "PBS_NODEFILE": "/none", "PBS_NUM_PPN": "8"}, (8, "PBS_NUM_PPN")),
+        ({"LSB_MCPU_HOSTS": "wn1 1", "LSB_BIND_CPU_LIST": "4,5,8-9"}, (4, "LSB_BIND_CPU_LIST")),
+    ],
+)
+def test_of_a_job_over_several_hosts_this_hosts_part_counts(tmp_path, environ, expected):
+    write(tmp_path, {"pe": "WN1.site.org 16 a.q@wn1 <NULL>\nwn2.site 8 a.q@wn2 <NULL>\nwn1 4 b.q@wn1 UNDEFINED\n"})
+    write(tmp_path, {"pbs": "wn1\nwn1.site\nwn2\nwn1\n"})
+    given = {name: text.format(pe=tmp_path / "pe", pbs=tmp_path / "pbs") for name, text in environ.items()}
+
+    found = processors(tmp_path, given)
+
+    assert (found.value, found.origin) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"SGE_TASK_ID": "1", "SGE_HGR_gpu": "gpu0 gpu2"}, ("gpu0", "gpu2")),
+        ({"SGE_TASK_ID": "undefined"}, ()),
+        ({"PBS_JOBID": "1"}, ()),
+        ({"LSB_JOBID": "1"}, ()),
+        ({"SLURM_JOB_ID": "1"}, ()),
+        ({}, ("nvidia0",)),
+    ],
+)
+def test_where_nobody_was_given_a_gpu_none_is_taken(tmp_path, environ, expected):
+    write(tmp_path, {"dev/nvidia0": "", "dev/nvidiactl": ""})
+
+    assert worker_node.find_gpus(tmp_path, environ)[0] == expected
+
+
 def test_files_of_batch_systems_are_read(tmp_path):
     write(
         tmp_path,
@@ -116,6 +154,9 @@ def test_memory_is_the_least_of_node_cgroup_and_batch_system(tmp_path):
     write(root, {"sys/fs/cgroup/job/memory.max": "2000000000\n"})
     of_cgroup = worker_node.memory(root, {"SLURM_MEM_PER_NODE": "4000"}, processors=2)
 
+    of_limit = worker_node.memory(root, {}, processors=2, address_space=1_500_000_000)
+
+    assert (of_limit.value, of_limit.origin) == (1500, "limit of address space (ulimit -v)")
     assert (of_node.value, of_node.origin) == (16384, "MemTotal of the node")
     assert (of_batch.value, of_batch.origin) == (2097, "SLURM_MEM_PER_CPU")
     assert (of_cgroup.value, of_cgroup.origin) == (2000, "cgroup /sys/fs/cgroup/job/memory.max")

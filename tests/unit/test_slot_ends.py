@@ -9,6 +9,7 @@ import pytest
 
 from agents.slot.ask import Ask, nobody
 from agents.slot.ends import Node, read_again, survey, waits_for_commands
+from agents.slot.ends.grid_engine import grid_engine
 from agents.slot.ends.source import duration_s
 
 NOW_S, STARTED_S = 1_795_315_600.0, 1_795_315_000.0
@@ -144,6 +145,38 @@ def test_grid_engine_counts_from_the_job_s_start_in_seconds_or_milliseconds(star
     found = left(environ, answering(qstat=QSTAT_GE.format(start=start), qconf=queue), processors=4)
 
     assert found == {"Grid Engine h_rt": 3214.0, "Grid Engine h_cpu": 1414.0}
+
+
+@pytest.mark.parametrize(
+    ("value", "limit_s"),
+    [
+        ("48:00:00", 172_800),
+        ("48:00:00,[wn1=01:00:00]", 3600),
+        ("48:00:00,[wn1.site.org=01:00:00]", 3600),
+        ("48:00:00,[wn9=01:00:00]", 172_800),
+        ("48:00:00,[@slow=72:00:00],[@fast=12:00:00]", 43_200),
+        ("48:00:00,[@fast=12:00:00],[wn1=24:00:00]", 86_400),
+        ("INFINITY,[wn1=12:00:00], \\\n                      [wn2=02:00:00]", 43_200),
+        ("INFINITY,[@fast=12:00:00]", 43_200),
+        ("12:00:00,[wn1=INFINITY]", None),
+        ("INFINITY", None),
+    ],
+)
+def test_a_queues_value_for_this_host_counts(value: str, limit_s: int | None) -> None:
+    queue = f"qname  long.q\nh_rt                  {value}\ns_cpu  INFINITY\n"
+    environ = {"JOB_ID": "5", "SGE_TASK_ID": "undefined", "QUEUE": "long.q", "HOSTNAME": "wn1.site.org"}
+    node = Node(
+        environ=environ,
+        now_s=1000.0,
+        started_s=1000.0,
+        processors=1,
+        ask=lambda *argv: queue if argv[0] == "qconf" else None,
+    )
+
+    ends = grid_engine(node)
+
+    assert ends is not None
+    assert [end.epoch_s - 1000 for end in ends] == ([] if limit_s is None else [limit_s])
 
 
 def test_grid_engine_s_queue_limits_count_from_our_own_start_when_the_job_is_not_described() -> None:

@@ -1,6 +1,7 @@
 # ruff: noqa: N802 - the stand-in has NVML's own names
 """Finding GPUs: a stand-in for NVIDIA's library at its C interface, a tree like AMD's, the outer slot's words."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,18 +72,18 @@ class Nvml:
 def test_devices_are_listed_with_uuid_memory_and_name_and_the_library_is_let_go() -> None:
     library = Nvml([ONE, TWO])
 
-    assert list(nvml.devices(library)) == [(ONE, 80_000, "H100"), (TWO, 80_000, "H100")]
+    assert list(nvml.devices(library)) == [(ONE, 80_000, "H100", 0), (TWO, 80_000, "H100", 1)]
     assert library.open_calls == 0
 
 
 def test_device_that_a_cgroup_hides_is_not_listed() -> None:
-    assert [uuid for uuid, _, _ in nvml.devices(Nvml([ONE, TWO], hidden=frozenset({0})))] == [TWO]
+    assert [uuid for uuid, *_ in nvml.devices(Nvml([ONE, TWO], hidden=frozenset({0})))] == [TWO]
 
 
 def test_split_device_is_listed_by_its_parts() -> None:
     library = Nvml([ONE, TWO], parts={0: ["MIG-a", "MIG-b"]})
 
-    assert [uuid for uuid, _, _ in nvml.devices(library)] == ["MIG-a", "MIG-b", TWO]
+    assert [uuid for uuid, *_ in nvml.devices(library)] == ["MIG-a", "MIG-b", TWO]
 
 
 def test_driver_that_knows_nothing_of_mig_is_no_obstacle() -> None:
@@ -122,6 +123,18 @@ def listing(*_: str) -> str:
         ({"CUDA_VISIBLE_DEVICES": "1", "SLURM_JOB_GPUS": "0,1"}, [TWO]),
         ({"SLURM_JOB_GPUS": "0"}, [ONE]),
         ({"_CONDOR_AssignedGPUs": "CUDA1"}, [TWO]),
+        ({"SGE_TASK_ID": "1", "SGE_HGR_gpu": "1"}, [TWO]),
+        ({"SGE_TASK_ID": "1", "SGE_HGR_gpu": "0 1"}, [ONE, TWO]),
+        ({"SGE_TASK_ID": "1", "SGE_HGR_gpu_card": "gpu1"}, [TWO]),
+        ({"SGE_TASK_ID": "1", "SGE_HGR_CUDA": "GPU-2222"}, [TWO]),
+        ({"SGE_TASK_ID": "1", "SGE_HGR_licence": "1"}, []),
+        ({"SGE_TASK_ID": "1", "SGE_HGR_gpu": "1", "CUDA_VISIBLE_DEVICES": "0"}, [ONE]),
+        ({"SGE_TASK_ID": "undefined"}, []),  # asked for none, and was given none
+        ({"PBS_JOBID": "1.s"}, []),
+        ({"PBS_JOBID": "1.s", "PBS_GPUFILE": "/no/such/file"}, []),
+        ({"LSB_JOBID": "1"}, []),
+        ({"SLURM_JOB_ID": "1"}, []),
+        ({"_CONDOR_JOB_AD": "/ad"}, []),
         ({"NVIDIA_VISIBLE_DEVICES": TWO}, [TWO]),
         ({"NVIDIA_VISIBLE_DEVICES": "all"}, [ONE, TWO]),
         ({"NVIDIA_VISIBLE_DEVICES": "void"}, [ONE, TWO]),
@@ -129,6 +142,28 @@ def listing(*_: str) -> str:
 )
 def test_devices_of_the_outer_slot_are_honoured(environ: dict[str, str], found: list[str], nvidia_node: Path) -> None:
     assert [gpu.gpu_id for gpu in find_gpus(nvidia_node, environ, listing)] == found
+
+
+def test_the_file_of_torque_names_this_hosts_devices(nvidia_node: Path) -> None:
+    here = os.uname().nodename.partition(".")[0]
+    file = nvidia_node / "gpufile"
+    file.write_text(f"other-gpu0\n{here}-gpu1\nodd\n", encoding="ascii")
+
+    assert [gpu.gpu_id for gpu in find_gpus(nvidia_node, {"PBS_GPUFILE": str(file)}, listing)] == [TWO]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("1", [TWO]), ("0", ["MIG-a"]), ("MIG-b", ["MIG-b"]), ("MIG-b,1", ["MIG-b", TWO]), ("0,1", ["MIG-a", TWO])],
+)
+def test_numbers_beside_parts_of_a_split_device_count_whole_devices(
+    words: str, found: list[str], nvidia_node: Path
+) -> None:
+    rows = f"MIG-a\t10000\tH100\t0\nMIG-b\t10000\tH100\t0\n{TWO}\t80000\tH100\t1\n"
+
+    gpus = find_gpus(nvidia_node, {"CUDA_VISIBLE_DEVICES": words}, lambda *_: rows)
+
+    assert [gpu.gpu_id for gpu in gpus] == found
 
 
 def test_words_of_the_batch_system_stand_in_for_a_library_that_is_silent(nvidia_node: Path) -> None:

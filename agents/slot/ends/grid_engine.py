@@ -11,6 +11,9 @@ from agents.slot.ends.source import Node, SlotEnd, duration_s
 _OF_JOB = re.compile(
     r"<CE_name>([sh]_(?:rt|cpu))</CE_name>.*?<CE_doubleval>(\d{1,15}(?:\.\d{0,15})?)<", re.DOTALL | re.ASCII
 )
+_CONTINUED = re.compile(r"\\[ \t]*\n[ \t]*")  # values of single hosts go on in the next line
+_OF_QUEUE = re.compile(r"^([sh]_(?:rt|cpu))[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
+_OVERRIDE = re.compile(r"\[([^\]=]{1,200})=([^\]]{0,200})\]")
 _MILLISECONDS = 1e11  # a time above it (year 5138 in seconds) is one in milliseconds
 
 
@@ -24,7 +27,8 @@ def grid_engine(node: Node) -> Sequence[SlotEnd] | None:
     if "JB_job_number" not in job and queue is None:
         return None
     start_s = _start_s(job) or node.started_s
-    return list(_ends(node, start_s, [*_of_job(job), *_of_queue(queue or "")]))
+    limits = [*_of_job(job), *_of_queue(queue or "", node.environ.get("HOSTNAME", ""))]
+    return list(_ends(node, start_s, limits))
 
 
 def _start_s(job: str) -> float | None:
@@ -41,11 +45,24 @@ def _of_job(job: str) -> Iterator[tuple[str, float]]:
         yield name, float(text)
 
 
-def _of_queue(queue: str) -> Iterator[tuple[str, float]]:
-    for name, text in re.findall(r"^([sh]_(?:rt|cpu))\s+(\S+)$", queue, re.MULTILINE):
-        limit_s = duration_s(text)  # None for INFINITY
+def _of_queue(queue: str, host: str) -> Iterator[tuple[str, float]]:
+    for name, text in _OF_QUEUE.findall(_CONTINUED.sub("", queue)):
+        limit_s = _here(text, host)
         if limit_s is not None:
             yield name, limit_s
+
+
+def _here(text: str, host: str) -> float | None:
+    """Return what `48:00:00,[wn1=01:00:00],[@fast=12:00:00]` means on this host; None for no limit, INFINITY.
+
+    Who is in a host group nobody tells us: of the queue's own value and those of groups the least is taken.
+    """
+    overrides = [(where.strip(), duration_s(value)) for where, value in _OVERRIDE.findall(text)]
+    for where, limit_s in overrides:
+        if where.partition(".")[0].lower() == host.partition(".")[0].lower():
+            return limit_s
+    possible = [duration_s(text.partition(",")[0]), *(limit_s for where, limit_s in overrides if where.startswith("@"))]
+    return min((limit_s for limit_s in possible if limit_s is not None), default=None)
 
 
 def _ends(node: Node, start_s: float, limits: Sequence[tuple[str, float]]) -> Iterator[SlotEnd]:

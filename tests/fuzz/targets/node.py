@@ -95,7 +95,7 @@ def _task(data: bytes) -> None:
     for name in ("task", "started", "exit_code", "times", "reason", "limit"):
         (path / name).write_bytes(data)
     directory = TaskDir(path)
-    for ask in ("record", "end", "exit_code", "reason", "cpu_s", "started_s", "ended_s"):
+    for ask in ("record", "end", "exit_code", "reason", "cpu_s", "ended_s"):
         getattr(directory, ask)()
     directory.wrapper("boot")
 

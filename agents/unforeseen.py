@@ -7,6 +7,9 @@ from contextlib import suppress
 
 from agents.errors import Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
+from agents.log import EventLog
+
+log = EventLog("jobs")
 
 # What a node lacks that runs out of something, or refuses it: descriptors, processes, memory, disk, rights.
 _LACKS = {
@@ -58,6 +61,14 @@ def of_its_job(error: BaseException) -> JobError:
     if sentence := lack(error):
         return HandBack(Minor.NODE_FAILED, sentence, blame=Blame.SITE)
     return FailJob(Minor.EXCEPTION, f"internal error: {words(error)}", blame=Blame.AGENT)
+
+
+def noted(job_id: int, error: BaseException) -> JobError:
+    """Write an error into the log that belongs to a job, and return how that ends by it."""
+    meaning = of_its_job(error)
+    log.error("job.crashed", job_id=job_id, blame=meaning.blame, cause=words(error))
+    keep_traceback(error)
+    return meaning
 
 
 def words(error: BaseException) -> str:

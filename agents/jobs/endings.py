@@ -80,6 +80,9 @@ class Endings:
 
     def deliver(self, job: Job) -> None:
         """Begin to bring an ended job's outputs away, or go on where there are none."""
+        if job.rests:
+            job = replace(job, rests=False)
+            self._journal.save(job)
         if brings_outputs(job, self._jobs.description(job)):
             self._deliveries.start(job, self._jobs.description(job))
         else:  # it was taken away meanwhile
@@ -91,7 +94,10 @@ class Endings:
 
     def undelivered(self, event: Undelivered) -> None:
         """Try the upload again later, or say that the outputs are lost."""
-        if self._jobs.get(event.job_id) and not self._deliveries.put_off(event):
+        job = self._jobs.get(event.job_id)
+        if job and self._deliveries.put_off(event):
+            self._journal.save(replace(job, rests=True))
+        elif job:
             self.delivered(Delivered(event.job_id, error=event.error, is_lost=True))
 
     def give_up_deliveries(self, cause: str) -> None:
@@ -150,6 +156,12 @@ class Endings:
             running = replace(job, status=JobStatus.RUNNING, minor_status=Minor.APPLICATION)
             said.insert(0, self._reports.by_wrapper(running))
         self._journal.save(job, *said)
+
+    def let_go(self) -> None:
+        """Write down that nobody is at any job: an agent that ends in order has not died at one."""
+        for job in self._jobs.all:
+            if job.is_touched:
+                self._journal.save(replace(job, rests=True))
 
     def reports_accepted(self, job_id: int) -> None:
         """Close a job about which the WMS has heard everything."""

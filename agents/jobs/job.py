@@ -55,6 +55,7 @@ class Phase(StrEnum):
 
 
 HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)  # a grant
+NOT_BEGUN = (Phase.MATCHED, Phase.STAGING, Phase.SUBMITTING)  # as far as the agent knows
 _TOUCHED = (Phase.MATCHED, Phase.STAGING, Phase.SUBMITTING, Phase.DELIVERING)
 
 

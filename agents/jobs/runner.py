@@ -7,23 +7,24 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agents.errors import Blame, FailJob, HandBack, JobError, StopAgent
+from agents.errors import Blame, HandBack, JobError, StopAgent
 from agents.events import Staged, Workers
 from agents.jobs import outcome
 from agents.jobs.allocation import Slot
 from agents.jobs.deliveries import Deliveries
 from agents.jobs.endings import Endings
 from agents.jobs.in_hand import JobsInHand, Journal
-from agents.jobs.job import HOLDING, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
+from agents.jobs.job import HOLDING, NOT_BEGUN, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Reports
 from agents.jobs.staging import Staging
 from agents.jobs.surroundings import Surroundings
+from agents.jobs.suspects import Suspects
 from agents.jobs.tally import Tally
 from agents.jobs.task import description_of, granted, task_of
 from agents.jobs.tasks import Tasks
 from agents.log import EventLog
-from agents.unforeseen import keep_traceback, of_its_job, words
+from agents.unforeseen import noted
 from agents.wms.reporter import Reporter
 from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState, TaskStatus
 from ce_backends.errors import CEBroken, CEError, CEMisconfigured, CEUnavailable
@@ -54,6 +55,7 @@ class JobRunner:
         self._staging = staging
         self._workers = workers
         self._given_up: set[int] = set()
+        self._suspects = Suspects()
         self._unasked: set[int] = set()  # taken up after a restart, and perhaps somebody else's by now
         self.jobs = JobsInHand()
         self.tally = Tally()
@@ -177,8 +179,9 @@ class JobRunner:
         for task_id, answer in self._tasks.poll({task_id: job.stamp for task_id, job in running.items()}).items():
             with self.belonging_to(running[task_id].job_id):
                 self._polled(running[task_id], answer)
+        self._go_on_with_suspect()
         for job in self.jobs.in_phase(Phase.SUBMITTING):
-            if job.end or job.job_id not in self._unasked:
+            if job.end or job.is_touched:
                 with self.belonging_to(job.job_id):
                     self._resubmit(job)
         for job in self.endings.due_deliveries():
@@ -305,12 +308,9 @@ class JobRunner:
 
     def crashed(self, job_id: int, error: BaseException) -> None:
         """End the job that an error belongs to which nobody foresaw."""
-        own = of_its_job(error)
-        log.error("job.crashed", job_id=job_id, blame=own.blame, cause=words(error))
-        keep_traceback(error)
-        job = self.jobs.get(job_id)
+        meaning, job = noted(job_id, error), self.jobs.get(job_id)
         if job and job.phase is not Phase.REPORTING:  # else all was said
-            self._give_up(job, own)
+            self._give_up(job, meaning)
 
     def _give_up(self, job: Job, error: JobError) -> None:
         """End a job wherever it stands; by force when that has failed before."""
@@ -326,12 +326,6 @@ class JobRunner:
         self._staging.give_up(job)
         self.endings.finish(self.endings.released(job), end)
 
-    def let_go(self) -> None:
-        """Write down that nobody is at any job: an agent that ends in order has not died at one."""
-        for job in self.jobs.all:
-            if job.is_touched:
-                self._journal.save(replace(job, rests=True))
-
     # ---- after a restart ----
 
     def recover(self) -> None:
@@ -342,6 +336,7 @@ class JobRunner:
         for job in [self._taken_up(job) for job in self._ledger.open_jobs()]:
             if job.job_id not in self._unasked:
                 self._touch(job)
+        self._go_on_with_suspect()
 
     def confirmed(self) -> None:
         """Go on with what waited: the WMS was asked whose it is, and what was taken away has its end."""
@@ -349,13 +344,20 @@ class JobRunner:
         for job in [job for job in self.jobs.all if job.job_id in unasked and job.end is None]:
             self._journal.save(replace(job, rests=False))
             self._touch(self.jobs[job.job_id])
+        self._go_on_with_suspect()
+
+    def _go_on_with_suspect(self) -> None:
+        if (job_id := self._suspects.next(self.jobs.all)) is not None:
+            self._journal.save(replace(self.jobs[job_id], rests=False))
+            with self.belonging_to(job_id):
+                self._go_on(self.jobs[job_id])
 
     def _taken_up(self, job: Job) -> Job:
         """Take a job in hand as a former agent left it; that this one died at it is counted before it is touched."""
         log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
         self.jobs.put(job)
         self.tally.found(job.job_id)
-        waits = job.phase in _NOT_BEGUN and job.end is None
+        waits = job.phase in NOT_BEGUN and job.end is None
         self._unasked |= {job.job_id} if waits else set()
         if job.is_touched or job.rests:
             job = replace(job, deaths=job.deaths + job.is_touched, rests=waits)
@@ -367,8 +369,10 @@ class JobRunner:
     def _touch(self, job: Job) -> None:
         """Go on with a job, unless agents have died at it again and again."""
         with self.belonging_to(job.job_id):
-            if job.is_touched and job.deaths >= _DEATHS:
-                self._give_up(job, FailJob(Minor.EXCEPTION, _DIED.format(count=job.deaths), blame=Blame.AGENT))
+            if error := self._suspects.judged(job):
+                self._give_up(job, error)
+            elif self._suspects.takes(job):
+                self._journal.save(replace(job, rests=True))
             else:
                 self._go_on(job)
 
@@ -390,10 +394,7 @@ class JobRunner:
                 self.endings.deliver(job)
 
 
-_DEATHS = 2  # of an agent at one job: it is not touched once more
-_DIED = "internal error: the agent has died {count} times while it was at this job"
 _FIRST_BEATS = timedelta(minutes=2.5)  # an order to kill comes with the next heartbeat, a minute later
 _SUBMISSIONS = 5  # looks at a CE that cannot take a job, some seconds apart
 _OTHER_BOOT = "The node was started again"
 _QUEUED = "Waiting in the queue of the computing element"
-_NOT_BEGUN = (Phase.MATCHED, Phase.STAGING, Phase.SUBMITTING)

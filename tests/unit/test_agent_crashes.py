@@ -11,7 +11,7 @@ import pytest
 
 from agents import command_line, process
 from agents.errors import Blame, ConfigurationError, ExitCode, NodeUnfit
-from agents.events import Crashed, Events, Workers
+from agents.events import Crashed, Events, Undelivered, Workers
 from agents.jobs.job import JobStatus, Phase
 from agents.unforeseen import lack
 from ce_backends import rounds
@@ -207,10 +207,31 @@ def test_an_agent_that_dies_while_it_asks_whose_a_job_is_has_not_died_at_it(scen
     assert (scene.job.phase, scene.job.deaths) == (Phase.STAGING, 1)
 
 
+def test_of_several_jobs_the_one_that_kills_the_agent_is_found_out(scene: Scene) -> None:
+    scene.match(SANDBOX, job_id=7)
+    scene.match(SANDBOX, job_id=8)
+    die_at(scene, 1)  # both were in work
+    assert [job.job_id for _, (job, *_) in scene.workers.waiting] == [7]
+
+    die_at(scene, 1)  # only the first was
+
+    assert scene.runner.jobs[7].status is JobStatus.FAILED
+    assert [job.job_id for _, (job, *_) in scene.workers.waiting] == [8]
+
+
+def test_outputs_that_wait_for_their_store_are_not_what_the_agent_died_at(scene: Scene) -> None:
+    scene.match('OutputSandbox = "out";')
+    scene.end(0)
+    scene.runner.endings.undelivered(Undelivered(7, "the store is away"))
+    die_at(scene, 1)
+
+    assert (scene.job.phase, scene.job.deaths) == (Phase.DELIVERING, 0)
+
+
 def test_an_agent_that_ends_in_order_has_not_died_at_a_job(scene: Scene) -> None:
     scene.match(SANDBOX)
     for _ in range(5):
-        scene.runner.let_go()
+        scene.runner.endings.let_go()
         scene.restart()
         scene.runner.recover()
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ce_backends.errors import CfgError
 
+DEEPEST = 50  # sections in each other; what walks through them has an end
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -129,6 +131,8 @@ def parse(text: str, origin: str) -> Section:
             where = f"{origin}:{number}"
             here = open_sections[-1]
             if part == "{":
+                if len(open_sections) > DEEPEST:
+                    raise CfgError(f"{where}: sections are nested more than {DEEPEST} deep")
                 open_sections.append(_open(here, name_waiting, where))
                 name_waiting = _Name("", "")
                 continue

@@ -13,6 +13,7 @@ from typing import Union
 from pilot.errors import UsageError
 
 Section = dict[str, Union[str, "Section"]]
+DEEPEST = 50  # sections in each other; what walks through them has an end
 
 
 def split_list(text: str) -> tuple[str, ...]:
@@ -37,6 +38,8 @@ def parse(text: str, source: str) -> Section:
         for part in _parts(line.strip()):
             where = f"{source}, line {number}"
             if part == "{":
+                if len(open_sections) > DEEPEST:
+                    raise UsageError(f"{where}: sections are nested more than {DEEPEST} deep")
                 open_sections.append(_enter(open_sections[-1], name, where))
                 opened.append(number)
             elif part == "}":

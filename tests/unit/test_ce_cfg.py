@@ -87,6 +87,7 @@ def test_what_dirac_reads_over_is_kept_as_a_slip_with_its_line(text: str, slips:
     ("text", "sentence"),
     [
         ("A\n{\n", "pilot.cfg:1: a section is opened here and never closed; a '}' is missing"),
+        ("A\n{\n" * 51 + "}\n" * 51, "pilot.cfg:102: sections are nested more than 50 deep"),
         ("A\n{\nB\n{\n}\n", "pilot.cfg:1: a section is opened here and never closed; a '}' is missing"),
         ("}", "pilot.cfg:1: '}' closes nothing"),
         ("{", "pilot.cfg:1: '{' without a section name before it"),

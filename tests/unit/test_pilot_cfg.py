@@ -36,6 +36,7 @@ def test_the_text_follows_the_rules_of_the_diraccfg_package():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("A\n{\n" * 51 + "}\n" * 51, "t, line 102: sections are nested more than 50 deep"),
         ("S\n{\nA = 1\n", "t: the section that opens in line 2 is never closed; a '}' is missing"),
         ("A = 1\n}\n", "t, line 2: '}' closes a section that was never opened"),
         ("A\n{\n}\nA\n{\n}\n", "t, line 5: section A: that name stands there already"),

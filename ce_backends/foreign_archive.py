@@ -31,6 +31,10 @@ class BadArchive(CEError):
     """An archive that is not taken, with the reason: its maker has to mend it."""
 
 
+class TooSlow(BadArchive):
+    """An archive that is not read in its time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveLimits:
     """What an archive may be.
@@ -64,6 +68,7 @@ class ForeignArchive:
 
     Attributes:
         read_bytes: how much was read so far, as it is unpacked, headers included.
+        members: how many came so far.
     """
 
     def __init__(self, packed: BinaryIO, limits: ArchiveLimits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,6 +77,7 @@ class ForeignArchive:
         self._clock = clock
         self._ends_s = clock() + limits.seconds
         self.read_bytes = 0
+        self.members = 0
         self._headers_bytes = 0
         self._left_bytes = 0  # of the present member's content
 
@@ -83,10 +89,9 @@ class ForeignArchive:
         """
         with _readable():
             self._stream = _decompressed(self._packed)
-            count = 0
             while member := self._next():
-                count += 1
-                if count > self._limits.members:
+                self.members += 1
+                if self.members > self._limits.members:
                     raise BadArchive(f"it has more than {self._limits.members} members")
                 self._left_bytes = member.size if _has_content(member) else 0
                 padding = -self._left_bytes % _BLOCK_BYTES
@@ -162,7 +167,7 @@ class ForeignArchive:
         pieces, missing = [], count
         while missing:
             if self._clock() > self._ends_s:
-                raise BadArchive(f"it is not read within {self._limits.seconds:.0f} s")
+                raise TooSlow(f"it is not read within {self._limits.seconds:.0f} s")
             piece = self._stream.read(min(missing, _CHUNK_BYTES))
             if not piece:
                 break

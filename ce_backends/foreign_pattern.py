@@ -4,6 +4,7 @@ Python's `re` goes back and forth (`(a+)+$` takes twice as long for each letter 
 meanwhile: no thread of ours would run, and none could end it.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def found_in(pattern: str, texts: Sequence[str], within_s: float = WITHIN_S) -> 
             input=asked.encode("utf-8", "surrogateescape"),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={},
+            env={"PATH": os.defpath},  # the bundle's Python is started by a script
             timeout=within_s,
             check=False,
         )

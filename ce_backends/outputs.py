@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ def copy_outputs(
         cap: how much to keep of the files that are named in `capped`.
         capped: relative names.
         limits: what the search for them may cost.
-        most_bytes: of data; what goes beyond is skipped, what is smaller is not.
+        most_bytes: of data, and no more than half of what is free; what goes beyond is skipped, what is smaller not.
 
     Returns:
         A sentence for each thing that was skipped.
@@ -63,7 +64,7 @@ def copy_outputs(
         return [f"all outputs were skipped: {work.name} cannot be read: {error.strerror}"]
     with tree:
         search = OutputSearch(tree, limits)
-        copies = _Copies(tree, into, search, most_bytes)
+        copies = _Copies(tree, into, search, min(most_bytes, shutil.disk_usage(into.parent).free // 2))
         for found in search.matches(patterns):
             try:
                 copies.add(found, cap if found.name in capped else None)

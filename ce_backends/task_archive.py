@@ -86,7 +86,7 @@ def unpack(archive: Path, into: Path) -> list[str]:
     """
     skipped: list[str] = []
     into.mkdir(parents=True, exist_ok=True)
-    limits = ArchiveLimits(unpacked_bytes=shutil.disk_usage(into).free, members=_MOST_MEMBERS, seconds=_UNPACK_S)
+    limits = ArchiveLimits(unpacked_bytes=shutil.disk_usage(into).free // 2, members=_MOST_MEMBERS, seconds=_UNPACK_S)
     with archive.open("rb") as packed, ForeignTree(into) as tree:
         members = ForeignArchive(packed, limits)
         for member in members:

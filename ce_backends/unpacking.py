@@ -58,8 +58,8 @@ class Admission:
             raise BadName(f"{shown(name)} leads through a link of the archive")
 
 
-def look_through(packed: BinaryIO, limits: ArchiveLimits) -> int:
-    """Read all of an archive; return the bytes that it unpacks to.
+def look_through(packed: BinaryIO, limits: ArchiveLimits) -> ForeignArchive:
+    """Read all of an archive; return it, since it has counted.
 
     Raises:
         BadArchive: it cannot be read, or is more than its limits allow.
@@ -68,7 +68,7 @@ def look_through(packed: BinaryIO, limits: ArchiveLimits) -> int:
     archive, admission = ForeignArchive(packed, limits), Admission()
     for member in archive:
         admission.parts(member)
-    return archive.read_bytes
+    return archive
 
 
 def unpack(packed: BinaryIO, into: Path, limits: ArchiveLimits) -> list[str]:

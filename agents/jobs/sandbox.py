@@ -3,12 +3,13 @@
 import errno
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from agents.errors import AgentError, Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
 from ce_backends import unpacking
-from ce_backends.foreign_archive import ArchiveLimits, BadArchive
+from ce_backends.foreign_archive import ArchiveLimits, BadArchive, TooSlow
 from ce_backends.foreign_names import BadName
 
 LIMITS = ArchiveLimits(unpacked_bytes=4 * 10**9)
@@ -30,25 +31,38 @@ class TooLarge(AgentError):
     """A file does not fit into what a sandbox may have."""
 
 
-def unpack(packed: bytes, into: Path) -> None:
+def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS) -> ArchiveLimits:
     """Unpack an input sandbox. Before anything is written all of it has been read once, and judged.
 
     Whatever the archive holds, nothing outside of the directory is touched: no name and no link leads out of it, and
     files are made by directory descriptors, through no link.
 
+    Returns:
+        What is left of the limits, for further sandboxes of the same job.
+
     Raises:
         FailJob: it is no tar archive, more than its limits allow, or a member leads outside.
-        HandBack: this node cannot hold it.
+        HandBack: this node cannot hold it, or not write it in its time.
     """
     try:
-        _check_room(unpacking.look_through(io.BytesIO(packed), LIMITS), into)
-        unpacking.unpack(io.BytesIO(packed), into, LIMITS)
+        seen = unpacking.look_through(io.BytesIO(packed), limits)
+        _check_room(seen.read_bytes, into)
+        _write(packed, into, limits)
     except BadName as error:
         raise _refusal(f"a member of the archive is not allowed: {error}") from error
     except BadArchive as error:
         raise _refusal(str(error)) from error
     except OSError as error:
         raise _unpack_error(error) from error
+    left_bytes, left_members = limits.unpacked_bytes - seen.read_bytes, limits.members - seen.members
+    return replace(limits, unpacked_bytes=left_bytes, members=left_members)
+
+
+def _write(packed: bytes, into: Path, limits: ArchiveLimits) -> None:
+    try:
+        unpacking.unpack(io.BytesIO(packed), into, limits)
+    except TooSlow as error:  # reading alone was quick enough
+        raise _no_room(f"the archive cannot be unpacked within {limits.seconds:.0f} s") from error
 
 
 def _unpack_error(error: OSError) -> JobError:

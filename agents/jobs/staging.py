@@ -14,6 +14,7 @@ from agents.log import EventLog
 from agents.wms.sandbox_store import SandboxStore
 from ce_backends.base import ComputingElement
 from ce_backends.errors import CEError
+from ce_backends.foreign_archive import ArchiveLimits
 from ce_backends.foreign_text import printable
 from ce_backends.outputs import tail
 
@@ -21,6 +22,7 @@ log = EventLog("staging")
 
 _SAYS = "gridpilot: "  # begins what the CE adds to the stderr of a task
 _SAID, _SAID_BYTES, _SAID_CHARACTERS = 20, 32_768, 300
+_MOST_SANDBOXES = 20
 STACKS = "gridpilot-stacks.txt"  # what a stalled payload did; comes with its output sandbox
 
 
@@ -58,9 +60,10 @@ class Staging:
             self._credentials.obtain(job.matched)
             shutil.rmtree(into, ignore_errors=True)
             into.mkdir(parents=True)
-            for name in filter(_is_stored, names):
+            limits = sandbox.LIMITS  # for all of them together
+            for name in _stored(names):
                 if job.stamp not in self._given_up:
-                    self._download_one(job, name, into)
+                    limits = self._download_one(job, name, into, limits)
         except JobError as error:
             return Staged(job.job_id, error)
         except OSError as error:
@@ -74,7 +77,7 @@ class Staging:
         """Return the store as the job's owner meets it: it takes an output sandbox from nobody else."""
         return self._store_for(self.credential(job))
 
-    def _download_one(self, job: Job, name: str, into: Path) -> None:
+    def _download_one(self, job: Job, name: str, into: Path, limits: ArchiveLimits) -> ArchiveLimits:
         if not name.startswith("SB:"):
             raise FailJob(
                 Minor.FAILED_DOWNLOADING_INPUT, f"{name}: only SB: references can be downloaded", blame=Blame.USER
@@ -85,8 +88,7 @@ class Staging:
             raise FailJob(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.USER) from error
         except ServiceError as error:
             raise HandBack(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.SERVER) from error
-        if job.stamp not in self._given_up:
-            sandbox.unpack(packed, into)
+        return limits if job.stamp in self._given_up else sandbox.unpack(packed, into, limits)
 
     def upload(
         self, job: Job, patterns: Sequence[str], into: Path, logs: Sequence[str] = ()
@@ -123,6 +125,10 @@ def _named(stderr: Path) -> list[str]:
     return [printable(line.removeprefix(_SAYS), _SAID_CHARACTERS) for line in said if line.startswith(_SAYS)][-_SAID:]
 
 
-def _is_stored(name: str) -> bool:
-    """Tell a reference from the submitter's own name of a file that was packed into a sandbox."""
-    return name.upper().startswith(("SB:", "LFN:"))
+def _stored(names: Sequence[str]) -> list[str]:
+    """Return the references among the submitter's own names of files that were packed into a sandbox."""
+    stored = [name for name in names if name.upper().startswith(("SB:", "LFN:"))]
+    if len(stored) > _MOST_SANDBOXES:
+        detail = f"it has {len(stored)} input sandboxes, expected at most {_MOST_SANDBOXES}"
+        raise FailJob(Minor.FAILED_DOWNLOADING_INPUT, detail, blame=Blame.USER)
+    return stored

@@ -223,6 +223,13 @@ def test_inputs_that_are_no_sandbox_fail_the_job(tmp_path: Path) -> None:
     assert event.error.detail == "LFN:/lab/a: only SB: references can be downloaded"
 
 
+def test_more_sandboxes_than_anybody_needs_fail_the_job(tmp_path: Path) -> None:
+    event = staging(Wire(b"")).download(JOB, [f"SB:S|/{number}" for number in range(21)], tmp_path / "inputs")
+
+    assert isinstance(event.error, FailJob)
+    assert event.error.detail == "it has 21 input sandboxes, expected at most 20"
+
+
 def test_a_store_that_refuses_fails_the_job(tmp_path: Path) -> None:
     class Refusing(Wire):
         def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:

@@ -8,11 +8,12 @@ import tarfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agents.errors import Blame, FailJob
+from agents.errors import Blame, FailJob, HandBack
 from agents.jobs import sandbox
 from ce_backends.errors import CEError
 from ce_backends.foreign_archive import ArchiveLimits, BadArchive, ForeignArchive
@@ -182,6 +183,23 @@ def test_the_second_sandbox_writes_through_no_link_of_the_first(work: Path) -> N
         sandbox.unpack(packed(file("l/x")), work)
 
     assert names_in(work / "a") == []
+
+
+def test_all_sandboxes_of_a_job_share_one_limit(work: Path) -> None:
+    left = sandbox.unpack(packed(*[file(f"f{number}") for number in range(6)]), work, SMALL)
+
+    with pytest.raises(FailJob, match="more than 4 members"):
+        sandbox.unpack(packed(*[file(f"g{number}") for number in range(6)]), work, left)
+    with pytest.raises(FailJob, match="unpacks to more than 0 MB"):
+        sandbox.unpack(packed(file("big", b"x" * (10**6 - 9000))), work, left)
+
+
+def test_a_disk_that_is_too_slow_is_not_the_owners_fault(work: Path) -> None:
+    content = packed(file("big", b"x" * 10**6))
+    slow = replace(sandbox.LIMITS, seconds=-1.0)
+
+    with pytest.raises(HandBack, match="cannot be unpacked within"):
+        sandbox._write(content, work, slow)
 
 
 def test_a_link_put_there_meanwhile_is_not_gone_through(work: Path) -> None:

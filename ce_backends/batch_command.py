@@ -103,15 +103,14 @@ def refusal(done: Done, command: str, refusals: Refusals, size: int = 1) -> Reje
         CEError: surely nothing was submitted, and smaller arrays may be.
     """
     said = f"{command}: {done.sentence}"
-    has_words = bool(done.stderr.strip())
-    if done.exit_code is None or (done.exit_code != 0 and not has_words):
+    if done.exit_code == 0:  # words beside a good answer do not spoil it
+        return None
+    if done.exit_code is None or not done.stderr.strip():
         return Uncertain(said)
-    if done.exit_code != 0 and any(text in done.stderr for text in refusals.for_good):
+    if any(text in done.stderr for text in refusals.for_good):
         return Rejected(said)
     if any(text in done.stderr for text in refusals.no_answer):
         return Uncertain(said)
-    if done.exit_code == 0:
-        return None
     if size > 1 and any(text in done.stderr for text in refusals.too_long):
         raise CEError(said)
     if any(text in done.stderr for text in (*refusals.not_now, *_PASSES)):

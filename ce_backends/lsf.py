@@ -173,7 +173,7 @@ class Lsf:
             CEError: LSF gave no answer, or not a whole one.
         """
         done = self._run("bjobs", "-a", "-noheader", "-o", f"{' '.join(_FIELDS)} delimiter='|'")
-        if done.exit_code is not None and any(text in done.stderr for text in _NOTHING_THERE):
+        if done.exit_code is not None and not done.stdout and any(text in done.stderr for text in _NOTHING_THERE):
             return []
         rows = whole_rows(done.stdout, "bjobs", len(_FIELDS)) if done.exit_code == 0 else []
         if not rows:

@@ -7,12 +7,14 @@ from typing import IO
 
 import pytest
 
+from ce_backends.base import Accepted
 from ce_backends.batch_options import Needs
 from ce_backends.batch_system import BatchJob
 from ce_backends.batch_types import dialect
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.htcondor_extra import read
 from ce_backends.transport import Done
+from tests.unit.answering import Answering
 
 STAMP = "a" * 32
 SCRIPT = f"/s/jobs/{STAMP}"
@@ -151,6 +153,35 @@ def test_a_job_and_an_array_are_described_to_htcondor_line_for_line() -> None:
     assert submitted("Condor", ARRAY, FULL).read == CONDOR[1]
 
 
+PRINTED: Mapping[str, str] = {
+    "SLURM": "42\n",
+    "GE": "42\n",
+    "Torque": "42.server\n",
+    "LSF": "Job <42> is submitted to queue <q>.\n",
+    "OAR": "OAR_JOB_ID=42\n",
+    "Condor": "42.0 - 42.0\n",
+}
+
+
+@pytest.mark.parametrize("system", PRINTED)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sbatch: error: Socket timed out on send/recv operation, retrying\n",
+        "Connection refused by the first server, the second has taken it\n",
+        "warning: your quota is nearly exceeded\n",
+    ],
+)
+def test_words_beside_a_good_answer_to_a_submission_do_not_spoil_it(system: str, words: str) -> None:
+    transport = Answering(dict.fromkeys(COMMANDS, Done(0, PRINTED[system], words)))
+
+    answer = dialect(system)(transport, PLAIN, timeout_s=1, options={}).submit(ONE)
+
+    assert isinstance(answer, Accepted)
+    assert answer.task_id.startswith("42")
+
+
+COMMANDS = ("sbatch", "qsub", "bsub", "oarsub", "condor_submit")
 REFUSED: Sequence[tuple[str, str, str]] = (
     ("SLURM", "--requeue", "a second time"),
     ("SLURM", "--requ", "a second time"),

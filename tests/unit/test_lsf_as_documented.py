@@ -85,6 +85,12 @@ def test_an_end_is_told_by_exit_code_and_reason(line: str, state: TaskState, lim
     assert (status.usage.wall_s, status.usage.cpu_s) == (100.0, 50.0)
 
 
+def test_words_beside_a_good_answer_do_not_spoil_it() -> None:
+    lsf, _ = dialect(bjobs=Done(0, listed("RUN"), "No job found in cluster east\n"))
+
+    assert set(lsf.states(["12"])) == {"12"}
+
+
 @pytest.mark.parametrize("written", [("12", "3"), ("12[3]", "3")], ids=["apart", "together"])
 def test_an_element_is_known_however_its_index_is_written(written: tuple[str, str]) -> None:
     lsf, transport = dialect(bjobs=Done(0, listed("RUN", *written) + listed("RUN", "99"), ""))

@@ -18,6 +18,7 @@ from ce_backends.options import OptionValue
 from ce_backends.payload_user import payload_user
 from ce_backends.registry import create
 from ce_backends.subject import Subject, Trial, task
+from tests.open_folders import open_way
 from tests.systems.conftest import Have
 from tests.systems.real_system import ROOT, RealSystem
 
@@ -172,8 +173,7 @@ def test_payload_of_root_is_not_root_and_reads_nothing_that_only_root_may(
 
 def _open_to_all(folder: Path) -> None:
     """Let payloads of root, which are not root, write there."""
-    for place in folder.parents[:3]:
-        place.chmod(0o755)
+    open_way(folder)
     folder.chmod(0o777)
 
 

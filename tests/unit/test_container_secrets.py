@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from ce_backends.payload_user import payload_user
 from ce_backends.registry import create
 from ce_backends.secret_places import Mount, places_of, read_mounts
 from ce_backends.subject import Subject, task
+from tests.open_folders import open_way
 
 SECRET, NEWER = "PILOTS-SECRET", "PILOTS-NEWER-SECRET"
 USUAL: Mapping[str, OptionValue] = {"NumberOfProcessors": 1, "KillGraceTime": 0.1}
@@ -33,9 +34,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="for pilots that are r
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
     """Return a directory that payloads are shown, which all may go into."""
-    for place in (tmp_path, *tmp_path.parents[:3]):
-        with suppress(PermissionError):
-            place.chmod(0o755)
+    open_way(tmp_path)
     (tmp_path / "node/keys").mkdir(parents=True)
     return tmp_path / "node"
 

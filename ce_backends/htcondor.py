@@ -77,6 +77,7 @@ _REFUSALS = Refusals(
     for_good=("ubmit requirement", "SUBMIT_REQUIREMENT", "has no units"),  # the schedd's own rules about jobs
     too_long=("MAX_JOBS_PER_SUBMISSION",),
 )
+_NO_HISTORY = "No history file is defined"  # condor_history, where HISTORY is not set
 _GONE = ("Couldn't find/remove", "not found", "already marked for removal")
 
 _UNCONFIGURED = Unconfigured(
@@ -263,7 +264,8 @@ class Condor:
             # a history is long, and read from its end: it need not be read on when all have been found
             most = [] if command == "condor_q" else ["-limit", str(len(task_ids))]
             done = self._run(command, "-json", "-attributes", _ATTRIBUTES, *most, *some)
-            found |= {f"{ad['ClusterId']}.{ad['ProcId']}": ad for ad in _parse(command, done)}
+            ads = [] if _has_no_history(done) else _parse(command, done)
+            found |= {f"{ad['ClusterId']}.{ad['ProcId']}": ad for ad in ads}
         return found
 
     def _status(self, ad: Mapping[str, Any]) -> TaskStatus:
@@ -303,7 +305,7 @@ class Condor:
             named = ("-constraint", f'stringListMember({_NAME}, "{",".join(some)}")')
             for command in ("condor_history", "condor_q"):
                 done = self._run(command, "-json", "-attributes", f"{_ATTRIBUTES},{_NAME}", *named)
-                for ad in _parse(command, done):
+                for ad in [] if _has_no_history(done) else _parse(command, done):
                     is_half = ad.get("JobStatus") == _HELD and ad.get("HoldReasonCode") == _SPOOLING
                     if is_half:
                         halves.append(f"{ad['ClusterId']}.{ad['ProcId']}")
@@ -336,6 +338,11 @@ def _parse(command: str, done: Done) -> Sequence[Mapping[str, Any]]:
     if not isinstance(ads, list) or not all(map(_is_ad, ads)):
         raise CEError(f"{command}: expected a list of jobs, not {done.stdout[:200]!r}")
     return ads
+
+
+def _has_no_history(done: Done) -> bool:
+    """Tell whether a schedd keeps none: what has left its queue is known by what it left behind only."""
+    return bool(done.exit_code) and _NO_HISTORY in done.stderr
 
 
 def _is_ad(ad: object) -> bool:

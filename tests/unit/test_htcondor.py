@@ -165,6 +165,15 @@ def test_truncated_json_says_nothing_of_any_task() -> None:
         condor.states(["4.0"])
 
 
+def test_a_schedd_without_history_still_tells_of_what_is_in_its_queue() -> None:
+    none = Done(1, "", "Error: No history file is defined\n\nExtra Info: The variable HISTORY is not defined.\n")
+    running = '[{"ClusterId": 1, "ProcId": 0, "JobStatus": 2, "GridpilotName": "' + "a" * 32 + '"}]'
+    condor, _ = dialect({"condor_q": Done(0, running, ""), "condor_history": none})
+
+    assert set(condor.states(["1.0", "2.0"])) == {"1.0"}
+    assert condor.find(["a" * 32]) == {"a" * 32: "1"}
+
+
 def test_unlisted_status_is_unknown_and_no_end() -> None:
     condor, _ = dialect({"condor_q": Done(0, '[{"ClusterId": 1, "ProcId": 0, "JobStatus": 99}]', "")})
 

@@ -47,7 +47,8 @@ def check_worker_node(pilot: Pilot) -> Pilot:
             f"{pilot.work_dir}: {node.disk_mb.value} MB of disk are free; "
             f"expected {pilot.settings.min_disk_mb} MB or more (--disk)"
         )
-    if trouble := work_folder.cannot_start_from(pilot.work_dir):
+    is_there = pilot.work_dir.is_dir()  # a dry run makes none
+    if is_there and (trouble := work_folder.cannot_start_from(pilot.work_dir)):
         raise NodeUnfit(trouble)
     return pilot
 

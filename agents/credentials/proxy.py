@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,8 @@ from agents.private import read_secret
 
 _GROUP_OID = bytes((0x2A, 42, 42))  # 1.2.42.42, DIRAC's group
 _PROXY_INFO_OID = bytes.fromhex("2b0601050507010e")  # 1.3.6.1.5.5.7.1.14, proxyCertInfo
+_OLD_PROXY_OID = bytes.fromhex("2b060104019b500181")  # 1.3.6.1.4.1.3536.1.…, Globus 3
+_OLD_NAMES = ("CN=proxy", "CN=limited proxy")  # the end of a subject, Globus 2
 _LIMITED_POLICY = bytes.fromhex("2b060104019b5001010109")  # 1.3.6.1.4.1.3536.1.1.1.9
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(?:(?!-----).)+-----END \1-----\n?", re.DOTALL)  # in linear time
 _WEAKEST_BITS = 1024
@@ -64,7 +66,10 @@ def load(path: Path, now: datetime) -> Proxy:
     Raises:
         CredentialError: one sentence: unreadable, open to others, without its key, expired, not yet valid, weak.
     """
-    return check(read_secret(path, "proxy"), path, now)
+    text = read_secret(path, "proxy")
+    proxy = check(text, path, now)
+    _check_kind(_chain(path, text), path)
+    return proxy
 
 
 def check(text: str, path: Path, now: datetime) -> Proxy:
@@ -94,6 +99,17 @@ def _chain(path: Path, text: str) -> list[X509.X509]:
     if not chain:
         raise CredentialError(f"{path}: there is no certificate in it")
     return chain
+
+
+def _check_kind(chain: Sequence[X509.X509], path: Path) -> None:
+    """Refuse what no server takes, as the pilot does (`pilot/credential.py`): old kinds, and half a chain."""
+    kinds = [_PROXY_INFO_OID in each.as_der() for each in chain]
+    for is_rfc, each in zip(kinds, chain, strict=True):
+        is_old = each.get_subject().as_text().endswith(_OLD_NAMES) or _OLD_PROXY_OID in each.as_der()
+        if is_old and not is_rfc:
+            raise CredentialError(f"{path}: a proxy of an old kind (before RFC 3820), which servers refuse")
+    if kinds == [True]:
+        raise CredentialError(f"{path}: a proxy without the certificate that issued it; expected the whole chain")
 
 
 def _check_key(leaf: X509.X509, key: EVP.PKey, path: Path) -> None:

@@ -282,7 +282,7 @@ def test_a_truncated_configuration_is_no_configuration(keys):
 
 
 def test_a_configuration_with_open_sections_is_named(keys):
-    with serving(keys, lambda *_: ok(packed("A\n{\n"))) as url, pytest.raises(UsageError, match="not closed"):
+    with serving(keys, lambda *_: ok(packed("A\n{\n"))) as url, pytest.raises(UsageError, match="never closed"):
         configuration.download(caller(keys), [f"{url}/c"])
 
 

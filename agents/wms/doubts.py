@@ -15,6 +15,7 @@ from agents.wms.job_monitoring import JobMonitoring
 log = EventLog("doubts")
 
 _OURS = (JobStatus.MATCHED, JobStatus.RUNNING, JobStatus.STALLED, JobStatus.COMPLETING)
+_ENDS = (JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED)
 _OUTAGE = timedelta(minutes=10)  # the age of an unsent report after which the WMS may have decided otherwise
 
 
@@ -62,7 +63,12 @@ class Doubts:
             self._open |= {report.job_id for report in unsent}
         answer, pilots = self._asked(self._open) if self._open else ({}, {})
         self._open.clear()
-        gone = {job_id for job_id, status in answer.items() if not _is_ours(status, _of(job_id, unsent))}
+        said = {job.job_id: job.status for job in self._ledger.open_jobs() if job.phase is Phase.REPORTING}
+        gone = {
+            job_id
+            for job_id, status in answer.items()
+            if not _is_ours(status, _of(job_id, unsent)) and not _is_our_end(status, said.get(job_id))
+        }
         elsewhere = {
             job_id for job_id in self._told_ours(unsent) if pilots.get(job_id, self._reference) not in self._mine
         }
@@ -91,6 +97,11 @@ class Doubts:
         except (Refused, AccessDenied) as error:
             log.warning("doubts.not_settled", jobs=len(job_ids), cause=error)
             return {}, {}
+
+
+def _is_our_end(status: str, said: JobStatus | None) -> bool:
+    """Tell whether the WMS holds the end that we have told it: then it has heard us, and nobody has taken the job."""
+    return said in _ENDS and status == said
 
 
 def _of(job_id: int, reports: list[Report]) -> list[Report]:

@@ -46,7 +46,9 @@ class Reporter:
         self._read_back = read_back
         self._settled = settled
         self._is_settled = False
-        self._doubtful: dict[int, float] = {}  # job → monotonic time of the last call that may be carried out yet
+        # job → monotonic time of the last call that may be carried out yet; a former agent's are as late
+        former = [job.job_id for job in ledger.open_jobs() if job.phase is Phase.REPORTING]
+        self._doubtful = dict.fromkeys(former, clock.monotonic())
         self._gather_s = gather_s
         self._ledger = ledger
         self._job_state = job_state
@@ -129,7 +131,7 @@ class Reporter:
             return False
 
     def _take_up(self) -> None:
-        """Go on, once, with the jobs of which a former agent has said the last word."""
+        """Go on, once, with the jobs of which a former agent has said the last word: its calls may be on their way."""
         if self._has_taken_up:
             return
         self._has_taken_up = True
@@ -186,8 +188,12 @@ class Reporter:
                 self._read_back.forget(job_id)
 
     def _is_held(self, report: Report) -> bool:
-        """Tell whether an order to reschedule must wait: it, or a sign of life before it, may be carried out yet."""
-        return report.kind is ReportKind.RESCHEDULE and report.job_id in self._doubtful
+        """Tell whether what puts a job back must wait: it, or a sign of life before it, may be carried out yet.
+
+        The status waits as the order does: a sign of life between the two would set the job Running for nobody.
+        """
+        puts_back = report.kind is ReportKind.RESCHEDULE or report.body.get("Status") == JobStatus.RESCHEDULED
+        return puts_back and report.job_id in self._doubtful
 
     def _doubt(self, job_id: int, error: ServiceError) -> None:
         """Take note of a call that failed, and may have been received all the same."""

@@ -55,6 +55,7 @@ class Driver:
         matched = MatchedJob(job_id=job_id, jdl=JDL.format(job_id=job_id), owner="owner", group="group")
         job = self._enter(Phase.MATCHED, Job(matched=matched, stamp=uuid.uuid4().hex))
         job = self._enter(Phase.SUBMITTING, replace(job, grant=grant))
+        self._ledger.make_last()
         spec = TaskSpec(
             stamp=job.stamp, script="exec /bin/true\n", processor_ids=grant.processor_ids, owner=job.matched.owner
         )

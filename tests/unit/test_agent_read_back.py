@@ -179,13 +179,18 @@ def test_where_nobody_may_ask_the_word_of_the_wms_is_believed(scene: Scene) -> N
     assert scene.told == [1]
 
 
-def test_what_a_killed_agent_has_said_last_is_read_back_by_the_next(scene: Scene) -> None:
+def test_what_a_killed_agent_has_said_last_is_read_back_by_the_next_after_its_last_calls(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter_module, "_LATE_S", 0.5)
     scene.wms.held = {1: "Running"}
     scene.say(1, "Done")
     scene.ledger.sent(scene.ledger.unsent())
     scene.begin()
 
-    assert scene.run()
+    assert not scene.run(within_s=0.2)
+    assert scene.wms.asked == 0
+    assert scene.reporter.flush(DEADLINE_S)
     assert (scene.not_held, scene.told) == ([(1, JobStatus.RUNNING)], [1])
 
 

@@ -350,3 +350,20 @@ def test_an_order_that_was_surely_not_received_is_given_again_at_once(scene: Sce
 
     assert scene.run()
     assert scene.wms.told == [("reschedule", 1, None)]
+
+
+def test_what_puts_a_job_back_waits_for_a_sign_of_life_that_was_given_up(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "_LATE_S", 0.3)
+    tried: list[tuple[str, float]] = []
+    scene.wms.before = lambda call, job_id: tried.append((call, time.monotonic()))
+    scene.wms.trouble = lambda call, job_id: NoAnswer("x") if call == "beat" else None
+    scene.reporter.beat(Heartbeat(job_id=1))
+    assert scene.run()
+
+    scene.put(Report(1, ReportKind.STATUS, "0", {"Status": "Rescheduled"}), reschedule(1))
+
+    assert scene.reporter.flush(DEADLINE_S)
+    assert [call for call, _ in tried] == ["beat", "statuses", "reschedule"]
+    assert tried[1][1] - tried[0][1] >= 0.3

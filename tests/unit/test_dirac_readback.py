@@ -1,6 +1,7 @@
 """What keeps a late word from doing harm: reading back, the servers' clock, accounts in bulk."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,17 @@ def test_nothing_more_is_said_of_a_job_that_was_taken_away(ledger: Ledger, statu
     assert [report.job_id for report in ledger.unsent()] == [2]
     ledger.save(job(1), [said(1, Status="Failed")])
     assert [report.job_id for report in ledger.unsent()] == [2]
+
+
+@pytest.mark.parametrize(("end", "is_lost"), [(JobStatus.DONE, False), (JobStatus.FAILED, True)])
+def test_an_end_that_we_have_told_ourselves_has_not_taken_the_job_away(
+    ledger: Ledger, end: JobStatus, is_lost: bool
+) -> None:
+    ledger.save(replace(job(1), phase=Phase.REPORTING, status=end), [said(1, Status=end)])
+
+    taken_away = doubts(Wms(getJobsStatus=statuses(job1="Done")), ledger, []).settle()
+
+    assert taken_away == ({1} if is_lost else set())
 
 
 def test_a_new_attempt_at_a_job_that_was_taken_away_is_ours(ledger: Ledger) -> None:

@@ -18,7 +18,7 @@ from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.htcondor_extra import joined, read
 from ce_backends.options import Option
-from ce_backends.submit_options import FILES, NOTHING, Ours
+from ce_backends.submit_options import ASKED, FILES, NOTHING, Ours
 from ce_backends.transport import Done, Transport
 from ce_backends.travelling import RESULT, TASK
 from ce_backends.unknown_words import UnknownWords
@@ -35,6 +35,7 @@ _APPENDS = Ours(
         **dict.fromkeys(("-a", "-append"), "use ExtraSubmitString"),
         **dict.fromkeys(("-dry-run", "-dump"), NOTHING),
         "-queue": FILES,
+        **dict.fromkeys(("-name", "-pool", "-remote", "-r", "-spool", "-s"), ASKED),
         "-verbose": "it tells the job's number",
     },
     is_joined=False,

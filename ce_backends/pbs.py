@@ -136,6 +136,7 @@ class Pbs:
         self._history = self._flavour.history
         _OURS.check(needs.submit_options)
         self._given = resources(needs.submit_options, _GRANTED)
+        resources(needs.submit_options, {"block": WAITS}, "-W")
         self._unknown = UnknownWords("PBS")
 
     def submit(self, job: BatchJob) -> Submission:

@@ -11,7 +11,19 @@ from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import MAY_NEVER, BatchJob
 from ce_backends.errors import CEError
 from ce_backends.options import Option
-from ce_backends.submit_options import COUNTED, FILES, NAMED, NOTHING, ONCE, PROCESSORS, WAITS, WALL, Ours, has_any
+from ce_backends.submit_options import (
+    COUNTED,
+    FILES,
+    GPUS,
+    NAMED,
+    NOTHING,
+    ONCE,
+    PROCESSORS,
+    WAITS,
+    WALL,
+    Ours,
+    has_any,
+)
 from ce_backends.transport import Done, Transport
 from ce_backends.unknown_words import UnknownWords
 
@@ -87,6 +99,10 @@ _OURS = Ours(
         "--ntasks-per-node": PROCESSORS,
         "--nodes": "use NumberOfNodes",
         "--time": WALL,
+        "--gpus": GPUS,
+        "--gpus-per-node": GPUS,
+        "--gpus-per-task": GPUS,
+        "--clusters": "use Cluster",
         "--wrap": FILES,
         "--wait": WAITS,
         "--test-only": NOTHING,
@@ -101,6 +117,8 @@ _OURS = Ours(
         "-n": PROCESSORS,
         "-N": "use NumberOfNodes",
         "-t": WALL,
+        "-G": GPUS,
+        "-M": "use Cluster",
         "-W": WAITS,
     },
 )

@@ -18,6 +18,8 @@ WAITS = "gridpilot does not wait for a task at its submission"
 PROCESSORS = "use NumberOfProcessors"
 WALL = "use WallTime"
 FILES = "gridpilot reads it"
+GPUS = "use NumberOfGPUs"
+ASKED = "gridpilot would ask another one about its tasks"
 NOTHING = "nothing would be submitted"
 
 

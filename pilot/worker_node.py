@@ -268,6 +268,9 @@ def _batch_memory(environ: Mapping[str, str], processors: int) -> Iterator[Fact]
     per_processor = _number(environ.get("SLURM_MEM_PER_CPU", ""))
     if per_processor > 0:
         yield Fact(per_processor * processors * MIB // MB, "SLURM_MEM_PER_CPU")
+    per_gpu, gpus = _number(environ.get("SLURM_MEM_PER_GPU", "")), environ.get("SLURM_GPUS_ON_NODE", "")
+    if per_gpu > 0 and _number(gpus) > 0:
+        yield Fact(per_gpu * _number(gpus) * MIB // MB, "SLURM_MEM_PER_GPU")
     machine = _condor_ad(environ, "Memory")
     if machine is not None:
         yield Fact(machine.value * MIB // MB, machine.origin)

@@ -193,6 +193,8 @@ REFUSED: Sequence[tuple[str, str, str]] = (
     ("SLURM", "-J x", "finds its tasks again"),
     ("SLURM", "--wait", "does not wait"),
     ("SLURM", "--test-only", "nothing would be submitted"),
+    ("SLURM", "--gpus=4", "NumberOfGPUs"),
+    ("SLURM", "-M other", "use Cluster"),
     ("GE", "-r y", "a second time"),
     ("GE", "-t 1-9", "arrays itself"),
     ("GE", "-pe smp 8", "NumberOfProcessors"),
@@ -204,6 +206,7 @@ REFUSED: Sequence[tuple[str, str, str]] = (
     ("Torque", "-l walltime=9", "WallTime"),
     ("OpenPBS", "-l select=1:ncpus=8", "NumberOfProcessors"),
     ("OpenPBS", "-J 1-9", "arrays itself"),
+    ("OpenPBS", "-W group_list=x,block=true", "does not wait"),
     ("LSF", "-r", "a second time"),
     ("LSF", "-Q 137", "a second time"),
     ("LSF", "-n 8", "NumberOfProcessors"),
@@ -214,6 +217,7 @@ REFUSED: Sequence[tuple[str, str, str]] = (
     ("OAR", "--array=3", "arrays itself"),
     ("Condor", "-append request_cpus=8", "ExtraSubmitString"),
     ("Condor", "-dry-run out", "nothing would be submitted"),
+    ("Condor", "-name other", "would ask another one"),
 )
 
 
@@ -232,7 +236,7 @@ def test_a_site_may_not_change_what_is_ours_in_silence(system: str, words: str, 
         ("OpenPBS", "-l place=scatter -W group_list=x"),
         ("LSF", "-app long -R select[ssd] -sp 5"),
         ("OAR", "-p gpu_count>0 -t besteffort --notify x"),
-        ("Condor", "-spool -factory"),
+        ("Condor", "-factory -disable"),
     ],
 )
 def test_a_site_may_add_what_is_its_own(system: str, words: str) -> None:

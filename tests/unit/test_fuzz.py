@@ -26,6 +26,7 @@ def test_what_was_found_once_is_answered_now(path: Path) -> None:
 
 
 def test_a_planted_error_slowness_and_size_are_found(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="libFuzzer for Python is not to be had here")
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "--only", "planted", "--seconds", "45"],
         cwd=ROOT,

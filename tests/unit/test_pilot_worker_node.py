@@ -150,12 +150,13 @@ def test_memory_is_the_least_of_node_cgroup_and_batch_system(tmp_path):
     root = write(tmp_path, {"proc/meminfo": "MemTotal:       16000000 kB\n", "proc/self/cgroup": "0::/job\n"})
 
     of_node = worker_node.memory(root, {}, processors=2)
+    per_gpu = worker_node.memory(root, {"SLURM_MEM_PER_GPU": "1000", "SLURM_GPUS_ON_NODE": "2"}, processors=8)
     of_batch = worker_node.memory(root, {"SLURM_MEM_PER_CPU": "1000"}, processors=2)
     write(root, {"sys/fs/cgroup/job/memory.max": "2000000000\n"})
     of_cgroup = worker_node.memory(root, {"SLURM_MEM_PER_NODE": "4000"}, processors=2)
-
     of_limit = worker_node.memory(root, {}, processors=2, address_space=1_500_000_000)
 
+    assert (per_gpu.value, per_gpu.origin) == (2097, "SLURM_MEM_PER_GPU")
     assert (of_limit.value, of_limit.origin) == (1500, "limit of address space (ulimit -v)")
     assert (of_node.value, of_node.origin) == (16384, "MemTotal of the node")
     assert (of_batch.value, of_batch.origin) == (2097, "SLURM_MEM_PER_CPU")

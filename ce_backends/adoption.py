@@ -5,6 +5,7 @@ a task of which something does, and no task is forgotten.
 """
 
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from ce_backends.base import TaskStatus
 from ce_backends.containment import Cell, Containment
-from ce_backends.process_tree import Process, boot_id
+from ce_backends.enclosed_cell import EnclosedCell
+from ce_backends.process_tree import Process, boot_id, stat_of
 from ce_backends.task_dir import NOTES, TaskDir
 from ce_backends.task_words import TaskRecord, stamp_problem
 from ce_backends.watched_task import WatchedTask, final_status
@@ -34,6 +36,18 @@ class Taken:
     cell: Cell
     wrapper: Process | None
     end: TaskStatus | None
+
+    def watched(self, directory: TaskDir) -> WatchedTask:
+        """Return it as the watcher has it."""
+        return WatchedTask(
+            stamp=directory.path.name,
+            directory=directory,
+            record=self.record,
+            cell=EnclosedCell(self.cell) if self.record.is_enclosed else self.cell,
+            since_s=time.monotonic(),
+            wrapper=self.wrapper,
+            is_adopted=True,
+        )
 
 
 def stamps_in(work_dir: Path) -> list[str]:
@@ -61,6 +75,8 @@ def taken_up(
     if wrapper is not None:
         cell.begin(wrapper)
     living = cell.members()
+    if wrapper is None and living and directory.exit_code() is None:  # it may be the claim that is spoiled
+        wrapper = _wrapper_above(living)
     if wrapper is None and not living and directory.claim():
         cell.remove()
         return None
@@ -91,6 +107,13 @@ def _wrapper(directory: TaskDir) -> Process | None:
     if wrapper is None or directory.exit_code() is not None:
         return None
     return wrapper if lives(wrapper) else None
+
+
+def _wrapper_above(living: Sequence[int]) -> Process | None:
+    """Return the wrapper that is the parent of one of these."""
+    stats = [stat for pid in living if (stat := stat_of(pid)) is not None]
+    above = [stat.process for parent in {stat.parent for stat in stats} if (stat := stat_of(parent)) is not None]
+    return next(filter(lives, above), None)
 
 
 def _processors(living: Sequence[int], wrapper: Process | None, most: int) -> int:

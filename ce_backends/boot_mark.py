@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ce_backends.process_tree import boot_id
+from ce_backends.removal import remove_tree
 
 _NAME = "boot"
 _MAX_BYTES = 100
@@ -49,9 +50,8 @@ class BootMark:
         aside.replace(self._place / _NAME)
         self._is_set = True
 
-    def remove_if_last(self) -> None:
-        """Remove it and its place, where nothing else is there any more."""
+    def remove(self) -> None:
+        """Remove it and its place, with whatever payloads have put there."""
         with suppress(OSError):
-            if [path.name for path in self._place.iterdir()] == [_NAME]:
-                (self._place / _NAME).unlink()
-            self._place.rmdir()
+            remove_tree(self._place)
+        self._is_set = False

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from ce_backends import isolation
-from ce_backends.adoption import Taken, stamps_in, taken_up
+from ce_backends.adoption import stamps_in, taken_up
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.boot_mark import BootMark
 from ce_backends.bring_back import OF_THE_TASK, bring_back
@@ -252,7 +252,8 @@ class Pool:
             self._spare_dirs.close()
             self._short_place.close(is_needed=bool(self._held))
             self._probed.containment.sweep(self._held)
-            self._boot.remove_if_last()
+            if not self._held and not self._final:
+                self._boot.remove()
 
     def _open(self) -> Probed:
         """Find out how to contain, and take up what an earlier object left; once, when first needed."""
@@ -281,25 +282,12 @@ class Pool:
                 self._leave(directory)
             elif taken.end is not None:
                 self._final[stamp], self._records[stamp] = taken.end, taken.record
-            else:
-                self._adopt(directory, taken)
+            else:  # followed, if its wrapper still runs; else what is left of it is ended
+                with self._lock:
+                    self._held[stamp] = taken.record.processors
+                self._watcher.add(taken.watched(directory))
+                self._rounds.wake()
         probed.containment.sweep(self._held)
-
-    def _adopt(self, directory: TaskDir, taken: Taken) -> None:
-        """Follow a task that an earlier object started, if its wrapper still runs; end what is left of it if not."""
-        task = WatchedTask(
-            stamp=directory.path.name,
-            directory=directory,
-            record=taken.record,
-            cell=EnclosedCell(taken.cell) if taken.record.is_enclosed else taken.cell,
-            since_s=time.monotonic(),
-            wrapper=taken.wrapper,
-            is_adopted=True,
-        )
-        with self._lock:
-            self._held[task.stamp] = task.record.processors
-        self._watcher.add(task)
-        self._rounds.wake()
 
     def _submit_one(self, spec: TaskSpec) -> Submission:
         if self.find([spec.stamp]):

@@ -2,6 +2,7 @@
 
 import math
 import posixpath
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -22,6 +23,17 @@ _AT_ONCE = 1000  # ids in one command
 _ONE_BY_ONE = 10  # questions to the accounting at one look, beside the one for all
 _MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one Grid Engine is told
 _BYTES_PER_MIB = 1 << 20
+_INDEX = "gridpilot_index=${SGE_TASK_ID:-1}"
+# Univa, Altair and Open Cluster Scheduler name the GPUs of a job, `1 3` or `gpu1 gpu3`; CUDA obeys another variable.
+_GPUS = """\
+if [ "${SGE_HGR_RESOURCE-}" ] && [ -z "${CUDA_VISIBLE_DEVICES+set}" ]; then
+    gridpilot_gpus=
+    for gridpilot_word in $SGE_HGR_RESOURCE; do
+        case $gridpilot_word in *-*) ;; *) gridpilot_word=${gridpilot_word##*[!0-9]} ;; esac
+        gridpilot_gpus=${gridpilot_gpus:+$gridpilot_gpus,}$gridpilot_word
+    done
+    export CUDA_VISIBLE_DEVICES="$gridpilot_gpus"
+fi"""
 _PREFIX = "gridpilot_"  # a job's name may not begin with a digit
 _TOO_MANY_JOBS = 25  # qsub's exit code: try again later
 _REFUSALS = Refusals(
@@ -100,7 +112,6 @@ class GridEngine:
     COMMAND: ClassVar[str] = "qacct"  # PBS has a qsub too
 
     array_limit: int = 1000  # sge_conf(5): max_aj_tasks is 75000 by default
-    index: Sequence[str] = ("gridpilot_index=${SGE_TASK_ID:-1}",)
     unkept: Mapping[str, str] = {
         "memory_limit_ends_a_task": "over h_vmem, requests for memory fail; what a task then does is its own affair"
     }
@@ -113,6 +124,7 @@ class GridEngine:
         self._environment = str(options.get("ParallelEnvironment", "smp"))
         self._memory = str(options.get("MemoryResource", "h_vmem"))
         self._gpu = str(options.get("GPUResource", "gpu"))
+        self.index: Sequence[str] = (_INDEX, _GPUS.replace("RESOURCE", re.sub(r"\W", "_", self._gpu)))
         self._has_accounting = bool(options.get("Accounting", True))
         self._unknown = UnknownWords("Grid Engine")
         _OURS.check(needs.submit_options)

@@ -66,6 +66,17 @@ _UNCONFIGURED = Unconfigured(
     texts=("pbsconf error", "Cannot resolve default server host"),
     advice="have pbs.conf (OpenPBS) or server_name (Torque) there, or set PBS_CONF_FILE or PBS_DEFAULT",
 )
+# Torque names the GPUs of a job in a file, `wn1-gpu0` a line; CUDA obeys a variable.
+_GPUS = """\
+if [ -r "${PBS_GPUFILE-}" ] && [ -z "${CUDA_VISIBLE_DEVICES+set}" ]; then
+    gridpilot_host=$(uname -n) gridpilot_gpus=
+    while read -r gridpilot_line; do
+        gridpilot_name=${gridpilot_line%-gpu*}
+        [ "${gridpilot_name%%.*}" = "${gridpilot_host%%.*}" ] || continue
+        gridpilot_gpus=${gridpilot_gpus:+$gridpilot_gpus,}${gridpilot_line##*-gpu}
+    done < "$PBS_GPUFILE"
+    export CUDA_VISIBLE_DEVICES="$gridpilot_gpus"
+fi"""
 _NEVER = "Can Never Run"  # OpenPBS's comment on a job that no node could ever run
 
 _STATES: Mapping[str, TaskState] = {
@@ -123,7 +134,7 @@ class Pbs:
     COMMAND: ClassVar[str] = "pbsnodes"  # Grid Engine has a qsub too
 
     array_limit: int = 1000
-    index: Sequence[str] = ("gridpilot_index=${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-1}}",)
+    index: Sequence[str] = ("gridpilot_index=${PBS_ARRAY_INDEX:-${PBS_ARRAYID:-1}}", _GPUS)
     passed: Sequence[str] = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "PBS_GPUFILE")
     unkept: Mapping[str, str] = {}
 

@@ -286,7 +286,7 @@ def _add_job(
     """Add what a node runs: the task's own script, found in the list of the array's tasks by number."""
     start = f"exec /bin/sh {quote(root)}/tasks/"
     if job.size == 1:
-        lines = [f"{start}{tasks[0].stamp}/node_script"]
+        lines = [*index, f"{start}{tasks[0].stamp}/node_script"]
     else:
         listed = quote(f"{job.script}.tasks")
         lines = [

@@ -1,5 +1,7 @@
 """What each dialect submits, word for word, for a job and for an array; and what a site may not add to it."""
 
+import os
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -331,3 +333,41 @@ def test_a_limit_of_an_owner_passes_one_of_a_submission_halves_an_array_a_submit
         answer(Done(1, "", "ERROR: Number of submitted jobs would exceed MAX_JOBS_PER_SUBMISSION\n"))
     assert not isinstance(halves.value, CEUnavailable)
     assert answer(rule) == "Rejected"
+
+
+# ---- the GPUs that a batch system gave a task ----
+
+
+@pytest.mark.parametrize(
+    ("environ", "seen"),
+    [
+        ({"SGE_HGR_gpu": "1 3"}, "1,3"),
+        ({"SGE_HGR_gpu": "gpu0 gpu2"}, "0,2"),
+        ({"SGE_HGR_gpu": "GPU-1a2b GPU-3c"}, "GPU-1a2b,GPU-3c"),
+        ({"SGE_HGR_gpu": "1", "CUDA_VISIBLE_DEVICES": "0"}, "0"),
+        ({"SGE_HGR_gpu": "1", "CUDA_VISIBLE_DEVICES": ""}, ""),
+        ({}, "not set"),
+        ({"SGE_HGR_licence": "1"}, "not set"),
+    ],
+)
+def test_a_task_sees_the_gpus_that_grid_engine_names(environ: dict[str, str], seen: str) -> None:
+    assert _visible(dialect("GE")(Noting(), PLAIN, timeout_s=1, options={}).index, environ) == seen
+
+
+@pytest.mark.parametrize(
+    ("lines", "seen"), [("HERE-gpu1\nother-gpu0\nHERE.site.org-gpu3\n", "1,3"), ("other-gpu0\n", ""), (None, "not set")]
+)
+def test_a_task_sees_the_gpus_of_torques_file(lines: str | None, seen: str, tmp_path: Path) -> None:
+    file = tmp_path / "gpufile"
+    if lines is not None:
+        file.write_text(lines.replace("HERE", os.uname().nodename.partition(".")[0]), encoding="ascii")
+    index = dialect("Torque")(Noting(), PLAIN, timeout_s=1, options={}).index
+
+    assert _visible(index, {"PBS_GPUFILE": str(file)}) == seen
+
+
+def _visible(index: Sequence[str], environ: dict[str, str]) -> str:
+    """Run what a node runs first; return what a payload's CUDA obeys then."""
+    script = "\n".join([*index, 'echo "${CUDA_VISIBLE_DEVICES-not set}"'])
+    argv, env = ["/bin/sh", "-euc", script], {"PATH": "/usr/bin:/bin", **environ}
+    return subprocess.run(argv, check=True, env=env, capture_output=True).stdout.decode().strip()

@@ -116,8 +116,7 @@ class Reporter:
                 if next_s is None:
                     self._idle.set()
                 self._wake.wait(next_s)
-                self._make_last()
-                self._wait_out(self._gather_s)  # the words of a short job go in one call
+                self._gather()
             else:
                 self._wait_out(pause_s * (0.5 + self._clock.jitter() / 2))
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
@@ -143,10 +142,14 @@ class Reporter:
                 if not self._ledger.has_unsent(job.job_id) and not self._is_to_be_read_back(job.job_id):
                     self._accepted(job.job_id)
 
-    def _make_last(self) -> None:
-        """Bring the ends of payloads to the disk as they come, while their words still gather."""
-        with suppress(NodeUnfit):  # as above
-            self._ledger.make_last()
+    def _gather(self) -> None:
+        """Let the words of a short job come together, to go in one call; each is brought to the disk as it comes."""
+        until = self._clock.monotonic() + self._gather_s
+        while not self._stopped.is_set() and (left_s := until - self._clock.monotonic()) > 0:
+            self._wake.clear()
+            with suppress(NodeUnfit):  # as above
+                self._ledger.make_last()
+            self._wake.wait(left_s)
 
     def _wait_out(self, pause_s: float) -> None:
         """Sleep through a failure; only the end of the agent cuts it short."""

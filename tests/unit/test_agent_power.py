@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,18 +33,24 @@ class Disk:
         self.place = place
         self.syncs = 0
         self.trouble: OSError | None = None
+        self._lock = threading.Lock()
         monkeypatch.setattr(os, "fdatasync", self._sync)
 
     def _sync(self, fd: int) -> None:
         if self.trouble:
             raise self.trouble
         wal = Path(f"/proc/self/fd/{fd}").readlink()
-        for part in (wal, wal.with_name(wal.name.removesuffix("-wal"))):
-            shutil.copy(part, self.place / part.name)
-        self.syncs += 1
+        with self._lock:
+            for part in (wal, wal.with_name(wal.name.removesuffix("-wal"))):
+                shutil.copy(part, self.place / part.name)
+            self.syncs += 1
 
     def after_power_failure(self) -> tuple[list[Job], list[Report]]:
         """Return the open jobs and unsent reports that the next agent finds."""
+        with self._lock:
+            return self._found()
+
+    def _found(self) -> tuple[list[Job], list[Report]]:
         for path in self.place.glob("*-shm"):
             path.unlink()
         if not (self.place / "ledger.sqlite").exists():
@@ -142,6 +150,24 @@ def test_the_order_that_follows_a_word_is_on_the_disk_before_the_word_is_told(
     assert run()
     assert wms.told[0] == ("statuses", ["status", "reschedule"])
     assert [what for what, _ in wms.told] == ["statuses", "order"]
+
+
+def test_the_end_of_a_payload_is_brought_to_the_disk_while_its_words_still_gather(tmp_path: Path, disk: Disk) -> None:
+    ledger, wms = Ledger(tmp_path / "ledger.sqlite"), Wms(disk)
+    reporter = Reporter(ledger, wms, lambda _: None, lambda *_: None, Clock(), gather_s=DEADLINE_S)  # type: ignore[arg-type] # the border
+    reporter.start()
+    assert reporter.flush(DEADLINE_S)
+    for number in (7, 8):
+        ledger.save(*ended(number))
+        reporter.wake()
+        give_up_at = time.monotonic() + DEADLINE_S
+        while number not in {job.job_id for job in disk.after_power_failure()[0]}:
+            assert time.monotonic() < give_up_at, "not within the deadline"
+            time.sleep(0.01)
+
+    assert wms.told == []
+    reporter.stop()
+    ledger.close()
 
 
 def test_what_the_disk_has_is_not_brought_there_again(tmp_path: Path, disk: Disk) -> None:

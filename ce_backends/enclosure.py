@@ -31,6 +31,7 @@ PROBE_S = 300.0  # a cold image on a network file system, or one that has to be 
 TRY_AGAIN_S = 60.0
 _PROBE_EXIT_CODE = 43
 _TEMPORARY = Path("/tmp")  # noqa: S108 - in the container
+_ROOTS_HINT = " (the pilot is root: where root may not make containers, start it as another user)"
 _OURS = ("PATH", "HOME", "XDG_RUNTIME_DIR")  # of the agent's variables, what a runtime is given
 _KNOBS = {
     "user/max_user_namespaces": "0",
@@ -251,7 +252,7 @@ class Enclosure:
                 return ""
             refusals.append(problem)
         others = f"; and otherwise: {refusals[-1]}" if refusals[-1] != refusals[0] else ""
-        return refusals[0] + others + _knobs_hint()
+        return refusals[0] + others + _knobs_hint() + _roots_hint(refusals[0])
 
     def _try(self, way: Way, work_dir: Path) -> str:
         """Start the smallest payload; return what went wrong."""
@@ -303,6 +304,12 @@ def _run(launch: Launch, cwd: Path, limit_s: float) -> "subprocess.CompletedProc
 def _last_line(text: bytes) -> str:
     lines = [line.strip() for line in lines_of(text.decode("utf-8", "backslashreplace")) if line.strip()]
     return lines[-1][:500] if lines else ""
+
+
+def _roots_hint(problem: str) -> str:
+    """Say what root may lack: it starts payloads as another user, for which it needs rights that containers take."""
+    is_refused = "not permitted" in problem or "Permission denied" in problem
+    return _ROOTS_HINT if is_refused and payload_user() else ""
 
 
 def _knobs_hint() -> str:

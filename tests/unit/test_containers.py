@@ -16,6 +16,7 @@ from ce_backends.containment import Level
 from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.options import OptionValue
+from ce_backends.payload_user import payload_user
 from ce_backends.pool import Pool
 from ce_backends.registry import create, validate
 from ce_backends.singularity import Singularity
@@ -311,3 +312,12 @@ def test_level_of_isolation_is_one_sentence(container: str, level: Level) -> Non
 
     assert said.startswith("isolation: none" if not container else "isolation: a payload sees what bubblewrap shows it")
     assert ("control group" in said) == (level is not Level.SESSION)
+
+
+def test_root_that_may_not_make_containers_is_told_so(
+    program: Callable[[str], str], image: Path, pool: Callable[..., Pool]
+) -> None:
+    refuses = program("#!/bin/sh\necho 'FATAL: namespace: Operation not permitted' >&2; exit 1\n")
+    ce = pool(ContainerBin=refuses, ContainerRoot=str(image))
+
+    assert ("the pilot is root: where root may not make containers" in ce.trouble()) == (payload_user() is not None)

@@ -145,7 +145,7 @@ def require_ours(folder):
     found = os.lstat(folder)
     is_shared = found.st_mode & OTHERS_MAY_WRITE and not found.st_mode & stat.S_ISVTX  # as /tmp is: own things stay
     if (is_shared or found.st_uid not in (0, os.geteuid())) and not is_read_only(folder):
-        raise Unfit("%s: %s; %s" % (folder, whose(found), "expected a folder that others may not write in"))
+        raise Unfit("%s: %s; %s" % (folder, whose(found), "give a folder of our own: --work-dir, GRIDPILOT_CACHE"))
 
 
 def is_read_only(folder):

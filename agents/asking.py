@@ -1,10 +1,15 @@
 """Where the agent stands with the Matcher, and when it may ask again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.errors import AccessDenied, ExitCode, Refused, ServiceError, StopAgent
+from agents.errors import AccessDenied, ExitCode, NodeUnfit, Refused, ServiceError, StopAgent
+from agents.events import MatchAnswered
+from agents.log import EventLog
+from agents.parts import Parts
+
+log = EventLog("agent")
 
 _WINDOW_GROWTH = 4  # the wait after answers that brought nothing grows up to 2^4 times PollingTime
 
@@ -30,7 +35,7 @@ class Asking:
     paused_until: float = 0.0  # monotonic; after jobs that went back for the node's fault
     host_failures_seen: int = 0
     is_put_off: bool = False  # there is room, and only not_before keeps us from asking
-    last_looks_end: float = 0.0  # monotonic; when a match that was lost is not looked for any more, 0 for not yet
+    is_last: bool = False  # all else is done; only a match of ours may still be under way
     patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
 
     @property
@@ -72,3 +77,17 @@ def meaning_of(error: ServiceError | StopAgent | None) -> ExitCode:
         case Refused() | AccessDenied():
             return ExitCode.PILOT_REFUSED
     return ExitCode.SERVICE_MISSING
+
+
+def matched(parts: Parts, descriptions: Sequence[Mapping[str, object]]) -> MatchAnswered:
+    """Ask the Matcher with one offer after another until it gives a job; runs in a worker."""
+    if troubles := parts.troubles():
+        return MatchAnswered(error=NodeUnfit("; ".join(troubles)))
+    started = time.monotonic()
+    answers = map(parts.matcher.request_job, descriptions)
+    try:
+        job = next((answer for answer in answers if answer), None)
+    except (ServiceError, StopAgent) as error:
+        return MatchAnswered(error=error)
+    log.debug("matcher.answered", job_id=job.job_id if job else None, seconds=time.monotonic() - started)
+    return MatchAnswered(job)

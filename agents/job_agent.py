@@ -4,12 +4,11 @@ One thread owns all job state; it sleeps until something happens. See `docs/walk
 """
 
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agents import events as happened
-from agents.asking import Asking, meaning_of
+from agents.asking import Asking, matched, meaning_of
 from agents.errors import (
     AccessDenied,
     BadAnswer,
@@ -74,14 +73,8 @@ class JobAgent:
         self._begin_watch()
         self._ask()
         self._parts.begin_ticks()
-        while not self._is_over():
-            event = self._parts.events.next(self._sleep_s())
-            self._parts.keep_time()
-            self._handle(event)
-            self._ask()
-        is_told = self._tell_all()
+        is_told = self._work()
         self._parts.chores()
-        self._close_reported()
         self._exit_code = self._exit_code or self._asking.last_meaning  # all is not well without any answer
         if not is_told or self._parts.reporter.untold():
             self._say_untold()
@@ -90,6 +83,33 @@ class JobAgent:
         log.info("agent.ended", reason=self._stop_reason, all_reports_accepted=is_told)
         return Ending(self._stop_reason, self._exit_code, runner.tally)
 
+    def _work(self) -> bool:
+        """Work until there is a reason to end and nothing is left to do; tell whether the WMS has heard everything."""
+        while True:
+            while not self._is_over():
+                self._turn()
+            is_told = self._tell_all()
+            self._close_reported()
+            if not is_told or not self._finds_last():
+                return is_told
+
+    def _turn(self) -> None:
+        event = self._parts.events.next(self._sleep_s())
+        self._parts.keep_time()
+        self._handle(event)
+        self._ask()
+
+    def _finds_last(self) -> bool:
+        """Look, all else being done, for a match of ours that is still under way; tell whether there was one."""
+        tally, self._asking.is_last = self._parts.runner.tally, True
+        before, ends = tally.matched, time.monotonic() + _LAST_LOOKS_S
+        while tally.matched == before and not (self._is_ending_now or self._is_leaving or self._parts.lost.is_over()):
+            if time.monotonic() >= ends:
+                break
+            self._turn()
+        self._asking.is_last = False
+        return tally.matched > before
+
     def _tell_all(self) -> bool:
         """Wait until the WMS has heard of all jobs, as long as the slot has time: minutes are cheap, a job is not."""
         patience = Patience(time.monotonic)
@@ -97,7 +117,9 @@ class JobAgent:
             while event := self._parts.events.next(0.0):
                 self._handle(event)
             self._check_deadline()
-            if patience.is_over(is_now=self._is_ending_now, is_end_known=self._parts.watch.time_left.is_known):
+            if patience.is_over(
+                is_now=self._is_ending_now or self._is_leaving, is_end_known=self._parts.watch.time_left.is_known
+            ):
                 return False
         return True
 
@@ -121,20 +143,9 @@ class JobAgent:
             workers.start(watch.measure_power)
 
     def _is_over(self) -> bool:
-        if self._is_leaving:
-            return not (self._asking.is_waiting and time.monotonic() < self._asking.patience_ends)
         awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
-        return self._is_idle_at_end() and not awaits_a_job and self._has_looked()
-
-    def _is_idle_at_end(self) -> bool:
-        return bool(self._stop_reason) and not self._parts.runner.jobs.working
-
-    def _has_looked(self) -> bool:
-        """Tell whether no match of ours can still be under way, or it cannot be waited for any more."""
-        if self._is_ending_now or self._parts.lost.is_over():
-            return True
-        self._asking.last_looks_end = self._asking.last_looks_end or time.monotonic() + _LAST_LOOKS_S
-        return time.monotonic() >= self._asking.last_looks_end
+        is_idle = bool(self._stop_reason) and not self._parts.runner.jobs.working
+        return (self._is_leaving or is_idle) and not awaits_a_job
 
     def _close_reported(self) -> None:
         for job in self._parts.runner.jobs.all_but(self._parts.reporter.untold()):
@@ -299,7 +310,7 @@ class JobAgent:
         self._asking.pause_after(self._parts.runner.tally.host_failures_in_a_row)
         if self._asking.is_waiting:
             return
-        if self._parts.lost.is_due(is_end=self._is_idle_at_end() and not self._is_ending_now):
+        if self._parts.lost.is_due(is_end=self._asking.is_last):
             self._asking.is_waiting = True
             self._parts.workers.start(self._look_for_lost)
             return
@@ -337,20 +348,7 @@ class JobAgent:
         )
         self._asking.is_waiting = True
         self._asking.requests += 1
-        self._parts.workers.start(self._match, descriptions)
-
-    def _match(self, descriptions: Sequence[Mapping[str, object]]) -> happened.MatchAnswered:
-        """Ask the Matcher with one offer after another until it gives a job; runs in a worker."""
-        if troubles := self._parts.troubles():
-            return happened.MatchAnswered(error=NodeUnfit("; ".join(troubles)))
-        started = time.monotonic()
-        answers = map(self._parts.matcher.request_job, descriptions)
-        try:
-            matched = next((answer for answer in answers if answer), None)
-        except (ServiceError, StopAgent) as error:
-            return happened.MatchAnswered(error=error)
-        log.debug("matcher.answered", job_id=matched.job_id if matched else None, seconds=time.monotonic() - started)
-        return happened.MatchAnswered(matched)
+        self._parts.workers.start(matched, self._parts, descriptions)
 
     def _look_for_lost(self) -> happened.LookedForLost:
         return happened.LookedForLost(self._parts.lost.look())
@@ -367,7 +365,7 @@ class JobAgent:
     def _take(self, matched: MatchedJob) -> None:
         """Go on with a job that is ours now."""
         self._asking.empty_in_a_row = self._asking.unfit_in_a_row = 0
-        self._asking.not_before = self._asking.last_looks_end = 0.0
+        self._asking.not_before = 0.0
         self._asking.last_meaning = ExitCode.ENDED
         if self._is_ending_now:
             self._parts.runner.hand_back_unstarted(matched, self._stop_reason)

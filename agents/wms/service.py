@@ -130,6 +130,8 @@ class Service:
             url = urls[attempt % len(urls)]
             try:
                 answer = self._transport.exchange(url, method, arguments, raw=raw)
+                if not (raw and isinstance(answer, bytes)):
+                    _check_shape(answer, f"{self.name}.{method}")
             except (Unreachable, NoAnswer, BadAnswer) as error:
                 self._banned_until[url] = self._clock.monotonic() + _BANNED_S
                 if not (repeatable or isinstance(error, Unreachable)):
@@ -172,10 +174,19 @@ class Service:
         return tuple(sorted(self._published(), key=lambda url: banned.get(url, 0.0)))
 
 
-def _value(answer: object, call: str) -> object:
-    """Return the Value of an S_OK answer."""
+def _check_shape(answer: object, call: str) -> None:
+    """Take an answer for one of a DIRAC service.
+
+    Raises:
+        BadAnswer: it is not S_OK or S_ERROR.
+    """
     if not isinstance(answer, Mapping) or "OK" not in answer:
         raise BadAnswer(f"{call}: expected S_OK or S_ERROR, got {str(answer)[:80]!r}")
+
+
+def _value(answer: object, call: str) -> object:
+    """Return the Value of an S_OK answer."""
+    assert isinstance(answer, Mapping), "the shape was looked at"
     if answer["OK"]:
         return answer.get("Value")
     errno = answer.get("Errno")

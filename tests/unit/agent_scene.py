@@ -155,6 +155,7 @@ class Scene:
         self.processors = 1
         self.end_s = 1e6
         self.jitters: list[float] = []
+        self.lost: object = None
         self.troubles: Callable[[], Sequence[str]] | None = None
         self.options = {"PollingTime": "0", "StopAfterFailedMatches": "2", "MeasurePower": "no"}
 
@@ -193,7 +194,7 @@ class Scene:
                 troubles=self.troubles or Fitness(watch, self.ce).troubles,  # type: ignore[arg-type] # the border
                 drain_file=DrainFile(self.work_dir / "drain"),
                 matcher=Matcher(Service("Matcher", ["https://m"], self.matcher, Retry(attempts=1))),
-                lost=LostMatches(self.ledger, None, "Unknown", 0.0),
+                lost=self.lost or LostMatches(self.ledger, None, "Unknown", 0.0),  # type: ignore[arg-type] # the border
                 runner=runner,
                 reporter=self.reporter,
                 workers=workers,  # type: ignore[arg-type] # the border

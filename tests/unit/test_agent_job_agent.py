@@ -3,11 +3,13 @@
 import itertools
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from agents.errors import AccessDenied, BadAnswer, ExitCode, NoAnswer, Refused, Unreachable
 from agents.events import LookAround, SignalReceived
+from agents.jobs.job import MatchedJob
 from agents.slot import farewell
 from tests.unit.agent_scene import DEADLINE_S, NO_MATCH, Scene, job, scene
 
@@ -311,3 +313,37 @@ def test_an_agent_waits_for_its_last_words_as_long_as_the_slot_lasts(scene: Scen
 )
 def test_jobs_are_named_as_far_as_there_is_room(jobs: list[int], words: str) -> None:
     assert farewell.jobs_in_words(list(jobs)) == words
+
+
+class Lost:
+    """Finds one job when all else is done."""
+
+    may_have_found = False
+
+    def __init__(self, found: MatchedJob) -> None:
+        self.found: list[MatchedJob | None] = [found, None]
+        self.before: Callable[[], object] = lambda: None
+
+    def is_due(self, *, is_end: bool = False) -> bool:
+        return is_end and bool(self.found)
+
+    def is_over(self) -> bool:
+        return not self.found
+
+    def look(self) -> MatchedJob | None:
+        self.before()
+        return self.found.pop(0)
+
+    def taken(self) -> None:
+        """Nothing is noted."""
+
+
+def test_a_match_that_was_lost_is_looked_for_when_all_else_is_told_and_runs(scene: Scene) -> None:
+    scene.lost = lost = Lost(MatchedJob(job_id=5, jdl='[ JobID = 5; Executable = "x"; ]', owner="o", group="g"))
+    told: list[list[int]] = []
+    lost.before = lambda: told.append([job_id for job_id, status in scene.wms.statuses if status == "Done"])
+    scene.matcher.answers = [job(1)]
+
+    ending = scene.run()
+
+    assert (told, ending.tally.done) == ([[1], [1, 5]], 2)

@@ -365,7 +365,7 @@ class JobAgent:
     def _take(self, matched: MatchedJob) -> None:
         """Go on with a job that is ours now."""
         self._asking.empty_in_a_row = self._asking.unfit_in_a_row = 0
-        self._asking.not_before = 0.0
+        self._asking.not_before, self._asking.is_last = 0.0, False
         self._asking.last_meaning = ExitCode.ENDED
         if self._is_ending_now:
             self._parts.runner.hand_back_unstarted(matched, self._stop_reason)

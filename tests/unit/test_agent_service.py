@@ -259,4 +259,4 @@ def test_a_server_that_failed_is_asked_first_again_after_a_while() -> None:
 
 
 def test_an_answer_that_is_none_of_a_dirac_service_is_asked_for_again() -> None:
-    assert service(Wire([["OK", True], {"no": "OK"}, ok(7)])).call("m") == 7
+    assert service(Wire([["OK", True], {"no": "OK"}, ok(7)]), Time()).call("m") == 7

@@ -22,11 +22,22 @@ from ce_backends.errors import CEBroken, CEError, CEUnavailable
 from ce_backends.pool import Pool
 from ce_backends.spool import Spool
 from ce_backends.task_book import TaskBook
-from ce_backends.transport import Local
+from ce_backends.transport import Done, Local
+from tests.unit.answering import Answering
 from tests.unit.test_arc import STAMPS, CapturedRest, job
 from tests.unit.test_batch_ce import NEVER_S, FakeSystem, task
 
 Said = Submission | CEError
+
+
+class Nowhere(Answering):
+    """A host on which all goes well and nothing is done."""
+
+    def __init__(self) -> None:
+        super().__init__({"/bin/sh": Done(0, "/area\n", "")})
+
+    def put(self, source: Path, target: str, *, timeout_s: float) -> None:
+        """Taken."""
 
 
 class Told(FakeSystem):
@@ -56,7 +67,7 @@ def make(tmp_path: Path) -> Callable[[Sequence[Said]], tuple[BatchCE, Told]]:
     def made(answers: Sequence[Said]) -> tuple[BatchCE, Told]:
         system = Told(answers)
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        spool = Spool(Local(), str(folder / "area"), folder / "moving", cap=Cap(1_000_000))
+        spool = Spool(Nowhere(), str(folder / "area"), folder / "moving", cap=Cap(1_000_000))
         ce = BatchCE("Fake", system, Local(), spool, TaskBook(folder / "book.sqlite"), Bounds(interval_s=NEVER_S))
         return ce, system
 

@@ -7,6 +7,7 @@ elsewhere, or leave cookies. Sockets' own time-outs begin anew with every byte; 
 import functools
 import http.client
 import io
+import math
 import socket
 import threading
 import time
@@ -15,10 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
@@ -27,6 +30,15 @@ _E = TypeVar("_E", bound=BaseException)
 _CHUNK_BYTES = 65536
 _RECORD_BYTES = 16384  # of TLS: what one write may wait for, and has its time for
 _GZIP = 31  # zlib's word for gzip alone
+# Firewalls forget idle connections, mostly without a word: a call on one waits for its whole time, and may be lost.
+# A new one is cheap beside that; DIRAC's own clients make one for each call.
+_IDLE_S = 1.5
+_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 
 _written = threading.local()
 """Whether the exchange that this thread makes has written a byte of its request."""
@@ -62,11 +74,13 @@ class Failure(Exception):
         cause: what requests, urllib3 or Python said.
         was_written: a byte of the request was written, so that it may have been received. Only this tells: with
             TLS 1.3 even the server's word on our certificate may come after that, and so may any alert or end.
+        way: ends a sentence about it: through which web proxy, empty for none.
     """
 
-    def __init__(self, cause: Exception, *, was_written: bool) -> None:
-        super().__init__(str(cause))
+    def __init__(self, cause: Exception, *, was_written: bool, way: str) -> None:
+        super().__init__(f"{cause}{way}")
         self.cause = cause
+        self.way = way
         self.was_written = was_written
 
 
@@ -90,7 +104,11 @@ class Answer:
 
 
 class Session(requests.Session):
-    """Kept connections to whoever is called with one credential; the environment has no say in them."""
+    """Kept connections to whoever is called with one credential.
+
+    Of the environment `https_proxy`, `all_proxy` and `no_proxy` count, in small letters or large: a proxy is asked for
+    a tunnel (CONNECT), TLS is with the service. Who is on this machine is called without.
+    """
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -150,7 +168,14 @@ def _asked(
     patience = (session.limits.connect_s, session.limits.read_s)
     try:
         with session.request(
-            method, url, data=data, headers=headers, stream=True, allow_redirects=False, timeout=patience
+            method,
+            url,
+            data=data,
+            headers=headers,
+            stream=True,
+            allow_redirects=False,
+            timeout=patience,
+            proxies=web_proxies(url),
         ) as response:
             yield response
     except (
@@ -159,7 +184,18 @@ def _asked(
         OSError,
         ValueError,
     ) as error:  # requests' own are OSErrors
-        raise Failure(error, was_written=_written.any) from error
+        raise Failure(error, was_written=_written.any, way=_way(web_proxies(url))) from error
+
+
+def web_proxies(url: str) -> dict[str, str]:
+    """Return the proxies for a URL as requests takes them; none for who is on this machine."""
+    host = urlsplit(url).hostname or ""
+    return {} if host == "localhost" or host.startswith("127.") or host == "::1" else get_environ_proxies(url)
+
+
+def _way(proxies: Mapping[str, str]) -> str:
+    proxy = proxies.get("https") or proxies.get("all")
+    return f", through the web proxy {(urlsplit(proxy).netloc or proxy).rpartition('@')[2]}" if proxy else ""
 
 
 def _pieces(response: requests.Response, limit_bytes: int) -> Iterator[bytes]:
@@ -279,6 +315,13 @@ class _Connection(urllib3.connection.HTTPSConnection):
         self.response_class = functools.partial(_Response, limits=limits)  # type: ignore[assignment]
         self._limits = limits
         self._sending = _Deadline(limits)
+        self._is_tunnelling = False
+        self.idle_since_s = math.inf
+
+    def _tunnel(self) -> None:
+        self._is_tunnelling = True
+        super()._tunnel()
+        self._is_tunnelling = False
 
     def putrequest(self, *arguments: Any, **named: Any) -> None:
         self._sending = _Deadline(self._limits)
@@ -288,21 +331,41 @@ class _Connection(urllib3.connection.HTTPSConnection):
         if self.sock is None:
             self.connect()
         for at in range(0, len(data), _RECORD_BYTES):
-            _written.any = True
+            _written.any = not self._is_tunnelling
             self._sending.patience(self.sock)
             super().send(data[at : at + _RECORD_BYTES])
             self._sending.moved(_RECORD_BYTES)
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    """Connections to one server. None is used again that was idle for long."""
+
+    def __init__(self, *arguments: Any, limits: Limits, **named: Any) -> None:
+        alive = [*urllib3.connection.HTTPConnection.default_socket_options, *_ALIVE]
+        super().__init__(*arguments, **{**named, "socket_options": alive})
+        self.ConnectionCls = functools.partial(_Connection, limits=limits)  # type: ignore[assignment]
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection: Any = super()._get_conn(timeout)
+        if time.monotonic() - connection.idle_since_s > _IDLE_S:
+            connection.close()  # it is opened anew
+        return connection
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.idle_since_s = time.monotonic()
+        super()._put_conn(conn)
 
 
 class _Adapter(HTTPAdapter):
     """Keeps such connections."""
 
     def __init__(self, limits: Limits) -> None:
+        self._pools = {"https": functools.partial(_Pool, limits=limits)}
         super().__init__(pool_connections=4, pool_maxsize=8, max_retries=0)
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
-        def pool(*arguments: Any, **named: Any) -> urllib3.HTTPSConnectionPool:
-            made = urllib3.HTTPSConnectionPool(*arguments, **named)
-            made.ConnectionCls = functools.partial(_Connection, limits=limits)  # type: ignore[assignment]
-            return made
-
-        self.poolmanager.pool_classes_by_scheme = {"https": pool}
+    def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **named)
+        manager.pool_classes_by_scheme = self._pools
+        return manager

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 import subprocess
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pilot import credential, services
-from pilot.errors import CredentialError
+from pilot.errors import PilotError
 from pilot.extensions import folders
 from pilot.knowledge import Pilot
 from pilot.log import utc_now
@@ -63,17 +62,10 @@ def _put(pilot: Pilot, name: str, body: str) -> None:
     try:
         ours = credential.load(pilot.settings, pilot.environ, now=utc_now())
         context = services.tls(ours, credential.trusted_cas(pilot.settings, pilot.environ)[0])
-        status = _answer(place.hostname or "", place.port or 443, path, body, context)
-    except (OSError, http.client.HTTPException, CredentialError) as error:
+        until = services.Until(time.monotonic() + PUT_S, time.monotonic)
+        url = f"https://{place.netloc}{path}"
+        status, _ = services.send("PUT", url, body.encode(), {}, context=context, until=until)
+    except (OSError, http.client.HTTPException, PilotError) as error:
         pilot.log.warning("nagios.not_put", name=name, why=error)
         return
     pilot.log.info("nagios.put", name=name, path=path, status=status)
-
-
-def _answer(host: str, port: int, path: str, body: str, context: ssl.SSLContext) -> int:
-    connection = http.client.HTTPSConnection(host, port, timeout=PUT_S, context=context)
-    try:
-        connection.request("PUT", path, body.encode())
-        return connection.getresponse().status
-    finally:
-        connection.close()

@@ -12,12 +12,12 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from pilot import dips, strict_json
+from pilot import dips, strict_json, web_proxy
 from pilot.credential import Credential
 from pilot.errors import CredentialError, ServiceRefused, ServiceUnreachable
 
@@ -26,6 +26,7 @@ CONNECT_S = 5.0
 CHUNK_BYTES = 65536
 RECORD_BYTES = 16384  # of TLS: what one write may wait for
 LONGEST_MESSAGE = 2000
+TOO_MUCH = (413, 414, 415, 431)  # it would be so again
 
 
 def tls(credential: Credential, cas: Path) -> ssl.SSLContext:
@@ -92,7 +93,9 @@ class Services:
         except ssl.SSLCertVerificationError as error:
             raise ServiceUnreachable(f"{url}: its certificate is not accepted: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise ServiceUnreachable(f"{url}: no answer to {method}: {error or type(error).__name__}") from error
+            raise ServiceUnreachable(
+                f"{url}: no answer to {method}: {error or type(error).__name__}{_way(url)}"
+            ) from error
         return _value(url, method, status, body)
 
     def _exchange(self, url: str, method: str, arguments: Sequence[Any], deadline: float) -> Any:
@@ -104,51 +107,64 @@ class Services:
         return _value_of(url, method, answer)
 
     def _post(self, url: str, body: str, deadline: float) -> tuple[int, bytes]:
-        host, port, path = _place(url)
-        left_s = max(0.001, deadline - self._clock())
-        connection = http.client.HTTPSConnection(host, port, timeout=min(CONNECT_S, left_s), context=self._context)
-        try:
-            connection.connect()
-            connection.sock.settimeout(max(0.001, deadline - self._clock()))
-            until = Until(connection.sock, deadline, self._clock)
-            connection.response_class = functools.partial(_Answer, until=until)  # type: ignore[assignment]
-            headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "close"}
-            headers["Content-Length"] = str(len(body))
-            connection.request("POST", path, _pieces(body.encode("ascii"), until), headers)
-            with connection.getresponse() as answer:
-                return answer.status, _read(answer)
-        finally:
-            connection.close()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        until = Until(deadline, self._clock)
+        return send("POST", url, body.encode("ascii"), headers, context=self._context, until=until)
+
+
+def send(
+    method: str, url: str, body: bytes, headers: Mapping[str, str], *, context: ssl.SSLContext, until: Until
+) -> tuple[int, bytes]:
+    """Make one https request; return its status and its body.
+
+    Raises:
+        OSError, http.client.HTTPException: there is no whole answer in time, or it is too large.
+        ServiceUnreachable: the URL is none of https.
+    """
+    host, port, path = _place(url)
+    connection = web_proxy.connection(host, port, context, min(CONNECT_S, until.left_s()))
+    connection.response_class = functools.partial(_Answer, until=until)  # type: ignore[assignment]
+    try:
+        connection.connect()
+        told = {**headers, "Connection": "close", "Content-Length": str(len(body))}
+        connection.request(method, path, _pieces(body, connection.sock, until), told)
+        with connection.getresponse() as answer:
+            return answer.status, _read(answer)
+    finally:
+        connection.close()
 
 
 class Until:
-    """The time that is left for a connection."""
+    """The time that is left for a request and its answer."""
 
-    def __init__(self, connection: socket.socket, deadline: float, clock: Callable[[], float]) -> None:
-        self._connection = connection
+    def __init__(self, deadline: float, clock: Callable[[], float]) -> None:
         self._deadline = deadline
         self._clock = clock
 
-    def be_patient(self) -> None:
+    def left_s(self) -> float:
+        """Return the seconds that are left; never nothing, which would mean for ever to a socket."""
+        return max(0.001, self._deadline - self._clock())
+
+    def be_patient(self, sock: socket.socket) -> None:
         """Let the next read or write wait for what is left; a socket's own time-out begins anew with every byte."""
-        left_s = self._deadline - self._clock()
-        if left_s <= 0:
+        if self._clock() >= self._deadline:
             raise TimeoutError("it took too long")
-        self._connection.settimeout(left_s)
+        sock.settimeout(self.left_s())
 
 
 class _Timed(io.RawIOBase):
     """What comes in on a connection, until its deadline."""
 
-    def __init__(self, source: io.RawIOBase, until: Until) -> None:
+    def __init__(self, source: io.RawIOBase, sock: socket.socket, until: Until) -> None:
         self._source = source
+        self._socket = sock
         self._until = until
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._until.be_patient()
+        self._until.be_patient(self._socket)
         return self._source.readinto(buffer)
 
     def close(self) -> None:
@@ -159,15 +175,15 @@ class _Timed(io.RawIOBase):
 class _Answer(http.client.HTTPResponse):
     """An answer whose head, however long it drips, is read until the deadline only."""
 
-    def __init__(self, *arguments: Any, until: Until, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.fp = io.BufferedReader(_Timed(self.fp.detach(), until))
+    def __init__(self, sock: socket.socket, *arguments: Any, until: Until, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock, until))
 
 
-def _pieces(body: bytes, until: Until) -> Iterator[bytes]:
+def _pieces(body: bytes, sock: socket.socket, until: Until) -> Iterator[bytes]:
     """Yield what is sent, in pieces that each have the time that is left."""
     for at in range(0, len(body), RECORD_BYTES):
-        until.be_patient()
+        until.be_patient(sock)
         yield body[at : at + RECORD_BYTES]
 
 
@@ -184,6 +200,17 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
     if answer.length:  # read1 does not mind
         raise http.client.HTTPException(f"the answer breaks off, {answer.length} bytes before its end")
     return bytes(body)
+
+
+def _way(url: str) -> str:
+    """Return how a sentence about a call ends: through which web proxy it went, or would have to go and cannot."""
+    place = urlsplit(url)
+    proxy = web_proxy.of(place.hostname or "")
+    if not proxy:
+        return ""
+    if place.scheme == "dips":
+        return f" (the web proxy {web_proxy.shown(proxy)} cannot carry dips)"
+    return f", through the web proxy {web_proxy.shown(proxy)}"
 
 
 def _place(url: str) -> tuple[str, int, str]:
@@ -203,6 +230,8 @@ def _value(url: str, method: str, status: int, body: bytes) -> Any:
         raise ServiceRefused(f"{url}: this credential may not call {method} (HTTP {status})")
     if status == 501:
         raise ServiceRefused(f"{url}: there is no method {method}")
+    if status in TOO_MUCH:
+        raise ServiceRefused(f"{url}: {method} is more than the server, or a proxy before it, takes (HTTP {status})")
     if status != 200:
         raise ServiceUnreachable(f"{url}: HTTP {status} for {method}; expected 200")
     try:

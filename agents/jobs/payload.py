@@ -23,7 +23,12 @@ _INHERITED = (
     "CVMFS_REPOSITORIES",
     "http_proxy",
     "https_proxy",
+    "all_proxy",
     "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
 )
 # names of more variables, which the VO sent with the pilot (--userEnvVariables) or set in commands of its own
 _BROUGHT = "GRIDPILOT_PAYLOAD_VARIABLES"

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from agents import __version__
 from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
 from agents.wms import jencode
-from ce_backends.bounded_http import Limits
+from ce_backends.bounded_http import Limits, web_proxies
 
 _KEEP_ALIVE = b"dka"
 _LONGEST_LENGTH = len("999999999")
@@ -82,7 +82,8 @@ class DipsTransport:
         try:
             plain = socket.create_connection((place.hostname, place.port), timeout=self._limits.connect_s)
         except OSError as error:
-            raise Unreachable(f"{url}: {_plain(error)}") from error
+            hint = "; the web proxy of https_proxy cannot carry dips" if web_proxies(url) else ""
+            raise Unreachable(f"{url}: {_plain(error)}{hint}") from error
         with plain:
             try:
                 secured = self._secure().wrap_socket(plain, server_hostname=place.hostname)

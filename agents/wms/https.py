@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, Unreachable
+from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, Refused, Unreachable
 from agents.wms import jencode
 from agents.wms.server_clock import ServerClock
 from ce_backends.bounded_http import Answer, Failure, Limits, Session, TooLarge, TooSlow, caused_by, exchange
@@ -21,6 +21,12 @@ _REASONS = re.compile(
     r"\[Errno -?\d+\] [^'\")\]]+|Remote end closed[^'\")]*|Connection aborted|IncompleteRead|\[SSL[^\]]*\][^'\")(]*"
 )
 _DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_TOO_MUCH = (
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+)  # it would be so again
 _NOT_NOW = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -75,8 +81,8 @@ class HttpsTransport:
             raise BadAnswer(str(error)) from error
         except Failure as error:
             if error.was_written:
-                raise NoAnswer(f"{url}: no answer to {method}: {_plain(error.cause)}") from error
-            raise Unreachable(f"{url}: {_plain(error.cause)}") from error
+                raise NoAnswer(f"{url}: no answer to {method}: {_plain(error.cause)}{error.way}") from error
+            raise Unreachable(f"{url}: {_plain(error.cause)}{error.way}") from error
         return _value(url, method, answer)
 
 
@@ -114,6 +120,8 @@ def _value(url: str, method: str, answer: Answer) -> object:
         raise Busy(f"{url}: busy (HTTP {status})", retry_after_s=_retry_after_s(answer))
     if status == HTTPStatus.NOT_FOUND:
         raise Busy(f"{url}: there is no such service (HTTP 404)")
+    if status in _TOO_MUCH:
+        raise Refused(f"{url}: {method} is more than the server, or a proxy before it, takes (HTTP {status})")
     if status == HTTPStatus.NOT_IMPLEMENTED:
         raise AccessDenied(f"{url}: the service has no method {method} (HTTP 501)")
     raise BadAnswer(f"{url}: HTTP {status} in answer to {method}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -12,9 +13,9 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from pilot import certificate, configuration, services
+from pilot import certificate, configuration, services, web_proxy
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Contact, Finding, Patient
-from pilot.errors import UNREACHABLE, USAGE
+from pilot.errors import UNREACHABLE, USAGE, UsageError
 
 CONNECT_S = 5.0
 OFF_S, FAR_OFF_S = 30.0, 300.0  # DIRAC's servers and proxies bear five minutes
@@ -115,10 +116,10 @@ def _reach_all(
     for url in urls:
         try:
             contacts.append(_reach(url, context, now))
-            found.append(Finding(step, OK, f"{url}: {contacts[-1].tls}, {contacts[-1].took_s * 1000:.0f} ms"))
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            found.append(Finding(step, OK, f"{url}: {contacts[-1].tls}, {contacts[-1].took_s * 1000:.0f} ms{_by(url)}"))
+        except (OSError, http.client.HTTPException, ValueError, UsageError) as error:
             says, remedy = explained(url, error)
-            found.append(Finding(step, severity, says, remedy, UNREACHABLE if severity == FAULT else 0))
+            found.append(Finding(step, severity, f"{says}{_by(url)}", remedy, UNREACHABLE if severity == FAULT else 0))
     if contacts:
         found = [replace(each, severity=WARNING, exit_code=0) if each.severity == FAULT else each for each in found]
     return contacts, found
@@ -127,13 +128,36 @@ def _reach_all(
 def _reach(url: str, context: ssl.SSLContext, now: datetime) -> Contact:
     host, port = _place(url)
     began = time.monotonic()
-    plain = socket.create_connection((host, port), timeout=CONNECT_S)
-    with plain, context.wrap_socket(plain, server_hostname=host) as secured:
+    with _secured(url, host, port, context) as secured:
         took_s = time.monotonic() - began
         cipher = secured.cipher()
         tls = f"{secured.version()}, {cipher[0] if cipher else 'no cipher'}"
         off_s = _clock_of(secured, host, now) if urlsplit(url).scheme == "https" else None
     return Contact(url, tls, took_s, off_s)
+
+
+@contextlib.contextmanager
+def _secured(url: str, host: str, port: int, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+    """Connect as the pilot would: https through the web proxy that the environment names, dips never."""
+    if urlsplit(url).scheme == "https":
+        connection = web_proxy.connection(host, port, context, CONNECT_S)
+        with contextlib.closing(connection):
+            connection.connect()
+            yield connection.sock
+        return
+    plain = socket.create_connection((host, port), timeout=CONNECT_S)
+    with plain, context.wrap_socket(plain, server_hostname=host) as secured:
+        yield secured
+
+
+def _by(url: str) -> str:
+    """Return through which web proxy a service is called, to end a sentence with."""
+    place = urlsplit(url)
+    proxy = web_proxy.of(place.hostname or "")
+    if not proxy:
+        return ""
+    how = "through" if place.scheme == "https" else "not through (it cannot carry dips)"
+    return f", {how} the web proxy {web_proxy.shown(proxy)}"
 
 
 def _clock_of(secured: ssl.SSLSocket, host: str, now: datetime) -> float | None:

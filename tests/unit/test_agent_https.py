@@ -420,7 +420,7 @@ def test_the_environment_does_not_add_to_our_cas(
         assert isinstance(failed(server, proxy, stranger), Unreachable)
 
 
-def test_the_environment_sends_no_call_through_a_web_proxy(
+def test_no_call_to_this_machine_goes_through_a_web_proxy(
     authority: Authority, host: Holder, proxy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")

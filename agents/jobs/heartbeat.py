@@ -58,10 +58,9 @@ class Heartbeats:
         return {"LoadAverage": os.getloadavg()[0], "AvailableDiskSpace": shutil.disk_usage(".").free / 10**6}
 
     def _of(self, job: Job) -> Heartbeat:
-        wall_s = (self._now() - job.started_at).total_seconds() if job.started_at else 0.0
         dynamic = {
             **self._of_node(),
-            "WallClockTime": max(0.0, wall_s) * (job.grant.processors if job.grant else 1),  # so does DIRAC
+            "WallClockTime": job.ran_s(self._now()) * (job.grant.processors if job.grant else 1),  # so does DIRAC
             **_used(self._activity(job)),
         }
         shown = self._last_lines(job)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from agents.errors import AgentError, Blame
+from ce_backends.process_tree import boot_id, boot_s
 
 
 class JobStatus(StrEnum):
@@ -167,7 +168,8 @@ class Job:
         put_off: how often the CE could not take it.
         boot: the boot of this node on which it was handed over to the CE, empty before.
         exit_code: of the payload; None when unknown.
-        started_at: when the task was submitted.
+        started_at: when the task began, by the wall clock: for people and accounts.
+        begun_s: the same in seconds since the boot.
         wall_s: of the payload.
         cpu_s: of the payload.
         end: how it ends; known before a task is cancelled, else when its task has ended.
@@ -187,6 +189,7 @@ class Job:
     boot: str = ""
     exit_code: int | None = None
     started_at: datetime | None = None
+    begun_s: float | None = None
     wall_s: float | None = None
     cpu_s: float | None = None
     end: Outcome | None = None
@@ -204,8 +207,21 @@ class Job:
         return self.matched.job_id
 
     def has_run_for(self, time: timedelta) -> bool:
-        """Tell whether the task was submitted at least so long ago."""
-        return self.started_at is not None and datetime.now(UTC) - self.started_at >= time
+        """Tell whether the task began at least so long ago."""
+        return self.started_at is not None and self.ran_s(datetime.now(UTC)) >= time.total_seconds()
+
+    def ran_s(self, now: datetime) -> float:
+        """Return for how long the task has run, 0 before it has begun.
+
+        Args:
+            now: by the wall clock, which is asked only where the node was started again meanwhile: a task that lives on
+                runs elsewhere then.
+        """
+        if self.started_at is None:
+            return 0.0
+        if self.begun_s is not None and self.boot == boot_id():
+            return max(0.0, boot_s() - self.begun_s)
+        return max(0.0, (now - self.started_at).total_seconds())
 
     def to(self, status: JobStatus, minor_status: str = "") -> "Job":
         """Return the job in its next status; staying in one only changes the minor status.

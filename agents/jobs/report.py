@@ -150,9 +150,10 @@ class Reports:
             description: gives its type and group.
             power_hs06: of one processor.
         """
-        now, processors = written(self._moments.next()), job.grant.processors if job.grant else 1
+        moment, processors = self._moments.next(), job.grant.processors if job.grant else 1
+        now, started_at = written(moment), min(job.started_at or moment, moment)
         record = {
-            "start": written(job.started_at) if job.started_at else now,
+            "start": written(started_at),
             "User": job.matched.owner,
             "UserGroup": job.matched.group,
             "JobGroup": description.job_group or "unknown",

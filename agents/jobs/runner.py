@@ -28,6 +28,7 @@ from agents.unforeseen import noted
 from agents.wms.reporter import Reporter
 from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState, TaskStatus
 from ce_backends.errors import CEBroken, CEError, CEMisconfigured, CEUnavailable
+from ce_backends.process_tree import boot_s
 
 log = EventLog("jobs")
 
@@ -165,7 +166,7 @@ class JobRunner:
 
     def _begun(self, job: Job, wall_s: float = 0.0) -> Job:
         """Take note that a task runs, and has run for so long."""
-        job = replace(job, started_at=datetime.now(UTC) - timedelta(seconds=wall_s))
+        job = replace(job, started_at=datetime.now(UTC) - timedelta(seconds=wall_s), begun_s=boot_s() - wall_s)
         job = job.to(JobStatus.RUNNING, Minor.APPLICATION)
         self._journal.save(job, self._reports.by_wrapper(job))
         log.info("job.started", job_id=job.job_id, processors=job.grant.processors if job.grant else 0)
@@ -199,10 +200,7 @@ class JobRunner:
             self.endings.ended(job, task)
 
     def _resubmit(self, job: Job) -> None:
-        """Find out whether the CE has the task; give it again when it has not.
-
-        But what was handed over before the node was started anew may have run, and left nothing: that is given back.
-        """
+        """Find out whether the CE has the task; give it again when not, unless it may have run on another boot."""
         task_id = self._tasks.find(job.stamp)
         if isinstance(task_id, CEError):
             self._put_off(job, task_id)

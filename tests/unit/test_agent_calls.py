@@ -21,6 +21,7 @@ from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service
 from ce_backends.errors import CEError
+from ce_backends.process_tree import boot_id, boot_s
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 JOB = Job(
@@ -166,6 +167,17 @@ def test_every_running_job_has_its_heartbeat_with_its_time() -> None:
 
     assert [beat.dynamic["WallClockTime"] for beat in sent] == [90.0, 0.0]
     assert [beat.static for beat in sent] == [{}, {}]
+
+
+@pytest.mark.parametrize("by_the_wall", [timedelta(hours=-1), timedelta(hours=1)])
+def test_how_long_a_task_has_run_is_not_asked_of_the_wall_clock(by_the_wall: timedelta) -> None:
+    job = replace(JOB, begun_s=boot_s() - 90, boot=boot_id())
+
+    assert 90 <= job.ran_s(NOON + by_the_wall) < 100
+
+
+def test_a_task_that_runs_elsewhere_since_another_boot_has_run_for_as_long_as_the_wall_clock_says() -> None:
+    assert replace(JOB, begun_s=5.0, boot="another").ran_s(NOON) == 90
 
 
 def test_a_heartbeat_shows_the_last_lines_under_diracs_heading() -> None:

@@ -60,7 +60,7 @@ def test_preempted_is_failed_and_not_started_again(system: RealSystem, tmp_path:
     with scene(system, tmp_path, queue="preempt", nodes="3", whole_node=True) as slurm:
         task = slurm.task("sleep 1000")
         (task_id,) = slurm.submit(task)
-        slurm.until(task_id, lambda status: status.state is TaskState.RUNNING)
+        slurm.until(task_id, lambda _: slurm.starts(task.stamp) == 1)
 
         slurm.admin("sbatch", "--partition=grid", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 3")
         end = slurm.ended(task_id)

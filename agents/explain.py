@@ -12,6 +12,7 @@ from agents.errors import ConfigurationError
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger import Report, ReportKind, Story, stories
 from agents.redaction import redacted, without_secrets
+from ce_backends.counted import counted
 from ce_backends.foreign_text import visible
 
 _COLUMNS = ("job", "attempt", "doing", "status", "minor status", "processors", "wall s", "exit", "unsent", "blame")
@@ -29,7 +30,8 @@ def status(work_dir: Path, *, as_json: bool) -> str:
         return json.dumps(without_secrets([_facts(story) for story in found]), indent=1)
     in_hand = [story for story in found if story.job.phase is not Phase.CLOSED]
     held = sum(story.job.grant.processors for story in in_hand if story.job.grant and story.job.phase in _HOLDING)
-    heading = f"{len(in_hand)} jobs in hand, holding {held} processors; {len(found) - len(in_hand)} closed"
+    closed = len(found) - len(in_hand)
+    heading = f"{counted(len(in_hand), 'job')} in hand, holding {counted(held, 'processor')}; {closed} closed"
     return visible(redacted("\n".join([heading, *_table([_COLUMNS, *(_row(story) for story in found)])])))
 
 
@@ -94,7 +96,9 @@ def _told(story: Story) -> str:
     if job.grant:
         ids = ", ".join(map(str, job.grant.processor_ids))
         whole = ", the whole node" if job.grant.whole_node else ""
-        lines.append(f"  it got: {job.grant.processors} processors ({ids}){whole}, {job.grant.memory_mb or 'any'} MB")
+        lines.append(
+            f"  it got: {counted(job.grant.processors, 'processor')} ({ids}){whole}, {job.grant.memory_mb or 'any'} MB"
+        )
     lines.append(f"  it is:  {_present(job)}")
     if story.unsent:
         lines.append(f"  the WMS has not accepted {story.unsent} of {len(story.reports)} reports yet")

@@ -13,6 +13,7 @@ from ce_backends import cfg, registry
 from ce_backends.base import TaskSpec
 from ce_backends.ce_file import Definition, Reading, definitions, read
 from ce_backends.cfg import Value
+from ce_backends.counted import counted
 from ce_backends.errors import CEMisconfigured, CEUnavailable
 from ce_backends.foreign_text import visible
 from ce_backends.options import Option, OptionValue, did_you_mean
@@ -103,8 +104,7 @@ def _placed(sentence: str, definition: Definition) -> str:
 
 
 def _validated(definition: Definition, reading: Reading, trouble: str) -> Iterator[str]:
-    count = len(reading.mistakes)
-    wrong = f"{count} mistake{'s' * (count != 1)}" if count else ""
+    wrong = counted(len(reading.mistakes), "mistake") if reading.mistakes else ""
     not_here = f"right, but it cannot be used on this machine now: {trouble}" if trouble else ""
     yield f"{definition.name}: CE type {definition.ce_type or 'not set'}: {wrong or not_here or 'ok'}"
     yield from (f"  mistake: {sentence}" for sentence in reading.mistakes)

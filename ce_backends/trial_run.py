@@ -13,6 +13,7 @@ from pathlib import Path
 from ce_backends import commands, conformance
 from ce_backends.base import Accepted, ComputingElement, Rejected, TaskState, TaskStatus
 from ce_backends.conformance import Check, Result
+from ce_backends.counted import counted
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.foreign_text import visible
 from ce_backends.junit import junit
@@ -44,7 +45,7 @@ def test(arguments: argparse.Namespace) -> int:
             progress.verdict(result)
     kept = sum(result.passed and not result.unkept for result in results)
     failed = sum(not result.passed for result in results)
-    progress.say(f"{kept} of {len(results)} clauses kept, {failed} broken")
+    progress.say(f"{kept} of {counted(len(results), 'clause')} kept, {failed} broken")
     if arguments.json:
         versions = {"contract": conformance.CONTRACT_VERSION, "suite": conformance.SUITE_VERSION}
         about = {"ce": definition.name, "type": definition.ce_type, "from": origin(definition.ce_type)}

@@ -7,6 +7,7 @@ import subprocess
 from typing import Any
 
 from pilot import cfg, commands, launch, offer
+from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding, Patient
 from pilot.errors import CREDENTIAL, UNFIT, NodeUnfit
 from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
@@ -67,7 +68,7 @@ def _too_many(patient: Patient, told: dict[str, str]) -> list[Finding]:
     offered = told.get(f"{CE_DEFAULTS}/NumberOfProcessors", "")
     if not offered.isdecimal() or int(offered) <= here.value:
         return []
-    says = f"{offered} processors would be offered, and this node gives {here.value} ({here.origin})"
+    says = f"{counted(int(offered), 'processor')} would be offered, and this node gives {here.value} ({here.origin})"
     return [Finding("agent", WARNING, says, "correct -P, or NumberOfProcessors of CE or queue")]
 
 

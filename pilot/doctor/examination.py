@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pilot import batch_slot, cli, credential, deadline, pilot_json, worker_node
 from pilot import settings as table
+from pilot.counted import counted
 from pilot.doctor import agent, identity, network, node
 from pilot.doctor.finding import FAULT, OK, SEVERITIES, SKIPPED, WARNING, Finding, Patient, Step
 from pilot.errors import PilotError
@@ -53,7 +54,7 @@ def examine(argv: Sequence[str], environ: Mapping[str, str]) -> list[Finding]:
         patient = _admit(argv, environ)
     except PilotError as error:
         return [_fault("options", error)]
-    found = [Finding("options", OK, f"{len(argv)} words on the command line, {_told(patient)}")]
+    found = [Finding("options", OK, f"{counted(len(argv), 'word')} on the command line, {_told(patient)}")]
     for name, step in STEPS.items():
         try:
             with deadline.within(STEP_S, name):

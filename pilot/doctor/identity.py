@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from pilot import credential
+from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, WARNING, Finding, Patient
 from pilot.errors import CREDENTIAL
 
@@ -22,7 +23,7 @@ def authorities(patient: Patient) -> tuple[Patient, list[Finding]]:
     if not hashed:
         says = f"{place} ({origin}): no file there is named by a hash, such as 1234abcd.0, so OpenSSL finds none"
         return patient, [Finding("CAs", FAULT, says, f"openssl rehash {place}", CREDENTIAL)]
-    return patient, [Finding("CAs", OK, f"{place} ({origin}): {hashed} CAs")]
+    return patient, [Finding("CAs", OK, f"{place} ({origin}): {counted(hashed, 'CA')}")]
 
 
 def own_credential(patient: Patient) -> tuple[Patient, list[Finding]]:
@@ -34,7 +35,9 @@ def own_credential(patient: Patient) -> tuple[Patient, list[Finding]]:
     found = [Finding("credential", OK, f"{says}, VO {ours.vo or patient.vo}")]
     if left < SHORT:
         minutes = int(left.total_seconds() // 60)
-        found = [Finding("credential", WARNING, f"{says}: {minutes} minutes", "send one that outlives the slot")]
+        found = [
+            Finding("credential", WARNING, f"{says}: {counted(minutes, 'minute')}", "send one that outlives the slot")
+        ]
     told = patient.settings.vo or patient.environ.get("DIRAC_PILOT_VO", "")
     if told and ours.vo and told != ours.vo:
         says = f"the pilot is told to work for VO {told}, and its proxy has VOMS attributes of {ours.vo}"

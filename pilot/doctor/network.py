@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from pilot import certificate, configuration, services, web_proxy
+from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Contact, Finding, Patient
 from pilot.errors import UNREACHABLE, USAGE, UsageError
 
@@ -105,7 +106,7 @@ def site(patient: Patient) -> tuple[Patient, list[Finding]]:
         remedy = "check -n, -N and -Q; without an entry the agent goes by what the node says"
         hint = configuration.nearest(patient.configuration, site=told.site, ce=told.ce, queue=told.queue)
         return patient, [Finding("site", WARNING, f"{place}: not in the configuration{hint}", remedy)]
-    return patient, [Finding("site", OK, f"{place}: {len(known)} options")]
+    return patient, [Finding("site", OK, f"{place}: {counted(len(known), 'option')}")]
 
 
 def _reach_all(

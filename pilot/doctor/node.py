@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pilot import bundle, launch, work_folder
+from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, WARNING, Finding, Patient
 from pilot.errors import UNFIT, NodeUnfit
 
@@ -39,7 +40,7 @@ def python(patient: Patient) -> tuple[Patient, list[Finding]]:
 def processors(patient: Patient) -> tuple[Patient, list[Finding]]:
     """Say what the slot gives."""
     node = patient.node
-    cores = f"{node.processors.value} processors ({node.processors.origin})"
+    cores = f"{counted(node.processors.value, 'processor')} ({node.processors.origin})"
     memory = f"{node.memory_mb.value} MB ({node.memory_mb.origin})"
     return patient, [Finding("slot", OK, f"{cores}, {memory}, {node.architecture}")]
 

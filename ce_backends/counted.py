@@ -1,0 +1,6 @@
+"""Numbers with their nouns, as a person would write them."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 processor`, `2 processors`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,7 +7,7 @@ a directory may be locked, deep or not ours: what takes disk is counted, and wha
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -46,7 +46,13 @@ class DiskUse:
     unread: int = 0
 
 
-def disk_use(top: Path, pids: Iterable[int] = (), clock: Callable[[], float] = time.monotonic) -> DiskUse:
+def disk_use(
+    top: Path,
+    pids: Iterable[int] = (),
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    mounts: Collection[str] = (),
+) -> DiskUse:
     """Add up what lies below a directory; at most so many files, and for so long: of more, at least this is there.
 
     Links are counted, not followed; what is on another file system is not counted. A file with several names counts
@@ -57,12 +63,13 @@ def disk_use(top: Path, pids: Iterable[int] = (), clock: Callable[[], float] = t
         top: the directory.
         pids: processes whose unlinked files on the same file system count too.
         clock: monotonic, in seconds.
+        mounts: paths below `top` that are not looked at, since other file systems lie there.
     """
-    look = _Look(clock)
+    look = _Look(clock, mounts)
     with suppress(OSError, _Enough):
         look.device = top.lstat().st_dev
         look.at_unlinked(pids)
-        look.at(str(top))
+        look.at(str(top), str(top))
     return DiskUse(look.size_bytes, look.files, look.newest_ns, look.unread)
 
 
@@ -71,21 +78,22 @@ class _Enough(Exception):
 
 
 class _Look:
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], mounts: Collection[str]) -> None:
         self._clock = clock
+        self._mounts = mounts
         self._give_up_at = clock() + LONGEST_S
         self.device = 0
         self.size_bytes = self.files = self.newest_ns = self.unread = 0
 
-    def at(self, name: str, parent: int | None = None, level: int = 0) -> None:
-        """Count what lies below a directory."""
+    def at(self, name: str, path: str, parent: int | None = None, level: int = 0) -> None:
+        """Count what lies below a directory: its name in its parent, and its path for comparing with mounts."""
         if level > _MOST_LEVELS:
             self.unread += 1
             return
         try:
             with _opened(name, parent) as fd:
-                for below in self._entries(fd):
-                    self.at(below, fd, level + 1)
+                for below in self._entries(fd, path):
+                    self.at(below, f"{path}/{below}", fd, level + 1)
         except PermissionError:
             self.unread += 1
         except OSError:  # it is gone, or something else by now
@@ -102,11 +110,13 @@ class _Look:
         for status in found.values():
             self._count(status)
 
-    def _entries(self, fd: int) -> list[str]:
+    def _entries(self, fd: int, path: str) -> list[str]:
         """Count what is in a directory; return the directories among it."""
         directories = []
         with os.scandir(fd) as entries:
             for entry in entries:
+                if self._mounts and f"{path}/{entry.name}" in self._mounts:
+                    continue
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     if status.st_dev != self.device:

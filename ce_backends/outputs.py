@@ -29,6 +29,15 @@ def tail(path: Path, root: Path, max_bytes: int) -> bytes:
         return b""
 
 
+def has_file(root: Path, name: str) -> bool:
+    """Tell whether there is something of this name below `root`."""
+    try:
+        with ForeignTree(root) as tree:
+            return tree.has(name)
+    except OSError:
+        return False
+
+
 def copy_outputs(
     work: Path,
     patterns: Sequence[str],

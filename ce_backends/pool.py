@@ -32,7 +32,7 @@ from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.examination import signal_matching, stacks
 from ce_backends.options import Option, OptionValue
 from ce_backends.orders import tell
-from ce_backends.outputs import tail
+from ce_backends.outputs import has_file, tail
 from ce_backends.pool_options import OPTIONS, bounds_of
 from ce_backends.removal import remove_tree
 from ce_backends.rounds import USUAL, Bounds, Rounds
@@ -218,7 +218,7 @@ class Pool:
 
     def has_file(self, task_id: str, name: str) -> bool:
         """See Examines."""
-        return os.path.lexists(self._directory(task_id).work / name)
+        return has_file(self._directory(task_id).work, name)
 
     def find(self, stamps: Collection[str]) -> dict[str, str]:
         """See ComputingElement. A task that was laid out but never began is not known: submit it again."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from ce_backends.base import Activity, Limit, TaskSpec
 from ce_backends.capped_output import Cap
 from ce_backends.door import Door
+from ce_backends.mounts import mounts_below
 from ce_backends.sighting import Sighting
 from ce_backends.watched_task import FAR, Excess, WatchedTask
 
@@ -125,7 +126,9 @@ class Rounds:
         """Make one round."""
         known = self._sightings
         self._sightings = {task.stamp: known.get(task.stamp) or Sighting(task) for task in tasks}
+        mounts = mounts_below(self._place) if tasks else ()
         for stamp, sighting in self._sightings.items():
+            sighting.mounts = mounts
             with suppress(OSError):  # this task's alone: the others are looked at all the same
                 for excess in self._seen(sighting):
                     self._end(stamp, excess)

@@ -1,6 +1,6 @@
 """What is found out about one running task, look by look, and which of its limits it exceeds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from ce_backends.base import Activity, Limit
 from ce_backends.capped_output import Cap
 from ce_backends.disk_use import DiskUse, disk_use
 from ce_backends.process_use import ProcessUse, process_use, proportional_mb
+from ce_backends.view import is_below
 from ce_backends.watched_task import Excess, WatchedTask
 
 ALWAYS_CAPPED = ("stdout", "stderr")  # beside the work directory
@@ -28,6 +29,7 @@ class Sighting:
         file_changes: how many looks found something changed there.
         refusals: how often it was refused another process.
         guards_memory: the kernel does not keep its memory limit, so that these looks have to.
+        mounts: other file systems in its directory, which may hang whoever looks at them.
         next_processes_s: when to look at its processes again.
         next_disk_s: when to look at its directory again.
     """
@@ -41,6 +43,7 @@ class Sighting:
     file_changes: int = 0
     refusals: int = 0
     guards_memory: bool = False
+    mounts: Collection[str] = ()
     next_processes_s: float = 0.0
     next_disk_s: float = 0.0
 
@@ -59,9 +62,11 @@ class Sighting:
         )
 
     def trim_output(self, cap: Cap) -> Excess | None:
-        """Keep the task's log files small."""
+        """Keep the task's log files small; one on another file system takes nothing of this one."""
         root, work = self.task.directory.path, self.task.directory.work
         for path, below in (*_each(root, ALWAYS_CAPPED), *_each(work, self.task.record.capped)):
+            if any(is_below(path, Path(mount)) for mount in self.mounts):
+                continue
             if problem := cap.trim(path, below):
                 limit_mb = cap.limit_bytes // _BYTES_PER_MB
                 sentence = f"{path.name} has more than {limit_mb} MB and cannot be kept small: {problem}"
@@ -101,7 +106,7 @@ class Sighting:
 
     def look_at_disk(self) -> Excess | None:
         """See what its directory takes."""
-        before, self.disk = self.disk, disk_use(self.task.directory.path, self.task.cell.members())
+        before, self.disk = self.disk, disk_use(self.task.directory.path, self.task.cell.members(), mounts=self.mounts)
         self.file_changes += self.disk != before
         limit_mb = self.task.record.disk_mb
         if limit_mb and (self.disk.unread or self.disk.size_bytes > limit_mb * _BYTES_PER_MB):

@@ -125,6 +125,16 @@ def test_a_locked_directory_is_looked_into_and_stays_locked(top: Path, mode: int
     (top / "d/e").chmod(0o700)
 
 
+def test_what_is_mounted_there_is_not_even_asked_for_its_size(top: Path) -> None:
+    (top / "d").mkdir()
+    full(top / "d/other")
+    full(top / "d/mine")
+
+    found = disk_use(top, mounts={f"{top}/d/other"})
+
+    assert 3 * MB <= found.size_bytes < 4 * MB
+
+
 @dataclass
 class Cell:
     """A cell of nobody."""

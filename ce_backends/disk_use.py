@@ -118,7 +118,8 @@ class _Look:
                 if self._mounts and f"{path}/{entry.name}" in self._mounts:
                     continue
                 with suppress(FileNotFoundError):
-                    status = entry.stat(follow_symlinks=False)
+                    # not entry.stat(), which holds the interpreter's lock: on a disk that hangs it would stop the agent
+                    status = os.stat(entry.name, dir_fd=fd, follow_symlinks=False)
                     if status.st_dev != self.device:
                         continue
                     self._count(status)

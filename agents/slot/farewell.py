@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 NOW_S = 20.0  # for the last reports to be accepted when the slot goes away
-UNKNOWN_S = 240.0  # the same when nobody says how long the slot lasts
+UNKNOWN_S = 200.0  # the same when nobody says how long the slot lasts
 _MOST_NAMED = 10
 
 

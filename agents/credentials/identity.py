@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents.credentials import proxy, tokens
+from agents.credentials.context import tls
 from agents.credentials.tokens import BearerToken
 from agents.errors import CredentialError
 from agents.log import EventLog
@@ -55,6 +56,7 @@ def establish(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
         CredentialError: one sentence naming the file and what is wrong with it.
     """
     certified = _certified(settings, environ)
+    tls(certified.certificate, certified.ca)  # its key may be too short for OpenSSL, or of another certificate
     if not tokens.is_wanted(environ, configured=settings.use_tokens):
         return certified
     tokens.find(environ)  # what is wrong with it shall be said now

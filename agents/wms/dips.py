@@ -8,41 +8,20 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from agents import __version__
+from agents.credentials.context import tls
 from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
 from agents.wms import jencode
 from ce_backends.bounded_http import Limits, web_proxies
 
+__all__ = ["DipsTransport", "tls"]
 _KEEP_ALIVE = b"dka"
 _LONGEST_LENGTH = len("999999999")
 _CHUNK_BYTES = 65536
 _PROPOSAL_BYTES = 1024  # what the server reads of one
 _UNAUTHORIZED = 1111  # DErrno.ENOAUTH, "Unauthorized query"
-
-
-def tls(certificate: Path | tuple[Path, Path], ca: Path) -> ssl.SSLContext:
-    """Return a context with this identity, which accepts a server only by the names in its SAN.
-
-    Args:
-        certificate: a proxy (leaf, key and chain in one file), or host certificate and key.
-        ca: a directory of hashed CA certificates, or a bundle.
-
-    Raises:
-        CredentialError: certificate and key do not work together, or the CAs cannot be read.
-    """
-    chain, key = (certificate, None) if isinstance(certificate, Path) else certificate
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.hostname_checks_common_name = False
-    try:
-        context.load_cert_chain(chain, key)
-        context.load_verify_locations(**{"cafile" if ca.is_file() else "capath": str(ca)})
-    except (ssl.SSLError, OSError) as error:
-        raise CredentialError(f"{chain} with the CAs of {ca}: TLS cannot use them: {error}") from error
-    return context
 
 
 class DipsTransport:

@@ -3,8 +3,9 @@
 import functools
 from pathlib import Path
 
+from agents.credentials.context import tls
 from agents.credentials.identity import Identity
-from agents.wms.dips import DipsTransport, tls
+from agents.wms.dips import DipsTransport
 from agents.wms.https import HttpsTransport, session
 from agents.wms.server_clock import ServerClock
 from agents.wms.service import ByScheme, Transport

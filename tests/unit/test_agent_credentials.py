@@ -1,5 +1,6 @@
 """Proxies, host certificates and CAs: what is wrong with one is said in a sentence before the first request."""
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from agents.credentials import der, proxy
 from agents.credentials.identity import establish
@@ -200,6 +201,20 @@ def test_an_identity_is_a_proxy_and_the_cas(tmp_path: Path, authority: Authority
     found = establish(settings(), environ)
 
     assert (found.certificate, found.ca, found.extra_credentials) == (path, authority.certificates, None)
+
+
+def test_what_openssl_will_not_use_is_a_fault_of_the_credential(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = functools.partial(rsa.generate_private_key, public_exponent=65537, key_size=1024)
+    issuer = authority.issue("Pilot")
+    monkeypatch.setattr("agents.local_wms.authority._new_key", short)
+    path = written(tmp_path, authority.delegate(issuer, "lab_pilot").pem())
+
+    sentence = identity_refusal(settings(CALocation=str(authority.certificates)), X509_USER_PROXY=str(path))
+
+    assert sentence.startswith(f"{path} with the CAs of {authority.certificates}: TLS cannot use them: ")
+    assert "TOO_SMALL" in sentence
 
 
 def test_a_ca_bundle_serves_as_well(tmp_path: Path, authority: Authority, pilot: Holder) -> None:

@@ -8,38 +8,19 @@ from dataclasses import asdict, dataclass
 
 from agents.credentials.identity import establish
 from agents.errors import ExitCode, StopAgent
+from agents.inner_ce import inner_ce_options
 from agents.redaction import without_secrets
-from agents.settings import AgentSettings, ce_options, load, nearly_ours
+from agents.settings import load, nearly_ours
 from agents.wms.configuration import without_setups
-from ce_backends.ce_file import definitions, misspelt
+from ce_backends.ce_file import SLOT, definitions, misspelt
 from ce_backends.cfg import Section, from_options, parse
 from ce_backends.errors import CEMisconfigured
-from ce_backends.registry import backend
 from ce_backends.rehearsal import rehearse
-
-
-def known_options(ce_type: str) -> set[str]:
-    """Return the names of a CE type's options.
-
-    Raises:
-        CEMisconfigured: there is no such type.
-    """
-    return {option.name for option in backend(ce_type).OPTIONS}
-
-
-def inner_ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
-    """Return what the configuration says of the inner CE, in options that its type has.
-
-    Raises:
-        CEMisconfigured: there is no such type.
-    """
-    known = known_options(settings.ce_type)
-    return {name: text for name, text in ce_options(cfg, settings).items() if name in known}
 
 
 def misspelt_of_ce(cfg: Section) -> list[str]:
     """Return a sentence for each option that is probably one of the inner CE's, with another name."""
-    return [sentence for own in definitions(cfg) if own.name == "LocalSite" for sentence in misspelt(own)]
+    return [sentence for own in definitions(cfg) if own.name == SLOT for sentence in misspelt(own)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from agents import last_word, process, wiring
-from agents.check import inner_ce_options, known_options
 from agents.credentials.identity import establish, secrets
 from agents.errors import AgentError, ConfigurationError, ExitCode
 from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
 from agents.explain import explain as explain_job
 from agents.explain import status
+from agents.inner_ce import inner_ce_options, known_options
 from agents.job_agent import Ending
 from agents.jobs.allocation import Slot
 from agents.jobs.ledger import Ledger

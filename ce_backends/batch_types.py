@@ -146,6 +146,11 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
 
 
+def batch_system_of(option: str) -> str:
+    """Return the batch system that has an option of its own by this name, "" if none has."""
+    return next((name for name in sorted(SYSTEMS) for own in dialect(name).OPTIONS if own.name == option), "")
+
+
 def _refuse_foreign(name: str, options: Options) -> None:
     """Let no option of another batch system be set: whoever wrote it expects an effect.
 

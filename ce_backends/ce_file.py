@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ce_backends.batch_types import batch_system_of
 from ce_backends.cfg import Section, Value
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue
@@ -15,6 +16,7 @@ from ce_backends.registry import backend, ce_types
 
 SITES = "/Resources/Sites"
 LOCAL = "/LocalSite"
+SLOT = "LocalSite"
 _TYPE_OPTIONS = ("CEType", "LocalCEType", "LocalCE")
 
 # DIRAC's and old names for a place and a batch system
@@ -139,7 +141,7 @@ def _of_slot(cfg: Section) -> Iterator[Definition]:
     for path in (*computing, *(f"{LOCAL}/{part}" for part in (*inner, name)), LOCAL):
         merged |= dict(cfg.section(path).options())
         slips += cfg.section(path).slips
-    yield _definition("LocalSite", merged, LOCAL, slips)
+    yield _definition(SLOT, merged, LOCAL, slips)
 
 
 def _definition(name: str, options: dict[str, Value], place: str, mistakes: Sequence[str]) -> Definition:
@@ -191,6 +193,10 @@ def read(definition: Definition) -> Reading:
         name = written if written in table else RENAMED.get(written, written)
         if name in table:
             _take(table[name], value, definition.ce_type, options, mistakes)
+        elif (system := batch_system_of(name)) and definition.name != SLOT:  # a slot's has those of its CE outside too
+            mistakes.append(
+                f"{value.origin}: {name} is for BatchSystem = {system}, not for CE type {definition.ce_type}"
+            )
         elif name not in FOR_OTHERS and not _nearest(name, table):
             notes.append(f"{value.origin}: {name} has no effect on CE type {definition.ce_type}")
     return Reading(options, [*misspelt(definition), *mistakes], notes)

@@ -132,6 +132,10 @@ LOCAL = "CEType = Local\nBatchSystem = SLURM\n"
             LOCAL + "ParallelEnvironment = mpi\n",
             "a.cfg:15: option ParallelEnvironment is for BatchSystem = GE, and BatchSystem is SLURM",
         ),
+        (
+            "CEType = HTCondorCE\nMemoryResource = h_vmem\n",
+            "a.cfg:14: MemoryResource is for BatchSystem = GE, not for CE type HTCondorCE",
+        ),
         (LOCAL + "long\n{\n}\n", "a.cfg:15: section long is read by nobody; a queue's stands in the section Queues"),
         (LOCAL + "Queue\n{\nlong\n{\n}\n}\n", "a.cfg:15: section Queue is read by nobody; did you mean Queues?"),
         (

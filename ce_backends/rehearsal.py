@@ -33,19 +33,24 @@ def rehearse(ce_type: str, options: Mapping[str, OptionValue]) -> Rehearsal:
     """Make the CE in an empty folder, ask it for its trouble, and let go of it; nothing is submitted."""
     with tempfile.TemporaryDirectory(prefix="gridpilot-try-", ignore_cleanup_errors=True) as scratch:
         try:
-            ce = create(ce_type, options, Path(scratch))
+            return _tried(ce_type, options, Path(scratch))
         except CEMisconfigured as error:
             return Rehearsal(mistakes=[str(error)])
         except CEError as error:
             return Rehearsal(trouble=str(error))
-        try:
-            if not isinstance(ce, CanTell):
-                return Rehearsal()
-            trouble = ce.trouble()
-            notes = _more_than_here(ce.slots().free_processors)
-            return Rehearsal(trouble=trouble, notes=notes, remark=ce.remark())
-        finally:
-            ce.close()
+        except Exception as error:  # noqa: BLE001 - a CE type may be anybody's
+            return Rehearsal(mistakes=[f"CE type {ce_type} cannot be made: {type(error).__name__}: {error}"])
+
+
+def _tried(ce_type: str, options: Mapping[str, OptionValue], work_dir: Path) -> Rehearsal:
+    ce = create(ce_type, options, work_dir)
+    try:
+        if not isinstance(ce, CanTell):
+            return Rehearsal()
+        trouble = ce.trouble()
+        return Rehearsal(trouble=trouble, notes=_more_than_here(ce.slots().free_processors))
+    finally:
+        ce.close()
 
 
 def _more_than_here(places: int) -> Sequence[str]:

@@ -245,6 +245,18 @@ def test_what_cannot_be_used_on_this_machine_is_not_called_ok(
     assert "/no/apptainer" in said.out
 
 
+def test_a_ce_type_of_others_that_stumbles_over_its_options_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stumbles(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("ce_backends.rehearsal.create", stumbles)
+
+    assert main(["validate", "Pool"]) == 2
+    assert "mistake: CE type Pool cannot be made: ZeroDivisionError: division by zero" in capsys.readouterr().out
+
+
 def test_more_processors_than_this_machine_has_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "Pool", "-o", "NumberOfProcessors=8000"]) == 0
 

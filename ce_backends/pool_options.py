@@ -60,7 +60,7 @@ OPTIONS: Sequence[Option] = (
         kind=int,
         default=10,
         unit="MB",
-        doc="Free disk below which the task that uses the most of it is ended; 0 for never.",
+        doc="Free disk below which the task furthest over its share of it is ended; 0 for never.",
         minimum=0,
     ),
 )

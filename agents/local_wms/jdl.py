@@ -107,13 +107,15 @@ def _value(value: classad.Value) -> Value:
 
 
 def near_misses(record: Record) -> list[str]:
-    """Return a sentence for each attribute whose name is probably a slip of one of DIRAC's."""
+    """Return a sentence for each attribute whose name is probably a slip of one of DIRAC's, which tells cases apart."""
     folded = {name.lower(): name for name in KNOWN}
     taken = {*folded, *map(str.lower, _ALSO_KNOWN)}
     said = []
     for name, _ in record:
         plain = name.lower().partition(".")[0]
-        if plain not in taken and (near := difflib.get_close_matches(plain, folded, n=1, cutoff=_NEAR)):
+        if plain in folded and not name.startswith(folded[plain]):
+            said.append(f"JDL attribute {name} means nothing to DIRAC; did you mean {folded[plain]}?")
+        elif plain not in taken and (near := difflib.get_close_matches(plain, folded, n=1, cutoff=_NEAR)):
             said.append(f"JDL attribute {name} means nothing to DIRAC; did you mean {folded[near[0]]}?")
     return said
 

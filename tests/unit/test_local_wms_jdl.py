@@ -79,6 +79,8 @@ def test_bare_words_are_stored_in_quotes(written: str, stored: str) -> None:
         ("Excutable", "Executable"),
         ("inputsandbx", "InputSandbox"),
         ("StdOut", "StdOutput"),
+        ("executable", "Executable"),
+        ("CPUtime", "CPUTime"),
         ("NumberOfProcesors", "NumberOfProcessors"),
     ],
 )

@@ -281,6 +281,14 @@ class Kills(Protocol):
 
 
 @runtime_checkable
+class Forgets(Protocol):
+    """A backend that one agent has for itself, and whose tasks may come back: what was removed before a power cut."""
+
+    def forget_others(self, stamps: Collection[str]) -> None:
+        """Remove all that is kept of ended tasks that have none of these stamps; what cannot be removed stays."""
+
+
+@runtime_checkable
 class Signals(Protocol):
     """A backend that can send a signal to the payload of a running task."""
 

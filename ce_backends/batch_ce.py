@@ -27,6 +27,7 @@ from ce_backends.batch_system import MAY_NEVER, BatchSystem
 from ce_backends.conclusion import Patience, conclude
 from ce_backends.door import Door
 from ce_backends.errors import CEError
+from ce_backends.process_tree import boot_s
 from ce_backends.spool import End, Spool
 from ce_backends.task_book import Entry, TaskBook
 from ce_backends.transport import Closes
@@ -87,6 +88,7 @@ class BatchCE:
         self._submitter = Submitter(name, system, spool, book, bounds.wall_s)
         self._seen: dict[str, TaskStatus] = {}  # by stamp, of the last look that was answered
         self._doubtful_since: dict[str, float] = {}  # by task id: waits for what may never come
+        self._sighted: dict[str, float] = {}  # by stamp, when the batch system last knew it, since the boot
         self._heard: set[str] = set()  # stamps whose end the batch system has told and nobody could conclude yet
         self._trouble = ""  # why the last look was not
         self._changed: Callable[[], None] = lambda: None
@@ -298,15 +300,21 @@ class BatchCE:
         return [now.get(entry.stamp, entry) for entry in entries]
 
     def _aged(self, entries: Sequence[Entry], seen: Mapping[str, TaskStatus], now: float) -> Sequence[Entry]:
-        """Write down, and return, when the batch system last knew each; for an ended one, when that was first heard."""
+        """Return when the batch system last knew each; for an ended one, when that was first heard.
+
+        Not known by us since we look: how long nobody has looked, no clock that can be set may tell.
+        """
         final = {entry.stamp for entry in entries if _is_over(seen.get(entry.task_id or ""))}
         known = {entry.stamp for entry in entries if (entry.task_id or "") in seen} - (final & self._heard)
         self._heard |= final
-        self._book.see(known, now)
-        return [replace(entry, seen_at=now) if entry.stamp in known else entry for entry in entries]
+        sighted = {
+            entry.stamp: now if entry.stamp in known else self._sighted.get(entry.stamp, now) for entry in entries
+        }
+        self._sighted = sighted
+        return [replace(entry, seen_at=sighted[entry.stamp]) for entry in entries]
 
     def _conclude(self, entries: Sequence[Entry], seen: Mapping[str, TaskStatus], ends: Mapping[str, End]) -> bool:
-        now = time.time()
+        now = boot_s()
         patience, name = self._bounds.patience, self._name
         concluded = {
             entry.stamp: conclude(

@@ -35,7 +35,7 @@ def conclude(
         entry: what we remember.
         seen: the batch system's word, None when it does not know the task.
         end: what its directory holds; None when nobody looked, as for a task that runs.
-        now: in seconds of the system's clock.
+        now: in seconds since the boot.
         patience: with absences.
         batch_system: its name, for sentences.
     """

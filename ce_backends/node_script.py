@@ -6,7 +6,8 @@ It is started as `sh FILE` and needs nothing but the task's directory:
     work/         where the payload runs                        the boot id and the kernel's stat line of the script
     tmp/          TMPDIR, made here as work/ is    stdout, stderr
                   where nobody has made them
-    node_script   this script                      times        CPU times as the shell's `times` prints them
+    node_script   this script                      times        begin and end in seconds since the boot, then CPU
+                                                                times as the shell's `times` prints them
     credential    the payload's, if any            exit_code    last of all, one line
     limit         which limit it has reached,      reason       one line the payload may leave
                   where the script itself keeps it
@@ -44,12 +45,14 @@ set -C
 {{ echo "$$ $gridpilot_boot $gridpilot_stat" > started; }} 2> /dev/null || exit 0
 set +C
 trap : TERM INT HUP USR1 USR2
-{makes}{begins}(
+{makes}read -r gridpilot_began gridpilot_rest < /proc/uptime
+(
 unset gridpilot_boot gridpilot_stat
 cd work && exec {within}/bin/sh {payload}
 ) < /dev/null > stdout 2> stderr
 gridpilot_code=$?
-{after}times > times
+read -r gridpilot_ended gridpilot_rest < /proc/uptime
+{after}{{ echo "$gridpilot_began $gridpilot_ended"; times; }} > times
 {{ echo "$gridpilot_code" > exit_code; }} 2> /dev/null && exit
 rm -rf payload tmp
 sync .
@@ -96,10 +99,8 @@ if [ ${{#TMPDIR}} -gt {LONGEST_TMPDIR} ] && gridpilot_short=$(mktemp -d /tmp/gp-
 fi
 """
 _LENGTHENS = '[ -z "$gridpilot_short" ] || rm -rf "$gridpilot_short"\n'
-_WALL_BEGINS = "read -r gridpilot_began gridpilot_rest < /proc/uptime\n"
 _WITHIN_WALL = "/usr/bin/timeout -k {grace_s} {wall_s} "
 _WALL_ENDS = """\
-read -r gridpilot_ended gridpilot_rest < /proc/uptime
 [ $((${{gridpilot_ended%.*}} - ${{gridpilot_began%.*}})) -lt {wall_s} ] || echo wall > limit
 """
 WALL_GRACE_S = 5  # from SIGTERM to SIGKILL for a payload at its wall limit
@@ -179,7 +180,6 @@ def render(
         passed="".join(f' ${{{name}+"{name}=${name}"}}' for name in passed if name not in spec.environment),
         directory=quote(str(task_dir)),
         makes="mkdir -p -m 700 work tmp\n" + (shortens and _SHORTENS) if is_alone else "",
-        begins=_WALL_BEGINS if has_wall else "",
         within=_WITHIN_WALL.format(**limits) if has_wall else "",
         payload=quote(f"{task_dir}/payload"),
         after=(_WALL_ENDS.format(**limits) if has_wall else "")

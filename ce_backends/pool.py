@@ -243,6 +243,13 @@ class Pool:
                 self._remove(self._directory(task_id), self._spare_dirs.remove if is_used_again else remove_tree)
                 del self._final[task_id], self._records[task_id]
 
+    def forget_others(self, stamps: Collection[str]) -> None:
+        """See Forgets."""
+        self._open()
+        for stamp in set(self._final) - set(stamps):
+            with suppress(CEError):
+                self.clean([stamp])
+
     def close(self) -> None:
         """See ComputingElement."""
         if self._probed is not None:

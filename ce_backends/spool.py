@@ -29,7 +29,7 @@ from ce_backends.task_dir import parse_cpu_s
 from ce_backends.task_words import MAX_REASON, WORST_EXIT_CODE
 from ce_backends.transport import Done, Transport, sure
 
-_SECONDS = re.compile(r"\d{1,12}", re.ASCII)
+_SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _EXIT_CODE = re.compile(r"\d{1,3}", re.ASCII)
 LOOK_S = 60.0  # for a command that touches a few small files of each task
 MOVE_S = 3600.0  # for one that moves whole sandboxes
@@ -62,7 +62,7 @@ while read -r stamp; do
         if plain "$stamp/exit_code"; then
             code=$(some "$stamp/exit_code" 20 | { read -r code && echo "$code" || echo -; })
             case $code in *[!0-9]*) code=- ;; esac
-            wall=$(stat -c %Y "$stamp/started" "$stamp/exit_code" | tr '\\n' ' ')
+            plain "$stamp/times" && wall=$(some "$stamp/times" 200 | head -n 1)
         fi
         plain "$stamp/times" && times=$(some "$stamp/times" 200 | tail -n 1)
         plain "$stamp/limit" && limit=$(some "$stamp/limit" 20 | head -n 1)

@@ -38,7 +38,7 @@ class Entry:
         outputs: glob patterns.
         capped: log files in its work directory.
         submitted_at: in seconds of the system's clock, which is the same after a restart.
-        seen_at: when the batch system last knew it; the same as submitted_at if it never did.
+        seen_at: when the batch system last knew it, in seconds since the boot: filled in by who looks.
         is_cancelled: its end was asked for.
         end: its final status, None while there is none.
     """
@@ -106,11 +106,6 @@ class TaskBook:
                 "UPDATE tasks SET task_id = ? WHERE stamp = ?",
                 [(task_id, stamp) for stamp, task_id in task_ids.items()],
             )
-
-    def see(self, stamps: Iterable[str], now: float) -> None:
-        """Write down that the batch system knew these tasks."""
-        with self._connection() as connection:
-            connection.executemany("UPDATE tasks SET seen_at = ? WHERE stamp = ?", [(now, stamp) for stamp in stamps])
 
     def cancel(self, stamps: Iterable[str]) -> None:
         """Write down that the end of these tasks is about to be asked for."""

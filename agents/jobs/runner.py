@@ -335,6 +335,7 @@ class JobRunner:
             if job.job_id not in self._unasked:
                 self._touch(job)
         self._go_on_with_suspect()
+        self._tasks.forget_others({job.stamp for job in self.jobs.all})
 
     def confirmed(self) -> None:
         """Go on with what waited: the WMS was asked whose it is, and what was taken away has its end."""

@@ -11,6 +11,7 @@ from agents.log import EventLog
 from ce_backends.base import (
     Activity,
     ComputingElement,
+    Forgets,
     Kills,
     Queues,
     RenewsCredentials,
@@ -161,6 +162,14 @@ class Tasks:
         """Give a running task a newer credential, where the CE can."""
         if isinstance(self._ce, RenewsCredentials):
             self._ce.renew_credential(task_id, file)
+
+    def forget_others(self, stamps: Collection[str]) -> None:
+        """Remove, where the CE can, what is left of ended tasks of which nobody knows any more."""
+        if isinstance(self._ce, Forgets):
+            try:
+                self._ce.forget_others(stamps)
+            except CEError as error:
+                log.warning("tasks.not_forgotten", cause=error)
 
     def clean(self, task_id: str) -> None:
         """Remove all that the CE keeps of an ended task; what cannot be removed stays, and is named."""

@@ -322,3 +322,15 @@ def test_a_job_that_failed_for_its_jdl_is_not_told_again(scene: Scene) -> None:
     scene.runner.recover()
 
     assert scene.said() == before
+
+
+def test_ended_tasks_of_which_nobody_knows_are_forgotten_after_a_restart(scene: Scene) -> None:
+    kept: list[set[str]] = []
+    scene.match()
+    stamp = scene.job.stamp
+    scene.ce.forget_others = lambda stamps: kept.append(set(stamps))  # type: ignore[attr-defined] # a CE that can
+
+    scene.restart()
+    scene.runner.recover()
+
+    assert kept == [{stamp}]

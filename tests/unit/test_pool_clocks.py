@@ -121,6 +121,20 @@ def test_how_long_a_task_ran_does_not_count_the_time_in_which_nobody_was_there(
     assert (status.usage.wall_s or 9) < 1.4
 
 
+@pytest.mark.parametrize(("known", "stays"), [([], False), ([STAMP], True)])
+def test_what_a_power_cut_brings_back_of_a_task_that_nobody_knows_is_removed(
+    tmp_path: Path, next_pool: NextPool, known: list[str], stays: bool
+) -> None:
+    left_over(tmp_path / "pool", written="0 101.50\n")
+    mark(tmp_path / "pool", "another-boot\n")
+    pool = next_pool(Level.SESSION)
+
+    pool.forget_others(known)
+
+    assert (tmp_path / "pool" / STAMP).exists() is stays
+    assert bool(pool.find([STAMP])) is stays
+
+
 # ---- a payload that somebody has killed ----
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
@@ -44,8 +44,9 @@ def lay_out(
         OSError: the directory cannot be written.
     """
     make(directory.path)
+    inputs = frozenset(spec.inputs)
     for source in spec.inputs:
-        _bring_in(source, directory.work)
+        _bring_in(source, directory.work, inputs)
     if spec.credential is not None:
         _bring_credential(spec.credential, directory.path / "credential")
     preamble = told.preamble if told else ""
@@ -64,14 +65,22 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _bring_in(source: Path, work: Path) -> None:
+def _bring_in(source: Path, work: Path, inputs: Collection[Path]) -> None:
+    """Copy an input; a link to another input stays a link, or each would be one more copy of it."""
     try:
-        if source.is_dir():
+        if source.is_symlink() and (not source.exists() or _leads_to(source, inputs)):
+            (work / source.name).symlink_to(source.readlink())
+        elif source.is_dir():
             shutil.copytree(source, work / source.name, symlinks=True)
-        else:  # a link to nothing is brought as it is
-            shutil.copy2(source, work / source.name, follow_symlinks=source.exists())
+        else:
+            shutil.copy2(source, work / source.name)
     except (OSError, shutil.Error) as error:
         raise CEError(f"input {source} cannot be copied: {_short(error)}") from error
+
+
+def _leads_to(link: Path, inputs: Collection[Path]) -> bool:
+    target = link.readlink()
+    return not target.is_absolute() and (not target.parts or link.parent / target.parts[0] in inputs)
 
 
 def _bring_credential(source: Path, target: Path) -> None:

@@ -5,10 +5,11 @@ import stat
 import tarfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ce_backends.foreign_archive import ArchiveLimits, ForeignArchive
+from ce_backends.foreign_archive import ArchiveLimits, BadArchive, ForeignArchive
 from ce_backends.foreign_names import BadName, check_link, parts_of, shown
 from ce_backends.foreign_tree import ForeignTree
 
@@ -17,11 +18,17 @@ _LATEST_S = 2**32 - 1  # of a time that every file system can keep
 
 
 class Admission:
-    """Judges the members of one archive, in order, by their text alone."""
+    """Judges the members of one archive, in order, by their text alone.
+
+    Attributes:
+        copied_bytes: what second names of files take when each of them is copied.
+    """
 
     def __init__(self) -> None:
         self._links: set[tuple[str, ...]] = set()
         self._directories: set[tuple[str, ...]] = set()
+        self._sizes: dict[tuple[str, ...], int] = {}
+        self.copied_bytes = 0
 
     def parts(self, member: tarfile.TarInfo) -> tuple[str, ...]:
         """Return the name of a member in parts; none for the directory that it is unpacked into.
@@ -43,7 +50,15 @@ class Admission:
         if member.islnk():
             check_link(member.name, member.linkname, 0)
             self._check_way(member.linkname, parts_of(member.linkname))
+        self._count_bytes(member, parts)
         return parts
+
+    def _count_bytes(self, member: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
+        if member.isreg():
+            self._sizes[parts] = member.size
+        elif member.islnk():
+            self._sizes[parts] = size = self._sizes.get(parts_of(member.linkname), 0)
+            self.copied_bytes += size
 
     def _count_directories(self, parts: tuple[str, ...]) -> None:
         """Take note of a directory and those above it, which come without a member of their own."""
@@ -58,8 +73,21 @@ class Admission:
             raise BadName(f"{shown(name)} leads through a link of the archive")
 
 
-def look_through(packed: BinaryIO, limits: ArchiveLimits) -> ForeignArchive:
-    """Read all of an archive; return it, since it has counted.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in an archive.
+
+    Attributes:
+        size_bytes: what it takes when it is unpacked and each name is a file of its own; headers count too.
+        members: how many.
+    """
+
+    size_bytes: int
+    members: int
+
+
+def look_through(packed: BinaryIO, limits: ArchiveLimits) -> Contents:
+    """Read all of an archive.
 
     Raises:
         BadArchive: it cannot be read, or is more than its limits allow.
@@ -68,7 +96,10 @@ def look_through(packed: BinaryIO, limits: ArchiveLimits) -> ForeignArchive:
     archive, admission = ForeignArchive(packed, limits), Admission()
     for member in archive:
         admission.parts(member)
-    return archive
+    size_bytes = archive.read_bytes + admission.copied_bytes
+    if size_bytes > limits.unpacked_bytes:
+        raise BadArchive(f"it unpacks to more than {limits.unpacked_bytes // 10**6} MB")
+    return Contents(size_bytes, archive.members)
 
 
 def unpack(packed: BinaryIO, into: Path, limits: ArchiveLimits) -> list[str]:

@@ -46,7 +46,7 @@ def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS) -> Archive
     """
     try:
         seen = unpacking.look_through(io.BytesIO(packed), limits)
-        _check_room(seen.read_bytes, into)
+        _check_room(seen.size_bytes, into)
         _write(packed, into, limits)
     except BadName as error:
         raise _refusal(f"a member of the archive is not allowed: {error}") from error
@@ -54,7 +54,7 @@ def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS) -> Archive
         raise _refusal(str(error)) from error
     except OSError as error:
         raise _unpack_error(error) from error
-    left_bytes, left_members = limits.unpacked_bytes - seen.read_bytes, limits.members - seen.members
+    left_bytes, left_members = limits.unpacked_bytes - seen.size_bytes, limits.members - seen.members
     return replace(limits, unpacked_bytes=left_bytes, members=left_members)
 
 

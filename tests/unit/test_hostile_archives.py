@@ -17,7 +17,10 @@ from agents.errors import Blame, FailJob, HandBack
 from agents.jobs import sandbox
 from ce_backends.errors import CEError
 from ce_backends.foreign_archive import ArchiveLimits, BadArchive, ForeignArchive
+from ce_backends.staging import lay_out
+from ce_backends.subject import task
 from ce_backends.task_archive import unpack as unpack_result
+from ce_backends.task_dir import TaskDir
 
 Member = tuple[tarfile.TarInfo, bytes]
 SMALL = ArchiveLimits(unpacked_bytes=10**6, members=10, headers_bytes=200_000)
@@ -192,6 +195,40 @@ def test_all_sandboxes_of_a_job_share_one_limit(work: Path) -> None:
         sandbox.unpack(packed(*[file(f"g{number}") for number in range(6)]), work, left)
     with pytest.raises(FailJob, match="unpacks to more than 0 MB"):
         sandbox.unpack(packed(file("big", b"x" * (10**6 - 9000))), work, left)
+
+
+def test_second_names_count_as_the_copies_that_they_become(work: Path) -> None:
+    members = [file("big", b"x" * 200_000), *[second_name(f"h{number}", "big") for number in range(5)]]
+
+    with pytest.raises(FailJob, match="unpacks to more than 1 MB"):
+        sandbox.unpack(packed(*members), work, SMALL)
+
+    assert names_in(work) == []
+
+
+def test_links_of_a_sandbox_are_no_copies_in_the_task(work: Path, tmp_path: Path) -> None:
+    links = [link(f"l{number}", target) for number, target in enumerate(("big", "d", "d/x", "l0", ".", "none"))]
+    sandbox.unpack(packed(file("big", b"x" * 5000), folder("d"), file("d/x", b"x" * 5000), *links), work)
+    directory = TaskDir(tmp_path / "task")
+
+    lay_out(task(":", inputs=sorted(work.iterdir())), directory)
+
+    brought = {path.name: path for path in directory.work.iterdir()}
+    assert [name for name, path in brought.items() if path.is_symlink()] == [
+        name for name in brought if name.startswith("l")
+    ]
+    assert (directory.work / "l2").read_bytes() == (directory.work / "l3").read_bytes() == b"x" * 5000
+
+
+def test_an_input_that_is_a_link_to_elsewhere_is_brought_as_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("content")
+    (tmp_path / "link").symlink_to("real")
+    directory = TaskDir(tmp_path / "task")
+
+    lay_out(task(":", inputs=[tmp_path / "link"]), directory)
+
+    assert not (directory.work / "link").is_symlink()
+    assert (directory.work / "link").read_text() == "content"
 
 
 def test_a_disk_that_is_too_slow_is_not_the_owners_fault(work: Path) -> None:

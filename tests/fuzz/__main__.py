@@ -5,11 +5,9 @@ in a file, and the line that tries it again is printed.
 """
 
 import argparse
-import math
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +19,6 @@ from tests.fuzz.child import limit_memory
 
 FOUND = Path(".fuzz")
 AT_ONCE = 2
-PATIENCE_S = 60  # for a child that does not end in time
 _EXECUTIONS = re.compile(r"(?:Done |^#)(\d+)", re.MULTILINE)
 _WRITTEN = re.compile(r"Test unit written to (\S+)")
 _ERROR = re.compile(r"=== Uncaught Python exception: ===\n(.*)")
@@ -46,36 +43,38 @@ class Outcome:
     wall_s: float
 
 
-def fuzz(kind: str, name: str, seconds: float) -> Outcome:
-    """Try one target for so long, its start included."""
-    found = FOUND / name
-    found.mkdir(parents=True, exist_ok=True)
-    began_s = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="gridpilot-fuzz-") as folder:
-        corpus = Path(folder) / "corpus"
-        corpus.mkdir()
-        ends_s = str(time.monotonic() + seconds)
-        argv = [sys.executable, "-m", "tests.fuzz.child", kind, name, str(corpus), str(found), ends_s]
-        log = found.with_suffix(".log")
-        with log.open("wb") as file:
-            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
-        code = _ended(child, seconds)
-    said = log.read_text("utf-8", "replace")
+def _outcome(name: str, code: int, wall_s: float) -> Outcome:
+    log = FOUND / f"{name}.log"
+    said = log.read_text("utf-8", "replace") if log.exists() else ""
     return Outcome(
         name=name,
         executions=max((int(number) for number in _EXECUTIONS.findall(said)), default=0),
         error="" if code == 0 else _error(said, code, log),
-        inputs=[Path(name) for name in _WRITTEN.findall(said)],
-        wall_s=time.monotonic() - began_s,
+        inputs=[Path(path) for path in _WRITTEN.findall(said)],
+        wall_s=wall_s,
     )
 
 
-def _ended(child: "subprocess.Popen[bytes]", seconds: float) -> int:
-    try:
-        return child.wait(seconds + PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        return child.wait()
+def fuzz(kind: str, names: Sequence[str], seconds: float) -> Iterator[Outcome]:
+    """Try the targets of one kind for so long in all, the start of its process included."""
+    for name in names:
+        (FOUND / name).mkdir(parents=True, exist_ok=True)
+    began_s, left = time.monotonic(), list(names)
+    argv = [sys.executable, "-m", "tests.fuzz.child", kind, str(FOUND), str(began_s + seconds), *names]
+    with (
+        (FOUND / f"{kind}.imports").open("wb") as said,
+        subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True) as child,
+    ):
+        for line in child.stdout or ():
+            name, _, code = line.strip().rpartition(" ")
+            if name in left:
+                left.remove(name)
+                yield _outcome(name, int(code), time.monotonic() - began_s)
+                began_s = time.monotonic()
+    for name in left:  # the process that forks them has died itself
+        yield Outcome(
+            name=name, executions=0, error=f"exit code {child.returncode}, see {said.name}", inputs=(), wall_s=0.0
+        )
 
 
 def _error(said: str, code: int, log: Path) -> str:
@@ -87,19 +86,14 @@ def _error(said: str, code: int, log: Path) -> str:
 
 
 def run(names: Sequence[str], seconds: int) -> Iterator[Outcome]:
-    """Try targets, two at a time, for so many seconds in all; tell of each in their order.
-
-    Each has its share of the time that is left: one that ends early, or is slow to start, changes that of the others.
-    """
+    """Try targets, two kinds at a time, for so many seconds in all; tell of each kind as it is over."""
     kinds = {**registry.everything(), **dict.fromkeys(registry.group(registry.CONTROL), registry.CONTROL)}
-    ends_s, left = time.monotonic() + seconds, iter(range(len(names), 0, -1))
-
-    def tried(name: str) -> Outcome:
-        share_s = (ends_s - time.monotonic()) / math.ceil(next(left) / AT_ONCE)
-        return fuzz(kinds[name], name, share_s)
-
+    groups = [[name for name in names if kinds[name] == kind] for kind in dict.fromkeys(map(kinds.__getitem__, names))]
+    groups.sort(key=len, reverse=True)  # the large ones first: the small ones fill what is left
+    each_s = seconds * min(AT_ONCE, len(groups)) / len(names)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(tried, names)
+        for outcomes in pool.map(lambda group: list(fuzz(kinds[group[0]], group, each_s * len(group))), groups):
+            yield from outcomes
 
 
 def again(name: str, path: Path) -> int:

@@ -82,6 +82,8 @@ def taken_up(
         return None
     record = directory.record() or TaskRecord(processors=_processors(living, wrapper, most), is_enclosed=is_enclosed)
     end = None if living else directory.end()
+    if wrapper is not None and end is not None and end.exit_code is not None:
+        end = None  # its wrapper has written down none, and waits
     if end is None and is_of_another_boot and wrapper is None and not living:
         end = _end_of_what_is_left(directory, record, cell)
     if end is not None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from pathlib import Path
 from ce_backends.cgroup import Group, Hierarchy
 from ce_backends.containment import Consumption
 from ce_backends.errors import CEError
-from ce_backends.process_tree import Process
+from ce_backends.node_script import COOKIE
+from ce_backends.process_tree import Process, all_stats, send, variables
 from ce_backends.strays import OURS, Strays
 
 BYTES_PER_MB = 1_000_000
@@ -73,6 +75,7 @@ class CgroupCell:
     shared: Shared = Shared()
     refused_before: int = 0  # to those that were in the shared group before
     strays: Strays = OURS
+    cookie: bytes = b""  # of a task that another object began: what has left its groups is no child of ours
 
     @property
     def groups(self) -> list[Group]:
@@ -99,14 +102,27 @@ class CgroupCell:
     def send(self, signal_number: int, already: set[int]) -> None:
         """See Cell."""
         self.killer.send(signal_number, already)
+        for pid in self._lost():
+            if pid not in already and send(pid, signal_number, lambda pid: self.cookie in variables(pid)):
+                already.add(pid)
 
     def kill(self) -> None:
         """See Cell."""
         self.killer.kill()
+        if self.cookie:
+            self.send(signal.SIGKILL, set())
 
     def members(self) -> list[int]:
         """See Cell."""
-        return self.killer.pids()
+        return [*self.killer.pids(), *self._lost()]
+
+    def _lost(self) -> list[int]:
+        """Return those that carry the cookie and are not in the group."""
+        if not self.cookie:
+            return []
+        held = self.killer.pids()
+        others = [stat.process.pid for stat in all_stats() if not stat.is_zombie and stat.process.pid not in held]
+        return [pid for pid in others if self.cookie in variables(pid)]
 
     def consumption(self, *, with_causes: bool = True) -> Consumption:
         """See Cell."""
@@ -129,7 +145,7 @@ class CgroupCell:
     def remove(self) -> bool:
         """See Cell."""
         removed = [group.remove() for group in self.groups]  # every one is tried
-        return all(removed) and self.strays.gone(self.killer)
+        return all(removed) and self.strays.gone(self.killer) and not self._lost()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +259,7 @@ class CgroupContainment:
             _that_has(limiting.get("pids"), ("pids.max",)),
             shared=shared,
             refused_before=shared.refusals(),
+            cookie=f"{COOKIE}={stamp}".encode(),
         )
 
     def joins(self, stamp: str) -> Sequence[Path]:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Accepted, TaskState
+from ce_backends.cgroup import hierarchies
 from ce_backends.containment import Level
 from ce_backends.errors import CEError
 from ce_backends.node_script import COOKIE
@@ -20,7 +22,7 @@ from ce_backends.task_dir import TaskDir
 from ce_backends.task_words import parse_record, parse_status
 
 DEADLINE_S = 20
-STAMP = "cd" * 16
+STAMP = uuid.uuid4().hex  # a test of another process must not have the same
 RECORD = {
     "processors": 1,
     "outputs": ["x"],
@@ -141,10 +143,12 @@ def of_task() -> list[int]:
     return [pid for pid in pids if cookie in variables(pid)]
 
 
-def began(directory: TaskDir, level: Level, processor_ids: tuple[int, ...] = ()) -> None:
+def began(
+    directory: TaskDir, level: Level, processor_ids: tuple[int, ...] = (), script: str = "exec sleep 1000\n"
+) -> None:
     """Begin a task that runs for long, and leave it alone."""
     pool = Pool(directory.path.parent, processors=4, best_containment=level)
-    spec = replace(task("exec sleep 1000\n", processors=2, processor_ids=processor_ids), stamp=STAMP)
+    spec = replace(task(script, processors=2, processor_ids=processor_ids), stamp=STAMP)
     assert isinstance(pool.submit([spec])[STAMP], Accepted)
     until(lambda: directory.has_pid and bool(of_task()))
     pool.close()
@@ -184,6 +188,26 @@ def test_task_that_runs_is_held_and_ended_whatever_is_written_of_it(
     assert slots.free_processors < 4 or not lives
     assert of_task() == []
     assert pool.slots().free_processors == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may enter the groups above its own")
+@pytest.mark.parametrize("text", [SPOILED["end"], SPOILED["exit code and end"]], ids=["end", "exit code and end"])
+def test_task_that_has_left_its_group_and_forged_its_end_is_ended_all_the_same(
+    tmp_path: Path, make_pool: Callable[[Level], Pool], text: str
+) -> None:
+    found = hierarchies(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
+    leave = "".join(f"echo 0 > {hierarchy.mount}/cgroup.procs\n" for hierarchy in found)
+    directory = TaskDir.in_pool(tmp_path / "pool", STAMP)
+    began(directory, Level.V2, script=f"{leave}cat /proc/self/cgroup\nexec sleep 1000\n")
+    Path(directory.note("task")).write_text(text)
+
+    pool = make_pool(Level.V2)
+    told, lives = pool.poll([STAMP])[STAMP].state, of_task()
+    end(pool)
+
+    assert "gridpilot" not in (directory.path / "stdout").read_text(), "it has not left"
+    assert told is TaskState.RUNNING or not lives
+    assert of_task() == []
 
 
 @every_level

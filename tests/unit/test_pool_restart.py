@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ce_backends.task_dir import TaskDir
 from ce_backends.task_words import TaskRecord
 
 DEADLINE_S = 20
-STAMP = "ab" * 16
+STAMP = uuid.uuid4().hex  # a test of another process must not have the same
 ROOT = Path(__file__).parents[2]
 OWNER = """
 import sys, time

@@ -254,7 +254,8 @@ def _node_memory(root: Path) -> Iterator[Fact]:
 
 
 def _cgroup_memory(root: Path) -> Iterator[Fact]:
-    for controller, name in (("", "memory.max"), ("memory", "memory.limit_in_bytes")):
+    # above memory.high nothing is killed, and everything waits for memory
+    for controller, name in (("", "memory.max"), ("", "memory.high"), ("memory", "memory.limit_in_bytes")):
         for folder in cgroup_folders(root, controller):
             limit = _number(_read(folder / name))
             if limit > 0:  # v1 writes a huge number for no limit, which is never the smallest

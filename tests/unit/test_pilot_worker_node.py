@@ -163,6 +163,16 @@ def test_memory_is_the_least_of_node_cgroup_and_batch_system(tmp_path):
     assert (of_cgroup.value, of_cgroup.origin) == (2000, "cgroup /sys/fs/cgroup/job/memory.max")
 
 
+def test_memory_above_which_the_kernel_throttles_is_not_offered(tmp_path):
+    files = {"memory.max": "max\n", "memory.high": "3000000000\n"}
+    root = write(tmp_path, {f"sys/fs/cgroup/job/{name}": text for name, text in files.items()})
+    write(root, {"proc/meminfo": "MemTotal:       16000000 kB\n", "proc/self/cgroup": "0::/job\n"})
+
+    found = worker_node.memory(root, {}, processors=2)
+
+    assert (found.value, found.origin) == (3000, "cgroup /sys/fs/cgroup/job/memory.high")
+
+
 def test_the_huge_number_of_cgroup_v1_is_no_limit(tmp_path):
     root = write(
         tmp_path,

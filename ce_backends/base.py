@@ -44,7 +44,8 @@ class TaskSpec:
         stamp: 32 hexadecimal digits chosen and journalled before submission; the task is found again by it.
         script: POSIX sh text, run in the task's own empty work directory after `inputs` were put there.
         inputs: local files and directories, put into the work directory under their own names.
-        outputs: glob patterns, relative to the work directory, of what `fetch` brings back.
+        outputs: glob patterns, relative to the work directory, of what `fetch` brings back; a wildcard stays within one
+            part of a name, and goes into no link.
         environment: exactly these variables are given to the script, beside PATH, HOME, TMPDIR when absent here.
         processors: how many processors the task holds.
         processor_ids: which ones, as the kernel numbers them; empty where the batch system chooses.

@@ -7,10 +7,9 @@ a directory may be locked, deep or not ours: what takes disk is counted, and wha
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from ce_backends.process_tree import PROC
@@ -21,7 +20,6 @@ MOST_FILES = 200_000  # looked at; a directory with more of them is known to be 
 LONGEST_S = 2.0
 _MOST_LEVELS = 150  # a descriptor is open for each
 _STAT_BLOCK_BYTES = 512  # stat(2)
-_MOST_OPEN_FILES = 20_000  # looked at, of all processes
 _MAPS_BYTES = 1 << 20  # of what one process has mapped
 _DELETED = " (deleted)"  # proc(5): how the kernel shows a file without a name
 _NEEDED = stat.S_IRUSR | stat.S_IXUSR
@@ -48,7 +46,7 @@ class DiskUse:
 
 def disk_use(
     top: Path,
-    pids: Iterable[int] = (),
+    pids: Sequence[int] = (),
     clock: Callable[[], float] = time.monotonic,
     *,
     mounts: Collection[str] = (),
@@ -65,12 +63,16 @@ def disk_use(
         clock: monotonic, in seconds.
         mounts: paths below `top` that are not looked at, since other file systems lie there.
     """
-    look = _Look(clock, mounts)
+    named = _Look(clock, mounts)
     with suppress(OSError, _Enough):
-        look.device = top.lstat().st_dev
-        look.at_unlinked(pids)
-        look.at(str(top), str(top))
-    return DiskUse(look.size_bytes, look.files, look.newest_ns, look.unread)
+        named.device = top.lstat().st_dev
+        named.at(str(top), str(top))
+    if not pids:
+        return named.found()
+    unnamed = _Look(clock, (), named.device)  # with a time of its own: neither is to hide the other
+    with suppress(_Enough):
+        unnamed.at_unlinked(pids)
+    return named.found(unnamed.size_bytes, unnamed.files)
 
 
 class _Enough(Exception):
@@ -78,11 +80,11 @@ class _Enough(Exception):
 
 
 class _Look:
-    def __init__(self, clock: Callable[[], float], mounts: Collection[str]) -> None:
+    def __init__(self, clock: Callable[[], float], mounts: Collection[str], device: int = 0) -> None:
         self._clock = clock
         self._mounts = mounts
         self._give_up_at = clock() + LONGEST_S
-        self.device = 0
+        self.device = device
         self.size_bytes = self.files = self.newest_ns = self.unread = 0
 
     def at(self, name: str, path: str, parent: int | None = None, level: int = 0) -> None:
@@ -99,16 +101,27 @@ class _Look:
         except OSError:  # it is gone, or something else by now
             return
 
-    def at_unlinked(self, pids: Iterable[int]) -> None:
+    def found(self, more_bytes: int = 0, more_files: int = 0) -> DiskUse:
+        """Return what was found, and so much more."""
+        return DiskUse(self.size_bytes + more_bytes, self.files + more_files, self.newest_ns, self.unread)
+
+    def at_unlinked(self, pids: Sequence[int]) -> None:
         """Count the files that processes have open and that have no name any more, each once."""
-        found: dict[int, os.stat_result] = {}
-        for link in islice(_unlinked(pids), _MOST_OPEN_FILES):
-            with suppress(OSError):
-                status = os.stat(link)  # noqa: PTH116 - the file itself, which no path leads to
-                if status.st_dev == self.device and status.st_nlink == 0 and stat.S_ISREG(status.st_mode):
-                    found[status.st_ino] = status
-        for status in found.values():
-            self._count(status)
+        counted: set[int] = set()
+        for pid in pids[:MOST_PROCESSES]:
+            for link in _unlinked(pid, self._check_time):
+                with suppress(OSError):
+                    status = os.stat(link)  # noqa: PTH116 - the file itself, which no path leads to
+                    if self._has_no_name(status) and status.st_ino not in counted:
+                        counted.add(status.st_ino)
+                        self._count(status)
+
+    def _has_no_name(self, status: os.stat_result) -> bool:
+        return status.st_dev == self.device and status.st_nlink == 0 and stat.S_ISREG(status.st_mode)
+
+    def _check_time(self) -> None:
+        if self._clock() > self._give_up_at:
+            raise _Enough
 
     def _entries(self, fd: int, path: str) -> list[str]:
         """Count what is in a directory; return the directories among it."""
@@ -131,8 +144,10 @@ class _Look:
         self.files += 1
         self.size_bytes += status.st_blocks * _STAT_BLOCK_BYTES
         self.newest_ns = max(self.newest_ns, status.st_mtime_ns)
-        if self.files >= MOST_FILES or (self.files % 256 == 0 and self._clock() > self._give_up_at):
+        if self.files >= MOST_FILES:
             raise _Enough
+        if self.files % 256 == 0:
+            self._check_time()
 
 
 @contextmanager
@@ -163,14 +178,15 @@ def _unlocked(path: int, mode: int) -> Iterator[None]:
             os.chmod(place, mode)  # noqa: PTH101
 
 
-def _unlinked(pids: Iterable[int]) -> Iterator[str]:
-    """Yield where processes hold files that seem to have no name any more: open, or only mapped (as root)."""
-    for pid in islice(pids, MOST_PROCESSES):
-        with suppress(OSError), os.scandir(f"{PROC}/{pid}/fd") as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    if os.readlink(entry.path).endswith(_DELETED):  # noqa: PTH115 - asks no file system that may hang
-                        yield entry.path
-        with suppress(OSError):
-            lines = read_first(f"{PROC}/{pid}/maps", _MAPS_BYTES).decode("utf-8", "replace").split("\n")
-            yield from (f"{PROC}/{pid}/map_files/{line.split()[0]}" for line in lines if line.endswith(_DELETED))
+def _unlinked(pid: int, check_time: Callable[[], None]) -> Iterator[str]:
+    """Yield where a process holds files that seem to have no name any more: open, or only mapped (as root)."""
+    with suppress(OSError), os.scandir(f"{PROC}/{pid}/fd") as entries:
+        for number, entry in enumerate(entries):
+            if number % 64 == 0:
+                check_time()
+            with suppress(OSError):
+                if os.readlink(entry.path).endswith(_DELETED):  # noqa: PTH115 - asks no file system that may hang
+                    yield entry.path
+    with suppress(OSError):
+        lines = read_first(f"{PROC}/{pid}/maps", _MAPS_BYTES).decode("utf-8", "replace").split("\n")
+        yield from (f"{PROC}/{pid}/map_files/{line.split()[0]}" for line in lines if line.endswith(_DELETED))

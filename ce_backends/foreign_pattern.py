@@ -14,7 +14,7 @@ from ce_backends.errors import CEError
 
 MOST_CHARACTERS = 256
 MOST_TEXT_BYTES = 4096  # of each text that it is tried on
-WITHIN_S = 1.5
+WITHIN_S = 1.0
 _MEMORY_BYTES = 512 << 20
 _SETS_FLAGS = re.compile(r"\(\?[aiLmsux-]")
 _END = b"end"  # the exit code may have been collected by somebody else

@@ -30,6 +30,7 @@ class Asking:
     empty_in_a_row: int = 0
     unfit_in_a_row: int = 0
     last_meaning: ExitCode = ExitCode.ENDED  # of the last answer: an empty match, or a job, is a good one
+    has_to_end: bool = False  # by a signal
     awaits_batch_system: bool = False  # only its commands can tell how much time is left
     not_before: float = 0.0  # monotonic; after an answer that brought nothing
     paused_until: float = 0.0  # monotonic; after jobs that went back for the node's fault
@@ -39,21 +40,28 @@ class Asking:
     patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
 
     @property
+    def end_means(self) -> ExitCode:
+        """What the last answer means for the end of the agent: nothing where somebody else wanted it to end."""
+        return ExitCode.ENDED if self.has_to_end else self.last_meaning
+
+    @property
     def waits_until(self) -> float:
         """Monotonic; nothing is asked for before."""
         return max(self.not_before, self.paused_until)
 
-    def has_brought_nothing(self, meaning: ExitCode) -> None:
+    def has_brought_nothing(self, meaning: ExitCode, retry_after_s: float = 0.0) -> None:
         """Take note of a request that brought no job; one that an unfit node kept from being made is no empty match.
 
         Args:
             meaning: the exit code of an agent that never gets another answer.
+            retry_after_s: what the Matcher asked to wait.
         """
         is_unfit = meaning is ExitCode.NODE_UNFIT
         self.last_meaning = meaning
         self.empty_in_a_row += not is_unfit
         self.unfit_in_a_row = self.unfit_in_a_row + 1 if is_unfit else 0
-        self.not_before = time.monotonic() + self._wait_s(self.unfit_in_a_row or self.empty_in_a_row)
+        wait_s = self._wait_s(self.unfit_in_a_row or self.empty_in_a_row)
+        self.not_before = time.monotonic() + max(wait_s, retry_after_s)
 
     def pause_after(self, host_failures_in_a_row: int) -> None:
         """Ask for no match at once after jobs went back for the node's fault: the next might fare no better."""

@@ -75,7 +75,7 @@ class JobAgent:
         self._parts.begin_ticks()
         is_told = self._work()
         self._parts.chores()
-        self._exit_code = self._exit_code or self._asking.last_meaning  # all is not well without any answer
+        self._exit_code = self._exit_code or self._asking.end_means  # all is not well without any answer
         if not is_told or self._parts.reporter.untold():
             self._say_untold()
         if (broken := self._parts.slot.broken_processors) and self._parts.slot.processors:
@@ -288,7 +288,7 @@ class JobAgent:
 
     def _signalled(self, event: happened.SignalReceived) -> None:
         """Drain; when the slot goes away hand back what runs, the second time without any more grace."""
-        reason = Stop.SIGNAL.format(signal=event.name)
+        reason, self._asking.has_to_end = Stop.SIGNAL.format(signal=event.name), True
         self._stop(reason)
         if event.is_urgent:
             self._asking.patience_ends = min(self._asking.patience_ends, time.monotonic() + _LAST_ANSWER_S)
@@ -388,7 +388,8 @@ class JobAgent:
                 log.warning("match.unreachable", cause=error)
             case None:
                 log.info("match.empty", in_a_row=self._asking.empty_in_a_row + 1)
-        self._asking.has_brought_nothing(meaning_of(error))
+        retry_after_s = error.retry_after_s if isinstance(error, ServiceError) else None
+        self._asking.has_brought_nothing(meaning_of(error), retry_after_s or 0.0)
 
     def _found_unfit(self, error: NodeUnfit) -> None:
         """Look again later, for what runs may be the cause; give the node up when it is idle and stays unfit."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agents.errors import AccessDenied, BadAnswer, ExitCode, NoAnswer, Refused, Unreachable
+from agents.errors import AccessDenied, BadAnswer, Busy, ExitCode, NoAnswer, Refused, Unreachable
 from agents.events import LookAround, SignalReceived
 from agents.jobs.job import MatchedJob
 from agents.slot import farewell
@@ -347,3 +347,20 @@ def test_a_match_that_was_lost_is_looked_for_when_all_else_is_told_and_runs(scen
     ending = scene.run()
 
     assert (told, ending.tally.done) == ([[1], [1, 5]], 2)
+
+
+def test_the_matcher_is_left_alone_as_long_as_it_asks(scene: Scene) -> None:
+    scene.matcher.answers = [Busy("HTTP 503", retry_after_s=0.4), job(1)]
+    asked: list[float] = []
+    scene.matcher.before = lambda: asked.append(time.monotonic())
+
+    scene.run()
+
+    assert asked[1] - asked[0] >= 0.4
+
+
+def test_an_agent_that_was_told_to_end_while_the_wms_is_away_ends_well(scene: Scene) -> None:
+    scene.matcher.answers = [Unreachable("nothing listens there")] * 9
+    scene.matcher.before = lambda: scene.events.put(SignalReceived("SIGTERM", is_urgent=True))
+
+    assert scene.run().exit_code is ExitCode.ENDED

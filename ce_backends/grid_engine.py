@@ -55,8 +55,6 @@ _OURS = Ours(
         "-o": FILES,
         "-e": FILES,
         "-j": FILES,
-        "-wd": FILES,
-        "-cwd": FILES,
         "-b": FILES,
         "-S": FILES,
         "-sync": WAITS,

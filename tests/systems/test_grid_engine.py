@@ -48,7 +48,7 @@ def test_ce_test_of_the_example_is_all_green(grid_engine: RealSystem) -> None:
     ("wrong", "sentence"),
     [
         ("Queue=nowhere", 'unknown queue "nowhere"'),
-        ("SubmitOptions=-pe smp 500", 'cannot run in PE "smp"'),
+        ("SubmitOptions=-l mem_total=999T", "mem_total=999T) cannot run"),
     ],
 )
 def test_what_can_never_run_is_told_in_a_sentence(grid_engine: RealSystem, wrong: str, sentence: str) -> None:

@@ -16,6 +16,7 @@ VARIANTS = {
     "own version, no accounting": {"SLURM_ACCOUNTING": "0"},
     "20.11, accounting": {"SLURM_VERSION": "20.11"},
     "24.11, no accounting": {"SLURM_VERSION": "24.11", "SLURM_ACCOUNTING": "0"},
+    "26.05, accounting": {"SLURM_VERSION": "26.05"},
 }
 
 

@@ -10,7 +10,8 @@ release_of() {
     20.11) echo bullseye ;;
     22.05) echo bookworm ;;
     24.11) echo trixie ;;
-    *) die "SLURM_VERSION=$1 is not one of 20.11, 22.05, 24.11" ;;
+    26.05) echo sid ;;
+    *) die "SLURM_VERSION=$1 is not one of 20.11, 22.05, 24.11, 26.05" ;;
   esac
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # what is set here is used by the scripts that source it
 # Which Slurm the scripts work on; source it.
-#   SLURM_VERSION     20.11, 22.05 or 24.11; without it the version that this machine's own packages have
+#   SLURM_VERSION     20.11, 22.05, 24.11 or 26.05; without it the version that this machine's own packages have
 #   SLURM_ACCOUNTING  1 (default) with slurmdbd and MariaDB, 0 without any accounting
 #   SLURM_NODE_TIMEOUT_S  after which a silent node counts as lost (default 30)
 # Every combination has its own folder, ports and node names, so that several run side by side.

@@ -20,7 +20,8 @@ from ce_backends.outputs import tail
 
 log = EventLog("staging")
 
-_SAYS = "gridpilot: "  # begins what the CE adds to the stderr of a task
+_SAYS = "gridpilot: "  # begins what the CE adds to the stderr of a task; of outputs it speaks so:
+_OF_OUTPUTS = tuple(f"{_SAYS}{words}" for words in ("output ", "all outputs ", "more outputs ", "not all outputs "))
 _SAID, _SAID_BYTES, _SAID_CHARACTERS = 20, 32_768, 300
 _MOST_SANDBOXES = 20
 STACKS = "gridpilot-stacks.txt"  # what a stalled payload did; comes with its output sandbox
@@ -122,7 +123,9 @@ class Staging:
 def _named(stderr: Path) -> list[str]:
     """Return what the CE could not bring, as it says at the end of the task's own stderr."""
     said = tail(stderr, stderr.parent, _SAID_BYTES).decode("utf-8", "replace").split("\n")
-    return [printable(line.removeprefix(_SAYS), _SAID_CHARACTERS) for line in said if line.startswith(_SAYS)][-_SAID:]
+    return [printable(line.removeprefix(_SAYS), _SAID_CHARACTERS) for line in said if line.startswith(_OF_OUTPUTS)][
+        -_SAID:
+    ]
 
 
 def _stored(names: Sequence[str]) -> list[str]:

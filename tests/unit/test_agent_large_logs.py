@@ -73,7 +73,9 @@ def test_what_the_ce_could_not_bring_is_told_to_the_owner(tmp_path: Path) -> Non
     class Partly(Files):
         def fetch(self, task_id: str, into: Path) -> None:
             super().fetch(task_id, into)
-            (into / "stderr").write_text("words\ngridpilot: output a was skipped: it is \x1b[31mred\n")
+            (into / "stderr").write_text(
+                "words\ngridpilot: hello\ngridpilot: output a was skipped: it is \x1b[31mred\n"
+            )
 
     assert upload(Partly(out=b"text"), tmp_path, ["out"], []) == "output a was skipped: it is red"
 

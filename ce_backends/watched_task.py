@@ -93,7 +93,9 @@ class WatchedTask:
 def final_status(task: WatchedTask) -> TaskStatus:
     """Return what is said of a task that is over, by its cause and what its wrapper wrote."""
     spent = task.consumption or Consumption()
-    cpu_s = task.directory.cpu_s() if spent.cpu_s is None else spent.cpu_s
+    cpu_s = spent.cpu_s
+    if cpu_s is None and not task.record.is_enclosed:  # who waits for a container does not wait for what is in it
+        cpu_s = task.directory.cpu_s()
     exit_code = task.directory.exit_code() if task.exit_code is None else task.exit_code
     state, reason, limit = _verdict(task, spent, exit_code)
     return TaskStatus(

@@ -118,7 +118,7 @@ class JobAgent:
                 self._handle(event)
             self._check_deadline()
             if patience.is_over(
-                is_now=self._is_ending_now or self._is_leaving, is_end_known=self._parts.watch.time_left.is_known
+                is_now=self._is_ending_now or self._is_leaving, is_end_known=self._parts.watch.time_left.is_told
             ):
                 return False
         return True

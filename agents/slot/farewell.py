@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 NOW_S = 20.0  # for the last reports to be accepted when the slot goes away
-UNKNOWN_S = 200.0  # the same when nobody says how long the slot lasts
+UNKNOWN_S = 200.0  # the same when the site does not say how long the slot lasts: a queue's limit may be days away
 _MOST_NAMED = 10
 
 
@@ -24,7 +24,7 @@ class Patience:
 
         Args:
             is_now: the slot goes away, or its time is over.
-            is_end_known: somebody says when it ends; that is waited for.
+            is_end_known: the site says when it ends; that is waited for.
         """
         if is_now:
             self._now_since = self._monotonic() if self._now_since is None else self._now_since

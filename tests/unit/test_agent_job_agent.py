@@ -307,6 +307,18 @@ def test_an_agent_waits_for_its_last_words_as_long_as_the_slot_lasts(scene: Scen
     assert (ending.exit_code, scene.wms.statuses[-1]) == (ExitCode.ENDED, (1, "Done"))
 
 
+def test_the_patience_for_last_words_is_that_of_the_slot_where_the_site_says_how_long_it_lasts() -> None:
+    now = [0.0]
+    patience = farewell.Patience(lambda: now[0])
+    now[0] = 201.0
+
+    assert patience.is_over(is_now=False, is_end_known=False)
+    assert not patience.is_over(is_now=False, is_end_known=True)
+    assert not patience.is_over(is_now=True, is_end_known=True)
+    now[0] = 222.0
+    assert patience.is_over(is_now=True, is_end_known=True)
+
+
 @pytest.mark.parametrize(
     ("jobs", "words"),
     [([7], "job 7"), ([7, 8], "jobs 7, 8"), (range(1, 13), "jobs 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more")],

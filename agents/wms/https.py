@@ -135,11 +135,19 @@ def _decoded(url: str, method: str, body: bytes) -> object:
 
 
 def _retry_after_s(answer: Answer) -> float | None:
-    """Return what Retry-After asks (RFC 9110 §10.2.3), in seconds or as a date; at most an hour."""
+    """Return what Retry-After asks (RFC 9110 §10.2.3), in seconds or as a date of its clock; at most an hour."""
     text = answer.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return min(float(text), 3600.0)
+    asked_s, its_s = _date_s(text), _date_s(answer.headers.get("Date", ""))
+    if asked_s is None:
+        return None
+    return min(max(0.0, asked_s - (time.time() if its_s is None else its_s)), 3600.0)
+
+
+def _date_s(text: str) -> float | None:
+    """Return a date of HTTP in seconds since the epoch, None when it is none."""
     try:
-        return min(max(0.0, parsedate_to_datetime(text).timestamp() - time.time()), 3600.0)
-    except (ValueError, TypeError):
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -196,6 +196,15 @@ def test_retry_after_is_read_as_a_date(
     assert least <= error.retry_after_s <= most
 
 
+def test_a_date_of_retry_after_is_of_the_servers_own_clock(authority: Authority, host: Holder, proxy: Path) -> None:
+    dates = ("Date: Fri, 02 Jan 2026 12:00:00 GMT", "Retry-After: Fri, 02 Jan 2026 12:00:30 GMT")
+    with serving(http("429 Too Many Requests", b"", *dates), host) as server:
+        error = failed(server, proxy, authority)
+
+    assert isinstance(error, Busy)
+    assert error.retry_after_s == 30.0
+
+
 def test_silence_is_no_answer(authority: Authority, host: Holder, proxy: Path) -> None:
     def silent(connection: socket.socket) -> None:
         connection.recv(1)

@@ -257,6 +257,14 @@ def test_oar_counts_from_the_writing_of_its_file(tmp_path: Path) -> None:
     assert left({"OAR_JOB_WALLTIME": "2:0:0", "OAR_NODEFILE": str(nodes)}) == {"OAR wall time": 6540.0}
 
 
+def test_a_file_of_oar_that_is_older_than_the_wall_time_is_of_a_late_clock(tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes"
+    nodes.touch()
+    os.utime(nodes, (STARTED_S - 7200, STARTED_S - 7200))
+
+    assert left({"OAR_JOB_WALLTIME": "2:0:0", "OAR_NODEFILE": str(nodes)}) == {"OAR wall time": 6600.0}
+
+
 def test_features_are_read_from_their_folders(tmp_path: Path) -> None:
     for name, number in (("shutdowntime", NOW_S + 500), ("wall_limit_secs", 1000), ("cpu_limit_secs", 8000)):
         (tmp_path / name).write_text(f"{number:.0f}\n", encoding="ascii")

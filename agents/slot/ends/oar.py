@@ -11,12 +11,13 @@ def oar(node: Node) -> Sequence[SlotEnd] | None:
     limit_s = duration_s(node.environ.get("OAR_JOB_WALLTIME_SECONDS") or node.environ.get("OAR_JOB_WALLTIME", ""))
     if limit_s is None:
         return None
-    return [SlotEnd("OAR wall time", _start_s(node) + limit_s)]
+    return [SlotEnd("OAR wall time", _start_s(node, limit_s) + limit_s)]
 
 
-def _start_s(node: Node) -> float:
+def _start_s(node: Node, limit_s: float) -> float:
+    """Return when the job started; a file's time after which it would be over is of a clock that is late."""
     try:
         written_s = os.stat(node.environ.get("OAR_NODEFILE", "")).st_mtime  # noqa: PTH116 - the name may be empty
     except OSError:
         return node.started_s
-    return min(written_s, node.started_s)
+    return min(written_s, node.started_s) if node.started_s - written_s < limit_s else node.started_s

@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ce_backends.process_tree import PROC, all_stats
+from ce_backends.process_tree import PROC, all_stats, children
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h, Linux 3.4
-_LOCK = threading.Lock()
+_PATIENCE_S = 1.0
+_CHANGED = threading.Condition()
 _started: set[int] = set()
+_under_way = 0
 _AT_ONCE = 65536
 _SURELY_ALL = 1024  # bytes; the kernel gives as much as a page at once
 
@@ -26,9 +28,19 @@ def become_subreaper() -> None:
 
 @contextmanager
 def starting() -> Iterator[Callable[[int], None]]:
-    """Start a child within; what is yielded is called with its pid."""
-    with _LOCK:
+    """Start a child within; what is yielded is called with its pid. Nobody else who starts one waits."""
+    _begin(+1)
+    try:
         yield _started.add
+    finally:
+        _begin(-1)
+
+
+def _begin(number: int) -> None:
+    global _under_way  # noqa: PLW0603 - a process has one set of children
+    with _CHANGED:
+        _under_way += number
+        _CHANGED.notify_all()
 
 
 def ended(pid: int) -> None:
@@ -37,9 +49,14 @@ def ended(pid: int) -> None:
 
 
 def started() -> frozenset[int]:
-    """Return the children that said so when they were started."""
-    with _LOCK:
-        return frozenset(_started)
+    """Return the children that said so when they were started; to be asked after one has looked at all of them.
+
+    While one is being started and does not come to it (its program lies on a file system that hangs) all are ours.
+    """
+    with _CHANGED:
+        if _CHANGED.wait_for(lambda: not _under_way, _PATIENCE_S):
+            return frozenset(_started)
+    return frozenset(children() or ())
 
 
 class Children:

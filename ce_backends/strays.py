@@ -83,8 +83,9 @@ class Strays:
         """
         kept = {os.getpgrp(), *(stat.group for pid in held if (stat := stat_of(pid)) is not None)}
         for _ in range(_LOOKS):
-            ours = started()
-            found = _orphans(pids(self._text()) - pids(self._before.get(group)) - ours - {*held})
+            now = pids(self._text())
+            ours = started()  # not before
+            found = _orphans(now - pids(self._before.get(group)) - ours - {*held})
             if not found:
                 return
             for stat in found:

@@ -195,3 +195,12 @@ def test_wrapper_that_does_something_else_is_ended_and_not_taken_again(wrappers:
 
     assert second.process != first.process
     assert not runs(first.process.pid)
+
+
+def test_nobody_is_taken_for_an_orphan_while_a_child_is_being_started_and_does_not_come_to_it() -> None:
+    with subprocess.Popen(["/bin/sleep", "972"]) as other, offspring.starting():
+        ours = offspring.started()
+        other.kill()
+
+    assert other.pid in ours
+    assert other.pid not in offspring.started()

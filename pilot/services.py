@@ -25,7 +25,7 @@ ANSWER_LIMIT_BYTES = 64 * 1024 * 1024  # the whole configuration of a large VO h
 CONNECT_S = 5.0
 CHUNK_BYTES = 65536
 RECORD_BYTES = 16384  # of TLS: what one write may wait for
-LONGEST_MESSAGE = 2000
+LONGEST_MESSAGE = 500
 TOO_MUCH = (413, 414, 415, 431)  # it would be so again
 
 

@@ -21,6 +21,7 @@ _KEEP_ALIVE = b"dka"
 _LONGEST_LENGTH = len("999999999")
 _CHUNK_BYTES = 65536
 _PROPOSAL_BYTES = 1024  # what the server reads of one
+_LONGEST_MESSAGE = 500
 _UNAUTHORIZED = 1111  # DErrno.ENOAUTH, "Unauthorized query"
 
 
@@ -111,7 +112,7 @@ def _ok(value: object) -> dict[str, object]:
 def _refused(url: str, method: str, answer: object) -> ServiceError:
     """Return the error for a proposal that the server turned down: nothing has been executed."""
     said = answer if isinstance(answer, Mapping) else {}
-    message = said.get("Message") or f"answered the proposal with {str(answer)[:80]!r}"
+    message = str(said.get("Message") or f"answered the proposal with {str(answer)[:80]!r}")[:_LONGEST_MESSAGE]
     if said.get("Errno") == _UNAUTHORIZED:
         return AccessDenied(f"{url}: no access to {method} with this credential ({message})")
     return Unreachable(f"{url}: {method}: {message}")

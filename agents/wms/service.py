@@ -13,6 +13,7 @@ from agents.log import EventLog
 log = EventLog("service")
 
 
+_LONGEST_MESSAGE = 500  # of a server's words that are passed on
 _BANNED_S = 300.0  # a server that failed is asked last for so long
 
 
@@ -180,7 +181,7 @@ def _check_shape(answer: object, call: str) -> None:
     Raises:
         BadAnswer: it is not S_OK or S_ERROR.
     """
-    if not isinstance(answer, Mapping) or "OK" not in answer:
+    if not isinstance(answer, Mapping) or not isinstance(answer.get("OK"), int):
         raise BadAnswer(f"{call}: expected S_OK or S_ERROR, got {str(answer)[:80]!r}")
 
 
@@ -190,9 +191,8 @@ def _value(answer: object, call: str) -> object:
     if answer["OK"]:
         return answer.get("Value")
     errno = answer.get("Errno")
-    raise Refused(
-        f"{call}: {answer.get('Message') or 'refused without a message'}", errno=errno if isinstance(errno, int) else 0
-    )
+    message = str(answer.get("Message") or "refused without a message")[:_LONGEST_MESSAGE]
+    raise Refused(f"{call}: {message}", errno=errno if isinstance(errno, int) else 0)
 
 
 class ByScheme:

@@ -74,6 +74,9 @@ JSON: Mapping[str, bytes] = {
     "no UTF-8": b'{"OK": true, "Value": "\xff\xfe"}',
     "UTF-16": GOOD.decode().encode("utf-16"),
     "two values": GOOD + GOOD,
+    "a refusal in many words": b'{"OK": false, "Errno": [1], "Message": "' + b"x" * 900_000 + b'", "job": 1}',
+    "a refusal in no words": b'{"OK": false, "Errno": "x", "Message": {"a": ["b"]}, "job": [[]]}',
+    "a word for yes": b'{"OK": "yes", "job": "yes"}',
 }
 """Bodies that no client takes."""
 

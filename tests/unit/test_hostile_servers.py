@@ -15,6 +15,7 @@ from agents.local_wms.authority import Authority, open_authority, write_private
 from agents.wms.dips import DipsTransport
 from agents.wms.dips import tls as agents_tls
 from agents.wms.https import HttpsTransport, session
+from agents.wms.service import Retry, Service
 from ce_backends import strict_json as agents_json
 from ce_backends.arc_rest import Answer, Credential, Rest, jobs
 from ce_backends.batch_options import Needs
@@ -64,18 +65,12 @@ def _small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 def agent(setting: Setting, port: int) -> object:
     with session(setting.proxy, setting.ca) as kept:
         transport = HttpsTransport(kept, vo="lab", limits=LIMITS)
-        answer = transport.exchange(f"https://localhost:{port}/X/Y", "m", ["secret"], raw=False)
-    if not isinstance(answer, Mapping):  # what agents.wms.service says of it
-        raise ServiceError("no S_OK")
-    return answer["Value"]
+        return Service("X/Y", [f"https://localhost:{port}/X/Y"], transport, Retry(attempts=1)).call("m", "secret")
 
 
 def agent_dips(setting: Setting, port: int) -> object:
     transport = DipsTransport(lambda: agents_tls(setting.proxy, setting.ca), vo="lab", limits=LIMITS)
-    answer = transport.exchange(f"dips://localhost:{port}/X/Y", "m", ["secret"], raw=False)
-    if not isinstance(answer, Mapping):
-        raise ServiceError("no S_OK")
-    return answer["Value"]
+    return Service("X/Y", [f"dips://localhost:{port}/X/Y"], transport, Retry(attempts=1)).call("m", "secret")
 
 
 def _pilot(setting: Setting, url: str) -> object:
@@ -192,7 +187,16 @@ def test_what_is_no_tls_ends_in_the_clients_own_error(
         ended_by(setting, client, error, server.port)
 
 
-VALUES_OF_JSON = ("a list", "a text", "null", "a number", "a list in place of an object")  # for others to refuse
+VALUES_OF_JSON = (
+    "a refusal in many words",
+    "a refusal in no words",
+    "a word for yes",
+    "a list",
+    "a text",
+    "null",
+    "a number",
+    "a list in place of an object",
+)  # for others to refuse
 NO_VALUES = tuple(name for name in JSON if name not in VALUES_OF_JSON)
 ENDLESS = {name: act for name, act in HTTP.items() if name not in JSON and "none" not in name}
 

@@ -5,9 +5,11 @@ in a file, and the line that tries it again is printed.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,7 @@ from tests.fuzz import registry
 from tests.fuzz.child import limit_memory
 
 FOUND = Path(".fuzz")
+MEMORY = Path("/dev/shm")  # libFuzzer ends its process without a word: what it leaves is removed here
 AT_ONCE = 2
 _EXECUTIONS = re.compile(r"(?:Done |^#)(\d+)", re.MULTILINE)
 _WRITTEN = re.compile(r"Test unit written to (\S+)")
@@ -62,8 +65,16 @@ def fuzz(kind: str, names: Sequence[str], seconds: float) -> Iterator[Outcome]:
     began_s, left = time.monotonic(), list(names)
     argv = [sys.executable, "-m", "tests.fuzz.child", kind, str(FOUND), str(began_s + seconds), *names]
     with (
+        tempfile.TemporaryDirectory(prefix="gridpilot-fuzz-", dir=MEMORY if MEMORY.is_dir() else None) as folder,
         (FOUND / f"{kind}.imports").open("wb") as said,
-        subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True) as child,
+        subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env={**os.environ, "TMPDIR": folder},
+            text=True,
+        ) as child,
     ):
         for line in child.stdout or ():
             name, _, code = line.strip().rpartition(" ")

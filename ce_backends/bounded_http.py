@@ -306,6 +306,10 @@ class _Response(http.client.HTTPResponse):
         for name in ("Set-Cookie", "Set-Cookie2"):  # nobody here wants them, and they would be kept
             del self.msg[name]
 
+    def _read_and_discard_trailer(self) -> None:
+        self._timed.earns = False
+        super()._read_and_discard_trailer()  # type: ignore[misc] # of http.client, since Python 3.0
+
 
 class _Connection(urllib3.connection.HTTPSConnection):
     """A connection whose requests and answers have their time."""

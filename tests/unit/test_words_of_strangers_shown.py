@@ -94,7 +94,11 @@ def test_what_is_told_of_a_job_is_only_words(tmp_path: Path, show: Callable[...,
     ],
     ids=["agent", "ce describe", "ce validate", "local wms", "pilot"],
 )
-def test_sentences_of_commands_are_only_words(say: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> None:
+def test_sentences_of_commands_are_only_words(
+    say: Callable[[], object], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
     with suppress(SystemExit):
         say()
 

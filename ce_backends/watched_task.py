@@ -13,7 +13,7 @@ from ce_backends.wrappers import Wrapper
 FAR = float("inf")
 REFUSED = "limit of processes exceeded: it failed after it was refused another one"
 KILLED_UNSEEN = "the payload was killed by SIGKILL when its agent had died: nobody here has done that"
-_KILLED = 137  # a shell's exit code for SIGKILL
+KILLED = 137  # a shell's exit code for SIGKILL
 VANISHED = "the payload's process vanished without an exit code"
 
 
@@ -54,6 +54,7 @@ class WatchedTask:
         fd: tells of the wrapper's answer or end, where there is such a descriptor.
         exit_code: as the wrapper told it; None if it is only to be found in the directory.
         ended_s: when it did so, in seconds since the boot.
+        told_from_s: when it may be said to be over, on the watcher's clock.
         is_adopted: an earlier object began it.
         is_of_another_boot: nothing of it runs any more.
         cause: why it is to end, if it is.
@@ -77,6 +78,7 @@ class WatchedTask:
     fd: int | None = None
     exit_code: int | None = None
     ended_s: float | None = None
+    told_from_s: float = 0.0
     is_adopted: bool = False
     is_of_another_boot: bool = False
     cause: Cause | None = None
@@ -120,7 +122,7 @@ def _verdict(task: WatchedTask, spent: Consumption, exit_code: int | None) -> tu
         return TaskState.FAILED, task.directory.reason() or VANISHED, None
     if spent.refusals and exit_code != 0:
         return TaskState.FAILED, REFUSED, Limit.PROCESSES
-    if exit_code == _KILLED and task.is_adopted and not task.terminated:
+    if exit_code == KILLED and task.is_adopted and not task.terminated:
         return TaskState.FAILED, KILLED_UNSEEN, None
     return TaskState.DONE, task.directory.reason(), None
 

@@ -11,7 +11,7 @@ from ce_backends.base import Limit, TaskStatus
 from ce_backends.bell import Bell
 from ce_backends.door import Door
 from ce_backends.process_tree import Process, all_stats, boot_id, boot_s, end_fd, is_alive, send
-from ce_backends.watched_task import FAR, Cause, Excess, WatchedTask, final_status
+from ce_backends.watched_task import FAR, KILLED, Cause, Excess, WatchedTask, final_status
 from ce_backends.wrappers import REFUSED, Wrapper, Wrappers, lives, reap
 
 TERM_AGAIN_S = 0.05  # during the grace, for what the payload has started since
@@ -19,6 +19,7 @@ UNWATCHED_S = 0.1  # how often a process is looked at that no descriptor tells o
 KILL_AGAIN_S = 0.2  # longest pause between two kills
 WRAPPER_MAY_TAKE_S = 1.0  # to write the exit code once the payload is killed
 GIVE_UP_S = 60.0  # what SIGKILL has not ended by then is stuck in the kernel
+KILLED_TOLD_AFTER_S = 1.0
 NO_PID_S = 5.0  # between creating `started` and writing into it there are microseconds
 
 
@@ -175,6 +176,8 @@ class Watcher:
             task.exit_code, task.ended_s = int(answer), boot_s()
         if answer and answer != REFUSED:
             task.over_s = self._clock()
+        if task.exit_code == KILLED and task.cause is None:  # by whom? who kills everything comes to us in a moment
+            task.told_from_s = self._clock() + KILLED_TOLD_AFTER_S
         if answer and not wrapper.is_kept:
             return  # its end follows
         self._unfollow(task)
@@ -194,7 +197,9 @@ class Watcher:
                 task.wrapper = None
             if task.wrapper is not None:
                 self._look_at_running(task, task.wrapper, now)
-            elif self._is_really_over(task, now):
+            elif self._is_really_over(task, now) and now < task.told_from_s:
+                task.next_look_s = task.told_from_s
+            elif task.over_s is not None:
                 status = self._look_at_remains(task, now)
             if status is not None:
                 del self._tasks[task.stamp]

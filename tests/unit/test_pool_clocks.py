@@ -166,6 +166,19 @@ def test_a_payload_that_is_killed_while_its_pool_watches_has_its_exit_code(
     pool = next_pool(Level.SESSION)
     pool.submit([TaskSpec(stamp=STAMP, script="kill -9 $$\n")])
 
+    began_s = time.monotonic()
     status = ended(pool)
 
     assert (status.state, status.exit_code) == (TaskState.DONE, 137)
+    assert (status.usage.wall_s or 9) < 0.9 <= time.monotonic() - began_s  # who kills everything kills the pool too
+
+
+def test_a_payload_that_is_killed_together_with_its_pool_is_not_its_owners_fault(
+    tmp_path: Path, ledger: Path, next_pool: NextPool
+) -> None:
+    script = f"echo x > {ledger}; kill -9 $$\n"
+    killed_owner(tmp_path / "pool", script, Level.SESSION, ready=ledger.exists)
+
+    status = ended(next_pool(Level.SESSION))
+
+    assert (status.state, status.exit_code) == (TaskState.FAILED, 137)

@@ -183,6 +183,7 @@ def test_orders_of_a_wrapper_cannot_be_opened_by_anybody_else(wrappers: Wrappers
 
 
 def test_wrapper_that_does_something_else_is_ended_and_not_taken_again(wrappers: Wrappers) -> None:
+    offspring.become_subreaper()
     first = wrappers.start(b"/bin/sleep 973 & echo 0\n", (), lambda _: None, owner="me")
     first.answer()
 

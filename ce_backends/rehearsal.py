@@ -48,7 +48,8 @@ def _tried(ce_type: str, options: Mapping[str, OptionValue], work_dir: Path) -> 
         if not isinstance(ce, CanTell):
             return Rehearsal()
         trouble = ce.trouble()
-        return Rehearsal(trouble=trouble, notes=_more_than_here(ce.slots().free_processors))
+        notes = _more_than_here(ce.slots().free_processors)
+        return Rehearsal(trouble=trouble, notes=notes, remark=ce.remark())
     finally:
         ce.close()
 

@@ -25,7 +25,7 @@ _ADVICE = {
     NOT_FOUND: "install it there, or have its directory in PATH, also in shells that ssh starts",
 }
 _AS_EXIT_CODE = {errno.EACCES: CANNOT_EXECUTE, errno.ENOENT: NOT_FOUND}
-_MOST_SAID = 1 << 16  # characters
+_MOST_SAID = 2000  # characters that are looked at for a sentence
 _LAST_WORDS_S = 2.0  # for the pipes of a command that was killed
 
 
@@ -46,7 +46,9 @@ class Done:
     @property
     def sentence(self) -> str:
         """What it said when it failed, in one line."""
-        said = printable(" ".join((self.stderr.strip() or self.stdout.strip()).split()), _MOST_SAID)
+        said = self.stderr.strip() or self.stdout.strip()
+        told = said[-_MOST_SAID:] if self.exit_code is None else said[:_MOST_SAID]
+        said = printable(" ".join(told.split()), _MOST_SAID)
         if self.exit_code is None:
             return f"no answer: {said[-500:]}" if said else "no answer in time"
         return f"{said[:500]} (exit code {self.exit_code})" if said else f"exit code {self.exit_code}"

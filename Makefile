@@ -11,9 +11,8 @@ CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end fuzz model faults-quick faults machine interop \
-        systems bundle \
-        pilot-files nodes bench bench-dirac bench-queue docs clean
+.PHONY: help setup demo test lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
+        interop systems bundle pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +50,9 @@ end-to-end: $(READY) ## from the pilot to Done, over HTTPS
 
 fuzz: $(READY) ## every parser of foreign text under libFuzzer; SECONDS=600 in all, ONLY="jdl batch-", found inputs in .fuzz
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(if $(ONLY),--only "$(ONLY)")
+
+mutants: $(READY) ## small changes of dialects, ledger, grants, calls, reports: tests must see 95 %; ONLY=slurm, SEED=word
+	$(BIN)/python -m tests.mutants $(if $(ONLY),--only "$(ONLY)") $(if $(SEED),--seed "$(SEED)")
 
 model: $(READY) ## the model of a job's life, with more faults than the fast tests try (minutes)
 	$(BIN)/python -m tests.model --large

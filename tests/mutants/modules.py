@@ -1,0 +1,26 @@
+"""Which modules are tried, with which tests; and the mutants that change nothing."""
+
+from collections.abc import Mapping, Sequence
+
+_BATCH = ("tests/unit/test_batch_arguments.py", "tests/unit/test_field_batch_answers.py")
+_CE = ("tests/unit/test_batch_ce.py", "tests/unit/test_batch_submission.py")
+TESTS: Mapping[str, Sequence[str]] = {
+    "ce_backends/slurm.py": ("tests/unit/test_slurm.py", *_BATCH),
+    "ce_backends/pbs.py": ("tests/unit/test_pbs_as_documented.py", *_BATCH),
+    "ce_backends/pbs_answers.py": ("tests/unit/test_pbs_as_documented.py", *_BATCH),
+    "ce_backends/grid_engine.py": ("tests/unit/test_grid_engine.py", *_BATCH),
+    "ce_backends/grid_engine_answers.py": ("tests/unit/test_grid_engine.py", *_BATCH),
+    "ce_backends/htcondor.py": ("tests/unit/test_htcondor.py", *_BATCH),
+    "ce_backends/oar.py": ("tests/unit/test_oar.py", *_BATCH),
+    "ce_backends/lsf.py": ("tests/unit/test_lsf_as_documented.py", *_BATCH),
+    "ce_backends/host.py": _BATCH,
+    "ce_backends/batch_ce.py": _CE,
+    "ce_backends/batch_submission.py": _CE,
+    "agents/jobs/ledger.py": ("tests/unit/test_agent_ledger.py", "tests/unit/test_agent_ledger_past.py"),
+    "agents/jobs/allocation.py": ("tests/unit/test_slot_allocation.py", "tests/unit/test_agent_allocation.py"),
+    "agents/wms/service.py": ("tests/unit/test_agent_service.py", "tests/unit/test_agent_calls.py"),
+    "agents/wms/reporter.py": ("tests/unit/test_agent_reporter.py", "tests/unit/test_agent_report.py"),
+}
+
+# name of the mutant: why nobody can tell it from the module
+EQUIVALENT: Mapping[str, str] = {}

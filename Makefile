@@ -12,7 +12,7 @@ CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
-        interop systems bundle pilot-files nodes bench bench-dirac bench-queue docs clean
+        interop systems systems-canary bundle pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,7 +72,10 @@ interop: $(READY) ## real jobs of a real DIRAC 9 server
 	$(PYTEST) tests/system
 
 systems: $(READY) ## CE types on real batch systems, and the pilot in their jobs (as root); ONLY="arc oar", NEED=all
-	$(PYTEST) $(if $(ONLY),$(wildcard $(ONLY:%=tests/systems/test_%*.py)),tests/systems) $(if $(NEED),--need $(NEED))
+	$(PYTEST) $(if $(ONLY),$(wildcard $(ONLY:%=tests/systems/test_%*.py)),tests/systems) -m "$(or $(WHICH),not slow)" $(if $(NEED),--need $(NEED))
+
+systems-canary: $(READY) ## the newest of all batch systems, and those that are slow to try; ONLY and NEED as above
+	GRIDPILOT_NEWEST=1 $(MAKE) systems WHICH="newest or slow"
 
 bundle: $(READY) ## dist/gridpilot.pyz, gridpilot with its own Python in one file, and the folder it unpacks to
 	$(BIN)/python -m tools.bundle
@@ -94,8 +97,9 @@ bench-dirac: $(READY) ## beside DIRAC's own agent on a real server; writes docs/
 bench-queue: $(READY) ## a thousand tasks on a real Slurm (as root); writes docs/performance-ce.md
 	$(BIN)/python -m bench.queue_scale
 
-docs: $(READY) ## write docs/configuration.md from the settings tables
+docs: $(READY) ## write docs/configuration.md from the settings tables, docs/systems.md from the manifest of systems
 	$(BIN)/python -m docs.configuration_page
+	$(BIN)/python -m docs.systems_page
 
 clean: ## forget the environment and what the demo left
-	rm -rf $(VENV) .demo .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .demo .fuzz .logs .mypy_cache .ruff_cache .pytest_cache .hypothesis

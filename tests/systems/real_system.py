@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import re
 import shutil
 import site
 import subprocess
@@ -43,6 +44,17 @@ class RealSystem:
     folder: Path
     home: Path = field(compare=False)
     user: str = USER
+
+    @property
+    def version(self) -> str:
+        """Return its version, as the system itself tells it."""
+        found = re.search(r"\d+(\.\d+)+", self.env.get("GRIDPILOT_SYSTEM_VERSION", ""))
+        return found[0] if found else ""
+
+    @property
+    def mark(self) -> str:
+        """Return what all its processes have in their environment."""
+        return f"GRIDPILOT_TEST_SYSTEM={self.folder}"
 
     def run(
         self, argv: Sequence[str], *, timeout_s: float = CLIENT_S, before: Sequence[str] = (), **more: str
@@ -127,7 +139,11 @@ def bring_up(name: str, variables: Mapping[str, str]) -> RealSystem:
     """
     if os.geteuid() != 0:
         raise CannotBeHad("only root can start its daemons and jobs of another user")
-    said = _script(name, "up", variables)
+    try:
+        said = _script(name, "up", variables)
+    except CannotBeHad:
+        _script(name, "down", variables)  # what had started before
+        raise
     home = _folder(name)
     shutil.chown(home, USER)
     client_env = Path(said.rsplit(maxsplit=1)[-1])  # the last line of every up.sh ends with it

@@ -6,7 +6,8 @@ A job takes ten seconds to be seen as ended, whatever it does: so the checks run
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems.conftest import Have
+from tests.systems.conftest import Have, of
+from tests.systems.manifest import generations
 from tests.systems.real_system import RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
@@ -26,9 +27,14 @@ def options(system: RealSystem, **more: object) -> dict[str, object]:
     return {**usual, "StatusInterval": 1, "MaxTotalJobs": 4, **more}
 
 
+@pytest.fixture(scope="module", params=generations("arc", "fork"))
+def generation(request: pytest.FixtureRequest, have: Have) -> RealSystem:
+    return of(request.param, have)
+
+
 @pytest.fixture(scope="module")
-def of_fork(arc: RealSystem) -> dict[str, str]:
-    return verdicts(arc)
+def of_fork(generation: RealSystem) -> dict[str, str]:
+    return verdicts(generation)
 
 
 @pytest.mark.parametrize("check", WORDS)
@@ -36,18 +42,19 @@ def test_arc_with_fork_conforms(check: str, of_fork: dict[str, str]) -> None:
     assert of_fork[check] == ""
 
 
+def test_a_token_lets_us_into_every_generation(generation: RealSystem) -> None:
+    token, port = generation.env["GRIDPILOT_ARC_TOKEN"], generation.env["GRIDPILOT_ARC_PORT"]
+    more = ("-o", f"Token={token}", "-o", "Proxy=/none", "-o", f"Port={port}")
+    done = generation.ce("test", str(generation.config("arc.cfg")), *BOTH_AT_ONCE, *more)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_ce_test_of_the_example_is_all_green(arc: RealSystem) -> None:
     done = arc.ce("test", str(arc.config("arc.cfg")), *BOTH_AT_ONCE)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 2 clauses kept" in done.stdout
-
-
-def test_a_token_lets_us_in(arc: RealSystem) -> None:
-    token = f"Token={arc.env['GRIDPILOT_ARC_TOKEN']}"
-    done = arc.ce("test", str(arc.config("arc.cfg")), *BOTH_AT_ONCE, "-o", token, "-o", "Proxy=/none")
-
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

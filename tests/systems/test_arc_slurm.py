@@ -2,14 +2,15 @@
 
 import pytest
 
-from tests.systems.conftest import Have
+from tests.systems.conftest import Have, of
+from tests.systems.manifest import generations
 from tests.systems.test_arc import WORDS, verdicts
 
 
-@pytest.fixture(scope="module")
-def of_slurm(have: Have) -> dict[str, str]:
+@pytest.fixture(scope="module", params=generations("arc", "before Slurm 22.05"))
+def of_slurm(request: pytest.FixtureRequest, have: Have) -> dict[str, str]:
     have("slurm")
-    return verdicts(have("arc", GRIDPILOT_ARC_LRMS="slurm"))
+    return verdicts(of(request.param, have))
 
 
 @pytest.mark.parametrize("check", WORDS)

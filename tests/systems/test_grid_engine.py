@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems.conftest import Have
+from tests.systems.conftest import Have, of
+from tests.systems.manifest import generations
 from tests.systems.real_system import PYTHON, RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
@@ -27,9 +28,10 @@ def options(system: RealSystem, **more: object) -> dict[str, object]:
     return {**usual, **more}
 
 
-@pytest.fixture(scope="module")
-def verdicts(grid_engine: RealSystem) -> dict[str, str]:
-    return grid_engine.verdicts("Local", options(grid_engine), at_once=CLAUSES_AT_ONCE)
+@pytest.fixture(scope="module", params=generations("grid_engine"))
+def verdicts(request: pytest.FixtureRequest, have: Have) -> dict[str, str]:
+    system = of(request.param, have)
+    return system.verdicts("Local", options(system), at_once=CLAUSES_AT_ONCE)
 
 
 @pytest.mark.parametrize("check", WORDS)

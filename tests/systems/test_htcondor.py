@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems.conftest import Have
+from tests.systems.conftest import Have, of
+from tests.systems.manifest import generations
 from tests.systems.real_system import PYTHON, RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
@@ -30,11 +31,12 @@ def remote(system: RealSystem, **more: object) -> dict[str, object]:
     return {**usual, "StatusInterval": 0.3, "MaxTotalJobs": 4, **more}
 
 
-@pytest.fixture(scope="module")
-def verdicts(htcondor: RealSystem) -> dict[str, dict[str, str]]:
+@pytest.fixture(scope="module", params=generations("htcondor"))
+def verdicts(request: pytest.FixtureRequest, have: Have) -> dict[str, dict[str, str]]:
+    system = of(request.param, have)
     return {
-        "local": htcondor.verdicts("Local", local(htcondor), at_once=CLAUSES_AT_ONCE),
-        "remote": htcondor.verdicts("HTCondorCE", remote(htcondor), at_once=CLAUSES_AT_ONCE),
+        "local": system.verdicts("Local", local(system), at_once=CLAUSES_AT_ONCE),
+        "remote": system.verdicts("HTCondorCE", remote(system), at_once=CLAUSES_AT_ONCE),
     }
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems.conftest import Have
+from tests.systems.conftest import Have, of
+from tests.systems.manifest import generations
 from tests.systems.real_system import RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
@@ -19,9 +20,10 @@ def options(system: RealSystem) -> dict[str, object]:
     return {"BatchSystem": "OAR", "StatusInterval": 0.5, "SharedArea": f"{system.home}/area", "MaxTotalJobs": 4}
 
 
-@pytest.fixture(scope="module")
-def verdicts(oar: RealSystem) -> dict[str, str]:
-    return oar.verdicts("Local", options(oar), at_once=CLAUSES_AT_ONCE, deadline_s=150)
+@pytest.fixture(scope="module", params=generations("oar"))
+def verdicts(request: pytest.FixtureRequest, have: Have) -> dict[str, str]:
+    system = of(request.param, have)
+    return system.verdicts("Local", options(system), at_once=CLAUSES_AT_ONCE, deadline_s=150)
 
 
 @pytest.mark.parametrize("check", WORDS)

@@ -3,21 +3,12 @@
 import pytest
 
 from ce_backends.conformance import CHECKS
-from tests.systems.conftest import Have
+from tests.systems.conftest import Have, of
+from tests.systems.manifest import generations
 from tests.systems.real_system import RealSystem
 
 CLAUSES_AT_ONCE = 4
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
-
-
-# by name: what tests/clusters/slurm is told; the first is this machine's own version
-VARIANTS = {
-    "own version, accounting": {},
-    "own version, no accounting": {"SLURM_ACCOUNTING": "0"},
-    "20.11, accounting": {"SLURM_VERSION": "20.11"},
-    "24.11, no accounting": {"SLURM_VERSION": "24.11", "SLURM_ACCOUNTING": "0"},
-    "26.05, accounting": {"SLURM_VERSION": "26.05"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +21,14 @@ def options(system: RealSystem, **more: object) -> dict[str, object]:
     return {**usual, **more}
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
-def verdicts(request: pytest.FixtureRequest, have: Have) -> dict[str, str]:
-    system = have("slurm", **VARIANTS[request.param])
-    return system.verdicts("Local", options(system), at_once=CLAUSES_AT_ONCE)
+@pytest.fixture(scope="module", params=generations("slurm"))
+def generation(request: pytest.FixtureRequest, have: Have) -> RealSystem:
+    return of(request.param, have)
+
+
+@pytest.fixture(scope="module")
+def verdicts(generation: RealSystem) -> dict[str, str]:
+    return generation.verdicts("Local", options(generation), at_once=CLAUSES_AT_ONCE)
 
 
 @pytest.mark.parametrize("check", WORDS)

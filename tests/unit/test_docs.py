@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from docs import configuration_page
+from docs import configuration_page, systems_page
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
@@ -15,6 +15,10 @@ def test_configuration_page_is_what_make_docs_writes() -> None:
     written = configuration_page.PAGE.read_text(encoding="utf-8")
 
     assert written == configuration_page.page(), "run `make docs`"
+
+
+def test_page_of_systems_is_what_make_docs_writes() -> None:
+    assert systems_page.PAGE.read_text(encoding="utf-8") == systems_page.page(), "run `make docs`"
 
 
 def test_packages_import_one_way_only() -> None:

@@ -28,7 +28,7 @@ make_root() {
 }
 
 # daemon NAME: SGE_ND keeps it in the foreground
-daemon() { start "$1" SGE_ND=1 "LD_PRELOAD=$system_home/loopback.so" "/usr/sbin/sge_$1"; }
+daemon() { start "$1" SGE_ND=1 "LD_PRELOAD=$loopback" "/usr/sbin/sge_$1"; }
 
 # set_lines "NAME VALUE"...: a filter over qconf's output that replaces the values of these names, adding those that are missing
 set_lines() {
@@ -98,21 +98,21 @@ write_client_env() {
   local arch
   arch=$("$SGE_ROOT/util/arch")
   printf '%s\n' "SGE_ROOT=$SGE_ROOT" "SGE_CELL=$SGE_CELL" "SGE_QMASTER_PORT=$SGE_QMASTER_PORT" \
-    "SGE_EXECD_PORT=$SGE_EXECD_PORT" "PATH=$SGE_ROOT/bin/$arch:/usr/bin:/bin" >"$system_home/client.env.new"
+    "SGE_EXECD_PORT=$SGE_EXECD_PORT" "GRIDPILOT_SYSTEM_VERSION='$(as_admin qstat -help | head -1)'" "PATH=$SGE_ROOT/bin/$arch:/usr/bin:/bin" >"$system_home/client.env.new"
   mv "$system_home/client.env.new" "$system_home/client.env"
 }
 
 reports() { ! as_admin qstat -f | awk '/@localhost/ && $6 ~ /u/ {unheard = 1} /@localhost/ {seen = 1} END {exit seen && !unheard}'; }
 
 alone
-need_packages gridengine-master gridengine-exec gridengine-client gcc libc6-dev
+need_packages gridengine-master gridengine-exec gridengine-client
 need_root
 need_grid_user
 need_free_port qmaster "$SGE_QMASTER_PORT"
 need_free_port execd "$SGE_EXECD_PORT"
 make_root
 install -d -m 755 "$system_home/conf"
-[[ -e $system_home/loopback.so ]] || cc -shared -fPIC -O2 -o "$system_home/loopback.so" "$system_code/loopback.c" -ldl
+need_loopback
 daemon qmaster
 wait_for 30 "answer of the qmaster" as_admin qconf -sconf
 configure >"$system_home/log/configure.log" 2>&1 &

@@ -12,7 +12,7 @@ rm -f "$system_home/client.env"
 stop 5 master
 nothing_left
 if [[ ${1:-} == --purge ]]; then
-  if mountpoint -q "$condor_tree"; then umount "$condor_tree"; fi # the tools need it, also when the pool is down
+  if mountpoint -q "$condor_tree"; then umount "$condor_tree"; fi # see tree_here
   rm -rf --one-file-system "${system_home:?}"/*
   say "purged $system_home"
 fi

@@ -3,19 +3,13 @@
 set -euo pipefail
 # shellcheck source=env.sh
 . "$(dirname "$0")/env.sh"
-# shellcheck source=../trixie.sh
-. "$system_code/../trixie.sh"
+# shellcheck source=../debian_tree.sh
+. "$system_code/../debian_tree.sh"
 [[ $# -eq 0 ]] || die "up.sh takes no argument, not: $* (settings are environment variables, see env.sh)"
 
-# the tree under a path that everybody may enter, whatever the mode of ~; a chroot's root must be a mount point for
-# HTCondor's starter, else every job is held (code 6, subcode 22)
 tree() {
-  need_trixie htcondor
-  mkdir -p "$condor_tree"
-  mountpoint -q "$condor_tree" || { mount --bind "$trixie_tree" "$condor_tree" && mount --make-private "$condor_tree"; }
-  grep -q '^griduser:' "$condor_tree/etc/passwd" || getent passwd griduser >>"$condor_tree/etc/passwd"
-  grep -q '^grid:' "$condor_tree/etc/group" || getent group grid >>"$condor_tree/etc/group"
-  cp /etc/hosts /etc/hostname "$condor_tree/etc/"
+  need_tree "$condor_suite" "$condor_package"
+  tree_here "$condor_tree"
 }
 
 configuration() {
@@ -53,14 +47,8 @@ WRAPPER
 # The master in a chroot of the tree; what it mounts and starts ends with its namespace.
 pool() {
   need_free_port master "$condor_port"
-  # shellcheck disable=SC2016 # expanded by the inner shell
-  start_contained master sh -c '
-    tree=$1 state=$2
-    for m in sys dev home tmp var/tmp; do mkdir -p "$tree/$m"; mount --rbind "/$m" "$tree/$m"; done
-    mount -t proc proc "$tree/proc"
-    mkdir -p "$tree$state" && mount --bind "$state" "$tree$state"
-    exec chroot "$tree" env -i "$3" PATH=/usr/sbin:/usr/bin:/sbin:/bin CONDOR_CONFIG="$state/condor_config" condor_master -f
-  ' sh "$condor_tree" "$system_home" "$system_mark"
+  start_contained master sh -c "$in_chroot" sh "$condor_tree" "$system_home" env -i "$system_mark" \
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin CONDOR_CONFIG="$system_home/condor_config" condor_master -f
   wait_for 60 "an execution point" sh -c "'$system_home/bin/condor_status' -af Name | grep -q slot1"
   wait_for 60 "a schedd that answers" "$system_home/bin/condor_q"
 }
@@ -79,6 +67,7 @@ client_env() {
   cat >"$system_home/client.env" <<ENV
 PATH=$system_home/bin:/usr/local/bin:/usr/bin:/bin
 CONDOR_CONFIG=$system_home/condor_config
+GRIDPILOT_SYSTEM_VERSION='$("$system_home/bin/condor_version" | head -1)'
 GRIDPILOT_HTCONDOR_SCHEDD=gridpilot@localhost
 GRIDPILOT_HTCONDOR_POOL=127.0.0.1:$condor_port
 GRIDPILOT_HTCONDOR_TOKENS=$system_home/user

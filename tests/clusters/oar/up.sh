@@ -92,5 +92,5 @@ start node /usr/sbin/sshd -D -e -f "$system_home/sshd_config"
 start server /usr/sbin/Almighty
 wait_for 30 "answer of the server" answers "$server_port"
 nodes
-printf '%s\n' "PATH=/usr/bin:/bin" >"$system_home/client.env"
+printf '%s\n' "PATH=/usr/bin:/bin" "GRIDPILOT_SYSTEM_VERSION='$(oarsub -V | head -1)'" >"$system_home/client.env"
 say "up: $system_home/client.env"

@@ -32,6 +32,7 @@ slurm_packages() {
 
 unpack_release() {
   local cache=$system_cache/slurm-$1 root=$system_home/root deb
+  [[ -z ${GRIDPILOT_NEWEST:-} || $1 != sid ]] || rm -f "$root/complete" "$cache/complete"
   [[ ! -e $root/complete ]] || return 0
   [[ -e $cache/complete ]] || download_release "$1" "$cache"
   say "unpacking Slurm $slurm_version"

@@ -3,6 +3,7 @@
 #   SLURM_VERSION     20.11, 22.05, 24.11 or 26.05; without it the version that this machine's own packages have
 #   SLURM_ACCOUNTING  1 (default) with slurmdbd and MariaDB, 0 without any accounting
 #   SLURM_NODE_TIMEOUT_S  after which a silent node counts as lost (default 30)
+#   GRIDPILOT_NEWEST=1  takes the newest that Debian sid has now, instead of what was once fetched
 # Every combination has its own folder, ports and node names, so that several run side by side.
 slurm_code=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 slurm_version=${SLURM_VERSION:-}

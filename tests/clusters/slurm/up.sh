@@ -35,7 +35,8 @@ database() {
   mariadb --no-defaults --socket="$home/socket" -e "create database if not exists slurm;
     create or replace user slurm@'127.0.0.1' identified by 'slurm'; grant all on slurm.* to slurm@'127.0.0.1';
     create or replace user slurm@localhost identified by 'slurm'; grant all on slurm.* to slurm@localhost;"
-  start slurmdbd "$sbin/slurmdbd" -D
+  need_loopback
+  start slurmdbd LD_PRELOAD="$loopback" "$sbin/slurmdbd" -D # it has no option to listen elsewhere than everywhere
   wait_for 90 slurmdbd answers $((port + 5))
 }
 
@@ -89,5 +90,5 @@ munge
 controller
 [[ $slurm_accounting == 0 ]] || accounts
 nodes
-printf '%s\n' "SLURM_CONF=$SLURM_CONF" "PATH=$bin:/usr/local/bin:/usr/bin:/bin" >"$system_home/client.env"
+printf '%s\n' "SLURM_CONF=$SLURM_CONF" "GRIDPILOT_SYSTEM_VERSION='$("$sbin/slurmctld" -V)'" "PATH=$bin:/usr/local/bin:/usr/bin:/bin" >"$system_home/client.env"
 say "up, $("$bin/sbatch" --version): $system_home/client.env"

@@ -62,12 +62,14 @@ hand_to_users() {
 }
 
 # A-REX checks the https certificate of a token's issuer against this directory only, whatever x509_cert_dir says
+trusted="${arc_suite:+$arc_tree}/etc/grid-security/certificates"
+
 trust_authority() {
-  install -d /etc/grid-security/certificates
-  cp "$system_home"/certificates/* /etc/grid-security/certificates/
+  install -d "$trusted"
+  cp --remove-destination "$system_home"/certificates/* "$trusted/"
 }
 
 forget_authority() {
   local file
-  for file in "$system_home"/certificates/*; do rm -f "/etc/grid-security/certificates/${file##*/}"; done
+  for file in "$system_home"/certificates/*; do rm -f "$trusted/${file##*/}"; done
 }

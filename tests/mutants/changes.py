@@ -31,6 +31,7 @@ _OTHER: dict[type[ast.AST], type[ast.AST]] = {
     ast.Or: ast.And,
 }
 _OTHER_NAME = {"min": "max", "max": "min", "any": "all", "all": "any"}
+_IN_ANY_ORDER = ("min", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _text(node: ast.AST) -> str:
 
 
 def _nodes(node: ast.AST, place: str) -> Iterator[tuple[ast.AST, str]]:
-    """Yield what may be changed, and where it is; nothing of annotations, imports, events and sentences for people."""
+    """Yield what may be changed, and where it is; nothing of annotations, imports, events, errors' words."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         place = f"{place}.{node.name}".lstrip(".")
     yield node, place
@@ -103,7 +104,7 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
             return
         case ast.AnnAssign(value=value):
             yield from [value] if value else []
-        case ast.FunctionDef(body=body):
+        case ast.FunctionDef(body=body) | ast.ClassDef(body=body):
             yield from body
         case ast.Call(func=func, args=args, keywords=keywords):
             yield from (func, *args, *(keyword for keyword in keywords if keyword.arg not in ("doc", "advice")))
@@ -125,7 +126,7 @@ def _changes(node: ast.AST) -> list[Change]:
             return _changed_value(node, value)
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant) or value.value is not None:
             return [_set(node, "value", ast.Constant(None))]
-        case ast.Call(args=[first, second, *rest]) if not isinstance(first, ast.Starred):
+        case ast.Call(args=[first, second, *rest], func=func) if ast.unparse(func) not in _IN_ANY_ORDER:
             return [_set(node, "args", [second, first, *rest])]
         case ast.Expr(value=ast.Call() | ast.YieldFrom() | ast.Yield() as value) if not _is_event(value):
             return [_set(node, "value", ast.Constant(None))]

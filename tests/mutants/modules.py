@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-_BATCH = ("tests/unit/test_batch_arguments.py", "tests/unit/test_field_batch_answers.py")
+_BATCH = (
+    "tests/unit/test_batch_arguments.py",
+    "tests/unit/test_batch_questions.py",
+    "tests/unit/test_batch_words.py",
+    "tests/unit/test_batch_own.py",
+    "tests/unit/test_field_batch_answers.py",
+)
 _CE = ("tests/unit/test_batch_ce.py", "tests/unit/test_batch_submission.py")
 TESTS: Mapping[str, Sequence[str]] = {
-    "ce_backends/slurm.py": ("tests/unit/test_slurm.py", *_BATCH),
+    "ce_backends/slurm.py": ("tests/unit/test_slurm_words.py", "tests/unit/test_slurm.py", *_BATCH),
     "ce_backends/pbs.py": ("tests/unit/test_pbs_as_documented.py", *_BATCH),
     "ce_backends/pbs_answers.py": ("tests/unit/test_pbs_as_documented.py", *_BATCH),
     "ce_backends/grid_engine.py": ("tests/unit/test_grid_engine.py", *_BATCH),
@@ -13,13 +19,16 @@ TESTS: Mapping[str, Sequence[str]] = {
     "ce_backends/htcondor.py": ("tests/unit/test_htcondor.py", *_BATCH),
     "ce_backends/oar.py": ("tests/unit/test_oar.py", *_BATCH),
     "ce_backends/lsf.py": ("tests/unit/test_lsf_as_documented.py", *_BATCH),
-    "ce_backends/host.py": _BATCH,
+    "ce_backends/host.py": ("tests/unit/test_batch_host.py", *_BATCH),
     "ce_backends/batch_ce.py": _CE,
     "ce_backends/batch_submission.py": _CE,
-    "agents/jobs/ledger.py": ("tests/unit/test_agent_ledger.py", "tests/unit/test_agent_ledger_past.py"),
+    "agents/jobs/ledger.py": (
+        "tests/unit/test_agent_ledger.py",
+        "tests/unit/test_agent_ledger_past.py",
+    ),
     "agents/jobs/allocation.py": ("tests/unit/test_slot_allocation.py", "tests/unit/test_agent_allocation.py"),
     "agents/wms/service.py": ("tests/unit/test_agent_service.py", "tests/unit/test_agent_calls.py"),
-    "agents/wms/reporter.py": ("tests/unit/test_agent_reporter.py", "tests/unit/test_agent_report.py"),
+    "agents/wms/reporter.py": ("tests/unit/test_agent_reporter.py", "tests/unit/test_agent_read_back.py"),
 }
 
 # name of the mutant: why nobody can tell it from the module

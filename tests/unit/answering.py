@@ -19,11 +19,13 @@ class Answering:
     def __init__(self, answers: Mapping[str, Done]) -> None:
         self._answers = answers
         self.commands: list[list[str]] = []
+        self.read: list[bytes] = []  # standard input of each command, where it is given as such
 
     def run(
         self, argv: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | bytes = b"", into: Path | None = None
     ) -> Done:
         self.commands.append(list(argv))
+        self.read += [stdin] if isinstance(stdin, bytes) else []
         return self._answers.get(argv[0], Done(None, "", ""))
 
     def put(self, source: Path, target: str, *, timeout_s: float) -> None:

@@ -57,6 +57,9 @@ class TaskSpec:
             head and tail are kept.
         disk_mb: limit of what lies in the task's directory, 0 for none.
         cpu_s: limit of CPU time of all its processes together, 0 for none.
+        secrets: local files that arrive under their own names in the directory that GRIDPILOT_SECRETS names, for the
+            task's user alone; outside of the work directory, so that no pattern brings one back. 100 files and 10^6
+            bytes together at most; none is ever in the text of a script, a variable or a log.
         owner: whose it is, in words that are the same for all tasks of one owner; empty for unknown. What served one
             owner's task serves nobody else's.
     """
@@ -76,6 +79,7 @@ class TaskSpec:
     disk_mb: int = 0
     cpu_s: int = 0
     owner: str = ""
+    secrets: Sequence[Path] = ()
 
 
 class Limit(StrEnum):

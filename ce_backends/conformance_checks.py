@@ -6,10 +6,11 @@ from pathlib import Path
 
 from ce_backends.base import Rejected, TaskState
 from ce_backends.node_script import COOKIE, CREDENTIAL, REASON_FILE, quote
+from ce_backends.secret_files import SECRETS
 from ce_backends.subject import Subject, lines, task, write
 
 STAND_STILL_S = 0.25  # a process that writes every 50 ms would have written five times
-MAY_BE_ADDED = {"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", COOKIE, REASON_FILE, CREDENTIAL}
+MAY_BE_ADDED = {"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", COOKIE, REASON_FILE, CREDENTIAL, SECRETS}
 ODD_VALUES = {
     "SPACES": "  two  words ",
     "QUOTES": 'it\'s "so" `so` $(so) ${so} \\so\\',

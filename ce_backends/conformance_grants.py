@@ -6,6 +6,7 @@ import time
 
 from ce_backends.base import Limit, Queues, Rejected, TaskState, TaskStatus
 from ce_backends.node_script import CREDENTIAL, quote
+from ce_backends.secret_files import SECRETS
 from ce_backends.subject import Subject, Trial, lines, offers, task, write
 
 STAND_STILL_S = 0.3
@@ -30,6 +31,27 @@ def credential_is_delivered(subject: Subject) -> None:
     assert status.exit_code == 0, f"a task that reads its credential is {status}"
     assert seen == text, f"a credential of {len(text)} bytes arrived as {len(seen)}"
     assert mode in ("600", "400"), f"the credential has the mode {mode}: others may read it"
+    assert not brought, f"with the outputs came {brought[0].name}"
+
+
+def secrets_are_delivered_and_stay(subject: Subject) -> None:
+    """Each under its name where GRIDPILOT_SECRETS says, for its owner alone; in no variable, and in no output."""
+    words = "a-password-of-nobody"
+    contents = {"token": f"{words}\n".encode(), "key with a space": bytes(range(256)) * 40}
+    given = [subject.scratch / "given" / name for name in contents]
+    for path in given:
+        write(path, "").write_bytes(contents[path.name])
+    look = f'cd "${SECRETS}" && stat -c "%a" -- . * && sha256sum -- *; env | grep -c {words[:4]}"{words[4:]}" >&2\n'
+    with subject.ce() as trial:
+        task_id, _ = trial.ran(look, secrets=given, outputs=("*", "*/*"))
+        folder = trial.fetched(task_id)
+        seen, shown = (folder / "stdout").read_text().splitlines(), (folder / "stderr").read_text().strip()
+        brought = [path for path in (folder / "outputs").rglob("*") if path.is_file()]
+
+    expected = [f"{hashlib.sha256(contents[name]).hexdigest()}  {name}" for name in sorted(contents)]
+    assert seen[3:] == expected, f"of {len(contents)} secrets arrived {seen[3:] or shown or 'none'}"
+    assert set(seen[:3]) <= {"700", "600", "500", "400"}, f"secrets have the modes {seen[:3]}: others may read them"
+    assert shown == "0", f"in the variables of a task its secret is found: {shown}"
     assert not brought, f"with the outputs came {brought[0].name}"
 
 

@@ -10,7 +10,7 @@ It is started as `sh FILE` and needs nothing but the task's directory:
                                                                 times as the shell's `times` prints them
     credential    the payload's, if any            exit_code    last of all, one line
     limit         which limit it has reached,      reason       one line the payload may leave
-                  where the script itself keeps it
+                  where the script itself keeps it secrets/     the payload's secret files, if any
 
 A file that ends without a newline is not finished: each is one write, so nothing has to be renamed.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
+from ce_backends.secret_files import PLACE, SECRETS
 from ce_backends.short_place import LONGEST_TMPDIR
 
 COOKIE = "GRIDPILOT_TASK"
@@ -136,6 +137,8 @@ def environment_of(spec: TaskSpec, task_dir: Path, tmpdir: Path | None = None) -
     own = {COOKIE: spec.stamp, REASON_FILE: f"{task_dir}/reason"}
     if spec.credential is not None:
         own[CREDENTIAL] = f"{task_dir}/credential"
+    if spec.secrets:
+        own[SECRETS] = f"{task_dir}/{PLACE}"
     return {"HOME": f"{task_dir}/work", "TMPDIR": str(tmpdir or task_dir / "tmp"), **spec.environment, **own}
 
 

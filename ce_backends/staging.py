@@ -11,6 +11,7 @@ from ce_backends.foreign_tree import ForeignTree
 from ce_backends.inside_script import Launch, prepare_inside
 from ce_backends.node_script import quote
 from ce_backends.orders import Telling
+from ce_backends.secret_files import write_secrets
 from ce_backends.small_files import write_small
 from ce_backends.task_dir import TaskDir
 from ce_backends.task_words import TaskRecord
@@ -40,7 +41,7 @@ def lay_out(
         make: makes the directories.
 
     Raises:
-        CEError: an input cannot be read, or a variable not passed on.
+        CEError: an input or a secret cannot be read, or a variable not passed on.
         OSError: the directory cannot be written.
     """
     make(directory.path)
@@ -49,6 +50,7 @@ def lay_out(
         _bring_in(source, directory.work, inputs)
     if spec.credential is not None:
         _bring_credential(spec.credential, directory.path / "credential")
+    write_secrets(spec, directory.path)
     preamble = told.preamble if told else ""
     if not (told and told.has_script):
         write_small(f"{directory.path}/payload", _bytes(spec.script if launch else preamble + spec.script))

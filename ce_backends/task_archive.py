@@ -13,6 +13,7 @@ from ce_backends.foreign_archive import ArchiveLimits, ForeignArchive
 from ce_backends.foreign_names import BadName, parts_of, shown
 from ce_backends.foreign_tree import ForeignTree
 from ce_backends.node_script import render
+from ce_backends.secret_files import PLACE, secrets_of
 from ce_backends.unpacking import put
 
 _MOST_MEMBERS = 20_000
@@ -30,13 +31,17 @@ def add_task(archive: tarfile.TarFile, task: TaskSpec, place: str, node_dir: Pat
         passed: variables of the batch system that the payload gets where they are set.
 
     Raises:
-        CEError: an input cannot be read, or a variable not passed on.
+        CEError: an input or a secret cannot be read, or a variable not passed on.
     """
     add_directory(archive, place)
     add_file(archive, f"{place}/payload", task.script.encode("utf-8", "surrogateescape"), 0o600)
     add_file(archive, f"{place}/node_script", render(task, node_dir, passed=passed, is_alone=True), 0o600)
     if task.credential is not None:
         add_file(archive, f"{place}/credential", _read(task.credential, "credential"), 0o600)
+    if task.secrets:
+        add_directory(archive, f"{place}/{PLACE}")
+        for name, content in secrets_of(task).items():
+            add_file(archive, f"{place}/{PLACE}/{name}", content, 0o600)
     if task.inputs:
         add_directory(archive, f"{place}/work")
     for source in task.inputs:

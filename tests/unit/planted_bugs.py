@@ -349,6 +349,47 @@ class CredentialAmongTheFiles(CredentialChanged):
         shutil.copy(path, path.parent / "work/x509up")
 
 
+@caught_by("secrets_are_delivered_and_stay")
+class SecretsForgotten(Changed):
+    def changed_task(self, task: TaskSpec) -> TaskSpec:
+        return replace(task, secrets=())
+
+
+@caught_by("secrets_are_delivered_and_stay")
+class OneSecretOnly(Changed):
+    def changed_task(self, task: TaskSpec) -> TaskSpec:
+        return replace(task, secrets=task.secrets[:1])
+
+
+@caught_by("secrets_are_delivered_and_stay")
+class SecretsInAVariable(Changed):
+    def changed_task(self, task: TaskSpec) -> TaskSpec:
+        told = " ".join(path.read_bytes().decode("ascii", "ignore").replace("\0", "") for path in task.secrets)
+        return replace(task, environment={**task.environment, "SECRETS": told}) if task.secrets else task
+
+
+class SecretsChanged(TemplateCE):
+    def _start(self, task: TaskSpec, directory: Any) -> None:
+        for path in (directory.path / "secrets").glob("*"):
+            self.changed_secret(path)
+        super()._start(task, directory)
+
+    def changed_secret(self, path: Path) -> None:
+        pass
+
+
+@caught_by("secrets_are_delivered_and_stay")
+class SecretsReadableByAll(SecretsChanged):
+    def changed_secret(self, path: Path) -> None:
+        path.chmod(0o644)
+
+
+@caught_by("secrets_are_delivered_and_stay")
+class SecretsAmongTheFiles(SecretsChanged):
+    def changed_secret(self, path: Path) -> None:
+        shutil.copy(path, path.parents[1] / "work" / path.name)
+
+
 @caught_by("processor_ids_are_kept")
 class ProcessorIdsIgnored(Changed):
     def changed_task(self, task: TaskSpec) -> TaskSpec:

@@ -143,6 +143,15 @@ def test_credential_is_for_the_payload_only(node: Path, tmp_path: Path) -> None:
     assert (node / RESULT).stat().st_mode & 0o077 == 0
 
 
+def test_secrets_are_for_the_payload_only(node: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret")
+    script = 'cat "$GRIDPILOT_SECRETS/key"; stat -c %a "$GRIDPILOT_SECRETS/key"\n'
+    run(node, task(script, secrets=(tmp_path / "key",), outputs=("../secrets/*", "*/key")))
+
+    assert came_back(node)["stdout"] == b"secret600\n"
+    assert not any("key" in name for name in came_back(node))
+
+
 def test_task_ends_when_what_started_its_launcher_has_been_killed(node: Path) -> None:
     beat = node / "beat"
     spec = task(f"while :; do echo x >> {beat}; sleep 0.05; done\n")

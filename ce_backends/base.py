@@ -214,7 +214,10 @@ class ComputingElement(Protocol):
         """End these tasks and everything they started; no error if they are gone already."""
 
     def fetch(self, task_id: str, into: Path) -> None:
-        """Copy an ended task's `stdout`, `stderr`, `exit_code` and, under `outputs/`, its declared outputs."""
+        """Copy an ended task's `stdout`, `stderr`, `exit_code` and, under `outputs/`, its declared outputs.
+
+        Until the task is cleaned it may be repeated, by a new object too, into another directory, and gives the same.
+        """
 
     def find(self, stamps: Collection[str]) -> dict[str, str]:
         """Tell the task id of each stamp this CE knows; after Uncertain and after a restart."""

@@ -70,6 +70,7 @@ CHECKS: Sequence[Check] = (
     keeping.one_bad_task_spares_the_others,
     keeping.calls_return_while_a_task_runs,
     keeping.ended_tasks_are_found_until_cleaned,
+    keeping.fetch_gives_the_same_again,
     keeping.clean_leaves_no_files,
     keeping.work_directory_that_cannot_be_made_is_told,
     keeping.full_work_directory_harms_no_other_task,

@@ -6,7 +6,7 @@ import resource
 import shutil
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -115,6 +115,37 @@ def ended_tasks_are_found_until_cleaned(subject: Subject) -> None:
     assert here == there == {spec.stamp: task_id}, f"an ended task is found as {here}, by a new object as {there}"
     assert status.state is TaskState.DONE, f"to a new object it is {status}"
     assert first == again == "out\n", f"fetched twice its output is {first!r} and {again!r}"
+
+
+def fetch_gives_the_same_again(subject: Subject) -> None:
+    """Every byte and bit, by the same object and by a new one; what could not be brought is told again, not twice."""
+    script = (
+        "echo out; echo err >&2; mkdir d; echo a > d/a; head -c 9999 /dev/zero > b; chmod +x b; ln -s /etc/hosts c\n"
+    )
+    folders = [subject.scratch / name for name in ("first", "second", "third")]
+    with subject.ce() as trial:
+        task_id, _ = trial.ran(f"{script}exit 3\n", outputs=("d/*", "b", "c"))
+        for folder in folders[:2]:
+            trial.ce.fetch(task_id, folder)
+        trial.forget()
+    with subject.ce() as trial:
+        trial.adopt(task_id)
+        trial.ended(task_id)
+        trial.ce.fetch(task_id, folders[2])
+    first, second, third = map(_files_of, folders)
+
+    assert set(first) >= {"stdout", "stderr", "exit_code", "outputs/d/a", "outputs/b"}, f"fetched were {sorted(first)}"
+    assert second == first, f"fetched again, not the same are {_unlike(first, second)}"
+    assert third == first, f"fetched by a new object, not the same are {_unlike(first, third)}"
+
+
+def _files_of(folder: Path) -> dict[str, tuple[bool, bytes]]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (os.access(path, os.X_OK), path.read_bytes()) for path in files}
+
+
+def _unlike(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
 def clean_leaves_no_files(subject: Subject) -> None:

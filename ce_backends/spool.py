@@ -96,6 +96,8 @@ tar -cf - --hard-dereference --null --verbatim-files-from --files-from="$scratch
 """
 _TAIL = """\
 cd -- "$1/tasks/$2" && [ -f "$3" ] && [ ! -h "$3" ] || exit
+case $3 in */*) below=$(pwd -P)/work ;; *) below=$(pwd -P) ;; esac
+case $(readlink -f -- "$3") in "$below"/*) ;; *) exit ;; esac
 size=$(stat -c %s -- "$3")
 skip=$((size > $4 ? size - $4 : 0))
 dd if="$3" bs="$4" skip="$skip" count=1 iflag=nonblock,nofollow,skip_bytes,fullblock
@@ -241,10 +243,14 @@ class Spool:
             raise CEError(f"task {stamp} cannot be fetched into {into}: {error}") from error
 
     def peek(self, stamp: str, path: str, max_bytes: int) -> bytes:
-        """Return the last bytes of a file in a task's directory; empty if there is none or no answer."""
+        """Return the last bytes of a file in a task's directory; empty if there is none or no answer.
+
+        No more than these many, whatever the other machine sends. No link leads to a file elsewhere.
+        """
+        root = self.root
         with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
-            self._sh(_TAIL, self.root, stamp, path, str(max_bytes), into=Path(file.name))
-            return Path(file.name).read_bytes()
+            self._sh(_TAIL, root, stamp, path, str(max_bytes), into=Path(file.name))
+            return file.read(max_bytes)
 
     def renew_credential(self, stamp: str, credential: Path) -> None:
         """Replace a task's credential in one step.

@@ -17,7 +17,7 @@ from typing import IO, Protocol
 from ce_backends import offspring
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.foreign_text import printable
-from ce_backends.pipes import MOST_BYTES, Pipes
+from ce_backends.pipes import Pipes
 
 CANNOT_EXECUTE, NOT_FOUND = 126, 127  # exit codes of shells and env(1) for a command that they could not start
 _ADVICE = {
@@ -70,7 +70,8 @@ class Transport(Protocol):
             argv: the command.
             timeout_s: how long to wait.
             stdin: what it reads.
-            into: a file here for its standard output.
+            into: a file here for its standard output; a command that writes more than 25 GB, or half of what is free
+                there, is ended.
 
         Raises:
             CEUnavailable: surely it was not started.
@@ -120,7 +121,7 @@ class Local:
                 raise CEUnavailable(advised(sentence, _AS_EXIT_CODE.get(error.errno or 0))) from error
             try:
                 with process:
-                    return _answer(process, stdin if isinstance(stdin, bytes) else None, timeout_s)
+                    return _answer(process, stdin if isinstance(stdin, bytes) else None, timeout_s, into)
             finally:
                 offspring.ended(process.pid)
 
@@ -145,13 +146,13 @@ def _stdout(into: Path | None) -> Iterator[int | IO[bytes]]:
         yield file
 
 
-def _answer(process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float) -> Done:
-    pipes = Pipes(process, stdin)
+def _answer(process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float, into: Path | None) -> Done:
+    pipes = Pipes(process, stdin, into=into)
     try:
         if not pipes.listen(timeout_s):
             _kill(process, pipes)
-            if pipes.is_flooded:
-                return Done(None, "", f"it wrote more than {MOST_BYTES} bytes")
+            if pipes.flood:
+                return Done(None, "", pipes.flood)
             return Done(None, _text(pipes.stdout), _text(pipes.stderr))
     finally:
         pipes.close()

@@ -670,6 +670,36 @@ class FetchedOnceOnly(TemplateCE):
         os.truncate(self._directory(task_id).path / "stdout", 0)
 
 
+@caught_by("fetch_gives_the_same_again")
+class OutputsAreMoved(TemplateCE):
+    def fetch(self, task_id: str, into: Path) -> None:
+        super().fetch(task_id, into)
+        for path in (into / "outputs").rglob("*"):
+            (self._directory(task_id).work / path.relative_to(into / "outputs")).unlink(missing_ok=True)
+
+
+@caught_by("fetch_gives_the_same_again")
+class TellsOfEachFetch(TemplateCE):
+    def fetch(self, task_id: str, into: Path) -> None:
+        super().fetch(task_id, into)
+        shutil.copy(into / "stderr", self._directory(task_id).path / "stderr")
+
+
+@caught_by("fetch_gives_the_same_again")
+class ExecutableOnce(Changed):
+    def changed_folder(self, folder: Path) -> None:
+        for path in folder.rglob("b") if folder.name != "first" else ():
+            path.chmod(0o600)
+
+
+@caught_by("fetch_gives_the_same_again")
+class NewObjectFetchesStreamsOnly(InMemory):
+    def fetch(self, task_id: str, into: Path) -> None:
+        super().fetch(task_id, into)
+        if task_id not in self._own:
+            shutil.rmtree(into / "outputs")
+
+
 @caught_by("stamp_submitted_again_at_its_end_loses_nothing")
 class EndedStampIsANewTask(TemplateCE):
     def _submit_one(self, task: TaskSpec) -> Submission:

@@ -1,6 +1,9 @@
 """A submit command that cannot be started, or finds no configuration, has refused no task: in every dialect."""
 
+import os
 import re
+import signal
+import subprocess
 import time
 import tracemalloc
 from collections.abc import Mapping
@@ -15,7 +18,7 @@ from ce_backends.batch_system import BatchJob, BatchSystem
 from ce_backends.batch_types import SYSTEMS, dialect
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.htcondor import Condor, Schedd
-from ce_backends.pipes import MOST_BYTES
+from ce_backends.pipes import MOST_BYTES, Pipes
 from ce_backends.ssh import Login, Ssh
 from ce_backends.transport import Done, Local
 from tests.unit.answering import Answering
@@ -133,6 +136,32 @@ def shell(script: str, timeout_s: float, stdin: bytes = b"") -> tuple[Done, floa
     began = time.monotonic()
     done = Local().run(["/bin/sh", "-c", script], timeout_s=timeout_s, stdin=stdin)
     return done, time.monotonic() - began
+
+
+@pytest.mark.parametrize("script", ["yes", "exec 2>&-; yes", "yes & wait"])
+def test_a_command_that_fills_a_file_is_not_listened_to_for_ever(script: str, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with (
+        (tmp_path / "into").open("wb") as file,
+        subprocess.Popen(
+            ["/bin/sh", "-c", script], stdout=file, stderr=subprocess.PIPE, start_new_session=True
+        ) as process,
+    ):
+        pipes = Pipes(process, None, into=tmp_path / "into", most_file_bytes=1_000_000)
+        try:
+            has_ended = pipes.listen(30)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            pipes.close()
+
+    assert (has_ended, pipes.flood) == (False, "it wrote more than 1000000 bytes")
+    assert time.monotonic() - began < 20
+
+
+def test_a_file_within_its_bound_is_whole(tmp_path: Path) -> None:
+    done = Local().run(["/bin/sh", "-c", "exec 2>&-; head -c 3000000 /dev/zero"], timeout_s=30, into=tmp_path / "into")
+
+    assert (done, (tmp_path / "into").stat().st_size) == (Done(0, "", ""), 3_000_000)
 
 
 def test_a_command_that_never_stops_talking_is_ended_and_has_not_answered() -> None:

@@ -3,8 +3,9 @@
 import io
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from ce_backends.capped_output import Cap
 from ce_backends.errors import CEError
 from ce_backends.spool import Spool
 from ce_backends.staged_spool import StagedSpool
-from ce_backends.transport import Local
+from ce_backends.transport import Done, Local
 from ce_backends.travelling import RESULT
 
 MINE, OTHER = "a" * 32, "b" * 32
@@ -55,6 +56,36 @@ def test_no_line_of_a_payload_is_taken_for_one_about_another_task(
 
     assert set(ends) == {MINE, OTHER}
     assert (ends[OTHER].exit_code, ends[OTHER].reason) == (None, "")
+
+
+@pytest.mark.parametrize("path", ["work/../credential", "work/up/credential", "work/far/hostname", "work/more/x"])
+def test_peek_shows_nothing_outside_the_work_directory(spool: Spool, place: Path, path: str, tmp_path: Path) -> None:
+    (place / "credential").write_text("secret")
+    (tmp_path / "x").write_text("of another")
+    for name, target in {"up": "..", "far": "/etc", "more": str(tmp_path)}.items():
+        (place / "work" / name).symlink_to(target)
+    (place / "work/deep").mkdir()
+    (place / "work/deep/own").write_text("own")
+
+    assert spool.peek(MINE, path, 100) == b""
+    assert spool.peek(MINE, "work/deep/own", 100) == b"own"
+
+
+def test_peek_takes_no_more_than_it_asked_for_whatever_is_sent(place: Path, tmp_path: Path) -> None:
+    spool = Spool(Babbling(), str(tmp_path / "spool"), tmp_path / "scratch", cap=Cap(1000))
+    (place / "stdout").write_text("x")
+
+    assert len(spool.peek(MINE, "stdout", 100)) == 100
+
+
+class Babbling(Local):
+    """A machine that sends more than it was asked for."""
+
+    def run(self, argv: Sequence[str], *, into: Path | None = None, **given: Any) -> Done:  # type: ignore[override]
+        done = super().run(argv, into=into, **given)
+        if into:
+            into.write_bytes(b"y" * 10_000_000)
+        return done
 
 
 WRONG = ["0|1 2|3|4", "256", "-1", "\u0661", "1e3", "", "nan", "|||||||", "9" * 500, "0 0", "\0", "0\r"]

@@ -1,4 +1,6 @@
-"""A-REX's REST interface, version 1.0: requests and how their answers read. Source: ARC 6.17, as it was seen to behave.
+"""A-REX's REST interface, version 1.0: requests and how their answers read.
+
+Source: ARC 6.17, 7.0 and 7.2, as they were seen to behave.
 
 The outer HTTP status of a request about jobs says little: each job has an answer of its own inside. One job makes an
 object where several make a list.
@@ -18,6 +20,7 @@ from ce_backends.errors import CEError, CEUnavailable
 _CONNECT_S = 10.0
 _AT_ONCE = 500  # jobs in one request
 _JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")  # as in the paths that it becomes a part of
+_STRANGER = "User can't be assigned configuration"  # the reason of a 500, before anything was done (ARC 7.0, 7.2)
 _ANSWER_MB = 64
 FILE_MB = 4000
 _FILE_KB_S = 100  # a file that comes or goes at this speed has time enough, however large
@@ -54,11 +57,18 @@ class Answer:
         status: of HTTP.
         body: as it came.
         location: where something new is.
+        reason: beside the status.
     """
 
     status: int
     body: bytes
     location: str = ""
+    reason: str = ""
+
+    @property
+    def lets_nobody_in(self) -> bool:
+        """It is not ours to ask: ARC 6 refuses strangers, expired and forged tokens with 403, ARC 7 with a 500."""
+        return self.status in (401, 403) or (self.status == 500 and self.reason == _STRANGER)
 
     @property
     def is_refusal(self) -> bool:
@@ -68,8 +78,8 @@ class Answer:
     @property
     def sentence(self) -> str:
         """What it says, in one line."""
-        text = " ".join(self.body.decode("utf-8", "replace").split())
-        return f"HTTP {self.status} {text[:300]}".rstrip()
+        words = (self.reason if self.status >= 400 else "").split() + self.body.decode("utf-8", "replace").split()
+        return f"HTTP {self.status} {' '.join(words)[:300]}".rstrip()
 
 
 class Rest:
@@ -111,8 +121,8 @@ class Rest:
             if error.was_written:
                 raise NoAnswer(f"no answer from {self._url}: {error}") from error
             raise CEUnavailable(f"{self._url} cannot be reached: {error}") from error
-        answer = Answer(done.status, done.body, done.headers.get("Location", ""))
-        if answer.status in (401, 403):
+        answer = Answer(done.status, done.body, done.headers.get("Location", ""), done.reason)
+        if answer.lets_nobody_in:
             who = "proxy" if self.has_proxy else "token"
             raise CEUnavailable(f"{self._url} does not let us in with this {who}: {answer.sentence}")
         if answer.status >= 500 or 300 <= answer.status < 400:  # we let nobody send a job and a credential elsewhere

@@ -96,11 +96,13 @@ class Answer:
         status: of HTTP.
         headers: their names in any case.
         body: decoded.
+        reason: beside the status.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    reason: str = ""
 
 
 class Session(requests.Session):
@@ -143,7 +145,7 @@ def exchange(
     with _asked(session, method, url, data, headers) as response:
         on_head(response.headers)
         body = b"".join(_pieces(response, session.limits.body_mb * 10**6))
-    return Answer(response.status_code, response.headers, body)
+    return Answer(response.status_code, response.headers, body, response.reason or "")
 
 
 def save(session: Session, url: str, into: IO[bytes], *, most_mb: int, headers: Mapping[str, str]) -> int:

@@ -11,8 +11,8 @@ BEGINNING = """\
 
 Written by `make docs` from `tests/systems/manifest.py`; do not edit.
 
-`make systems` starts each of these on one machine, for its own tests only, and runs the conformance suite there as an
-unprivileged user; it fails where the version is another than the manifest's, and where a daemon can be reached from
+Each of these is started on one machine, for its own tests only, and the conformance suite runs there as an
+unprivileged user; that fails where the version is another than the manifest's, and where a daemon can be reached from
 other machines. `make systems-canary` fetches the newest packages that Debian sid has, and takes what is slow. What the
 daemons wrote is kept in `.logs/` when a test fails.
 """
@@ -42,6 +42,11 @@ NOT_RUN = (
         "answers met in the field, `tests/field`",
     ),
     ("HTCondor-CE", "no package in Debian; its schedd is HTCondor's", "a remote schedd, by token"),
+    (
+        "OAR 2.6 (Debian 13)",
+        "its commands are setuid and read one fixed file: in a tree beside the machine no user could call them",
+        "OAR 2.5",
+    ),
     ("OAR 3", "no package in Debian", "none"),
 )
 

@@ -67,7 +67,7 @@ def _arc(version: str, last: str, suite: str, configuration: str, *, slow: bool 
     )
 
 
-def _htcondor(version: str, last: str, suite: str) -> Generation:
+def _htcondor(version: str, last: str, suite: str, *, slow: bool = False, **variables: str) -> Generation:
     return Generation(
         system="htcondor",
         title="HTCondor",
@@ -75,7 +75,8 @@ def _htcondor(version: str, last: str, suite: str) -> Generation:
         last=last,
         suite=suite,
         configuration="the schedd of this machine, and a remote one by token",
-        variables={"GRIDPILOT_HTCONDOR_VERSION": version},
+        variables=variables,
+        slow=slow,
     )
 
 
@@ -88,9 +89,9 @@ MANIFEST = (
     _arc("6.17", "6.17.0", "bookworm", "fork"),
     _arc("6.17", "6.17.0", "bookworm", "before Slurm 22.05", GRIDPILOT_ARC_LRMS="slurm"),
     _arc("7.0", "7.0.0", "trixie", "fork", GRIDPILOT_ARC_VERSION="7.0"),
-    _arc("7.2", "7.2.0", "sid", "fork", GRIDPILOT_ARC_VERSION="7.2"),
+    _arc("7.2", "7.2.0", "sid", "fork", slow=True, GRIDPILOT_ARC_VERSION="7.2"),
     _htcondor("23.9", "23.9.6", "trixie"),
-    _htcondor("25", "25.14.1", "sid"),
+    _htcondor("25", "25.14.1", "sid", slow=True, GRIDPILOT_HTCONDOR_VERSION="25"),
     Generation(
         system="grid_engine",
         title="Son of Grid Engine",

@@ -17,10 +17,10 @@ from agents.wms.dips import tls as agents_tls
 from agents.wms.https import HttpsTransport, session
 from agents.wms.service import Retry, Service
 from ce_backends import strict_json as agents_json
-from ce_backends.arc_rest import Answer, Credential, Rest, jobs
+from ce_backends.arc_rest import Answer, Credential, NoAnswer, Rest, jobs
 from ce_backends.batch_options import Needs
 from ce_backends.bounded_http import Limits
-from ce_backends.errors import CEError
+from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.htcondor import Condor
 from ce_backends.oar import Oar
 from ce_backends.transport import Done
@@ -218,6 +218,19 @@ def test_a_jobs_id_is_a_word_or_the_answer_is_none(job_id: str) -> None:
 def test_a_good_download_is_whole(setting: Setting) -> None:
     with serving(http(b"result"), setting.context) as server:
         assert arc_download(setting, server.port) == b"result"
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "500 User can't be assigned configuration"])
+def test_an_arc_of_any_generation_that_does_not_know_us_has_surely_done_nothing(setting: Setting, status: str) -> None:
+    with serving(http(b"", status=status), setting.context) as server:
+        refusal = ended_by(setting, arc, CEUnavailable, server.port)
+
+    assert str(refusal).endswith(f"does not let us in with this token: HTTP {status}")
+
+
+def test_an_arc_that_fails_in_another_way_may_have_done_what_was_asked(setting: Setting) -> None:
+    with serving(http(b"", status="500 Internal Server Error"), setting.context) as server:
+        ended_by(setting, arc, NoAnswer, server.port)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -9,11 +9,11 @@ _BATCH = (
     "tests/unit/test_batch_own.py",
     "tests/unit/test_field_batch_answers.py",
 )
-_CE = ("tests/unit/test_batch_ce.py", "tests/unit/test_batch_submission.py")
+_CE = ("tests/unit/test_batch_ce_tasks.py", "tests/unit/test_batch_ce.py", "tests/unit/test_batch_submission.py")
 TESTS: Mapping[str, Sequence[str]] = {
     "ce_backends/slurm.py": ("tests/unit/test_slurm_words.py", "tests/unit/test_slurm.py", *_BATCH),
-    "ce_backends/pbs.py": ("tests/unit/test_pbs_as_documented.py", *_BATCH),
-    "ce_backends/pbs_answers.py": ("tests/unit/test_pbs_as_documented.py", *_BATCH),
+    "ce_backends/pbs.py": ("tests/unit/test_pbs_words.py", "tests/unit/test_pbs_as_documented.py", *_BATCH),
+    "ce_backends/pbs_answers.py": ("tests/unit/test_pbs_words.py", "tests/unit/test_pbs_as_documented.py", *_BATCH),
     "ce_backends/grid_engine.py": ("tests/unit/test_grid_engine.py", *_BATCH),
     "ce_backends/grid_engine_answers.py": ("tests/unit/test_grid_engine.py", *_BATCH),
     "ce_backends/htcondor.py": ("tests/unit/test_htcondor.py", *_BATCH),
@@ -23,6 +23,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "ce_backends/batch_ce.py": _CE,
     "ce_backends/batch_submission.py": _CE,
     "agents/jobs/ledger.py": (
+        "tests/unit/test_agent_ledger_questions.py",
         "tests/unit/test_agent_ledger.py",
         "tests/unit/test_agent_ledger_past.py",
     ),
@@ -32,4 +33,6 @@ TESTS: Mapping[str, Sequence[str]] = {
 }
 
 # name of the mutant: why nobody can tell it from the module
-EQUIVALENT: Mapping[str, str] = {}
+EQUIVALENT: Mapping[str, str] = {
+    "ce_backends/pbs_answers.py _signal: code < 0 -> code <= 0": "for a code of 0 it is not asked",
+}

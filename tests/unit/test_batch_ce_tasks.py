@@ -1,0 +1,368 @@
+"""The way of a task through a batch CE whose batch system runs it at once: asked, ended, brought, cleaned."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ce_backends.base import Accepted, Places, Rejected, SlotCount, Submission, TaskState, TaskStatus, Uncertain
+from ce_backends.batch_ce import BatchCE, Bounds
+from ce_backends.batch_submission import groups, problem
+from ce_backends.batch_system import BatchJob
+from ce_backends.capped_output import Cap
+from ce_backends.conclusion import Patience
+from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.spool import Spool
+from ce_backends.task_book import TaskBook
+from ce_backends.transport import Local
+from tests.unit.test_batch_ce import CANCELLED, DONE, NEVER_S, RUNNING, FakeSystem, look, submitted, task
+
+WAITING = TaskStatus(state=TaskState.WAITING, native="Q")
+
+
+class AtOnce(FakeSystem):
+    """A batch system that has run a job before it answers with its number."""
+
+    unkept = {"memory_limit_ends_a_task": "a fake"}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[BatchJob] = []
+        self.runs = True
+
+    def submit(self, job: BatchJob) -> Submission:
+        self.jobs.append(job)
+        if self.runs:
+            subprocess.run(["/bin/sh", job.script], check=False, stdin=subprocess.DEVNULL, capture_output=True)
+        return super().submit(job)
+
+    def element(self, job_id: str, number: int, size: int) -> str:
+        return job_id if size == 1 else f"{job_id}[{number}]"
+
+
+@pytest.fixture
+def system() -> AtOnce:
+    return AtOnce()
+
+
+@pytest.fixture
+def ce(system: AtOnce, tmp_path: Path) -> Iterator[BatchCE]:
+    spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
+    bounds = Bounds(
+        processors=2,
+        gpus=1,
+        wall_s=600,
+        most_tasks=4,
+        most_waiting=2,
+        interval_s=NEVER_S,
+        patience=Patience(lost_after_s=NEVER_S, exit_code_s=NEVER_S),
+    )
+    made = BatchCE("Fake", system, Local(), spool, TaskBook(tmp_path / "tasks.sqlite"), bounds)
+    made._closing.set()  # no thread looks by itself: the looks are the tests' own
+    yield made
+    made.close()
+
+
+def ended(ce: BatchCE, system: AtOnce, script: str = "echo out; echo err >&2; exit 3\n") -> str:
+    spec = replace(task(), script=script, outputs=("*.txt",))
+    answer = ce.submit([spec])[spec.stamp]
+    assert isinstance(answer, Accepted)
+    system.answer = DONE
+    assert look(ce, answer.task_id).state is TaskState.DONE
+    return answer.task_id
+
+
+def test_a_task_is_asked_for_with_what_it_needs_or_the_ces_wall_limit(ce: BatchCE, system: AtOnce) -> None:
+    own, plain = replace(task(), processors=3, memory_mb=50, wall_s=70, gpus=("0",)), task()
+    system.runs = False
+
+    ce.submit([own, plain])
+
+    first, second = system.jobs
+    assert (first.name, first.size, first.processors, first.memory_mb, first.gpus) == (own.stamp, 1, 3, 50, 1)
+    assert (first.wall_s, second.wall_s) == (70, 600)
+    assert first.script.endswith(f"/area/jobs/{own.stamp}")
+    assert first.log == f"{first.script}.log"
+
+
+def test_outputs_and_exit_code_of_an_ended_task_are_brought(ce: BatchCE, system: AtOnce, tmp_path: Path) -> None:
+    task_id = ended(ce, system, "echo out; echo err >&2; echo x > a.txt; exit 3\n")
+    status = ce.poll([task_id])[task_id]
+
+    ce.fetch(task_id, tmp_path / "here")
+
+    assert status.exit_code == 3
+    assert (tmp_path / "here/stdout").read_text() == "out\n"
+    assert (tmp_path / "here/stderr").read_text() == "err\n"
+    assert (tmp_path / "here/exit_code").read_text() == "3\n"
+    assert (tmp_path / "here/outputs/a.txt").read_text() == "x\n"
+
+
+def test_an_output_that_is_left_out_is_named_at_the_end_of_stderr(ce: BatchCE, system: AtOnce, tmp_path: Path) -> None:
+    task_id = ended(ce, system, "echo err >&2; ln -s /etc/passwd link.txt\n")
+
+    ce.fetch(task_id, tmp_path / "here")
+
+    first, second, *more = (tmp_path / "here/stderr").read_text().splitlines()
+    assert (first, more) == ("err", [])
+    assert second.startswith("gridpilot: ")
+    assert "link.txt" in second
+
+
+def test_only_an_ended_task_is_brought(ce: BatchCE, system: AtOnce, tmp_path: Path) -> None:
+    task_id = submitted(ce)
+
+    with pytest.raises(CEError, match="task 99 is not known: only an ended task can be fetched"):
+        ce.fetch("99", tmp_path / "here")
+    with pytest.raises(CEError, match=f"task {task_id} has not ended: only an ended task can be fetched"):
+        ce.fetch(task_id, tmp_path / "here")
+
+
+def test_a_task_can_be_looked_into(ce: BatchCE, system: AtOnce) -> None:
+    task_id = ended(ce, system, "echo out; echo err >&2; echo inside > file\n")
+
+    assert ce.peek(task_id, "stdout", 100) == b"out\n"
+    assert ce.peek(task_id, "stdout", 2) == b"t\n"
+    assert ce.peek(task_id, "stderr", 100) == b"err\n"
+    assert ce.peek(task_id, "file", 100) == b"inside\n"
+    assert ce.peek("99", "stdout", 100) == b""
+
+
+def test_an_ended_task_is_forgotten_with_its_files(ce: BatchCE, system: AtOnce, tmp_path: Path) -> None:
+    task_id = ended(ce, system)
+    stamp = system.jobs[0].name
+
+    ce.clean([task_id])
+
+    assert ce.poll([task_id])[task_id].state is TaskState.UNKNOWN
+    assert ce.find([stamp]) == {}
+    assert not list((tmp_path / "area/tasks").iterdir())
+    assert not list((tmp_path / "area/jobs").iterdir())
+
+
+def test_a_task_that_has_not_ended_is_not_cleaned(ce: BatchCE) -> None:
+    task_id = submitted(ce)
+
+    with pytest.raises(CEError, match=f"task {task_id} has not ended: cancel it"):
+        ce.clean([task_id])
+
+    assert ce.poll([task_id])[task_id].state is TaskState.WAITING
+
+
+def test_a_job_of_several_tasks_goes_when_the_last_of_them_is_cleaned(
+    ce: BatchCE, system: AtOnce, tmp_path: Path
+) -> None:
+    system.array_limit, system.runs = 2, False
+    answers = ce.submit([task(), task()])
+    first, second = (answer.task_id for answer in answers.values() if isinstance(answer, Accepted))
+    ce.cancel([first, second])
+    system.answer = CANCELLED
+    ce.look()
+
+    ce.clean([first])
+    halfway = sorted(path.suffix for path in (tmp_path / "area/jobs").iterdir())
+    ce.clean([second])
+
+    assert (first, second) == ("1[1]", "1[2]")
+    assert halfway == ["", ".tasks"]
+    assert not list((tmp_path / "area/jobs").iterdir())
+
+
+def test_cancelling_asks_the_batch_system_for_what_has_not_ended(ce: BatchCE, system: AtOnce) -> None:
+    over = ended(ce, system)
+    going = submitted(ce)
+
+    ce.cancel([over])
+    ce.cancel([over, going, "99"])
+    system.answer = CANCELLED
+
+    assert system.cancelled == [[going]]
+    assert look(ce, going).state is TaskState.ABORTED
+    assert look(ce, over).state is TaskState.DONE
+
+
+def test_slots_count_what_waits_and_runs(ce: BatchCE, system: AtOnce) -> None:
+    empty = ce.slots()
+    system.runs = False
+    first = submitted(ce)
+    one_waits = ce.slots()
+    submitted(ce)
+    two_wait = ce.slots()
+    system.answer = RUNNING
+    look(ce, first)
+    two_run = ce.slots()
+    for _ in range(3):
+        submitted(ce)
+    more_than_may = ce.slots()
+
+    assert empty == SlotCount(running=0, waiting=0, free_processors=4)
+    assert one_waits == SlotCount(running=0, waiting=1, free_processors=2)
+    assert two_wait == SlotCount(running=0, waiting=2, free_processors=0)
+    assert two_run == SlotCount(running=2, waiting=0, free_processors=4)
+    assert more_than_may == SlotCount(running=2, waiting=3, free_processors=0)
+    assert ce.places == Places(tasks=4, processors=2, gpus=1)
+
+
+def test_a_task_is_waiting_as_soon_as_it_is_submitted_and_unknown_to_who_did_not(ce: BatchCE) -> None:
+    task_id = submitted(ce)
+
+    states = ce.poll([task_id, "99"])
+
+    assert (states[task_id].state, states[task_id].reason) == (TaskState.WAITING, "just submitted")
+    assert states["99"].state is TaskState.UNKNOWN
+    assert ce.find([]) == {}
+
+
+def test_a_look_tells_whether_a_task_has_ended(ce: BatchCE, system: AtOnce) -> None:
+    nothing_there = ce.look()
+    system.answer = WAITING
+    task_id = submitted(ce)
+    none_ended = ce.look()
+    system.answer = DONE
+    one_ended = ce.look()
+    system.answer = CEError("on fire")
+    submitted(ce)
+    no_answer = ce.look()
+
+    assert (nothing_there, none_ended, one_ended, no_answer) == (False, False, True, False)
+    assert ce.poll([task_id])[task_id].state is TaskState.DONE
+
+
+def test_who_wants_to_know_is_told_of_an_end_by_the_thread_that_looks(ce: BatchCE, system: AtOnce) -> None:
+    told = threading.Event()
+    names: list[str] = []
+
+    def changed() -> None:
+        names.append(threading.current_thread().name)
+        told.set()
+
+    system.runs = True
+    system.answer = DONE
+    spec = task()
+    ce.submit([spec])
+    ce._closing.clear()
+    ce.notify(changed)
+
+    assert told.wait(10)
+    assert names == ["gridpilot-Fake"]
+
+
+def test_no_thread_begins_after_the_end(ce: BatchCE) -> None:
+    ce._closing.clear()
+    ce.close()
+
+    ce.poll([])
+
+    assert "gridpilot-Fake" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_new_credential_lies_in_the_place_of_the_old_one(ce: BatchCE, system: AtOnce, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("old")
+    new.write_text("new")
+    system.runs = False
+    spec = replace(task(), credential=old)
+    answer = ce.submit([spec])[spec.stamp]
+    assert isinstance(answer, Accepted)
+
+    ce.renew_credential(answer.task_id, new)
+    ce.renew_credential("99", new)
+
+    assert "new" in [path.read_text() for path in (tmp_path / "area/tasks" / spec.stamp).rglob("*") if path.is_file()]
+
+
+def test_what_a_batch_ce_does_not_keep_is_named_with_its_dialects(ce: BatchCE) -> None:
+    assert set(ce.unkept) == {"cpu_limit_ends_a_task", "disk_limit_ends_a_task", "memory_limit_ends_a_task"}
+
+
+# ---- submission ----
+
+
+class Refusing(AtOnce):
+    """A batch system that refuses: by a word, or by an error."""
+
+    def __init__(self, said: Rejected | CEError) -> None:
+        super().__init__()
+        self.said = said
+
+    def submit(self, job: BatchJob) -> Submission:
+        if isinstance(self.said, CEError):
+            raise self.said
+        return self.said
+
+
+@pytest.mark.parametrize("said", [Rejected("never"), CEError("never")])
+def test_a_refused_task_leaves_nothing_and_says_why(said: Rejected | CEError, tmp_path: Path) -> None:
+    spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
+    book = TaskBook(tmp_path / "tasks.sqlite")
+    ce = BatchCE("Fake", Refusing(said), Local(), spool, book, Bounds(interval_s=NEVER_S))
+    spec = task()
+
+    answer = ce.submit([spec])[spec.stamp]
+
+    assert answer == Rejected("never")
+    assert book.by_stamp([spec.stamp]) == {}
+    assert not list((tmp_path / "area/tasks").iterdir())
+    ce.close()
+
+
+def test_a_task_for_which_it_is_too_early_is_not_remembered(tmp_path: Path) -> None:
+    spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
+    book = TaskBook(tmp_path / "tasks.sqlite")
+    ce = BatchCE("Fake", Refusing(CEUnavailable("down")), Local(), spool, book, Bounds(interval_s=NEVER_S))
+    spec = task()
+
+    with pytest.raises(CEUnavailable, match="down"):
+        ce.submit([spec])
+
+    assert book.by_stamp([spec.stamp]) == {}
+    ce.close()
+
+
+def test_an_array_without_an_answer_is_uncertain_and_found_whole(ce: BatchCE, system: AtOnce) -> None:
+    system.array_limit, system.runs, system.numbers = 3, False, iter([])
+    tasks = [task(), task(), task()]
+    answers = ce.submit(tasks)
+    system.found = {tasks[0].stamp: "55"}
+
+    found = ce.find([tasks[0].stamp, tasks[2].stamp])
+
+    assert list(answers.values()) == [Uncertain("no answer")] * 3
+    assert found == {tasks[0].stamp: "55[1]", tasks[2].stamp: "55[3]"}
+    assert ce.poll(["55[2]"])["55[2]"].state is TaskState.WAITING
+
+
+def test_tasks_with_equal_needs_go_together_as_many_as_an_array_takes() -> None:
+    plain = [task() for _ in range(5)]
+    others = [
+        replace(task(), processors=2),
+        replace(task(), memory_mb=5),
+        replace(task(), gpus=("0",)),
+        replace(task(), wall_s=9),
+    ]
+
+    assert list(groups([*plain[:3], *others, *plain[3:]], 2)) == [
+        plain[:2],
+        plain[2:4],
+        plain[4:],
+        *([one] for one in others),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"gpus": ("0", "1")}, "needs 2 GPUs, and a task has 1 at most here (NumberOfGPUs)"),
+        ({"gpus": ("0",)}, ""),
+        ({"outputs": ("a\nb",)}, "output pattern 'a\\nb' holds a line break"),
+        ({"outputs": ("ok", "a\0b")}, "output pattern 'a\\x00b' holds a line break"),
+        ({"outputs": ("ok",)}, ""),
+    ],
+)
+def test_a_task_that_can_never_run_is_refused_with_the_reason(change: dict[str, object], why: str) -> None:
+    said = problem(replace(task(), **change), 1)  # type: ignore[arg-type]
+
+    assert (said == why) or (why.startswith("output pattern") and said.startswith("output pattern"))

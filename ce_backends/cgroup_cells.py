@@ -11,8 +11,8 @@ from pathlib import Path
 from ce_backends.cgroup import Group, Hierarchy
 from ce_backends.containment import Consumption
 from ce_backends.errors import CEError
-from ce_backends.node_script import COOKIE
-from ce_backends.process_tree import Process, all_stats, send, variables
+from ce_backends.named_tasks import named_tasks
+from ce_backends.process_tree import Process, all_stats, send
 from ce_backends.strays import OURS, Strays
 
 BYTES_PER_MB = 1_000_000
@@ -75,7 +75,7 @@ class CgroupCell:
     shared: Shared = Shared()
     refused_before: int = 0  # to those that were in the shared group before
     strays: Strays = OURS
-    cookie: bytes = b""  # of a task that another object began: what has left its groups is no child of ours
+    stamp: str = ""  # of a task that another object began: what has left its groups is no child of ours
 
     @property
     def groups(self) -> list[Group]:
@@ -103,13 +103,13 @@ class CgroupCell:
         """See Cell."""
         self.killer.send(signal_number, already)
         for pid in self._lost():
-            if pid not in already and send(pid, signal_number, lambda pid: self.cookie in variables(pid)):
+            if pid not in already and send(pid, signal_number, lambda pid: self.stamp in named_tasks(pid)):
                 already.add(pid)
 
     def kill(self) -> None:
         """See Cell."""
         self.killer.kill()
-        if self.cookie:
+        if self.stamp:
             self.send(signal.SIGKILL, set())
 
     def members(self) -> list[int]:
@@ -117,12 +117,12 @@ class CgroupCell:
         return [*self.killer.pids(), *self._lost()]
 
     def _lost(self) -> list[int]:
-        """Return those that carry the cookie and are not in the group."""
-        if not self.cookie:
+        """Return those that carry its cookie and are not in the group."""
+        if not self.stamp:
             return []
         held = self.killer.pids()
         others = [stat.process.pid for stat in all_stats() if not stat.is_zombie and stat.process.pid not in held]
-        return [pid for pid in others if self.cookie in variables(pid)]
+        return [pid for pid in others if self.stamp in named_tasks(pid)]
 
     def consumption(self, *, with_causes: bool = True) -> Consumption:
         """See Cell."""
@@ -259,7 +259,7 @@ class CgroupContainment:
             _that_has(limiting.get("pids"), ("pids.max",)),
             shared=shared,
             refused_before=shared.refusals(),
-            cookie=f"{COOKIE}={stamp}".encode(),
+            stamp=stamp,
         )
 
     def joins(self, stamp: str) -> Sequence[Path]:

@@ -147,6 +147,7 @@ class Enclosure:
         self._way: Way | None = None
         self._trouble = ""
         self._try_again_at = 0.0
+        self._last_places: dict[Path, list[Path]] = {}  # of each secret
 
     @property
     def name(self) -> str:
@@ -225,7 +226,8 @@ class Enclosure:
         mounts = read_mounts()
         found: dict[Path, Path] = {}
         for secret in secrets:
-            places = places_of(secret, mounts)
+            places = places_of(secret, mounts) or self._last_places.get(secret, [])  # it may just be replaced
+            self._last_places[secret] = places
             if user is None and has_hard_links(secret):
                 raise CEError(f"{secret} has hard links, by which payloads may find it: remove them, or copy the file")
             found |= dict.fromkeys(places, secret)

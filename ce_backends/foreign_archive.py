@@ -4,8 +4,6 @@ Python's tarfile reads long names of any length into memory, follows headers by 
 negative sizes (CVE-2025-8194). Here it sees nothing but single blocks.
 """
 
-import bz2
-import gzip
 import lzma
 import tarfile
 import time
@@ -13,13 +11,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from ce_backends.errors import CEError
+from ce_backends.foreign_streams import unpacked_stream
 
 _BLOCK_BYTES = 512
 _CHUNK_BYTES = 1 << 16
-_XZ_MEMORY_BYTES = 128 << 20  # xz -9 takes 65 MB; a header may ask for 4 GB
 _BYTES_PER_MB = 1_000_000
 _NAMES = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -54,10 +52,6 @@ class ArchiveLimits:
     seconds: float = 600.0
 
 
-class _Reads(Protocol):
-    def read(self, count: int, /) -> bytes: ...
-
-
 class ForeignArchive:
     """The members of a tar archive, plain or packed by gzip, bzip2 or xz, in order, once.
 
@@ -88,7 +82,7 @@ class ForeignArchive:
             BadArchive: it cannot be read, or is more than its limits allow.
         """
         with _readable():
-            self._stream = _decompressed(self._packed)
+            self._stream = unpacked_stream(self._packed, self._check_time)
             while member := self._next():
                 self.members += 1
                 if self.members > self._limits.members:
@@ -166,8 +160,7 @@ class ForeignArchive:
         """Return so many bytes, fewer only at the end."""
         pieces, missing = [], count
         while missing:
-            if self._clock() > self._ends_s:
-                raise TooSlow(f"it is not read within {self._limits.seconds:.0f} s")
+            self._check_time()
             piece = self._stream.read(min(missing, _CHUNK_BYTES))
             if not piece:
                 break
@@ -176,6 +169,10 @@ class ForeignArchive:
         self._expect(count - missing)
         self.read_bytes += count - missing
         return b"".join(pieces)
+
+    def _check_time(self) -> None:
+        if self._clock() > self._ends_s:
+            raise TooSlow(f"it is not read within {self._limits.seconds:.0f} s")
 
     def _expect(self, count: int) -> None:
         if self.read_bytes + count > self._limits.unpacked_bytes:
@@ -202,40 +199,6 @@ def _readable() -> Iterator[None]:
         if error.errno is None:  # bz2's and gzip's word for damaged data
             raise BadArchive(f"the archive cannot be read: {error}") from error
         raise
-
-
-def _decompressed(packed: BinaryIO) -> _Reads:
-    magic = packed.read(6)
-    packed.seek(0)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=packed)
-    if magic.startswith(b"BZh"):
-        return bz2.BZ2File(packed)
-    if magic.startswith((b"\xfd7zXZ\0", b"\x5d\0\0")):
-        return _Xz(packed)
-    return packed
-
-
-class _Xz:
-    """Like lzma.LZMAFile, which cannot limit the memory that a stream asks for."""
-
-    def __init__(self, packed: BinaryIO) -> None:
-        self._packed = packed
-        self._stream = lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
-
-    def read(self, count: int, /) -> bytes:
-        """Return at most so many bytes, none at the end."""
-        while True:
-            content = b""
-            if self._stream.eof:
-                content = self._stream.unused_data.lstrip(b"\0") or self._packed.read(_CHUNK_BYTES)
-                if not content:
-                    return b""
-                self._stream = lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
-            elif self._stream.needs_input and not (content := self._packed.read(_CHUNK_BYTES)):
-                raise EOFError("it ends before its end-of-stream marker")
-            if piece := self._stream.decompress(content, count):
-                return piece
 
 
 def _pax_records(content: bytes) -> Iterator[tuple[str, str]]:

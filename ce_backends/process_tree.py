@@ -114,14 +114,6 @@ def children() -> list[int] | None:
     return found
 
 
-def variables(pid: int) -> list[bytes]:
-    """Return the environment a process was started with, empty when it may not be read."""
-    try:
-        return (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return []
-
-
 def boot_s() -> float:
     """Return the seconds since the boot, those in which the machine was suspended included: nobody sets this clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

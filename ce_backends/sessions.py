@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ce_backends import offspring
 from ce_backends.containment import Consumption
-from ce_backends.node_script import COOKIE
+from ce_backends.named_tasks import named_tasks
 from ce_backends.process_tree import (
     Process,
     Stat,
@@ -26,7 +26,6 @@ from ce_backends.process_tree import (
     is_still,
     send,
     stat_of,
-    variables,
     with_descendants,
 )
 
@@ -194,10 +193,11 @@ class SessionCell:
     def _belongs(self, stat: Stat, *, is_orphan: bool) -> bool:
         if self.wrapper and (stat.process == self.wrapper or stat.session == self.wrapper.pid):
             return True
-        cookies = [name for name in variables(stat.process.pid) if name.startswith(f"{COOKIE}=".encode())]
-        if cookies:
-            return f"{COOKIE}={self.stamp}".encode() in cookies
-        return is_orphan and self.owner.suspects(stat) == {self.stamp}
+        named = named_tasks(stat.process.pid)
+        if self.stamp in named or not is_orphan:
+            return self.stamp in named
+        suspects = self.owner.suspects(stat)  # the name of another clears nobody, unless that one can have begun it
+        return (suspects & named or suspects) == {self.stamp}
 
 
 def _reap(pid: int) -> None:

@@ -25,10 +25,10 @@ def read_first(path: Path | str, count: int) -> bytes:
     """Return so many bytes of a file, from its beginning: strangers decide how long it is."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        read = os.read(fd, count)
-        while len(read) < count and (more := os.read(fd, count - len(read))):
+        read = bytearray()
+        while len(read) < count and (more := os.read(fd, min(_CHUNK_BYTES, count - len(read)))):
             read += more
-        return read
+        return bytes(read)
     finally:
         os.close(fd)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from ce_backends.cgroup import Group
-from ce_backends.node_script import COOKIE
+from ce_backends.named_tasks import named_tasks
 from ce_backends.offspring import Children, become_subreaper, pids, started
-from ce_backends.process_tree import PROC, Stat, all_stats, is_still, send, stat_of, variables, with_descendants
+from ce_backends.process_tree import PROC, Stat, all_stats, is_still, send, stat_of, with_descendants
 from ce_backends.small_files import read_small
 
 _LOOKS = 50  # on end, at what is quick
@@ -103,10 +103,11 @@ class Strays:
         return any(bytes(group.path.name, "ascii") in places for group in self._before)
 
     def _is_of_another(self, stray: Stat, group: Group) -> bool:
-        """Tell whether it carries the cookie of a task that runs."""
-        others = [other.path.name.rpartition("-")[2] for other in self._before if other != group]
-        marks = {f"{COOKIE}={stamp}".encode() for stamp in others}
-        return bool(marks) and not marks.isdisjoint(variables(stray.process.pid))
+        """Tell whether it carries the cookie of a task that runs, and can have been begun by that."""
+        pid = stray.process.pid
+        others = [other for other, before in self._before.items() if other != group and pid not in pids(before)]
+        stamps = {other.path.name.rpartition("-")[2] for other in others}
+        return bool(stamps) and not stamps.isdisjoint(named_tasks(pid))
 
 
 def _orphans(found: Collection[int]) -> list[Stat]:

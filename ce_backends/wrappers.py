@@ -26,11 +26,12 @@ from ce_backends import offspring
 from ce_backends.node_script import quote
 from ce_backends.offspring import Children
 from ce_backends.process_tree import PROC, Process, all_stats, boot_id, stat_line, stat_of
-from ce_backends.small_files import read_small
+from ce_backends.small_files import read_first
 from ce_backends.spawn import spawn
 
 REFUSED = b"refused\n"
 _MAX_ANSWER_BYTES = 100
+_MAX_COMMAND_BYTES = 4096
 _LAST_WORDS = [b"-s", b"node_script", b""]
 
 # Signals are caught, not ignored: what is ignored stays ignored in the payload.
@@ -199,7 +200,7 @@ def _last_order_given(wrapper: Wrapper) -> Wrapper:
 def lives(process: Process) -> bool:
     """Tell whether a process runs and is a wrapper, whoever says so: a session's leader of this command."""
     try:
-        words = read_small(f"{PROC}/{process.pid}/cmdline").split(b"\0")
+        words = read_first(f"{PROC}/{process.pid}/cmdline", _MAX_COMMAND_BYTES).split(b"\0")
     except OSError:
         return False
     stat = stat_of(process.pid)

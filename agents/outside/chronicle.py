@@ -16,8 +16,10 @@ from agents.jobs.job import Job, JobStatus, Phase
 from agents.jobs.ledger import no_ledger
 from agents.jobs.written import readable
 from agents.redaction import redacted
+from ce_backends.small_files import read_first
 
 LEDGER = "ledger.sqlite"
+_COMMAND_BYTES = 4096
 _HELD_FROM = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)
 FREED = (Phase.DELIVERING, Phase.REPORTING, Phase.CLOSED)  # a job holds no processors any more
 
@@ -49,7 +51,7 @@ class AgentLife:
         if self.reason is not None or not isinstance(pid, int) or self.about.get("host") != socket.gethostname():
             return False
         try:
-            return b"agents" in Path("/proc", str(pid), "cmdline").read_bytes() and pid != os.getpid()
+            return b"agents" in read_first(f"/proc/{pid}/cmdline", _COMMAND_BYTES) and pid != os.getpid()
         except OSError:
             return False
 

@@ -114,6 +114,26 @@ def test_credential_is_not_found_under_any_name_also_when_it_is_renewed(
 
 
 @needs_bubblewrap
+def test_credential_that_is_away_while_a_payload_starts_stays_hidden(node: Path, tmp_path: Path) -> None:
+    secret = by_name(node)
+    (node / "software").write_text("software")
+    options = {"ContainerBind": str(node), "HiddenPaths": str(secret)}
+    subject = Subject(lambda: create("Pool/Bubblewrap", {**USUAL, **options}, tmp_path / "pool"), tmp_path, 30)
+    with subject.ce() as trial:
+        trial.ended(trial.submit(task(":")))
+        secret.unlink()
+        running = trial.submit(task(f"echo ready; {_readable(node)}"))
+        subject.until(lambda: b"ready" in trial.ce.peek(running, "stdout", 9999), "its start")  # type: ignore[attr-defined]
+        secret.write_text(NEWER)
+        trial.ended(running)
+        seen = (trial.fetched(running) / "stdout").read_text()
+    control = said(_readable(node), tmp_path, "Pool")
+
+    assert seen == "ready\nsoftware"
+    assert NEWER in control
+
+
+@needs_bubblewrap
 @needs_root
 def test_credential_is_not_found_where_its_directory_is_mounted_besides(node: Path, tmp_path: Path) -> None:
     secret = by_name(node)

@@ -18,7 +18,8 @@ from ce_backends.base import Accepted, TaskState
 from ce_backends.cgroup import Group, hierarchies
 from ce_backends.containment import Level
 from ce_backends.containment_probe import probe
-from ce_backends.node_script import quote
+from ce_backends.named_tasks import named_tasks
+from ce_backends.node_script import COOKIE, quote
 from ce_backends.pool import Pool
 from ce_backends.process_tree import Process, is_alive, stat_of
 from ce_backends.subject import task
@@ -26,6 +27,15 @@ from ce_backends.subject import task
 DEADLINE_S = 20
 NOBODY = 65534
 ROOT = Path(__file__).parents[2]
+
+
+WASHED = {
+    "with cookie": "",
+    "environment cleared": "env -i",
+    "cookie of no task": f"env -i {COOKIE}={'0' * 32}",
+    "cookie empty": f"env -i {COOKIE}=",
+    "cookie spoiled": f"env -i {COOKIE}=../x",
+}
 
 
 def key() -> str:
@@ -69,6 +79,11 @@ def runs(pid: int) -> bool:
     return stat is not None and not stat.is_zombie
 
 
+def is_child_of_ours(pid: int) -> bool:
+    stat = stat_of(pid)
+    return stat is not None and stat.parent == os.getpid()
+
+
 def left_behind(pid_file: Path, *, wash: str) -> str:
     """Return a script that ends at once and leaves a process in its own session; its pid goes to a file."""
     body = f"echo $$ > {quote(str(pid_file))}; exec sleep 1000"
@@ -77,7 +92,7 @@ def left_behind(pid_file: Path, *, wash: str) -> str:
 
 
 @every_level
-@pytest.mark.parametrize("wash", ["", "env -i"], ids=["with cookie", "environment cleared"])
+@pytest.mark.parametrize("wash", WASHED.values(), ids=list(WASHED))
 def test_daemon_is_gone_when_its_task_is_final(pool: Pool, tmp_path: Path, wash: str) -> None:
     state = final(pool, begin(pool, left_behind(tmp_path / "pid", wash=wash)))
 
@@ -123,6 +138,26 @@ def test_canary_that_started_before_and_in_its_own_session_survives(pool: Pool, 
         canary.kill()
 
     assert died is None
+
+
+@pytest.mark.parametrize("level", [Level.SESSION])
+def test_daemon_that_takes_the_name_of_a_later_task_is_gone_when_its_own_is_final(pool: Pool, tmp_path: Path) -> None:
+    body = f"echo $$ > pid; until [ -s name ]; do sleep 0.02; done; exec env -i {COOKIE}=$(cat name) sleep 1000"
+    leave = f"(setsid /bin/sh -c {quote(body)} > /dev/null 2>&1 &)\n"
+    hostile = begin(pool, f"{leave}until [ -e go ]; do sleep 0.02; done\n")
+    work = tmp_path / "pool" / hostile / "work"
+    until(lambda: (work / "pid").exists() and (work / "pid").read_text() != "")
+    pid = int((work / "pid").read_text())
+    until(lambda: is_child_of_ours(pid))
+
+    later = begin(pool, "sleep 1000\n")
+    (work / "name").write_text(later)
+    until(lambda: later in named_tasks(pid))
+    (work / "go").touch()
+    final(pool, hostile)
+
+    assert not runs(pid)
+    assert pool.poll([later])[later].state is TaskState.RUNNING
 
 
 @pytest.mark.parametrize("level", [Level.SESSION])

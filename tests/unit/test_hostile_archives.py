@@ -1,10 +1,12 @@
 """Archives of hostile makers: nothing outside is touched, nothing grows without a bound."""
 
 import bz2
+import gzip
 import io
 import lzma
 import struct
 import tarfile
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +18,7 @@ import pytest
 from agents.errors import Blame, FailJob, HandBack
 from agents.jobs import sandbox
 from ce_backends.errors import CEError
-from ce_backends.foreign_archive import ArchiveLimits, BadArchive, ForeignArchive
+from ce_backends.foreign_archive import ArchiveLimits, BadArchive, ForeignArchive, TooSlow
 from ce_backends.staging import lay_out
 from ce_backends.subject import task
 from ce_backends.task_archive import unpack as unpack_result
@@ -278,6 +280,7 @@ def sparse() -> bytes:
     return header(tarfile.GNUTYPE_SPARSE, 0, "sparse") + bytes(1024)
 
 
+PACKED = {"bz2": bz2.compress, "xz": lzma.compress, "gzip": gzip.compress}
 BOMBS: dict[str, tuple[bytes, str]] = {
     "members": (tarfile.TarInfo("x").tobuf() * 11, "more than 10 members"),
     "a long name": (header(tarfile.GNUTYPE_LONGNAME, 600_000_000), "a header of 600000000 bytes"),
@@ -303,7 +306,9 @@ BOMBS: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("compress", [bytes, bz2.compress, lzma.compress], ids=["plain", "bz2", "xz"])
+@pytest.mark.parametrize(
+    "compress", [bytes, bz2.compress, lzma.compress, gzip.compress], ids=["plain", "bz2", "xz", "gzip"]
+)
 @pytest.mark.parametrize(("content", "sentence"), BOMBS.values(), ids=BOMBS.keys())
 def test_a_bomb_is_refused_with_a_sentence(content: bytes, sentence: str, compress: Callable[[bytes], bytes]) -> None:
     with pytest.raises(BadArchive, match=sentence):
@@ -336,6 +341,33 @@ def test_an_archive_has_a_time_to_be_read_in() -> None:
 
     with pytest.raises(BadArchive, match="not read within 600 s"):
         list(ForeignArchive(io.BytesIO(packed(*[file(f"f{n}") for n in range(9)])), SMALL, lambda: next(ticks)))
+
+
+ENDLESS = {
+    "streams of nothing": lambda compress: compress(b"") * 2000,
+    "zeros behind the streams": lambda compress: compress(b"") + bytes(700 << 16),
+    "zeros between the streams": lambda compress: (compress(b"") + bytes(1 << 16)) * 700,
+}
+
+
+@pytest.mark.parametrize("compress", PACKED.values(), ids=PACKED.keys())
+@pytest.mark.parametrize("endless", ENDLESS.values(), ids=ENDLESS.keys())
+def test_streams_that_unpack_to_nothing_count_against_the_time(
+    compress: Callable[[bytes], bytes], endless: Callable[[Callable[[bytes], bytes]], bytes]
+) -> None:
+    ticks: Iterator[int] = iter(range(10**6))
+
+    with pytest.raises(TooSlow):
+        list(ForeignArchive(io.BytesIO(endless(compress)), SMALL, lambda: next(ticks)))
+
+
+def test_a_comment_without_end_in_a_gzip_header_is_read_at_once() -> None:
+    began_s = time.process_time()
+
+    with pytest.raises(BadArchive, match="cannot be read"):
+        list(ForeignArchive(io.BytesIO(b"\x1f\x8b\x08\x10" + bytes(6) + b"c" * (20 << 20)), SMALL))
+
+    assert time.process_time() - began_s < 2.0
 
 
 def test_what_a_pax_header_says_counts(work: Path) -> None:

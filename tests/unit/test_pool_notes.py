@@ -14,9 +14,9 @@ from ce_backends.base import Accepted, TaskState
 from ce_backends.cgroup import hierarchies
 from ce_backends.containment import Level
 from ce_backends.errors import CEError
-from ce_backends.node_script import COOKIE
+from ce_backends.named_tasks import named_tasks
 from ce_backends.pool import Pool
-from ce_backends.process_tree import boot_id, stat_line, variables
+from ce_backends.process_tree import boot_id, stat_line
 from ce_backends.subject import task
 from ce_backends.task_dir import TaskDir
 from ce_backends.task_words import parse_record, parse_status
@@ -138,9 +138,8 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def of_task() -> list[int]:
-    cookie = f"{COOKIE}={STAMP}".encode()
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if cookie in variables(pid)]
+    return [pid for pid in pids if STAMP in named_tasks(pid)]
 
 
 def began(

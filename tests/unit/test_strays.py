@@ -18,6 +18,7 @@ from ce_backends.base import Accepted, TaskState
 from ce_backends.cgroup import hierarchies
 from ce_backends.containment import Level
 from ce_backends.containment_probe import probe
+from ce_backends.named_tasks import named_tasks
 from ce_backends.node_script import quote
 from ce_backends.pool import Pool
 from ce_backends.process_tree import children, stat_of
@@ -31,7 +32,7 @@ every_level = pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.n
 # A daemon with a session of its own, no variable and no descriptor, in the topmost groups; or a chain of such.
 DAEMON = """\
 import os, sys, time
-pid_file, is_chain, *groups = sys.argv[1:]
+pid_file, kind, *groups = sys.argv[1:]
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
@@ -43,13 +44,16 @@ if os.fork() == 0:
         with open(f"{pid_file}.new", "w") as file:
             file.write(f"{os.getpid()} {open('/proc/self/cgroup').read()}")
         os.rename(f"{pid_file}.new", pid_file)
-        while is_chain == "chain":
+        while kind == "chain":
             if os.fork():
                 os._exit(0)
             os.setsid()
             with open(f"{pid_file}.beat", "w") as file:
                 file.write(str(time.monotonic()))
-        os.execve("/bin/sleep", ["sleep", "977"], {})
+        while kind == "named" and not os.path.exists(f"{pid_file}.name"):
+            time.sleep(0.01)
+        named = open(f"{pid_file}.name").read() if kind == "named" else ""
+        os.execve("/bin/sleep", ["sleep", "977"], {"GRIDPILOT_TASK": named} if named else {})
     os._exit(0)
 os.wait()
 """
@@ -88,12 +92,12 @@ def runs(pid: int) -> bool:
     return stat is not None and not stat.is_zombie
 
 
-def leaves(pid_file: Path, *, is_chain: bool = False) -> str:
+def leaves(pid_file: Path, *, kind: str = "one") -> str:
     """Return a script that ends as soon as its daemon has left all groups of the task."""
     found = hierarchies(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
-    words = [pid_file, "chain" if is_chain else "one", *{hierarchy.mount for hierarchy in found}]
+    words = [pid_file, kind, *{hierarchy.mount for hierarchy in found}]
     argv = " ".join(quote(str(word)) for word in words)
-    wait = f"until [ -s {pid_file}{'.beat' if is_chain else ''} ]; do sleep 0.01; done\n"
+    wait = f"until [ -s {pid_file}{'.beat' if kind == 'chain' else ''} ]; do sleep 0.01; done\n"
     return f"{quote(sys.executable)} -S - {argv} <<'E'\n{DAEMON}E\n{wait}"
 
 
@@ -115,8 +119,26 @@ def test_daemon_that_has_left_its_group_is_gone_when_its_task_is_final(pool: Poo
 
 @can_leave
 @every_level
+def test_daemon_outside_that_takes_the_name_of_a_later_task_is_gone_too(pool: Pool, tmp_path: Path) -> None:
+    hostile = begin(pool, leaves(tmp_path / "pid", kind="named") + "until [ -e go ]; do sleep 0.02; done\n")
+    until((tmp_path / "pid").exists)
+    pid = int((tmp_path / "pid").read_text().partition(" ")[0])
+    later = begin(pool, "sleep 1000\n")
+    (tmp_path / "name").write_text(later)
+    (tmp_path / "name").rename(tmp_path / "pid.name")
+    until(lambda: later in named_tasks(pid))
+
+    (tmp_path / "pool" / hostile / "work/go").touch()
+    ended(pool, hostile)
+
+    assert not runs(pid)
+    assert pool.poll([later])[later].state is TaskState.RUNNING
+
+
+@can_leave
+@every_level
 def test_chain_of_processes_that_has_left_its_group_is_gone_too(pool: Pool, tmp_path: Path) -> None:
-    ended(pool, begin(pool, leaves(tmp_path / "pid", is_chain=True)))
+    ended(pool, begin(pool, leaves(tmp_path / "pid", kind="chain")))
 
     beat = (tmp_path / "pid.beat").read_text()
     time.sleep(0.3)

@@ -29,7 +29,11 @@ TESTS: Mapping[str, Sequence[str]] = {
     ),
     "agents/jobs/allocation.py": ("tests/unit/test_slot_allocation.py", "tests/unit/test_agent_allocation.py"),
     "agents/wms/service.py": ("tests/unit/test_agent_service.py", "tests/unit/test_agent_calls.py"),
-    "agents/wms/reporter.py": ("tests/unit/test_agent_reporter.py", "tests/unit/test_agent_read_back.py"),
+    "agents/wms/reporter.py": (
+        "tests/unit/test_agent_reporter_steps.py",
+        "tests/unit/test_agent_reporter.py",
+        "tests/unit/test_agent_read_back.py",
+    ),
 }
 
 # name of the mutant: why nobody can tell it from the module

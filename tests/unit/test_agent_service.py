@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
+from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError, ServiceMissing, Unreachable
 from agents.wms.service import ByScheme, Clock, Retry, Service
 
 A, B, C = "https://a/X", "https://b/X", "https://c/X"
@@ -260,3 +260,69 @@ def test_a_server_that_failed_is_asked_first_again_after_a_while() -> None:
 
 def test_an_answer_that_is_none_of_a_dirac_service_is_asked_for_again() -> None:
     assert service(Wire([["OK", True], {"no": "OK"}, ok(7)]), Time()).call("m") == 7
+
+
+def test_a_ban_ends_after_five_minutes_or_with_the_first_good_answer() -> None:
+    wire, time = Wire([Unreachable("x"), ok(), ok(), Unreachable("x"), ok(), ok()]), Time(jitter=0.0)
+    asking = service(wire, time, (A, B))
+
+    asking.call("m")
+    time.now = 299.0
+    asking.call("m")
+    asked_while_banned = wire.asked[-1]
+    time.now = 301.0
+    asking.call("m")
+    asking.call("m")
+
+    assert asked_while_banned == B
+    assert wire.asked == [A, B, B, A, B, B]
+
+
+def test_a_server_that_answers_again_is_banned_no_more() -> None:
+    wire, time = Wire([Unreachable("x"), Unreachable("x"), ok(), Unreachable("x"), ok(), ok()]), Time(jitter=0.0)
+    asking = service(wire, time, (A, B))
+
+    asking.call("m")  # A and B fail, A answers at its second time
+    asking.call("m")
+
+    assert wire.asked == [A, B, A, A, B]
+
+
+def test_the_usual_patience_of_a_call() -> None:
+    assert (Retry().attempts, Retry().base_s, Retry().cap_s, Retry().budget_s) == (5, 0.2, 10.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence", "errno"),
+    [
+        ({"OK": False}, "Matcher.m: refused without a message", 0),
+        ({"OK": False, "Message": "", "Errno": "x"}, "Matcher.m: refused without a message", 0),
+        ({"OK": False, "Message": "m" * 501, "Errno": 7}, f"Matcher.m: {'m' * 500}", 7),
+    ],
+)
+def test_a_refusal_is_passed_on_up_to_500_characters(answer: object, sentence: str, errno: int) -> None:
+    with pytest.raises(Refused) as refused:
+        service(Wire([answer]), Time()).call("m")
+
+    assert (str(refused.value), refused.value.errno) == (sentence, errno)
+
+
+def test_what_is_no_answer_is_shown_in_short() -> None:
+    with pytest.raises(BadAnswer) as bad:
+        service(Wire(["x" * 100] * 5), Time()).call("m")
+
+    assert str(bad.value) == f"Matcher.m: expected S_OK or S_ERROR, got {'x' * 80!r}"
+
+
+def test_a_services_own_path_is_that_of_its_first_url() -> None:
+    assert service(Wire([]), Time(), ("https://h:1/WMS/Tornado?x=1", B)).path == "/WMS/Tornado"
+
+
+def test_urls_that_are_published_no_more_are_unreachable() -> None:
+    def published() -> Sequence[str]:
+        raise ServiceMissing("no Matcher")
+
+    asking = Service("Matcher", published, Wire([]), Retry(), Time().clock())
+
+    with pytest.raises(Unreachable, match="no Matcher"):
+        asking.call("m")

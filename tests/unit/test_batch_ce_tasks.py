@@ -278,6 +278,22 @@ def test_what_a_batch_ce_does_not_keep_is_named_with_its_dialects(ce: BatchCE) -
     assert set(ce.unkept) == {"cpu_limit_ends_a_task", "disk_limit_ends_a_task", "memory_limit_ends_a_task"}
 
 
+def test_nobody_looks_into_the_directory_of_a_task_that_runs(
+    ce: BatchCE, system: AtOnce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted(ce)
+    commands: list[object] = []
+    real = Local.run
+    monkeypatch.setattr(Local, "run", lambda *given, **named: commands.append(given) or real(*given, **named))
+
+    ce.look()
+    while_it_runs = len(commands)
+    system.answer = DONE
+    ce.look()
+
+    assert (while_it_runs, len(commands)) == (0, 1)
+
+
 # ---- submission ----
 
 

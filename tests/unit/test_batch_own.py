@@ -1,10 +1,12 @@
 """What each dialect has of its own: options, arguments that a site may not set, what a task is told and given."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from ce_backends.batch_options import Needs
+from ce_backends.batch_system import BatchJob
 from ce_backends.batch_types import dialect
 from ce_backends.errors import CEMisconfigured, CEUnavailable
 from ce_backends.transport import Done
@@ -120,3 +122,60 @@ def test_a_command_without_configuration_has_done_nothing(name: str, command: st
 
     with pytest.raises(CEUnavailable, match=f"{command} finds no configuration on a host that is not there: "):
         system.cancel(["7"])
+
+
+# ---- arrays of two, GPUs of a site ----
+
+STAMP = "a" * 32
+JOB = BatchJob(name=STAMP, size=1, script="/s/jobs/x", log="/s/log", processors=1, memory_mb=0, gpus=0, wall_s=0)
+TWO = {
+    "SLURM": "--array=1-2",
+    "GE": "-t 1-2",
+    "Torque": "-t 1-2",
+    "OpenPBS": "-J 1-2",
+    "LSF": f"-J gridpilot_{STAMP}[1-2]",
+    "OAR": "--array 2",
+}
+SITE_GPUS = {
+    "SLURM": "--gpus-per-node=2",
+    "GE": "-l gpu=2",
+    "Torque": "-l nodes=1:ppn=1:gpus=2",
+    "OpenPBS": "-l select=1:ncpus=1:ngpus=2",
+    "LSF": "-gpu num=2",
+}
+ELEMENTS = {
+    "SLURM": ("42", ("42", "42_2")),
+    "GE": ("42", ("42", "42.2")),
+    "Torque": ("42[].s", ("42[].s", "42[2].s")),
+    "LSF": ("42", ("42", "42[2]")),
+    "OAR": ("42,45", ("42", "45")),
+    "Condor": ("42", ("42.0", "42.1")),
+}
+
+
+def submitted(name: str, job: BatchJob, needs: Needs) -> str:
+    transport = Answering({})
+    is_open = name == "OpenPBS"
+    options = {"PBSFlavour": "OpenPBS"} if is_open else {}
+    dialect("Torque" if is_open else name)(transport, needs, timeout_s=1, options=options).submit(job)
+    return f" {' '.join(transport.commands[0])} "
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_two_tasks_are_an_array_and_one_is_none(name: str) -> None:
+    assert f" {TWO[name]} " in submitted(name, replace(JOB, size=2), Needs())
+    assert TWO[name].split("1-2")[0].split(" 2")[0] + "1-" not in submitted(name, JOB, Needs())
+
+
+@pytest.mark.parametrize("name", SITE_GPUS)
+def test_gpus_of_a_site_are_asked_for_where_a_task_names_none(name: str) -> None:
+    assert f" {SITE_GPUS[name]} " in submitted(name, JOB, Needs(gpus=2))
+    assert f" {SITE_GPUS[name].replace('2', '3')} " in submitted(name, replace(JOB, gpus=3), Needs(gpus=2))
+
+
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_the_number_of_a_task_of_an_array(name: str) -> None:
+    system, _ = batch_system(name, {})
+    job_id, (first, second) = ELEMENTS[name]
+
+    assert (system.element(job_id, 1, 1), system.element(job_id, 2, 2)) == (first, second)

@@ -119,3 +119,25 @@ def test_where_the_slots_memory_is_unknown_a_job_gets_its_memory_and_none_is_off
 
     assert grant is not None
     assert (grant.memory_mb, slot.free_memory_mb) == (600, 0)
+
+
+def test_what_cannot_be_killed_keeps_its_processors_and_memory_and_gpus() -> None:
+    slot = Slot(range(4), memory_mb=1000, gpu_ids=("0", "1"))
+    grant = Grant(processor_ids=(1, 2), memory_mb=300, gpu_ids=("0",))
+    slot.hold(grant)
+    while_it_runs = (slot.processors, slot.broken_processors, slot.free_processors, slot.is_all_free)
+
+    slot.mark_broken(grant)
+    slot.give_back(grant)
+
+    assert while_it_runs == (4, 0, 2, False)
+    assert (slot.processors, slot.broken_processors, slot.free_processors) == (2, 2, 2)
+    assert (slot.is_all_free, slot.processor_ids) == (True, (0, 1, 2, 3))
+    assert (slot.free_memory_mb, slot.free_gpus, slot.has_gpus) == (700, 1, True)
+
+
+def test_a_slot_without_more_is_pinned_and_has_nothing_but_processors() -> None:
+    slot = Slot((3, 1))
+
+    assert (slot.is_pinned, slot.memory_mb, slot.free_memory_mb) == (True, 0, 0)
+    assert (slot.has_gpus, slot.free_gpus, slot.processor_ids) == (False, 0, (1, 3))

@@ -179,3 +179,20 @@ def test_lost_answer_is_cleared_up_before_anything_is_submitted(ce: BatchCE, sys
     assert isinstance(lost, Uncertain)
     assert doubtful == Uncertain("it may have been submitted already: squeue: no answer in time")
     assert again == Accepted("77")
+
+
+def test_what_may_never_run_is_not_given_up_at_first_sight_also_without_patience(
+    system: FakeSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ce_backends.batch_ce.time.monotonic", lambda: 1000.0)
+    spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
+    bounds = Bounds(interval_s=NEVER_S, patience=Patience(lost_after_s=0.0))
+    ce = BatchCE("Fake", system, Local(), spool, TaskBook(tmp_path / "tasks.sqlite"), bounds)
+    ce._closing.set()  # no thread looks by itself
+    task_id = submitted(ce)
+    system.answer = TaskStatus(state=TaskState.WAITING, native="PD", reason=f"{MAY_NEVER}no node")
+
+    status = look(ce, task_id)
+    ce.close()
+
+    assert (status.state, system.cancelled) == (TaskState.WAITING, [])

@@ -250,6 +250,14 @@ def test_who_wants_to_know_is_told_of_an_end_by_the_thread_that_looks(ce: BatchC
     assert names == ["gridpilot-Fake"]
 
 
+def test_one_thread_looks_whoever_asks(ce: BatchCE) -> None:
+    ce._closing.clear()
+    for _ in range(3):
+        ce.poll([])
+
+    assert [thread.name for thread in threading.enumerate()].count("gridpilot-Fake") == 1
+
+
 def test_no_thread_begins_after_the_end(ce: BatchCE) -> None:
     ce._closing.clear()
     ce.close()

@@ -31,12 +31,18 @@ def test_no_two_rows_are_the_same_system() -> None:
     assert len(set(keys)) == len(keys)
 
 
+# how the daemon is started below the system's mark; some daemons write over their environment
+WITH_MARK = ["/usr/bin/env"]
+BELOW_MARK = ["/bin/sh", "-c", 'env -i "$@"; true', "sh"]
+
+
+@pytest.mark.parametrize("start", [WITH_MARK, BELOW_MARK], ids=["with mark", "below mark"])
 @pytest.mark.parametrize(("address", "is_far"), [("0.0.0.0", True), ("127.0.0.1", False)])
 def test_a_daemon_that_listens_on_all_addresses_is_seen_and_one_on_loopback_is_well(
-    address: str, is_far: bool, tmp_path: Path
+    start: list[str], address: str, is_far: bool, tmp_path: Path
 ) -> None:
     mark = f"GRIDPILOT_TEST_SYSTEM={tmp_path}"
-    argv = ["/usr/bin/env", mark, sys.executable, "-c", LISTEN, address]
+    argv = ["/usr/bin/env", mark, *start, sys.executable, "-c", LISTEN, address]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as daemon:
         assert daemon.stdout is not None
         daemon.stdout.readline()

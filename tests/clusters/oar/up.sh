@@ -89,7 +89,9 @@ need_free_port database "$database_port"
 configure
 database
 start node /usr/sbin/sshd -D -e -f "$system_home/sshd_config"
-start server /usr/sbin/Almighty
+need_loopback
+# of oar's group from the start: else the group changes with this setgid program, and nothing can be preloaded into it
+start server setpriv --regid=oar --clear-groups env LD_PRELOAD="$loopback" /usr/sbin/Almighty
 wait_for 30 "answer of the server" answers "$server_port"
 nodes
 printf '%s\n' "PATH=/usr/bin:/bin" "GRIDPILOT_SYSTEM_VERSION='$(oarsub -V | head -1)'" >"$system_home/client.env"

@@ -146,8 +146,13 @@ class ForeignTree:
         with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor has no path
             yield file
 
-    def replace(self, name: str, content: bytes) -> None:
-        """Put a file in the place of whatever has this name, in one step; only the tree's owner may read it.
+    def replace(self, name: str, content: bytes, *, mode: int | None = None) -> None:
+        """Put a file in the place of whatever has this name, in one step, through no link.
+
+        Args:
+            name: without a slash.
+            content: all of it.
+            mode: of the file, which stays ours; without it it is the tree's owner's alone.
 
         Raises:
             OSError: it cannot be written, or a directory has the name.
@@ -158,7 +163,9 @@ class ForeignTree:
             with open(fd, "wb") as file:  # noqa: PTH123
                 file.write(content)
                 owner = os.fstat(self.fd)
-                if owner.st_uid != os.geteuid():  # in a container of root's the payload is another user
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
+                elif owner.st_uid != os.geteuid():  # in a container of root's the payload is another user
                     os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             os.replace(aside, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
         except OSError:

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
-from prometheus_client import CollectorRegistry, start_http_server, write_to_textfile
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from agents.log import EventLog
 from agents.outside.counts import BUCKETS_S, Counts, Durations, Sight
+from agents.outside.left_file import PUBLIC, leave_file
 
 log = EventLog("metrics")
 
@@ -129,8 +130,7 @@ class Textfile:
     def write(self) -> None:
         """Write the file anew; a directory that cannot be written is said once."""
         try:
-            write_to_textfile(str(self._file), self._registry)
-            self._file.chmod(0o644)  # node_exporter is somebody else
+            leave_file(self._file, generate_latest(self._registry), PUBLIC)  # node_exporter is somebody else
             self._is_failing = False
         except OSError as error:
             if not self._is_failing:

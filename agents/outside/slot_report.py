@@ -9,6 +9,7 @@ from agents.log import EventLog
 from agents.outside import figures
 from agents.outside.chronicle import Chronicle, read
 from agents.outside.figures import Figures
+from agents.outside.left_file import PRIVATE, PUBLIC, leave_file
 from agents.outside.page import page
 from agents.outside.told import told
 
@@ -25,7 +26,7 @@ def as_json(work_dir: Path) -> str:
     return json.dumps(told(chronicle, figures.of(chronicle)), indent=1)
 
 
-def write(work_dir: Path, file: Path) -> str:
+def write(work_dir: Path, file: Path, mode: int = PRIVATE) -> str:
     """Write the page of a slot; return in a sentence or two what it shows.
 
     Raises:
@@ -33,10 +34,8 @@ def write(work_dir: Path, file: Path) -> str:
     """
     chronicle = read(work_dir)
     found = figures.of(chronicle)
-    aside = file.with_name(f".{file.name}.new")
     try:
-        aside.write_text(page(chronicle, found, told(chronicle, found)), encoding="utf-8")
-        aside.replace(file)
+        leave_file(file, page(chronicle, found, told(chronicle, found)).encode(), mode)
     except OSError as error:
         raise ConfigurationError(f"{file}: the page cannot be written: {error.strerror}; name another: -O") from error
     return f"{file}\n{_summary(chronicle, found)}"
@@ -46,9 +45,8 @@ def leave(work_dir: Path, directory: Path, pilot: str) -> None:
     """Leave the page where the site keeps such pages; that it cannot be written costs nothing else."""
     file = directory / f"slot-{re.sub(r'[^A-Za-z0-9.]+', '-', pilot)[-100:]}.html"
     try:
-        write(work_dir, file)
-        file.chmod(0o644)  # the site reads it, as somebody else
-    except (ConfigurationError, OSError) as error:
+        write(work_dir, file, PUBLIC)  # the site reads it, as somebody else
+    except ConfigurationError as error:
         log.warning("slot_report.not_written", cause=error)
 
 

@@ -1,7 +1,9 @@
 """Metrics as Prometheus reads them: parsed with its own client library."""
 
+import os
 import re
 import socket
+import stat
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -136,6 +138,23 @@ def test_the_file_may_be_read_by_others_and_nothing_is_left_beside_it(directory:
 
     assert file.name == "gridpilot-htcondorce-ce01-42.prom"
     assert oct(file.stat().st_mode)[-3:] == "644"
+
+
+@pytest.mark.parametrize("name", ["{file}", ".{file}.new", "{file}.{pid}.{thread}"])
+def test_a_link_that_a_neighbour_has_put_at_its_name_is_not_written_through(
+    name: str, counts: Counts, tmp_path: Path
+) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "victim").chmod(0o600)
+    (tmp_path / "folder").mkdir()
+    link = name.format(file="gridpilot-a-pilot.prom", pid=os.getpid(), thread=threading.get_ident())
+    (tmp_path / "folder" / link).symlink_to(tmp_path / "victim")
+
+    Textfile(tmp_path / "folder", Exposition(counts, ABOUT)._registry, "a/pilot").write()
+
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert stat.S_IMODE((tmp_path / "victim").stat().st_mode) == 0o600
+    assert not (tmp_path / "folder/gridpilot-a-pilot.prom").is_symlink()
 
 
 def test_the_file_is_gone_when_the_agent_has_ended(counts: Counts, tmp_path: Path) -> None:

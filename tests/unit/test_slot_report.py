@@ -177,6 +177,19 @@ def test_a_page_that_cannot_be_left_costs_a_line_of_the_log(tmp_path: Path, capl
     assert caplog.messages[0].startswith("slot_report.not_written cause=")
 
 
+@pytest.mark.parametrize("name", ["slot-a-pilot.html", ".slot-a-pilot.html.new"])
+def test_a_link_that_a_neighbour_has_put_at_its_name_is_not_written_through(name: str, tmp_path: Path) -> None:
+    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / name).symlink_to(tmp_path / "victim")
+
+    slot_report.leave(tmp_path, tmp_path / "pages", "a/pilot")
+
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert (tmp_path / "pages/slot-a-pilot.html").read_text().startswith("<!DOCTYPE html>")
+
+
 def test_the_command_tells_programs_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
     slot_report.write(tmp_path, tmp_path / "slot.html")

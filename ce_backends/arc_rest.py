@@ -21,6 +21,7 @@ _CONNECT_S = 10.0
 _AT_ONCE = 500  # jobs in one request
 _JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")  # as in the paths that it becomes a part of
 _STRANGER = "User can't be assigned configuration"  # the reason of a 500, before anything was done (ARC 7.0, 7.2)
+_LENGTH = re.compile(r"\d{1,15}", re.ASCII)
 _ANSWER_MB = 64
 FILE_MB = 4000
 _FILE_KB_S = 100  # a file that comes or goes at this speed has time enough, however large
@@ -147,6 +148,29 @@ class Rest:
         if status not in (200, 404):
             raise CEError(f"{url} cannot be brought: HTTP {status}")
         return status == 200
+
+    def tail(self, path: str, max_bytes: int) -> bytes:
+        """Return the last bytes of a file; empty if there is none, or it is too large for a CE that sends all of it.
+
+        Raises:
+            CEError: there was no answer.
+        """
+        url, headers = self._url + path, self._authorization()
+        try:
+            told = self._exchange("HEAD", url, headers)
+            length = told.headers.get("Content-Length", "")
+            if told.status != 200 or not _LENGTH.fullmatch(length) or not int(length):
+                return b""
+            part = f"bytes={max(0, int(length) - max_bytes)}-{int(length) - 1}"
+            done = self._exchange("GET", url, {**headers, "Range": part})
+        except bounded_http.TooLarge:
+            return b""
+        except bounded_http.Failure as error:
+            raise CEError(f"{url} cannot be looked at: {error}") from error
+        return done.body[-max_bytes:] if done.status in (200, 206) else b""
+
+    def _exchange(self, method: str, url: str, headers: Mapping[str, str]) -> bounded_http.Answer:
+        return bounded_http.exchange(self._session, method, url, headers=headers)
 
     def act(self, action: str, job_ids: Collection[str]) -> dict[str, Mapping[str, Any]]:
         """Do something with jobs; return each job's own answer by id, those the CE does not know left out.

@@ -1,9 +1,10 @@
 """The files of tasks at an ARC CE: laid out here, and what they left is fetched here once they have ended."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from ce_backends.arc import ID_FILE, LAUNCHER_ERRORS
 from ce_backends.arc_rest import Rest, TooLarge
@@ -28,6 +29,10 @@ class ArcSpool(StagedSpool):
         cap: how much is kept of the log output.
     """
 
+    unkept: Mapping[str, str] = {
+        "look_leads_out_of_no_work_directory": "A-REX follows a payload's links, as far as the job's account may"
+    }
+
     def __init__(self, rest: Rest, area: Path, scratch: Path, *, cap: Cap) -> None:
         super().__init__(Local(), str(area), scratch, cap=cap)
         self._rest = rest
@@ -38,6 +43,15 @@ class ArcSpool(StagedSpool):
         for stamp in stamps:
             self._bring(self._tasks / stamp)
         return super().ends(stamps)
+
+    def peek(self, stamp: str, path: str, max_bytes: int) -> bytes:
+        """See Spool. Nothing where a CE keeps session directories on its nodes while jobs run."""
+        job_id = _job_id(self._tasks / stamp)
+        if not job_id or any(part in ("", ".", "..") for part in path.split("/")):
+            return b""
+        return self._rest.tail(
+            f"/jobs/{job_id}/session/task.{stamp}/{quote(path, errors='surrogateescape')}", max_bytes
+        )
 
     def remove(self, stamps: Collection[str], jobs: Collection[str]) -> None:
         """See Spool."""

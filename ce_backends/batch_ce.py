@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from ce_backends.base import (
@@ -27,6 +28,7 @@ from ce_backends.batch_system import MAY_NEVER, BatchSystem
 from ce_backends.conclusion import Patience, conclude
 from ce_backends.door import Door
 from ce_backends.errors import CEError
+from ce_backends.glances import Glances
 from ce_backends.process_tree import boot_s
 from ce_backends.spool import End, Spool
 from ce_backends.task_book import Entry, TaskBook
@@ -90,6 +92,7 @@ class BatchCE:
         self._doubtful_since: dict[str, float] = {}  # by task id: waits for what may never come
         self._sighted: dict[str, float] = {}  # by stamp, when the batch system last knew it, since the boot
         self._heard: set[str] = set()  # stamps whose end the batch system has told and nobody could conclude yet
+        self._glances = Glances(bounds.interval_s)
         self._trouble = ""  # why the last look was not
         self._changed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # one look at a time, none while tasks are forgotten
@@ -106,7 +109,7 @@ class BatchCE:
     @property
     def unkept(self) -> Mapping[str, str]:
         """See Admits."""
-        return {**_WATCHED_BY_NOBODY, **self._system.unkept}
+        return {**_WATCHED_BY_NOBODY, **self._spool.unkept, **self._system.unkept}
 
     # ---- the contract ----
 
@@ -229,11 +232,13 @@ class BatchCE:
         self._transport.close()
 
     def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
-        """See Peeks. `stdout` and `stderr` are those of the task."""
+        """See Peeks. `stdout` and `stderr` are those of the task. What was seen may be an interval of looks old."""
         entry = self._book.by_task_id([task_id]).get(task_id)
         if entry is None:
             return b""
-        return self._spool.peek(entry.stamp, name if name in OF_THE_TASK else f"work/{name}", max_bytes)
+        path = name if name in OF_THE_TASK else f"work/{name}"
+        look = partial(self._spool.peek, entry.stamp, path, max_bytes)
+        return self._glances.at((entry.stamp, path, max_bytes), look)
 
     def renew_credential(self, task_id: str, credential: Path) -> None:
         """See RenewsCredentials."""

@@ -69,6 +69,8 @@ CHECKS: Sequence[Check] = (
     keeping.executable_files_stay_executable,
     keeping.one_bad_task_spares_the_others,
     keeping.calls_return_while_a_task_runs,
+    keeping.running_task_shows_its_output,
+    keeping.look_leads_out_of_no_work_directory,
     keeping.ended_tasks_are_found_until_cleaned,
     keeping.fetch_gives_the_same_again,
     keeping.clean_leaves_no_files,

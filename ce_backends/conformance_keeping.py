@@ -6,14 +6,14 @@ import resource
 import shutil
 import signal
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ce_backends.base import Accepted, Rejected, TaskState
+from ce_backends.base import Accepted, Peeks, Rejected, TaskState
 from ce_backends.errors import CEError
-from ce_backends.node_script import quote
-from ce_backends.subject import Subject, task, write
+from ce_backends.node_script import CREDENTIAL, quote
+from ce_backends.subject import Subject, Trial, offers, task, write
 
 BYTES_PER_MB = 1_000_000
 FILE_MB = 3
@@ -115,6 +115,38 @@ def ended_tasks_are_found_until_cleaned(subject: Subject) -> None:
     assert here == there == {spec.stamp: task_id}, f"an ended task is found as {here}, by a new object as {there}"
     assert status.state is TaskState.DONE, f"to a new object it is {status}"
     assert first == again == "out\n", f"fetched twice its output is {first!r} and {again!r}"
+
+
+def running_task_shows_its_output(subject: Subject) -> None:
+    """The last bytes of what it has written so far, no more than were asked for, also in its own files; see Peeks."""
+    with subject.ce() as trial:
+        if offers(trial.ce, Peeks):
+            seen = _seen_of(trial, subject, "echo 0123456789; echo abcdef > own\n", ("stdout", "own"))
+            assert seen == [b"6789\n", b"cdef\n"], f"the last five bytes of standard output and of a file are {seen}"
+
+
+def look_leads_out_of_no_work_directory(subject: Subject) -> None:
+    """Neither by a name nor by a link; what is not there is empty."""
+    with subject.ce() as trial:
+        if offers(trial.ce, Peeks):
+            script = f'ln -s "${CREDENTIAL}" link; ln -s .. up; echo out\n'
+            names = ("stdout", "none", "link", "up/credential", "../credential", "../../x")
+            seen = _seen_of(trial, subject, script, names)
+            assert not any(seen[1:]), f"of what is no file in the work directory is shown {seen[1:]}"
+
+
+def _seen_of(trial: Trial, subject: Subject, script: str, names: Sequence[str]) -> list[bytes]:
+    """Return the last five bytes of a running task's files; the first name is one of which something must be seen."""
+    go_on, credential = subject.scratch / "go-on", write(subject.scratch / "credential", MARKER)
+    wait = f"until [ -e {quote(str(go_on))} ]; do sleep 0.05; done\n"
+    peek = trial.ce.peek  # type: ignore[attr-defined]
+    task_id = trial.submit(task(script + wait, credential=credential))
+    subject.until(lambda: peek(task_id, names[0], 5) != b"", f"something to see of {names[0]}")
+    subject.until(lambda: trial.status(task_id).state is TaskState.RUNNING, "the task runs")
+    seen = [peek(task_id, name, 5) for name in names]
+    write(go_on, "")
+    trial.ended(task_id)
+    return seen
 
 
 def fetch_gives_the_same_again(subject: Subject) -> None:

@@ -11,7 +11,7 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +146,9 @@ class Spool:
         scratch: a directory here for archives on their way; made when missing.
         cap: how much is brought back of the log output.
     """
+
+    unkept: Mapping[str, str] = {}
+    """See Admits."""
 
     def __init__(self, transport: Transport, root: str, scratch: Path, *, cap: Cap) -> None:
         self._transport = transport

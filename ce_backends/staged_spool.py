@@ -5,7 +5,7 @@ ROOT/jobs/NAME                 the launcher; ROOT/jobs/NAME.tasks: the stamps of
 """
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
@@ -45,6 +45,11 @@ done
 
 class StagedSpool(Spool):
     """See Spool."""
+
+    unkept: Mapping[str, str] = {
+        "running_task_shows_its_output": "what a running task writes is on its node, and condor_tail shows only what a "
+        "job must have at its end"
+    }
 
     def lay_out(self, job: BatchJob, tasks: Sequence[TaskSpec], index: Sequence[str], passed: Sequence[str]) -> None:
         """See Spool."""

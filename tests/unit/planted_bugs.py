@@ -27,6 +27,7 @@ from ce_backends import (
     Usage,
     template_ce,
 )
+from ce_backends.outputs import tail
 from ce_backends.template_ce import TemplateCE
 
 BUGS: dict[type[TemplateCE], str] = {}
@@ -668,6 +669,44 @@ class FetchedOnceOnly(TemplateCE):
     def fetch(self, task_id: str, into: Path) -> None:
         super().fetch(task_id, into)
         os.truncate(self._directory(task_id).path / "stdout", 0)
+
+
+class Peeking(TemplateCE):
+    """Shows files as it should."""
+
+    def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
+        directory = self._directory(task_id)
+        root = directory.path if name in ("stdout", "stderr") else directory.work
+        return tail(root / name, root, max_bytes)
+
+
+ALLOWED[Peeking] = ("running_task_shows_its_output", "look_leads_out_of_no_work_directory")
+
+
+@caught_by("running_task_shows_its_output")
+class ShowsTheBeginning(Peeking):
+    def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
+        return super().peek(task_id, name, 10**6)[:max_bytes]
+
+
+@caught_by("running_task_shows_its_output")
+class ShowsEverything(Peeking):
+    def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
+        return super().peek(task_id, name, 10**6)
+
+
+@caught_by("running_task_shows_its_output")
+class ShowsStreamsOnly(Peeking):
+    def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
+        return super().peek(task_id, name, max_bytes) if name == "stdout" else b""
+
+
+@caught_by("look_leads_out_of_no_work_directory")
+class ShowsWhatALinkNames(Peeking):
+    def peek(self, task_id: str, name: str, max_bytes: int) -> bytes:
+        with suppress(OSError):
+            return (self._directory(task_id).work / name).read_bytes()[-max_bytes:]
+        return super().peek(task_id, name, max_bytes)
 
 
 @caught_by("fetch_gives_the_same_again")

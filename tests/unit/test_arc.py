@@ -8,11 +8,14 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ce_backends import bounded_http
 from ce_backends.arc import END, ID_FILE, Arex, activities
 from ce_backends.arc_rest import Answer, Credential, NoAnswer, Rest, jobs, texts
+from ce_backends.arc_spool import ArcSpool
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
 from ce_backends.batch_options import Needs
 from ce_backends.batch_system import BatchJob
+from ce_backends.capped_output import Cap
 from ce_backends.errors import CEError, CEUnavailable
 from tests.unit.captured import CAPTURES
 
@@ -245,3 +248,56 @@ def test_find_where_there_is_no_job_finds_nothing(area: Path) -> None:
 
 def test_one_text_several_and_none() -> None:
     assert [texts("a"), texts(["a", "b"]), texts(None)] == [["a"], ["a", "b"], []]
+
+
+# ---- a look at a file of a running job
+
+
+class OneFile(Rest):
+    """A fake CE with one file; its size is told so, a part of it answered so."""
+
+    def __init__(self, length: str, status: int, body: bytes) -> None:
+        super().__init__("https://ce", CREDENTIAL, timeout_s=1)
+        self._file = (length, status, body)
+        self.asked: list[str] = []
+
+    def _exchange(self, method: str, url: str, headers: Mapping[str, str]) -> bounded_http.Answer:
+        self.asked.append(f"{method} {headers.get('Range', '')}".strip())
+        length, status, body = self._file
+        if method == "HEAD":
+            return bounded_http.Answer(200 if length else 404, {"Content-Length": length}, b"")
+        return bounded_http.Answer(status, {}, body)
+
+
+@pytest.mark.parametrize(
+    ("length", "status", "body", "seen", "part"),
+    [
+        ("100", 206, b"0123456789", b"0123456789", "GET bytes=90-99"),
+        ("100", 200, b"x" * 90 + b"0123456789", b"0123456789", "GET bytes=90-99"),  # a CE that knows no ranges
+        ("3", 206, b"abc", b"abc", "GET bytes=0-2"),
+        ("3", 416, b"no such range", b"", "GET bytes=0-2"),
+    ],
+)
+def test_the_end_of_a_file_is_asked_for_and_no_more_is_taken(
+    length: str, status: int, body: bytes, seen: bytes, part: str
+) -> None:
+    rest = OneFile(length, status, body)
+
+    assert rest.tail("/jobs/1/session/task.x/stdout", 10) == seen
+    assert rest.asked == ["HEAD", part]
+
+
+@pytest.mark.parametrize("length", ["", "0", "-1", "9" * 99, "x"])
+def test_of_what_is_not_there_or_has_no_size_nothing_is_asked(length: str) -> None:
+    rest = OneFile(length, 200, b"x")
+
+    assert rest.tail("/jobs/1/session/task.x/stdout", 10) == b""
+    assert rest.asked == ["HEAD"]
+
+
+@pytest.mark.parametrize("path", ["work/../credential", "work//x", "work/./x", "../x", "work/.."])
+def test_a_look_by_a_name_that_leads_elsewhere_is_none(area: Path, path: str) -> None:
+    (area / "tasks" / STAMPS[0] / ID_FILE).write_text("1")
+    _, rest = arex(area, {})
+
+    assert ArcSpool(rest, area, area / "moving", cap=Cap(1000)).peek(STAMPS[0], path, 10) == b""

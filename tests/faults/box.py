@@ -12,6 +12,7 @@ from pathlib import Path
 
 SAFETY_PROCESSES = 3000  # a fork bomb that nobody stops must not take the machine with it
 SAFETY_MEMORY_BYTES = 4 * 10**9
+MOST_PROC_BYTES = 8 * 1024**2  # more than a program can be started with (execve(2): 6 MiB)
 _PROCESSORS = len(os.sched_getaffinity(0))
 _ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit 97; shift; done; shift; exec "$@"'
 
@@ -160,9 +161,13 @@ def send(pid: int, number: int) -> None:
 
 
 def read_proc(pid: int, name: str) -> bytes:
-    """Return a file of /proc/PID, empty when the process is gone or may not be looked at."""
+    """Return a file of /proc/PID, empty when the process is gone or may not be looked at.
+
+    Of an environment or a command line that somebody has made gigabytes long, it is the beginning.
+    """
     try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
+        with Path(f"/proc/{pid}/{name}").open("rb") as file:
+            return file.read(MOST_PROC_BYTES)
     except OSError:
         return b""
 

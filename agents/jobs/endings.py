@@ -169,6 +169,11 @@ class Endings:
         if job and job.phase is Phase.REPORTING and not self._journal.has_unsent(job):
             self.close(job)
 
+    def overtake(self, job: Job) -> None:
+        """Close a job that the Matcher gives again: it was put back, whatever became of the answer to that order."""
+        self._journal.drop_order(job)
+        self.close(job)
+
     def close(self, job: Job) -> None:
         """Remove what is left of a job here."""
         if job.task_id:

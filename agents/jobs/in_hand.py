@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, Phase
-from agents.jobs.ledger import Ledger, Report
+from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.wms.reporter import Reporter
 
 
@@ -92,6 +92,12 @@ class Journal:
         """Let a job go of which nothing is left to do."""
         self._ledger.save(job.entering(Phase.CLOSED))
         self._jobs.drop(job)
+
+    def drop_order(self, job: Job) -> None:
+        """Order no more that a job be put back, where nothing but the order is left to say."""
+        unsent = [report for report in self._ledger.unsent() if report.job_id == job.job_id]
+        if all(report.kind is ReportKind.RESCHEDULE for report in unsent):
+            self._ledger.sent(unsent)
 
     def has_unsent(self, job: Job) -> bool:
         """Tell whether the WMS still has to hear something of a job."""

@@ -82,7 +82,7 @@ class JobRunner:
         """Take a job on: grant it its processors and begin to stage its inputs."""
         former = self.jobs.get(matched.job_id)
         if former and former.phase is Phase.REPORTING:  # handed back, and here again before its last word was confirmed
-            self.endings.close(former)
+            self.endings.overtake(former)
         elif former:
             log.error("job.matched_twice", job_id=matched.job_id, blame=Blame.SERVER)
             return

@@ -239,6 +239,18 @@ def test_a_job_handed_back_and_matched_again_before_its_reports_are_closed_is_ru
     assert len(scene.ce.tasks) == 2
 
 
+def test_an_order_to_put_a_job_back_is_not_given_again_when_the_matcher_gives_the_job(scene: Scene) -> None:
+    scene.match()
+    scene.end(222)
+    *words, order = scene.ledger.unsent()
+    scene.ledger.sent(words)  # the order was carried out, and its answer lost
+
+    scene.match()
+
+    assert order.kind is ReportKind.RESCHEDULE
+    assert order.number not in {report.number for report in scene.ledger.unsent()}
+
+
 def test_a_job_whose_end_was_decided_here_and_otherwise_by_the_wms_is_written_down_as_taken_away(scene: Scene) -> None:
     scene.match()
     scene.runner.hand_back_all("the slot ends")

@@ -19,8 +19,9 @@ EARLY = 0.3
 
 
 def agent_of(scene: Scene) -> int:
-    """Return the pid of the agent that a pilot runs."""
-    (pid,) = [pid for pid in scene.box.pids() if " -m agents " in command_line(pid)]
+    """Return the pid of the agent that a pilot runs; a child that it is about to start looks like it for a moment."""
+    alike = {pid for pid in scene.box.pids() if " -m agents " in command_line(pid)}
+    (pid,) = [pid for pid in alike if parent_of(pid) not in alike]
     return pid
 
 

@@ -66,12 +66,14 @@ def _must_pass(paths: Iterable[str]) -> None:
 
 
 def _survivors(sample: Iterable[Mutant]) -> Iterator[Mutant]:
-    """Try them; print and yield whom no test sees."""
+    """Try them; print and yield whom no test sees, and print who made the tests last for ever."""
     trials = ((mutant, Trial(mutant.path, mutant.tree(_source(mutant.path)), TESTS[mutant.path])) for mutant in sample)
     for mutant, code in tried(trials):
         if code == PASSED:
             print(f"survived: {mutant.path}:{mutant.line} {mutant.place}: {mutant.what}", flush=True)
             yield mutant
+        elif code < 0:
+            print(f"no end: {mutant.path}:{mutant.line} {mutant.place}: {mutant.what}", flush=True)
 
 
 if __name__ == "__main__":

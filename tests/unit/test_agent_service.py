@@ -326,3 +326,14 @@ def test_urls_that_are_published_no_more_are_unreachable() -> None:
 
     with pytest.raises(Unreachable, match="no Matcher"):
         asking.call("m")
+
+
+def test_a_call_goes_over_the_transport_of_its_urls_scheme() -> None:
+    https, dips = Wire([ok(1), b"raw"]), Wire([ok(2)])
+    both = ByScheme({"https": https, "dips": dips})
+
+    answers = [both.exchange(url, "m", [5], raw=False) for url in ("https://h/X", "dips://h/X")]
+
+    assert answers == [ok(1), ok(2)]
+    assert both.exchange("https://h/X", "m", [], raw=True) == b"raw"
+    assert (https.calls, dips.calls) == ([("m", [5], False), ("m", [], True)], [("m", [5], False)])

@@ -277,3 +277,30 @@ def test_cancelling_what_is_gone_is_no_error(name: str, command: str, said: str)
     system.cancel(["7"])
 
     assert transport.commands[-1][0] == command
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "gone"),
+    [
+        ("GE", "qdel", "job 7 is already in deletion"),
+        ("Torque", "qdel", "qdel: Unknown Job Id 7.s"),
+        ("LSF", "bkill", "Job <7>: No matching job found"),
+        ("OAR", "oardel", "The job 7 was already killed"),
+    ],
+)
+def test_what_is_gone_hides_no_other_complaint(name: str, command: str, gone: str) -> None:
+    system, _ = batch_system(name, {command: Done(1, "", f"{gone}\nit is on fire\n"), "oarstat": NOTHING})
+
+    with pytest.raises(CEError, match=f"{command}: .*on fire"):
+        system.cancel(["7", "8"])
+
+
+def test_an_unknown_job_of_pbs_hides_no_other_complaint() -> None:
+    told = "Job Id: 7.s\n    job_state = R\n\n"
+    unknown, broken = "qstat: Unknown Job Id 8.s\n", "qstat: it is on fire\n"
+    good, _ = batch_system("Torque", {"qstat": Done(153, told, unknown)})
+    bad, _ = batch_system("Torque", {"qstat": Done(153, told, unknown + broken)})
+
+    assert list(good.states(["7.s", "8.s"])) == ["7.s"]
+    with pytest.raises(CEError, match="qstat: "):
+        bad.states(["7.s", "8.s"])

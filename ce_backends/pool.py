@@ -9,7 +9,6 @@ The work directory belongs to one pool at a time.
 import errno
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -34,13 +33,14 @@ from ce_backends.options import Option, OptionValue
 from ce_backends.orders import tell
 from ce_backends.outputs import has_file, tail
 from ce_backends.pool_options import OPTIONS, bounds_of
+from ce_backends.pool_tasks import Ended, PoolTasks
 from ce_backends.removal import remove_tree
 from ce_backends.rounds import USUAL, Bounds, Rounds
 from ce_backends.short_place import ShortPlace
 from ce_backends.spare_dirs import SpareDirs
 from ce_backends.staging import lay_out, renew_credential
 from ce_backends.task_dir import NOTES, TaskDir
-from ce_backends.task_words import TaskRecord, patterns_problem, stamp_problem
+from ce_backends.task_words import patterns_problem, stamp_problem
 from ce_backends.watched_task import Cause, WatchedTask
 from ce_backends.watcher import Watcher
 from ce_backends.wrappers import Wrappers
@@ -92,11 +92,7 @@ class Pool:
         self._processors = processors
         self._best = best_containment
         self._enclosure = enclosure
-        self._lock = threading.Lock()
-        self._held: dict[str, int] = {}  # processors of each task that is not over
-        self._broken = 0  # processors of tasks of which something is left that cannot be killed
-        self._final: dict[str, TaskStatus] = {}
-        self._records: dict[str, TaskRecord] = {}  # of those
+        self._tasks = PoolTasks(processors, one_at_a_time=self.ONE_AT_A_TIME)
         self._changed: Callable[[], None] = lambda: None
         self._probed: Probed | None = None
         self._boot = BootMark(self._work_dir / NOTES)
@@ -139,8 +135,7 @@ class Pool:
     def slots(self) -> SlotCount:
         """See ComputingElement."""
         self._open()
-        with self._lock:
-            return SlotCount(running=len(self._held), waiting=0, free_processors=self._free())
+        return self._tasks.slots()
 
     def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
         """See ComputingElement. Tasks never wait in a pool: what does not fit now is Rejected."""
@@ -160,8 +155,7 @@ class Pool:
         """See ComputingElement."""
         self._open()
         self._door.check()
-        with self._lock:
-            return {task_id: self._status(task_id) for task_id in task_ids}
+        return {task_id: self._status(task_id) for task_id in task_ids}
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """See ComputingElement. Returns at once; the task is Aborted when all of it is gone."""
@@ -187,13 +181,9 @@ class Pool:
             CEError: the task is not known, has not ended, or its copy cannot be written.
         """
         self._open()
-        with self._lock:
-            status, is_held = self._final.get(task_id), task_id in self._held
-        if status is None:
-            state = "has not ended" if is_held else "is not known"
-            raise CEError(f"task {task_id} {state}: only an ended task can be fetched")
+        ended = self._tasks.ended(task_id)
         try:
-            bring_back(self._directory(task_id), self._records[task_id], status.exit_code, into, self._cap)
+            bring_back(self._directory(task_id), ended.record, ended.status.exit_code, into, self._cap)
         except (OSError, ValueError, RecursionError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise CEError(f"task {task_id} cannot be fetched into {into}: {why}") from error
@@ -223,8 +213,7 @@ class Pool:
     def find(self, stamps: Collection[str]) -> dict[str, str]:
         """See ComputingElement. A task that was laid out but never began is not known: submit it again."""
         self._open()
-        with self._lock:
-            return {stamp: stamp for stamp in stamps if stamp in self._held or stamp in self._final}
+        return {stamp: stamp for stamp in stamps if self._tasks.knows(stamp)}
 
     def clean(self, task_ids: Collection[str]) -> None:
         """See ComputingElement.
@@ -234,19 +223,15 @@ class Pool:
         """
         self._open()
         for task_id in task_ids:
-            with self._lock:
-                is_held, is_final = task_id in self._held, task_id in self._final
-            if is_held:
-                raise CEError(f"task {task_id} still runs: cancel it and wait for its end before cleaning")
-            if is_final:
-                is_used_again = not self._final[task_id].is_stuck and self._enclosure is None
+            if ended := self._tasks.to_clean(task_id):
+                is_used_again = not ended.status.is_stuck and self._enclosure is None
                 self._remove(self._directory(task_id), self._spare_dirs.remove if is_used_again else remove_tree)
-                del self._final[task_id], self._records[task_id]
+                self._tasks.forget(task_id)
 
     def forget_others(self, stamps: Collection[str]) -> None:
         """See Forgets."""
         self._open()
-        for stamp in set(self._final) - set(stamps):
+        for stamp in set(self._tasks.all_ended()) - set(stamps):
             with suppress(CEError):
                 self.clean([stamp])
 
@@ -257,9 +242,10 @@ class Pool:
             self._watcher.close()
             self._wrappers.close()
             self._spare_dirs.close()
-            self._short_place.close(is_needed=bool(self._held))
-            self._probed.containment.sweep(self._held)
-            if not self._held and not self._final:
+            held = self._tasks.held()
+            self._short_place.close(is_needed=bool(held))
+            self._probed.containment.sweep(held)
+            if not held and not self._tasks.all_ended():
                 self._boot.remove()
 
     def _open(self) -> Probed:
@@ -288,18 +274,17 @@ class Pool:
             if taken is None:
                 self._leave(directory)
             elif taken.end is not None:
-                self._final[stamp], self._records[stamp] = taken.end, taken.record
+                self._tasks.end(stamp, Ended(taken.end, taken.record))
             else:  # followed, if its wrapper still runs; else what is left of it is ended
-                with self._lock:
-                    self._held[stamp] = taken.record.processors
+                self._tasks.hold(stamp, taken.record.processors)
                 self._watcher.add(taken.watched(directory))
                 self._rounds.wake()
-        probed.containment.sweep(self._held)
+        probed.containment.sweep(self._tasks.held())
 
     def _submit_one(self, spec: TaskSpec) -> Submission:
         if self.find([spec.stamp]):
             return Accepted(spec.stamp)
-        if problem := stamp_problem(spec.stamp) or patterns_problem(spec.outputs) or self._unfit(spec):
+        if problem := stamp_problem(spec.stamp) or patterns_problem(spec.outputs) or self._tasks.unfit(spec.processors):
             return Rejected(problem)
         directory = self._directory(spec.stamp)
         try:
@@ -341,35 +326,19 @@ class Pool:
             self._boot.set()
             since_s = time.monotonic()
             task = WatchedTask(stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=since_s)
-            with self._lock:
-                self._held[spec.stamp] = spec.processors
+            self._tasks.hold(spec.stamp, spec.processors)
             start = partial(self._wrappers.start, told.order, spec.processor_ids, cell.bind, owner=owner)
             self._watcher.add(task, start)
         except (CEError, OSError):
             cell.remove()
-            with self._lock:
-                self._held.pop(spec.stamp, None)
+            self._tasks.let_go(spec.stamp)
             raise
 
-    def _unfit(self, spec: TaskSpec) -> str:
-        """Return why this task cannot run beside those that do, empty if it can."""
-        with self._lock:
-            free = self._free()
-        if self.ONE_AT_A_TIME:
-            return "" if free else "another task runs already"
-        return f"needs {spec.processors} processors, {free} are free" if spec.processors > free else ""
-
-    def _free(self) -> int:
-        if self.ONE_AT_A_TIME and self._held:
-            return 0
-        return max(0, self._processors - self._broken - sum(self._held.values()))
-
     def _status(self, task_id: str) -> TaskStatus:
-        if task_id in self._final:
-            return self._final[task_id]
-        if task_id not in self._held:
-            return TaskStatus(state=TaskState.UNKNOWN)
-        return TaskStatus(state=TaskState.RUNNING, activity=self._rounds.activity(task_id))
+        status = self._tasks.status(task_id)
+        if status.state is TaskState.RUNNING:
+            return replace(status, activity=self._rounds.activity(task_id))
+        return status
 
     def _is_over(self, task: WatchedTask, status: TaskStatus) -> None:
         """Keep a task's end; called by the watcher."""
@@ -377,10 +346,7 @@ class Pool:
             task.directory.write_end(status)
         if self._enclosure and status.state is TaskState.FAILED and not status.limit:
             self._enclosure.doubt()
-        with self._lock:
-            held = self._held.pop(task.stamp, 0)
-            self._broken += held if status.is_stuck else 0
-            self._final[task.stamp], self._records[task.stamp] = status, task.record
+        self._tasks.end(task.stamp, Ended(status, task.record))
         self._changed()
 
     def _directory(self, task_id: str) -> TaskDir:

@@ -139,7 +139,7 @@ class Forgetful(Pool):
     """A pool that forgets a task for an instant when it ends, so that a stamp submitted again is another task."""
 
     def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
-        over = [task.stamp for task in tasks if task.stamp in self._final]
+        over = [task.stamp for task in tasks if self._tasks.status(task.stamp).state.is_final]
         self.clean(over)
         return super().submit(tasks)
 

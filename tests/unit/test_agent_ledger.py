@@ -1,5 +1,8 @@
 """The agent's memory: order, one transaction, damage, and a kill at any instant."""
 
+import errno
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -277,3 +280,42 @@ def test_a_kill_in_the_middle_of_writing_leaves_each_job_with_all_its_reports_or
 
     assert len(jobs) in (last_told, last_told + 1)
     assert [one.job_id for one in reports] == [one.job_id for one in jobs for _ in range(5)]
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def test_what_is_written_makes_no_file_longer_that_a_sync_waits_for(path: Path, ledger: Ledger) -> None:
+    size_bytes = log_of(path).stat().st_size
+
+    for number in range(300):
+        ledger.save(replace(FULL, wall_s=float(number)))
+
+    assert log_of(path).stat().st_size == size_bytes
+    assert log_of(path).stat().st_blocks * 512 >= size_bytes > 1_000_000
+
+
+def test_a_log_with_room_behind_it_is_read_to_its_end_after_a_power_failure(path: Path, ledger: Ledger) -> None:
+    ledger.save(FULL)
+    after = path.with_name("after")
+    after.mkdir()
+    for file in (path, log_of(path)):
+        shutil.copy(file, after)
+    assert (after / log_of(path).name).read_bytes().endswith(bytes(100_000))
+
+    assert ids_after_opening(after / path.name) == [7]
+
+
+def test_a_log_that_got_no_room_grows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    ledger = Ledger(path)
+
+    ledger.save(FULL)
+
+    assert ledger.lasts
+    assert ledger.open_jobs() == [FULL]
+    ledger.close()

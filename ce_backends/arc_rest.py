@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from ce_backends import bounded_http, strict_json
+from ce_backends import bounded_http, strict_json, token_scopes
 from ce_backends.bounded_http import Limits
 from ce_backends.errors import CEError, CEUnavailable
 
@@ -22,6 +22,13 @@ _AT_ONCE = 500  # jobs in one request
 _JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")  # as in the paths that it becomes a part of
 _STRANGER = "User can't be assigned configuration"  # the reason of a 500, before anything was done (ARC 7.0, 7.2)
 _LENGTH = re.compile(r"\d{1,15}", re.ASCII)
+_SCOPES = {
+    "POST /jobs?action=new": token_scopes.CREATE,
+    "POST /jobs?action=kill": token_scopes.CANCEL,
+    "POST /jobs?action=status": token_scopes.READ,
+    "POST /jobs?action=info": token_scopes.READ,
+    "GET /jobs": token_scopes.READ,
+}
 _ANSWER_MB = 64
 FILE_MB = 4000
 _FILE_KB_S = 100  # a file that comes or goes at this speed has time enough, however large
@@ -109,10 +116,11 @@ class Rest:
         """Make a request; any HTTP status but a refusal of us is an answer.
 
         Raises:
-            CEUnavailable: surely it was not carried out.
+            CEUnavailable: surely it was not carried out; the token may be one for other operations.
             NoAnswer: it may have been.
         """
-        headers = {"Accept": "application/json", "Content-Type": kind, **self._authorization()}
+        authorization = self._authorization(_SCOPES.get(f"{method} {path}", ""))
+        headers = {"Accept": "application/json", "Content-Type": kind, **authorization}
         session = self._session if isinstance(body, bytes) else self._files
         try:
             done = bounded_http.exchange(session, method, self._url + path, data=body, headers=headers)
@@ -191,15 +199,18 @@ class Rest:
         self._session.close()
         self._files.close()
 
-    def _authorization(self) -> dict[str, str]:
+    def _authorization(self, scope: str = "") -> dict[str, str]:
         token = self._credential.token
         if token is None:
             self._session.cert = self._files.cert = str(self._credential.proxy)
             return {}
         try:
-            return {"Authorization": f"Bearer {token.read_text('ascii').strip()}"}
+            text = token.read_text("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise CEUnavailable(f"token {token} cannot be read: {error}") from error
+        if scope and (lack := token_scopes.lacking(text, scope)):
+            raise CEUnavailable(f"token {token} cannot be used: {lack}")
+        return {"Authorization": f"Bearer {text}"}
 
 
 def jobs(answer: Answer) -> Sequence[Mapping[str, Any]]:

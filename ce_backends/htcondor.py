@@ -8,7 +8,7 @@ they have been seen, ten days at most.
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain, Usage
@@ -17,6 +17,7 @@ from ce_backends.batch_options import NONE, Needs, Options
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.htcondor_extra import joined, read
+from ce_backends.htcondor_schedd import LOCAL, Schedd
 from ce_backends.options import Option
 from ce_backends.submit_options import ASKED, FILES, NOTHING, Ours
 from ce_backends.transport import Done, Transport
@@ -85,39 +86,6 @@ _UNCONFIGURED = Unconfigured(
     texts=("contain a condor_config source", "File specified in CONDOR_CONFIG"),
     advice="have /etc/condor/condor_config there, or set CONDOR_CONFIG",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedd:
-    """Which schedd takes the jobs.
-
-    Attributes:
-        name: of the schedd; empty for the one of this machine, which reads and writes our files itself.
-        pool: `host:port` of the collector that knows it.
-        environment: variables for HTCondor's tools: how they authenticate.
-    """
-
-    name: str = ""
-    pool: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_remote(self) -> bool:
-        """Files are sent to it and fetched from it."""
-        return bool(self.name)
-
-    @property
-    def asked(self) -> str:
-        """Who was asked for it, to end a sentence with: HTCondor's own do not say."""
-        return f"; the collector asked is {self.pool}" if self.pool else ""
-
-    @property
-    def arguments(self) -> Sequence[str]:
-        """Of every tool."""
-        return [*(("-name", self.name) if self.name else ()), *(("-pool", self.pool) if self.pool else ())]
-
-
-LOCAL = Schedd()
 
 
 class Condor:
@@ -318,6 +286,7 @@ class Condor:
         return found
 
     def _run(self, command: str, *arguments: str, stdin: bytes = b"") -> Done:
+        self._schedd.require(command)
         environment = [f"{name}={value}" for name, value in self._schedd.environment.items()]
         prefix = ["env", *environment] if environment else []
         argv = [*prefix, command, *self._schedd.arguments, *arguments]

@@ -16,7 +16,8 @@ from ce_backends.batch_ce import BatchCE
 from ce_backends.batch_options import Options
 from ce_backends.batch_types import bounds, cap, steps
 from ce_backends.errors import CEMisconfigured
-from ce_backends.htcondor import Condor, Schedd
+from ce_backends.htcondor import Condor
+from ce_backends.htcondor_schedd import Schedd
 from ce_backends.options import Option
 from ce_backends.plan import Recorder
 from ce_backends.staged_spool import StagedSpool
@@ -68,10 +69,12 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     if not options["CEName"]:
         raise CEMisconfigured("option CEName of CE type HTCondorCE is not set: expected the host of the CE")
     host = str(options["CEName"])
+    token_directory, token, proxy = (os.path.expandvars(str(options[name])) for name in _WITH_VARIABLES)
     schedd = Schedd(
         name=str(options["Schedd"] or host),
         pool=f"{host}:{options['Port']}",
-        environment=_authentication(*(os.path.expandvars(str(options[name])) for name in _WITH_VARIABLES)),
+        environment=_authentication(token_directory, token, proxy),
+        token="" if token_directory or proxy else token,
     )
     nowhere: Options = {"Queue": "", "NumberOfNodes": "1"}
     timeout_s = float(options["CommandTimeout"] or 0.0)

@@ -17,7 +17,8 @@ from ce_backends.batch_options import Needs
 from ce_backends.batch_system import BatchJob, BatchSystem
 from ce_backends.batch_types import SYSTEMS, dialect
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.htcondor import Condor, Schedd
+from ce_backends.htcondor import Condor
+from ce_backends.htcondor_schedd import Schedd
 from ce_backends.pipes import MOST_BYTES, Pipes
 from ce_backends.ssh import Login, Ssh
 from ce_backends.transport import Done, Local

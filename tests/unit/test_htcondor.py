@@ -8,7 +8,8 @@ from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
 from ce_backends.batch_options import Needs
 from ce_backends.batch_system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.htcondor import Condor, Schedd
+from ce_backends.htcondor import Condor
+from ce_backends.htcondor_schedd import Schedd
 from ce_backends.transport import Done
 from tests.unit.captured import Captured, capture
 

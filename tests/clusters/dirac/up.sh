@@ -25,7 +25,7 @@ apt_packages() {
       2>/dev/null || packages+=(python3.11-dev)
   fi
   [[ ${#packages[@]} -gt 0 ]] || return 0
-  install="apt-get install -y --no-install-recommends ${packages[*]}"
+  install="apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ${packages[*]}"
   [[ $(id -u) == 0 ]] || die "Debian packages are missing; as root: $install"
   say "$install"
   # RUNLEVEL=1 asks invoke-rc.d not to start the packaged MariaDB: ours has its own files and port

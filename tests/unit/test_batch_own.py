@@ -179,3 +179,17 @@ def test_the_number_of_a_task_of_an_array(name: str) -> None:
     job_id, (first, second) = ELEMENTS[name]
 
     assert (system.element(job_id, 1, 1), system.element(job_id, 2, 2)) == (first, second)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("SLURM", "--mem=1000000M"),
+        ("GE", "-l h_vmem=1000000M"),
+        ("Torque", "-l mem=1000000mb"),
+        ("OpenPBS", "-l select=1:ncpus=1:mem=1000000mb"),
+        ("LSF", "-M 1048576MB"),
+    ],
+)
+def test_memory_that_is_a_whole_number_of_the_batch_systems_unit_is_not_rounded(name: str, asked: str) -> None:
+    assert f" {asked} " in submitted(name, replace(JOB, memory_mb=1 << 20), Needs())

@@ -1,5 +1,7 @@
 """What a process names as its task's, whatever it has made of its environment since it was started."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,9 +31,12 @@ time.sleep(100)
 
 def test_a_process_names_what_stands_in_its_environment_and_nothing_like_it() -> None:
     environment = {COOKIE: STAMP, f"X{COOKIE}": "a" * 32, "Y": f"{COOKIE}={'b' * 32}"}
-    with subprocess.Popen(["/bin/sleep", "100"], env=environment) as process:
+    words = ["/bin/sh", "-c", "echo up; sleep 100"]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout
+        process.stdout.readline()  # before that the kernel may not have its environment yet
         named = named_tasks(process.pid)
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
 
     assert named == {STAMP}
 

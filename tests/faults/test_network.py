@@ -231,7 +231,8 @@ def test_requests_are_spread_during_an_outage(scene: Scene, proxy: FaultProxy) -
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     agent.signal(15)
     assert agent.ended(15) == 0
-    assert 4 <= len(times) < 40, f"{len(times)} requests in {times[-1] - times[0]:.1f} s"
+    took_s = times[-1] - times[0]  # more than 8 on a busy machine
+    assert 4 <= len(times) < 5 * max(8, took_s), f"{len(times)} requests in {took_s:.1f} s"
     assert len({round(gap, 2) for gap in gaps}) > len(gaps) / 2, f"no jitter: {gaps}"
     invariants.check(scene)
 

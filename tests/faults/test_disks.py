@@ -85,7 +85,8 @@ def test_end_of_a_job_on_a_full_disk_is_reported(scene: Scene, disk: SmallDisk) 
     agent.ended(20)
     assert "Traceback" not in agent.written()
     disk.empty()
-    assert scene.agent().ended() == 0
+    again = scene.agent()
+    assert again.ended() == 0, again.written()
     check_without_disk(scene, disk)
 
 
@@ -160,7 +161,8 @@ def test_end_of_a_job_on_a_read_only_disk_is_reported(scene: Scene, disk: SmallD
     agent.signal(15)
     agent.ended(20)
     disk.make_writable()
-    assert scene.agent().ended() == 0
+    again = scene.agent()
+    assert again.ended() == 0, again.written()
     check_without_disk(scene, disk)
 
 
@@ -175,6 +177,7 @@ def test_ledger_that_cannot_be_synced_starts_no_job(scene: Scene, need: Need) ->
 
     agent.ended(40)
     assert "Traceback" not in agent.written()
-    assert scene.agent().ended() == 0
+    again = scene.agent()
+    assert again.ended() == 0, again.written()
     assert scene.statuses()[job_id] == "Done"
     invariants.check(scene)

@@ -46,10 +46,11 @@ done
 class StagedSpool(Spool):
     """See Spool."""
 
-    unkept: Mapping[str, str] = {
-        "running_task_shows_its_output": "what a running task writes is on its node, and condor_tail shows only what a "
-        "job must have at its end"
-    }
+    unkept: Mapping[str, str] = dict.fromkeys(
+        ("running_task_shows_its_output", "look_leads_out_of_no_work_directory"),
+        "nothing is shown: what a running task writes is on its node, and condor_tail shows only what a job must have "
+        "at its end",
+    )
 
     def lay_out(self, job: BatchJob, tasks: Sequence[TaskSpec], index: Sequence[str], passed: Sequence[str]) -> None:
         """See Spool."""

@@ -19,6 +19,7 @@ from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.htcondor_extra import joined, read
 from ce_backends.htcondor_schedd import LOCAL, Schedd
 from ce_backends.options import Option
+from ce_backends.pipes import MOST_FILE_BYTES
 from ce_backends.submit_options import ASKED, FILES, NOTHING, Ours
 from ce_backends.transport import Done, Transport
 from ce_backends.travelling import RESULT, TASK
@@ -166,6 +167,7 @@ class Condor:
         yield self._with_added("requirements", _HAS_NOT_BEGUN)
         yield self._with_added("periodic_remove", f"JobStatus == {_IDLE} && !({_HAS_NOT_BEGUN})")
         yield f"leave_in_queue = JobStatus == 4 && time() - EnteredCurrentStatus < {_KEEP_S}"
+        yield f"max_transfer_output_mb = {MOST_FILE_BYTES // _BYTES_PER_MIB}"
         yield from self._limits(job)
         if self._needs.account:
             yield f"accounting_group = {self._needs.account}"

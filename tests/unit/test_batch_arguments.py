@@ -82,6 +82,7 @@ log = /s/log
 requirements = {NOT_BEGUN}
 periodic_remove = JobStatus == 1 && !({NOT_BEGUN})
 leave_in_queue = JobStatus == 4 && time() - EnteredCurrentStatus < 864000
+max_transfer_output_mb = 23841
 """
 CONDOR = (
     f"""{ALWAYS}\

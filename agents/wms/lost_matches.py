@@ -174,8 +174,10 @@ class LostMatches:
         """Look again later; not for ever where we may not ask, or have no request open."""
         self._failures += 1
         is_nobody = isinstance(error, Refused) and error.errno == _NO_SUCH_PILOT
-        may_give_up = isinstance(error, AccessDenied) or not self._open
-        if is_nobody or (may_give_up and self._failures >= _FAILURES):
+        is_denied = isinstance(error, AccessDenied)
+        is_told = is_nobody or (is_denied and not self._open)  # DIRAC as it is shipped lets no pilot ask
+        may_give_up = is_denied or not self._open
+        if is_told or (may_give_up and self._failures >= _FAILURES):
             self._end()
 
     def _found(self) -> MatchedJob | None:

@@ -298,6 +298,13 @@ def test_a_refused_request_passes_on_its_refusal(scene: Scene) -> None:
     scene.ask(LOCKED, Refused)
 
 
+def test_an_agent_without_an_open_request_that_may_not_ask_ends_at_once(scene: Scene) -> None:
+    asked(scene)
+    scene.wms.given = AccessDenied("401")
+
+    assert last_look(scene, 0) is None
+
+
 def test_where_the_wms_cannot_tell_an_agent_without_an_open_request_ends_soon(scene: Scene) -> None:
     asked(scene)
     scene.wms.given = ok({REFERENCE: {"Jobs": [None]}})

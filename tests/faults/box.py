@@ -245,10 +245,14 @@ def with_variable(name: str, values: set[str]) -> dict[int, str]:
 
 
 class Canary:
-    """A process of the same user that has nothing to do with the scenario and must survive it."""
+    """A process of the same user that has nothing to do with the scenario and must survive it.
+
+    It ends by itself when the tests have died without closing it.
+    """
 
     def __init__(self) -> None:
-        argv = [sys.executable, "-c", "import time; time.sleep(3600)"]
+        waits = f"import os, time\nwhile os.getppid() == {os.getpid()}: time.sleep(1)"
+        argv = [sys.executable, "-c", waits]
         self.process = subprocess.Popen(argv, cwd="/", start_new_session=True)
 
     def is_alive(self) -> bool:

@@ -40,7 +40,13 @@ class AREX:
             name="Token",
             kind=str,
             default="",
-            doc="File with a bearer token to be let in with; then no proxy is used and nothing delegated.",
+            doc="File with a bearer token to be let in with; then no proxy is used but by DelegateProxy.",
+        ),
+        Option(
+            name="DelegateProxy",
+            kind=bool,
+            default=False,
+            doc="Proxy is delegated to the jobs also where Token lets us in: for accounting, or for what A-REX stages.",
         ),
         Option(
             name="CADirectory",
@@ -80,7 +86,7 @@ class AREX:
 def _build(work_dir: Path, options: Options, rest: Rest, delegation: Delegation) -> BatchCE:
     options = {**options, **_settled(options)}
     area = work_dir.resolve() / "area"
-    system = Arex(rest, area, batch_options.needs(options), delegation if rest.has_proxy else None)
+    system = Arex(rest, area, batch_options.needs(options), delegation if _delegates(options) else None)
     spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(options))
     return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
 
@@ -93,9 +99,14 @@ def _settled(options: Options) -> Options:
     return {"Account": "", "SubmitOptions": "", "NumberOfNodes": "1", "NumberOfGPUs": 0, "Queue": queue}
 
 
+def _delegates(options: Options) -> bool:
+    return not options["Token"] or bool(options["DelegateProxy"])
+
+
 def _with_variables(options: Options) -> Sequence[str]:
     """Return the options in which variables may stand, of those that are used."""
-    return ("Token" if options["Token"] else "Proxy", "CADirectory")
+    used = {"Token": bool(options["Token"]), "Proxy": _delegates(options), "CADirectory": True}
+    return [name for name, is_used in used.items() if is_used]
 
 
 def _url(options: Options) -> str:

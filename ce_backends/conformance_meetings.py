@@ -41,6 +41,8 @@ def calls_from_several_threads_keep_apart(subject: Subject) -> None:
         task_ids = [trial.submit(task("sleep 0.2; exit 3\n"))]
         while len(task_ids) < 3 and trial.ce.slots().free_processors > 0:
             task_ids.append(trial.submit(task("sleep 1000\n")))
+        for task_id in task_ids[1:]:  # some queues take minutes to tell the end of what never began
+            subject.until(lambda: trial.status(task_id).state is TaskState.RUNNING, f"task {task_id} runs")  # noqa: B023
         trial.ce.cancel(task_ids[1:])
         seen = [trial.ended(task_id) for task_id in task_ids]
         trouble = calls.stop()

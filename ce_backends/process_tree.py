@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ce_backends.small_files import read_small
+from ce_backends.small_files import read_first, read_small
 
 PROC = Path("/proc")
+_MOST_ENVIRONMENT_BYTES = 6 << 20  # execve(2): three quarters of 8 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,23 @@ def children() -> list[int] | None:
             if thread.exists():
                 return None
     return found
+
+
+def environment(pid: int) -> bytes:
+    """Return the environment that a process says it was started with, as proc(5) has it; empty when it may not be read.
+
+    A process may say since it was started that this lies elsewhere (PR_SET_MM), and is without end: no more is read
+    than it can have been started with.
+    """
+    try:
+        return read_first(f"{PROC}/{pid}/environ", _MOST_ENVIRONMENT_BYTES)
+    except OSError:
+        return b""
+
+
+def variables(pid: int) -> list[bytes]:
+    """Return the same as `NAME=value`, one by one."""
+    return environment(pid).split(b"\0")
 
 
 def boot_s() -> float:

@@ -27,13 +27,11 @@ from ce_backends import (
 )
 from ce_backends.node_script import COOKIE, environment_of, render
 from ce_backends.outputs import copy_outputs
+from ce_backends.process_tree import all_stats, variables
 from ce_backends.removal import remove_tree
-from ce_backends.small_files import read_first
 from ce_backends.staging import lay_out
 from ce_backends.task_dir import TaskDir
 from ce_backends.task_words import pattern_problem
-
-_MOST_BYTES = 6_000_000  # of an environment; a process may say that it has gigabytes
 
 
 class TemplateCE:
@@ -161,11 +159,4 @@ def _kill(stamp: str) -> None:
 
 
 def _with_cookie(cookie: bytes) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if cookie in read_first(path, _MOST_BYTES).split(b"\0"):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
+    return [stat.process.pid for stat in all_stats() if cookie in variables(stat.process.pid)]

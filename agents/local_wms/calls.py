@@ -10,7 +10,7 @@ from ce_backends.foreign_text import printable
 
 # a sandbox of 10 MiB travels as base64 in a form, which makes it at most half as big again
 MOST_BYTES = 24 * 1024 * 1024
-MOST_BYTES_OF_STRANGERS = 64 * 1024  # of those who show no certificate: enough to be told so
+MOST_BYTES_OF_STRANGERS = 512 * 1024  # of those who show no certificate: enough for any ordinary call to be told so
 _MOST_FIELDS = 20
 _MOST_EXTRA = 1000  # characters of a group's name
 _MOST_VALUES = 200_000  # of all arguments; JSON of more keeps everybody waiting

@@ -40,7 +40,10 @@ class Slot:
     def start(self, bundle: Path) -> BatchJob:
         """Submit the batch job; only its user can read the credentials."""
         shutil.copy(bundle, self.folder / "gridpilot.pyz")
-        shutil.copytree(self.endpoint.ca_dir, self.folder / "cas")
+        authorities = self.folder / "cas"
+        shutil.copytree(self.endpoint.ca_dir, authorities)
+        for path in (authorities, *authorities.iterdir()):  # the WMS's home is closed to others
+            self.system.own(path)
         proxy = self.folder / "proxy"
         shutil.copy(self.endpoint.pilot_proxy, proxy)
         proxy.chmod(0o600)

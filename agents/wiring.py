@@ -106,9 +106,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     reporter = _reporter(given, job_state, monitoring, settings.pilot_reference)
     credentials = _payload_credentials(given.published, given.voices, work_dir / "proxies")
     accounting = _accounting(given)
-    has_pilot_manager = functools.partial(given.published.has, "WorkloadManagement/PilotManager")
-    pilot_jobs = PilotJobs(service("PilotManager", _ONCE), monitoring, has_pilot_manager)
-    lost = LostMatches(given.ledger, pilot_jobs, settings.pilot_reference, settings.lost_match_after_s)
+    lost = _lost_matches(settings, given, service("PilotManager", _ONCE), monitoring)
     once = OnceMatcher(Matcher(service("Matcher", _ONCE)), monitoring, was_here=given.ledger.has_ended)
     runner = JobRunner(
         surroundings=surroundings,
@@ -144,6 +142,14 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             leaves_tasks=isinstance(given.ce, Queues),
         )
     )
+
+
+def _lost_matches(
+    settings: AgentSettings, given: Given, pilot_manager: Service, monitoring: JobMonitoring
+) -> LostMatches:
+    has_pilot_manager = functools.partial(given.published.has, "WorkloadManagement/PilotManager")
+    pilot_jobs = PilotJobs(pilot_manager, monitoring, has_pilot_manager)
+    return LostMatches(given.ledger, pilot_jobs, settings.pilot_reference, settings.lost_match_after_s)
 
 
 def _moments(given: Given) -> Moments:

@@ -13,6 +13,7 @@ from agents.errors import AgentError, ConfigurationError, ExitCode
 from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
 from agents.explain import explain as explain_job
 from agents.explain import status
+from agents.given_configuration import read_files
 from agents.inner_ce import inner_ce_options, known_options
 from agents.job_agent import Ending
 from agents.jobs.allocation import Slot
@@ -21,7 +22,7 @@ from agents.log import EventLog, Whose, configure
 from agents.outside import onlookers
 from agents.redaction import redacted, secrets_of
 from agents.schedule import Schedule
-from agents.settings import AgentSettings, explain, load, nearly_ours, read_files, without_effect
+from agents.settings import AgentSettings, explain, load, nearly_ours, without_effect
 from agents.slot.ask import Commands
 from agents.slot.build import build_watch
 from agents.slot.gpus import Gpu, find_gpus

@@ -2,16 +2,15 @@
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from agents.errors import ConfigurationError
 from agents.option import AGENT, WRAPPER, option
 from agents.outside.settings import OutsideSettings
-from ce_backends.cfg import Section, Value, read
+from ce_backends.cfg import Section, Value
 
 CE_DEFAULTS = "/Resources/Computing/CEDefaults"
 LOCAL = "/LocalSite"
@@ -386,21 +385,4 @@ def ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
     local = (f"{LOCAL}/{name}" for name in (*inner, settings.ce_name or outer))
     for path in (CE_DEFAULTS, *computing, *local, LOCAL):
         merged |= {name: value.text for name, value in cfg.section(path).options()}
-    return merged
-
-
-def read_files(paths: Sequence[Path], assignments: Sequence[str]) -> Section:
-    """Read CFG files in order, then `-o /path=value` assignments over them.
-
-    Raises:
-        ConfigurationError: a file or an assignment is malformed.
-    """
-    merged = Section()
-    for path in paths:
-        merged = merged.merge(read(path))
-    for assignment in assignments:
-        path_text, equals, text = assignment.partition("=")
-        if not equals or not path_text.startswith("/"):
-            raise ConfigurationError(f"-o {assignment}: expected /Section/option=value")
-        merged.set(path_text.strip(), text.strip(), "command line")
     return merged

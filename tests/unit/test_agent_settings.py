@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agents.errors import ConfigurationError
+from agents.given_configuration import read_files
 from agents.settings import (
     AGENT,
     CE_DEFAULTS,
@@ -16,7 +17,6 @@ from agents.settings import (
     explain,
     load,
     nearly_ours,
-    read_files,
     without_effect,
 )
 from ce_backends.cfg import Section, from_options

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.given_configuration import read_files
 from agents.outside.counts import Counts, Sight
-from agents.settings import load, read_files
+from agents.settings import load
 
 FOLDER = Path(__file__).parents[2] / "configs" / "observability"
 PROMTOOL = shutil.which("promtool")

@@ -68,8 +68,7 @@ class ForeignArchive:
     def __init__(self, packed: BinaryIO, limits: ArchiveLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._packed = packed
         self._limits = limits
-        self._clock = clock
-        self._ends_s = clock() + limits.seconds
+        self._check_time = _watch(clock, limits.seconds)
         self.read_bytes = 0
         self.members = 0
         self._headers_bytes = 0
@@ -170,10 +169,6 @@ class ForeignArchive:
         self.read_bytes += count - missing
         return b"".join(pieces)
 
-    def _check_time(self) -> None:
-        if self._clock() > self._ends_s:
-            raise TooSlow(f"it is not read within {self._limits.seconds:.0f} s")
-
     def _expect(self, count: int) -> None:
         if self.read_bytes + count > self._limits.unpacked_bytes:
             raise BadArchive(f"it unpacks to more than {self._limits.unpacked_bytes // _BYTES_PER_MB} MB")
@@ -182,6 +177,21 @@ class ForeignArchive:
         """Read to where the compression's check sum stands, which is behind the end of the archive in it."""
         while self._read(_CHUNK_BYTES):
             pass
+
+
+def _watch(clock: Callable[[], float], seconds: float) -> Callable[[], None]:
+    """Return what raises after so long.
+
+    It knows nothing of the archive: were it a method, archive and decompressor would hold each other, and the up to
+    64 MB of each xz stream would stay until the garbage collector comes by.
+    """
+    ends_s = clock() + seconds
+
+    def check() -> None:
+        if clock() > ends_s:
+            raise TooSlow(f"it is not read within {seconds:.0f} s")
+
+    return check
 
 
 def _has_content(member: tarfile.TarInfo) -> bool:

@@ -1,6 +1,7 @@
 """Archives of hostile makers: nothing outside is touched, nothing grows without a bound."""
 
 import bz2
+import gc
 import gzip
 import io
 import lzma
@@ -8,6 +9,7 @@ import struct
 import tarfile
 import time
 import tracemalloc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -376,3 +378,19 @@ def test_what_a_pax_header_says_counts(work: Path) -> None:
     sandbox.unpack(packed(file(long_name, b"content")), work)
 
     assert (work / long_name).read_text() == "content"
+
+
+@pytest.mark.parametrize("end", [b"", b"cut"], ids=["whole", "damaged"])
+def test_nothing_of_an_archive_waits_for_the_garbage_collector(end: bytes) -> None:
+    made = lzma.compress(packed(file("a")))
+    gc.disable()  # each xz stream takes up to 64 MB: a burst of jobs would take gigabytes before it comes by
+    try:
+        archive = ForeignArchive(io.BytesIO(made[: -len(end) or None]), SMALL)
+        with suppress(BadArchive):
+            for _ in archive:
+                pass
+        gone = weakref.ref(archive)
+        del archive
+        assert gone() is None
+    finally:
+        gc.enable()

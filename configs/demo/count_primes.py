@@ -13,7 +13,7 @@ def count(bounds):
     return sum(1 for n in range(max(2, low), high) if all(n % d for d in range(2, int(n**0.5) + 1)))
 
 
-def main(limit, result) -> None:
+def main(limit, result):
     """Share the range out to one worker for each processor granted."""
     processors = int(os.environ["DIRAC_JOB_PROCESSORS"])
     step = -(-limit // (processors * 8))
@@ -21,9 +21,7 @@ def main(limit, result) -> None:
     with Pool(processors) as workers:
         primes = sum(workers.map(count, shares))
     with open(result, "w", encoding="ascii") as file:
-        json.dump(
-            {"limit": limit, "primes": primes, "workers": processors, "may_use": len(os.sched_getaffinity(0))}, file
-        )
+        json.dump({"limit": limit, "primes": primes, "workers": processors, "may_use": len(os.sched_getaffinity(0))}, file)
     print(f"{primes} primes below {limit}, counted by {processors} workers")
 
 

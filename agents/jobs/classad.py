@@ -97,19 +97,21 @@ def parse(text: str) -> Record:
     return _Reader(text).document()
 
 
-# Possessive quantifiers (++, *+) where there is nothing to gain from trying again: that keeps reading linear.
-_GAP = re.compile(r"(?:\A|\n)[ \t\r]*+#[^\n]*+|\s++|//[^\n]*+|/\*.*?(?:\*/|\Z)", re.DOTALL)
-_WORD = r"(?:(?!//|/\*)[^\s=;\[\]{}\"])++"
-_NAME = re.compile(rf"{_WORD}(?:[ \t]++{_WORD})*+")
+# Each text has one way through each of these, so that trying again on failure is short and reading stays linear.
+# Possessive quantifiers would say so, but match too much before Python 3.11.5 (gh-106052), which Debian 12 has not.
+_GAP = re.compile(r"(?:\A|\n)[ \t\r]*#[^\n]*|\s+|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+_WORD = r"(?:(?!//|/\*)[^\s=;\[\]{}\"])+"
+_NAME = re.compile(rf"{_WORD}(?:[ \t]+{_WORD})*")
 # DIRAC prints a text that ends with a backslash as it is: at the end of a line `\";` closes the string.
-_CLOSES = r";[ \t\r]*+(?:\n|\Z)"
-_STRING = re.compile(rf'"((?:[^"\\]++|\\(?:"(?!{_CLOSES})|))*+)"')
+_CLOSES = r";[ \t\r]*(?:\n|\Z)"
+_QUOTE_WITHIN = rf'"(?!{_CLOSES})'
+_STRING = re.compile(rf'"([^"\\]*(?:\\(?:{_QUOTE_WITHIN}|(?!{_QUOTE_WITHIN}))[^"\\]*)*)"')
 _CLOSING_QUOTE = re.compile(rf'(?<!\\)"|"(?={_CLOSES})')
 _NO_COMMENT = r"(?!(?<=\s)(?://|/\*))"
-_BARE = re.compile(rf'(?:\[[^\[\]";\n]*+\]|{_NO_COMMENT}[^;\]"])++')  # `b[1]` is one text
-_BARE_ITEM = re.compile(rf'(?:{_NO_COMMENT}[^;,}}"])++')
-_REST = re.compile(r'[^;\]"]*+')
-_NEXT_ATTRIBUTE = re.compile(r"\n[ \t]*+[A-Za-z_][\w.]*+[ \t]*+=(?![=?!])")
+_BARE = re.compile(rf'(?:\[[^\[\]";\n]*\]|{_NO_COMMENT}[^;\]"])+')  # `b[1]` is one text
+_BARE_ITEM = re.compile(rf'(?:{_NO_COMMENT}[^;,}}"])+')
+_REST = re.compile(r'[^;\]"]*')
+_NEXT_ATTRIBUTE = re.compile(r"\n[ \t]*[A-Za-z_][\w.]*[ \t]*=(?![=?!])")
 _UNDEFINED = ("undefined", "Undefined", "UNDEFINED")  # without quotes: as if the attribute were not there
 
 

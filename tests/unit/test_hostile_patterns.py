@@ -1,5 +1,8 @@
 """Expressions and numbers that a job's owner chooses: whatever they are, nothing waits for them for long."""
 
+import importlib
+import pkgutil
+import re
 import signal
 import threading
 import time
@@ -8,6 +11,9 @@ from itertools import pairwise
 
 import pytest
 
+import agents
+import ce_backends
+import pilot
 from agents.jobs.jdl import JdlError, StopSignal, describe
 from agents.jobs.tasks import Tasks
 from ce_backends.foreign_pattern import MOST_CHARACTERS, PatternFailed, found_in, is_expression
@@ -128,3 +134,21 @@ def test_a_payload_of_which_nothing_got_the_signal_is_ended_when_that_is_known(c
         time.sleep(0.01)
 
     assert ce.cancelled == ["t"]
+
+
+def test_no_expression_of_ours_is_one_that_debian_12_matches_wrongly() -> None:
+    """Python 3.11 before 3.11.5 takes a possessive quantifier of a group too far (gh-106052)."""
+    checked, wrong = 0, []
+    for package in (agents, ce_backends, pilot):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.endswith("__main__"):
+                continue
+            for name, value in vars(importlib.import_module(module.name)).items():
+                if isinstance(value, re.Pattern):
+                    checked += 1
+                    text = value.pattern if isinstance(value.pattern, str) else value.pattern.decode("latin-1")
+                    if re.search(r"(?<!\\)[*+?}]\+|\(\?>", text):
+                        wrong.append(f"{module.name}.{name}: {text}")
+
+    assert checked > 50
+    assert wrong == []

@@ -262,7 +262,10 @@ def launch_agent(pilot: Pilot) -> Pilot:
     program = supervision.Program(command, environment, pilot.work_dir)
     with supervision.Signals() as signals:
         end = supervision.Supervisor(program, pilot.log, patience).run(signals)
-        supervision.end_leftovers(pilot.log)
+        if offer.is_node_a_queue(pilot):
+            pilot.log.info("tasks.stay", why="this node itself is their queue; the next pilot follows them")
+        else:
+            supervision.end_leftovers(pilot.log)
     return replace(pilot, agent_end=end)
 
 

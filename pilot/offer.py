@@ -51,6 +51,11 @@ def inner_ce(pilot: Pilot) -> str:
     return pilot.settings.inner_ce or pilot.options.get(f"{LOCAL}/LocalCEType", "") or "InProcess"
 
 
+def is_node_a_queue(pilot: Pilot) -> bool:
+    """Tell whether this node is the place behind the agent's CE: its tasks outlive pilots, as those of queues."""
+    return inner_ce(pilot) == "Local" and pilot.option(f"{LOCAL}/BatchSystem") == "Host"
+
+
 def is_power_told(pilot: Pilot) -> bool:
     """Tell whether option or configuration say what a processor can do."""
     return bool(pilot.option(f"{LOCAL}/CPUNormalizationFactor"))

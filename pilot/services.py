@@ -5,7 +5,7 @@ Each call opens its own connection: a pilot makes about five in its life, hours 
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import http.client
 import io
 import json
@@ -123,15 +123,18 @@ def send(
     """
     host, port, path = _place(url)
     connection = web_proxy.connection(host, port, context, min(CONNECT_S, until.left_s()))
-    connection.response_class = functools.partial(_Answer, until=until)  # type: ignore[assignment]
-    try:
+    with contextlib.ExitStack() as to_close:  # a proxy's answer among it, which Python 3.11.2 leaves open
+        to_close.callback(connection.close)
+
+        def answer_of(*arguments: Any, **named: Any) -> _Answer:
+            return to_close.enter_context(contextlib.closing(_Answer(*arguments, until=until, **named)))
+
+        connection.response_class = answer_of  # type: ignore[assignment]
         connection.connect()
         told = {**headers, "Connection": "close", "Content-Length": str(len(body))}
         connection.request(method, path, _pieces(body, connection.sock, until), told)
-        with connection.getresponse() as answer:
-            return answer.status, _read(answer)
-    finally:
-        connection.close()
+        answer = connection.getresponse()
+        return answer.status, _read(answer)
 
 
 class Until:

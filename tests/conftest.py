@@ -1,6 +1,7 @@
 """What every test starts with."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,3 +13,11 @@ def usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+def pytest_configure() -> None:
+    """Take the signals that tests are about as a login has them, not as nohup or a CI leaves them."""
+    for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -82,7 +82,7 @@ def submit_many(client: Client, folder: Path, trace: Path, count: int) -> list[i
     folder.mkdir(exist_ok=True)
     (folder / "input.txt").write_text("from the owner\n", encoding="utf-8")
     result = 'cat input.txt > result.txt\necho "$DIRAC_JOB_PROCESSORS" >> result.txt\n'
-    (folder / "run.sh").write_text(f'echo "$JOBID" >> {trace}\n{result}sleep 0.5\n', encoding="utf-8")
+    (folder / "run.sh").write_text(f'echo "$JOBID" >> {trace}\n{result}sleep 1\n', encoding="utf-8")
     jdl = f"""
         JobName = "push"; Executable = "/bin/sh"; Arguments = "run.sh"; StdOutput = "std.out"; StdError = "std.err";
         InputSandbox = {{"run.sh", "input.txt"}}; OutputSandbox = {{"std.out", "std.err", "result.txt"}};

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from ce_backends.arc import ID_FILE, LAUNCHER_ERRORS
 from ce_backends.arc_rest import Rest, TooLarge
 from ce_backends.capped_output import Cap
+from ce_backends.images import NO_LAUNCHER, ImageLauncher
 from ce_backends.spool import End
 from ce_backends.staged_spool import StagedSpool
 from ce_backends.transport import Local
@@ -27,14 +28,17 @@ class ArcSpool(StagedSpool):
         area: directory here.
         scratch: directory here for archives on their way.
         cap: how much is kept of the log output.
+        launcher: see Spool.
     """
 
     unkept: Mapping[str, str] = {
         "look_leads_out_of_no_work_directory": "A-REX follows a payload's links, as far as the job's account may"
     }
 
-    def __init__(self, rest: Rest, area: Path, scratch: Path, *, cap: Cap) -> None:
-        super().__init__(Local(), str(area), scratch, cap=cap)
+    def __init__(
+        self, rest: Rest, area: Path, scratch: Path, *, cap: Cap, launcher: ImageLauncher = NO_LAUNCHER
+    ) -> None:
+        super().__init__(Local(), str(area), scratch, cap=cap, launcher=launcher)
         self._rest = rest
         self._tasks = area / "tasks"
 

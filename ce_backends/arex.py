@@ -87,7 +87,8 @@ def _build(work_dir: Path, options: Options, rest: Rest, delegation: Delegation)
     options = {**options, **_settled(options)}
     area = work_dir.resolve() / "area"
     system = Arex(rest, area, batch_options.needs(options), delegation if _delegates(options) else None)
-    spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(options))
+    launcher = batch_options.image_launcher(options)
+    spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(options), launcher=launcher)
     return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
 
 

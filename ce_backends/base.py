@@ -60,6 +60,9 @@ class TaskSpec:
         secrets: local files that arrive under their own names in the directory that GRIDPILOT_SECRETS names, for the
             task's user alone; outside of the work directory, so that no pattern brings one back. 100 files and 10^6
             bytes together at most; none is ever in the text of a script, a variable or a log.
+        image: container image that the script runs in, as the CE's own runtime or launcher names it; empty for none.
+            Where there is no such image, or the CE can start none, the task is Rejected or its script does not run:
+            never outside of it.
         owner: whose it is, in words that are the same for all tasks of one owner; empty for unknown. What served one
             owner's task serves nobody else's.
     """
@@ -80,6 +83,7 @@ class TaskSpec:
     cpu_s: int = 0
     owner: str = ""
     secrets: Sequence[Path] = ()
+    image: str = ""
 
 
 class Limit(StrEnum):

@@ -132,7 +132,7 @@ class BatchCE:
         fresh = []
         settled = self._settled(list({task.stamp for task in tasks}))
         for task in {task.stamp: task for task in tasks}.values():
-            if reason := problem(task, self._bounds.gpus):
+            if reason := problem(task, self._bounds.gpus) or self._spool.problem(task):
                 answers[task.stamp] = Rejected(reason)
             elif task.stamp in settled:
                 answers[task.stamp] = settled[task.stamp]

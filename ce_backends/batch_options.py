@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ce_backends import images
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue
 
@@ -70,6 +71,7 @@ OPTIONS: Sequence[Option] = (
         doc="Directory that the submit host and the nodes share, where tasks lie; below the home if not absolute. "
         "Each CE needs one of its own.",
     ),
+    images.OPTION,
     Option(name="MaxTotalJobs", kind=int, default=1000, minimum=1, doc="Tasks handed over and not ended, at most."),
     Option(name="MaxWaitingJobs", kind=int, default=1000, minimum=1, doc="Of these, tasks that wait, at most."),
     Option(
@@ -122,6 +124,15 @@ def needs(options: Options) -> Needs:
         gpus=int(options["NumberOfGPUs"] or 0),
         submit_options=shell_words(options, "SubmitOptions"),
     )
+
+
+def image_launcher(options: Options) -> images.ImageLauncher:
+    """Return what starts tasks in the images that they ask for.
+
+    Raises:
+        CEMisconfigured: ContainerLauncher cannot start anything.
+    """
+    return images.launcher_of(options, shell_words(options, images.OPTION.name))
 
 
 def shell_words(options: Options, name: str) -> Sequence[str]:

@@ -142,7 +142,8 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     timeout_s = float(options["CommandTimeout"] or 0.0)
     system = dialect(name)(transport, batch_options.needs(options), timeout_s=timeout_s, options=options)
     spool_type = StagedSpool if name in STAGING else Spool
-    spool = spool_type(transport, _area(str(options["SharedArea"])), work_dir / "moving", cap=cap(options))
+    area, launcher = _area(str(options["SharedArea"])), batch_options.image_launcher(options)
+    spool = spool_type(transport, area, work_dir / "moving", cap=cap(options), launcher=launcher)
     return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
 
 

@@ -21,9 +21,9 @@ from ce_backends.base import Admits
 from ce_backends.errors import CEError
 from ce_backends.subject import NotTried, Subject, offers, open_to_tasks
 
-CONTRACT_VERSION = "3"
+CONTRACT_VERSION = "4"
 """Of `ce_backends.base`: raised when a method or an outcome is added or changes its meaning."""
-SUITE_VERSION = "3"
+SUITE_VERSION = "4"
 """Of the clauses: raised when one is added, or demands more."""
 
 Check = Callable[[Subject], None]
@@ -60,6 +60,7 @@ CHECKS: Sequence[Check] = (
     grants.secrets_are_delivered_and_stay,
     grants.processor_ids_are_kept,
     grants.gpus_are_the_tasks_alone,
+    grants.image_is_used_or_refused,
     grants.wall_limit_ends_a_task,
     grants.memory_limit_ends_a_task,
     grants.cpu_limit_ends_a_task,

@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 
-from ce_backends.base import Limit, Queues, Rejected, TaskState, TaskStatus
+from ce_backends.base import Accepted, Limit, Queues, Rejected, TaskState, TaskStatus
 from ce_backends.node_script import CREDENTIAL, quote
 from ce_backends.secret_files import SECRETS
 from ce_backends.subject import Subject, Trial, lines, offers, task, write
@@ -13,6 +13,7 @@ STAND_STILL_S = 0.3
 CPU_LIMIT_S = 2
 DISK_LIMIT_MB = 20
 BURN = "while :; do :; done\n"
+NOBODYS_IMAGE = "/gridpilot/image/that/nobody/has"
 SLACK_S = 5.0  # between what we see and what a CE has measured
 
 
@@ -89,6 +90,24 @@ def _refuses_gpus(trial: Trial) -> None:
     needs = task(":\n", gpus=("0",))
     answer = trial.ce.submit([needs])[needs.stamp]
     assert isinstance(answer, Rejected), f"a CE with no GPU answered a task that needs one by {answer}"
+
+
+def image_is_used_or_refused(subject: Subject) -> None:
+    """A task whose image cannot be had is Rejected with its name, or fails; the script runs in no other place."""
+    ran = subject.scratch / "ran"
+    asks = task(f"echo outside >> {quote(str(ran))}\n", image=NOBODYS_IMAGE)
+    with subject.ce() as trial:
+        answer = trial.ce.submit([asks])[asks.stamp]
+        known = trial.ce.find([asks.stamp])
+        if isinstance(answer, Accepted):
+            status = trial.ended(trial.adopt(answer.task_id))
+            assert status.exit_code != 0, f"a task in an image that is not there is {status}"
+        else:
+            assert isinstance(answer, Rejected), f"a task that asks for an image was answered by {answer}"
+            assert NOBODYS_IMAGE in answer.reason, f"refused is the image {NOBODYS_IMAGE} with {answer.reason!r}"
+            assert known == {}, f"a task that was refused is known: {known}"
+
+    assert not ran.exists(), f"the script of a task that asks for the image {NOBODYS_IMAGE} has run outside of it"
 
 
 def wall_limit_ends_a_task(subject: Subject) -> None:

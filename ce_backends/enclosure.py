@@ -19,6 +19,7 @@ from typing import Protocol
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
 from ce_backends.foreign_text import lines_of
+from ce_backends.images import other_than
 from ce_backends.inside_script import Launch, prepare_inside
 from ce_backends.node_script import COOKIE, DEFAULT_PATH
 from ce_backends.payload_user import PayloadUser, payload_user
@@ -100,6 +101,10 @@ class Runtime(Protocol):
         """How it can be used, best first."""
 
     @property
+    def image(self) -> str | Path | None:
+        """What all payloads run in, as ContainerRoot names it."""
+
+    @property
     def root(self) -> Path | None:
         """The directory that is a container's root, None where it is none of the node's."""
 
@@ -163,6 +168,10 @@ class Enclosure:
     def unkept(self) -> Mapping[str, str]:
         """See base.Admits."""
         return self._way.unkept if self._way else {}
+
+    def problem(self, spec: TaskSpec) -> str:
+        """Return why a task can never run in these containers, empty if it may."""
+        return other_than(spec.image, str(self._runtime.image or ""))
 
     def trouble(self, work_dir: Path) -> str:
         """Return why no payload can be started here now, empty if one can.

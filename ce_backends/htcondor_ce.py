@@ -80,7 +80,8 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     timeout_s = float(options["CommandTimeout"] or 0.0)
     needs = batch_options.needs({**options, **nowhere})
     system = Condor(transport, needs, timeout_s=timeout_s, options=options, schedd=schedd)
-    spool = StagedSpool(transport, str(work_dir.resolve() / "area"), work_dir / "moving", cap=cap(options))
+    area, launcher = str(work_dir.resolve() / "area"), batch_options.image_launcher(options)
+    spool = StagedSpool(transport, area, work_dir / "moving", cap=cap(options), launcher=launcher)
     return BatchCE("HTCondor", system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
+from ce_backends.images import NO_LAUNCHER, ImageLauncher
 from ce_backends.secret_files import PLACE, SECRETS
 from ce_backends.short_place import LONGEST_TMPDIR
 
@@ -49,7 +50,7 @@ trap : TERM INT HUP USR1 USR2
 {makes}read -r gridpilot_began gridpilot_rest < /proc/uptime
 (
 unset gridpilot_boot gridpilot_stat
-cd work && exec {within}/bin/sh {payload}
+{needs}cd work && exec {within}/bin/sh {payload}
 ) < /dev/null > stdout 2> stderr
 gridpilot_code=$?
 read -r gridpilot_ended gridpilot_rest < /proc/uptime
@@ -101,6 +102,9 @@ fi
 """
 _LENGTHENS = '[ -z "$gridpilot_short" ] || rm -rf "$gridpilot_short"\n'
 _WITHIN_WALL = "/usr/bin/timeout -k {grace_s} {wall_s} "
+_NEEDS = """\
+command -v {program} > /dev/null 2>&1 || {{ echo {sentence} > reason; exit {code}; }}
+"""
 _WALL_ENDS = """\
 [ $((${{gridpilot_ended%.*}} - ${{gridpilot_began%.*}})) -lt {wall_s} ] || echo wall > limit
 """
@@ -156,6 +160,7 @@ def render(
     *,
     passed: Sequence[str] = (),
     is_alone: bool = False,
+    launcher: ImageLauncher = NO_LAUNCHER,
 ) -> bytes:
     """Return the script for one task; bytes, because a variable may hold any.
 
@@ -168,13 +173,15 @@ def render(
         passed: variables of the starter that the payload gets where they are set.
         is_alone: nobody watches on the node: the script itself keeps the wall limit, writing `wall` into the file
             `limit`, and ends what carries the task's cookie when the payload has ended.
+        launcher: starts the payload in the image that the task asks for.
 
     Raises:
-        CEError: a variable cannot be passed on.
+        CEError: a variable cannot be passed on, or the task asks for an image in which nothing here can start it.
     """
     has_wall = is_alone and spec.wall_s > 0
     limits = {"wall_s": spec.wall_s, "grace_s": WALL_GRACE_S}
-    shortens = "yes" if is_alone and "TMPDIR" not in spec.environment else ""
+    enters = launcher.argv(spec.image, task_dir)  # in an image, only the task's directory is surely seen
+    shortens = "yes" if is_alone and not enters and "TMPDIR" not in spec.environment else ""
     sweep = _SWEEP.format(stamp=spec.stamp, cookie=COOKIE, path=f"PATH={DEFAULT_PATH}")
     text = _TEMPLATE.format(
         stamp=spec.stamp,
@@ -183,10 +190,17 @@ def render(
         passed="".join(f' ${{{name}+"{name}=${name}"}}' for name in passed if name not in spec.environment),
         directory=quote(str(task_dir)),
         makes="mkdir -p -m 700 work tmp\n" + (shortens and _SHORTENS) if is_alone else "",
-        within=_WITHIN_WALL.format(**limits) if has_wall else "",
+        needs=_needs(enters[0]) if enters else "",
+        within=(_WITHIN_WALL.format(**limits) if has_wall else "") + "".join(f"{quote(word)} " for word in enters),
         payload=quote(f"{task_dir}/payload"),
         after=(_WALL_ENDS.format(**limits) if has_wall else "")
         + (shortens and _LENGTHENS)
         + (sweep if is_alone else ""),
     )
     return text.encode("utf-8", "surrogateescape")
+
+
+def _needs(program: str) -> str:
+    """Return the lines that end a task whose launcher is not on its node."""
+    sentence = quote(f"there is no {program} on this node, which is to start the task's image (ContainerLauncher)")
+    return _NEEDS.format(program=quote(program), sentence=sentence, code=JOIN_FAILED_EXIT_CODE)

@@ -29,6 +29,7 @@ from ce_backends.enclosed_cell import EnclosedCell
 from ce_backends.enclosure import Enclosure
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.examination import signal_matching, stacks
+from ce_backends.images import NO_LAUNCHER
 from ce_backends.options import Option, OptionValue
 from ce_backends.orders import tell
 from ce_backends.outputs import has_file, tail
@@ -284,7 +285,7 @@ class Pool:
     def _submit_one(self, spec: TaskSpec) -> Submission:
         if self.find([spec.stamp]):
             return Accepted(spec.stamp)
-        if problem := stamp_problem(spec.stamp) or patterns_problem(spec.outputs) or self._tasks.unfit(spec.processors):
+        if problem := stamp_problem(spec.stamp) or patterns_problem(spec.outputs) or self._never_fits(spec):
             return Rejected(problem)
         directory = self._directory(spec.stamp)
         try:
@@ -302,6 +303,10 @@ class Pool:
             raise CEUnavailable(sentence) from error
         self._rounds.wake()
         return Accepted(spec.stamp)
+
+    def _never_fits(self, spec: TaskSpec) -> str:
+        image_problem = self._enclosure.problem(spec) if self._enclosure else NO_LAUNCHER.problem(spec.image)
+        return image_problem or self._tasks.unfit(spec.processors)
 
     def _begin(self, spec: TaskSpec, directory: TaskDir) -> None:
         """Lay out a task and start it.

@@ -21,6 +21,7 @@ from ce_backends.batch_system import BatchJob
 from ce_backends.capped_output import Cap
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.foreign_text import lines_of, printable
+from ce_backends.images import NO_LAUNCHER, ImageLauncher
 from ce_backends.node_script import quote
 from ce_backends.output_list import OUTPUTS
 from ce_backends.outputs import copy_outputs
@@ -145,17 +146,25 @@ class Spool:
         root: a directory there, absolute or below the home of the user there; made when missing.
         scratch: a directory here for archives on their way; made when missing.
         cap: how much is brought back of the log output.
+        launcher: starts tasks in the images that they ask for.
     """
 
     unkept: Mapping[str, str] = {}
     """See Admits."""
 
-    def __init__(self, transport: Transport, root: str, scratch: Path, *, cap: Cap) -> None:
+    def __init__(
+        self, transport: Transport, root: str, scratch: Path, *, cap: Cap, launcher: ImageLauncher = NO_LAUNCHER
+    ) -> None:
         self._transport = transport
         self._given_root = root
         self._root = ""
         self._scratch = scratch
         self._cap = cap
+        self._launcher = launcher
+
+    def problem(self, task: TaskSpec) -> str:
+        """Return why this task can never be laid out, empty if it may."""
+        return self._launcher.problem(task.image)
 
     @property
     def root(self) -> str:
@@ -183,7 +192,7 @@ class Spool:
             _add_job(archive, job, tasks, self.root, index)
             for task in tasks:
                 place = f"tasks/{task.stamp}"
-                add_task(archive, task, place, Path(self.root) / place, passed)
+                add_task(archive, task, place, Path(self.root) / place, passed, self._launcher)
 
     @contextmanager
     def _brought(self, name: str) -> Iterator[tarfile.TarFile]:

@@ -61,7 +61,7 @@ class StagedSpool(Spool):
                 add_directory(archive, f"tasks/{task.stamp}")
                 add_directory(archive, f"tasks/{task.stamp}/work")
                 with tempfile.NamedTemporaryFile(dir=self._scratch, suffix=".tar") as packed:
-                    write_task(Path(packed.name), task, passed)
+                    write_task(Path(packed.name), task, passed, self._launcher)
                     archive.add(packed.name, f"tasks/{task.stamp}/{TASK}")
 
     def ends(self, stamps: Collection[str]) -> dict[str, End]:

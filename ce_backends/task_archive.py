@@ -12,6 +12,7 @@ from ce_backends.errors import CEError
 from ce_backends.foreign_archive import ArchiveLimits, ForeignArchive
 from ce_backends.foreign_names import BadName, parts_of, shown
 from ce_backends.foreign_tree import ForeignTree
+from ce_backends.images import NO_LAUNCHER, ImageLauncher
 from ce_backends.node_script import render
 from ce_backends.secret_files import PLACE, secrets_of
 from ce_backends.unpacking import put
@@ -20,7 +21,14 @@ _MOST_MEMBERS = 20_000
 _UNPACK_S = 3600.0  # as long as it may take to come
 
 
-def add_task(archive: tarfile.TarFile, task: TaskSpec, place: str, node_dir: Path, passed: Sequence[str]) -> None:
+def add_task(
+    archive: tarfile.TarFile,
+    task: TaskSpec,
+    place: str,
+    node_dir: Path,
+    passed: Sequence[str],
+    launcher: ImageLauncher = NO_LAUNCHER,
+) -> None:
     """Add all that a task needs on its node, as `node_script` describes it.
 
     Args:
@@ -29,13 +37,15 @@ def add_task(archive: tarfile.TarFile, task: TaskSpec, place: str, node_dir: Pat
         place: its directory there.
         node_dir: its directory when it runs.
         passed: variables of the batch system that the payload gets where they are set.
+        launcher: starts the payload in the image that the task asks for.
 
     Raises:
-        CEError: an input or a secret cannot be read, or a variable not passed on.
+        CEError: an input or a secret cannot be read, a variable not passed on, or nothing starts the task's image.
     """
     add_directory(archive, place)
     add_file(archive, f"{place}/payload", task.script.encode("utf-8", "surrogateescape"), 0o600)
-    add_file(archive, f"{place}/node_script", render(task, node_dir, passed=passed, is_alone=True), 0o600)
+    script = render(task, node_dir, passed=passed, is_alone=True, launcher=launcher)
+    add_file(archive, f"{place}/node_script", script, 0o600)
     if task.credential is not None:
         add_file(archive, f"{place}/credential", _read(task.credential, "credential"), 0o600)
     if task.secrets:

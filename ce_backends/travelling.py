@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
+from ce_backends.images import NO_LAUNCHER, ImageLauncher
 from ce_backends.node_script import COOKIE, DEFAULT_PATH
 from ce_backends.output_list import OUTPUTS
 from ce_backends.task_archive import add_file, add_task
@@ -104,13 +105,13 @@ def launcher(first: Sequence[str] = ()) -> bytes:
     return _LAUNCHER.format(first=lines, **values).encode()
 
 
-def write_task(path: Path, task: TaskSpec, passed: Sequence[str]) -> None:
-    """Write the archive that goes to the node.
+def write_task(path: Path, task: TaskSpec, passed: Sequence[str], launcher: ImageLauncher = NO_LAUNCHER) -> None:
+    """Write the archive that goes to the node; see `task_archive.add_task`.
 
     Raises:
-        CEError: an input cannot be read, or a variable not passed on.
+        CEError: an input cannot be read, a variable not passed on, or nothing starts the task's image.
         OSError: it cannot be written.
     """
     with tarfile.open(path, mode="w", format=tarfile.GNU_FORMAT) as archive:
         add_file(archive, "patterns", "".join(f"{pattern}\n" for pattern in task.outputs).encode(), 0o600)
-        add_task(archive, task, ".", _NODE_DIR, passed)
+        add_task(archive, task, ".", _NODE_DIR, passed, launcher)

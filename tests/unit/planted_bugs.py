@@ -18,6 +18,7 @@ import psutil
 from ce_backends import (
     Accepted,
     CEError,
+    CEUnavailable,
     Limit,
     Rejected,
     Submission,
@@ -428,6 +429,33 @@ class KeepsLimits(TemplateCE):
         if status.state is TaskState.RUNNING and time.monotonic() - self._since.get(task_id, 1e9) > 1.0:
             return TaskStatus(state=TaskState.FAILED, limit=self.told, reason="over its limit")
         return status
+
+
+@caught_by("image_is_used_or_refused")
+class ImageForgotten(Changed):
+    def changed_task(self, task: TaskSpec) -> TaskSpec:
+        return replace(task, image="")
+
+
+@caught_by("image_is_used_or_refused")
+class ImageRefusedWithoutASentence(TemplateCE):
+    def _submit_one(self, task: TaskSpec) -> Submission:
+        return Rejected("bad task") if task.image else super()._submit_one(task)
+
+
+@caught_by("image_is_used_or_refused")
+class ImageIsAPassingTrouble(TemplateCE):
+    def _submit_one(self, task: TaskSpec) -> Submission:
+        if task.image:
+            raise CEUnavailable(f"there is no image {task.image}")
+        return super()._submit_one(task)
+
+
+@caught_by("image_is_used_or_refused")
+class ImageRefusedAndRun(TemplateCE):
+    def _submit_one(self, task: TaskSpec) -> Submission:
+        answer = super()._submit_one(replace(task, image=""))
+        return Rejected(f"there is no image {task.image}") if task.image else answer
 
 
 @caught_by("wall_limit_ends_a_task")

@@ -164,6 +164,8 @@ class Condor:
         yield from ("output = launcher.out", "error = launcher.err", f'My.{_NAME} = "{job.name}"')
         if not self._schedd.is_remote:
             yield f"log = {job.log}"
+        if self._schedd.job_proxy:
+            yield f"x509userproxy = {self._schedd.job_proxy}"
         yield self._with_added("requirements", _HAS_NOT_BEGUN)
         yield self._with_added("periodic_remove", f"JobStatus == {_IDLE} && !({_HAS_NOT_BEGUN})")
         yield f"leave_in_queue = JobStatus == 4 && time() - EnteredCurrentStatus < {_KEEP_S}"

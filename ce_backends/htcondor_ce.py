@@ -25,6 +25,7 @@ from ce_backends.task_book import TaskBook
 from ce_backends.transport import Local, Transport
 
 _WITH_VARIABLES = ("TokenDirectory", "Token", "Proxy")
+_COPIED = {"_CONDOR_DELEGATE_JOB_GSI_CREDENTIALS": "false"}  # else it fails with a token in 24.4: HTCONDOR-2904
 _NO_MEANING = ("Queue", "NumberOfNodes", "SharedArea")
 
 
@@ -42,7 +43,19 @@ class HTCondorCE:
             doc="Directory with IDTOKENS to authenticate with; HTCondor's own configuration decides if empty.",
         ),
         Option(name="Token", kind=str, default="", doc="File with a SciToken or WLCG token to authenticate with."),
-        Option(name="Proxy", kind=str, default="", doc="X.509 proxy to authenticate with, by SSL."),
+        Option(
+            name="Proxy",
+            kind=str,
+            default="",
+            doc="X.509 proxy to authenticate with, by SSL; with DelegateProxy not where a token lets us in.",
+        ),
+        Option(
+            name="DelegateProxy",
+            kind=bool,
+            default=False,
+            doc="Proxy goes with each job, where it can be read by it: for the accounting of CEs that take the VO from "
+            "its attributes.",
+        ),
         *(option for option in batch_options.OPTIONS if option.name not in _NO_MEANING),
         *Condor.OPTIONS,
     )
@@ -69,20 +82,34 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     if not options["CEName"]:
         raise CEMisconfigured("option CEName of CE type HTCondorCE is not set: expected the host of the CE")
     host = str(options["CEName"])
-    token_directory, token, proxy = (os.path.expandvars(str(options[name])) for name in _WITH_VARIABLES)
-    schedd = Schedd(
-        name=str(options["Schedd"] or host),
-        pool=f"{host}:{options['Port']}",
-        environment=_authentication(token_directory, token, proxy),
-        token="" if token_directory or proxy else token,
-    )
     nowhere: Options = {"Queue": "", "NumberOfNodes": "1"}
     timeout_s = float(options["CommandTimeout"] or 0.0)
+    schedd = _schedd(host, options)
     needs = batch_options.needs({**options, **nowhere})
     system = Condor(transport, needs, timeout_s=timeout_s, options=options, schedd=schedd)
     area, launcher = str(work_dir.resolve() / "area"), batch_options.image_launcher(options)
     spool = StagedSpool(transport, area, work_dir / "moving", cap=cap(options), launcher=launcher)
     return BatchCE("HTCondor", system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
+
+
+def _schedd(host: str, options: Options) -> Schedd:
+    """Return which one, and what goes to it: with a token, a proxy may be there for the jobs alone, as in DIRAC.
+
+    Raises:
+        CEMisconfigured: there is no proxy that could go with the jobs.
+    """
+    token_directory, token, proxy = (os.path.expandvars(str(options[name])) for name in _WITH_VARIABLES)
+    if (delegates := bool(options["DelegateProxy"])) and not proxy:
+        raise CEMisconfigured("option DelegateProxy is yes, and Proxy is not set: expected the proxy's file there")
+    is_for_jobs_alone = delegates and bool(token_directory or token)
+    ours = "" if is_for_jobs_alone else proxy
+    return Schedd(
+        name=str(options["Schedd"] or host),
+        pool=f"{host}:{options['Port']}",
+        environment=_authentication(token_directory, token, ours) | (_COPIED if is_for_jobs_alone else {}),
+        token="" if token_directory or ours else token,
+        job_proxy=str(Path(proxy).absolute()) if delegates else "",
+    )
 
 
 def _authentication(token_directory: str, token: str, proxy: str) -> dict[str, str]:

@@ -19,12 +19,14 @@ class Schedd:
         pool: `host:port` of the collector that knows it.
         environment: variables for HTCondor's tools: how they authenticate.
         token: file with the SciToken or WLCG token that is the only way to authenticate; empty for another way.
+        job_proxy: file with the X.509 proxy that goes with each job; empty for none.
     """
 
     name: str = ""
     pool: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     token: str = ""
+    job_proxy: str = ""
 
     @property
     def is_remote(self) -> bool:

@@ -6,7 +6,7 @@ Methods are synchronous and return at once; none waits for a payload.
 Who calls what, and from where:
 
 - one thread, always the same, one call at a time: `submit`, `cancel`, `clean`, `close`, and of what a backend may offer
-  more `kill`, `renew_credential`, `notify`; nothing is called after `close`
+  more `kill`, `renew_credential`, `notify`, `ask_before_start`; nothing is called after `close`
 - any thread, several at a time, also during those: `slots`, `poll`, `find`, `fetch` (no two of the same task), and of
   what it may offer more `trouble`, `remark`, `peek`, `signal`, `stacks`, `has_file`, `places`, `unkept`
 
@@ -263,6 +263,18 @@ class Notifies(Protocol):
 
     def notify(self, changed: Callable[[], None]) -> None:
         """Call `changed` from any thread as soon as a task may have ended. A hint only: `poll` decides."""
+
+
+@runtime_checkable
+class Holds(Protocol):
+    """A backend that asks whether a task may begin when all else is done for it: what is asked had this time."""
+
+    def ask_before_start(self, may_begin: Callable[[], bool]) -> None:
+        """From now on call `may_begin` in `submit`, once for each task that begins there.
+
+        All of the task is laid out then, and nothing of it runs: neither its script nor a program that its owner chose.
+        When the answer is no, or an error, it never does: CEUnavailable, or the error.
+        """
 
 
 @runtime_checkable

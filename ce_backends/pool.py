@@ -95,6 +95,7 @@ class Pool:
         self._enclosure = enclosure
         self._tasks = PoolTasks(processors, one_at_a_time=self.ONE_AT_A_TIME)
         self._changed: Callable[[], None] = lambda: None
+        self._may_begin: Callable[[], bool] = lambda: True
         self._probed: Probed | None = None
         self._boot = BootMark(self._work_dir / NOTES)
         self._spare_dirs = SpareDirs(self._work_dir, most=processors)
@@ -116,6 +117,10 @@ class Pool:
     def notify(self, changed: Callable[[], None]) -> None:
         """See Notifies."""
         self._changed = changed
+
+    def ask_before_start(self, may_begin: Callable[[], bool]) -> None:
+        """See Holds."""
+        self._may_begin = may_begin
 
     def trouble(self) -> str:
         """See CanTell."""
@@ -313,7 +318,7 @@ class Pool:
 
         Raises:
             CEError: it can never run.
-            CEUnavailable: no container can be started here now.
+            CEUnavailable: no container can be started here now, or the task may not begin.
             OSError: it was not started.
         """
         if trouble := self.trouble():
@@ -329,6 +334,7 @@ class Pool:
             owner = (EVERYBODY if launch else spec.owner) if is_counted else ""
             record = lay_out(spec, directory, told=told, launch=launch, make=self._spare_dirs.make)
             self._boot.set()
+            self._ask_before_start(directory)
             since_s = time.monotonic()
             task = WatchedTask(stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=since_s)
             self._tasks.hold(spec.stamp, spec.processors)
@@ -338,6 +344,17 @@ class Pool:
             cell.remove()
             self._tasks.let_go(spec.stamp)
             raise
+
+    def _ask_before_start(self, directory: TaskDir) -> None:
+        """Return when a task may begin; else nothing is left of what was laid out."""
+        may_begin = False
+        try:
+            may_begin = self._may_begin()
+        finally:
+            if not may_begin:
+                self._leave(directory)
+        if not may_begin:
+            raise CEUnavailable(f"task {directory.path.name} may not begin")
 
     def _status(self, task_id: str) -> TaskStatus:
         status = self._tasks.status(task_id)

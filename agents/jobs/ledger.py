@@ -2,8 +2,8 @@
 
 One transaction writes a job's new phase together with the reports it causes, so a kill at any instant leaves
 either both or neither. WAL with synchronous=NORMAL: nothing is lost when the process dies. A power failure takes back
-what was written since `make_last`, which is called before anything that cannot be taken back: before a task is given
-to the CE, and before the WMS is told.
+what was written since `make_last`, which is called before anything that cannot be taken back: before a task begins, and
+before the WMS is told.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from pathlib import Path
 from agents import last_word
 from agents.errors import ConfigurationError, NodeUnfit
 from agents.jobs import past
+from agents.jobs.early_sync import EarlySync
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger_file import opened, sync
 from agents.jobs.reserve import DiskReserve
@@ -89,12 +90,18 @@ class Ledger:
         self._reserve.hold()
         self._lasts = True
         self._written = self._on_disk = 0  # how many changes
+        self._early = EarlySync(lambda: sync(path))
         self._tell_closed: Callable[[Job], object] = lambda _: None
 
     @property
     def lasts(self) -> bool:
         """False once the file cannot be written any more: what happens from then on is remembered in memory only."""
         return self._lasts
+
+    def begin_to_last(self) -> None:
+        """Begin, in a thread, with what `make_last` does; that waits for less then."""
+        if self._lasts and self._early.covers <= self._on_disk < self._written:
+            self._early.begin(self._written)
 
     def make_last(self) -> None:
         """Return once all that was written before is where no power failure takes it back, or `lasts` is False.
@@ -106,8 +113,11 @@ class Ledger:
         if self._on_disk >= written or not self._lasts:
             return
         try:
-            sync(self._path)  # without the lock: others may read and write meanwhile
-            self._on_disk = max(self._on_disk, written)
+            if self._early.covers > self._on_disk:
+                self._on_disk = max(self._on_disk, self._early.wait())
+            if self._on_disk < written:
+                sync(self._path)  # without the lock: others may read and write meanwhile
+                self._on_disk = max(self._on_disk, written)
         except OSError as error:
             with self._lock:
                 if self._lasts:
@@ -268,6 +278,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
+        self._early.close()
         with self._lock:
             self._db.close()
 

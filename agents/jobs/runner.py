@@ -50,7 +50,7 @@ class JobRunner:
     ) -> None:
         self._around = surroundings
         self._slot = slot
-        self._tasks = Tasks(ce)
+        self._tasks = Tasks(ce, may_begin=self._is_on_disk)
         self._ledger = ledger
         self._reports = reports
         self._staging = staging
@@ -130,12 +130,7 @@ class JobRunner:
 
     def _hand_over(self, job: Job) -> None:
         """Give the task to the CE, as is written by now. Its stamp makes it safe to do this twice on one boot."""
-        self._ledger.make_last()
-        if not self._ledger.lasts:  # a start that nobody remembers may be done twice
-            self.endings.end_early(
-                job, HandBack("CE Submission Error", "the ledger cannot be written", blame=Blame.SITE)
-            )
-            return
+        self._ledger.begin_to_last()
         description, credential = self.jobs.description(job), self._staging.credential(job)
         task = task_of(job, description, self._around, credential=credential, is_pinned=self._slot.is_pinned)
         answer = self._tasks.submit(task)
@@ -148,13 +143,19 @@ class JobRunner:
         else:
             log.warning("submit.uncertain", job_id=job.job_id, cause=answer.reason)
 
+    def _is_on_disk(self) -> bool:
+        """Tell, when it is so, whether a power cut lets us know that a task was handed over: else it may run twice."""
+        self._ledger.make_last()
+        return self._ledger.lasts
+
     def _put_off(self, job: Job, error: CEError) -> None:
         """Try again at the next look at the CE; hand the job back when it never can take it."""
         log.warning("submit.delayed", job_id=job.job_id, times=job.put_off + 1, cause=error)
         job = replace(job, put_off=job.put_off + 1)
         self._journal.save(job)
-        if job.put_off >= _SUBMISSIONS:
-            self.endings.end_early(job, HandBack("CE Submission Error", str(error), blame=Blame.SITE))
+        if job.put_off >= _SUBMISSIONS or not self._ledger.lasts:
+            why = str(error) if self._ledger.lasts else "the ledger cannot be written"
+            self.endings.end_early(job, HandBack("CE Submission Error", why, blame=Blame.SITE))
 
     def _started(self, job: Job, task_id: str) -> None:
         job = replace(job, task_id=task_id, phase=Phase.RUNNING)

@@ -12,6 +12,7 @@ from ce_backends.base import (
     Activity,
     ComputingElement,
     Forgets,
+    Holds,
     Kills,
     Queues,
     RenewsCredentials,
@@ -32,11 +33,26 @@ _LOST = TaskStatus(state=TaskState.FAILED, reason="its directory is gone, or wha
 
 
 class Tasks:
-    """The tasks of this agent in its computing element."""
+    """The tasks of this agent in its computing element.
 
-    def __init__(self, ce: ComputingElement, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        ce: the computing element.
+        clock: monotonic, in seconds.
+        may_begin: asked once for each task before anything of it can run; may wait.
+    """
+
+    def __init__(
+        self,
+        ce: ComputingElement,
+        clock: Callable[[], float] = time.monotonic,
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._ce = ce
         self._clock = clock
+        self._may_submit = may_begin
+        if isinstance(ce, Holds):  # it asks later, when all is laid out
+            ce.ask_before_start(may_begin)
+            self._may_submit = lambda: True
         self._activities: dict[str, Activity] = {}
         self._asked: set[str] = set()  # have had their stop signal
         self._asking: dict[str, Future[int]] = {}  # how many of their processes got it
@@ -49,8 +65,10 @@ class Tasks:
         return not isinstance(self._ce, Queues)
 
     def submit(self, task: TaskSpec) -> Submission | CEUnavailable:
-        """Hand over a task; the same stamp runs once, however often it is handed over."""
+        """Hand over a task that may begin; the same stamp runs once, however often it is handed over."""
         try:
+            if not self._may_submit():
+                return CEUnavailable(f"task {task.stamp} may not begin")
             return self._ce.submit([task])[task.stamp]
         except CEUnavailable as error:
             return error

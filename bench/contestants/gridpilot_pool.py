@@ -36,6 +36,7 @@ class Driver:
         self._running: dict[str, Job] = {}
         self._changed = threading.Event()
         pool.notify(self._changed.set)
+        pool.ask_before_start(self._is_on_disk)
 
     def run(self, tasks: int) -> None:
         """Run so many jobs."""
@@ -55,7 +56,7 @@ class Driver:
         matched = MatchedJob(job_id=job_id, jdl=JDL.format(job_id=job_id), owner="owner", group="group")
         job = self._enter(Phase.MATCHED, Job(matched=matched, stamp=uuid.uuid4().hex))
         job = self._enter(Phase.SUBMITTING, replace(job, grant=grant))
-        self._ledger.make_last()
+        self._ledger.begin_to_last()
         spec = TaskSpec(
             stamp=job.stamp, script="exec /bin/true\n", processor_ids=grant.processor_ids, owner=job.matched.owner
         )
@@ -63,6 +64,10 @@ class Driver:
         assert isinstance(answer, Accepted), answer
         job = replace(job, task_id=answer.task_id, started_at=datetime.now(UTC))
         self._running[job.task_id] = self._enter(Phase.RUNNING, job)
+
+    def _is_on_disk(self) -> bool:
+        self._ledger.make_last()
+        return self._ledger.lasts
 
     def _ended(self) -> list[Job]:
         states = self._pool.poll(self._running.keys()) if self._running else {}

@@ -2,11 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -28,6 +30,13 @@ def ledger(path: Path) -> Iterator[Ledger]:
     made = Ledger(path, now=iter(range(100, 1000)).__next__)
     yield made
     made.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < give_up_at, "not within the deadline"
+        time.sleep(0.01)
 
 
 def account(job_id: int) -> Report:
@@ -258,6 +267,56 @@ def test_what_was_written_is_brought_to_the_disk_once(path: Path, ledger: Ledger
     ledger.make_last()
 
     assert (at_first, after_one, syncs.paths) == (0, 1, [path, path])
+
+
+def test_what_was_begun_early_is_not_brought_there_again(path: Path, ledger: Ledger, syncs: Syncs) -> None:
+    ledger.begin_to_last()
+    ledger.save(job(1))
+    ledger.begin_to_last()
+    ledger.begin_to_last()
+    ledger.make_last()
+    ledger.make_last()
+
+    assert syncs.paths == [path]
+
+
+def test_what_was_written_after_an_early_sync_is_brought_there_too(path: Path, ledger: Ledger, syncs: Syncs) -> None:
+    ledger.save(job(1))
+    ledger.begin_to_last()
+    ledger.save(job(2))
+    ledger.make_last()
+    ledger.make_last()
+
+    assert syncs.paths == [path, path]
+
+
+def test_error_of_an_early_sync_is_met_by_who_waits_next(ledger: Ledger, syncs: Syncs) -> None:
+    syncs.error = OSError(5, "Input/output error")
+    ledger.save(job(1))
+    ledger.begin_to_last()
+    until(lambda: bool(syncs.paths))
+    syncs.error = None  # the kernel tells of such an error once
+    ledger.save(job(2))
+    ledger.begin_to_last()
+    ledger.make_last()
+    ledger.begin_to_last()
+
+    assert (ledger.lasts, len(syncs.paths)) == (False, 1)
+    assert [one.job_id for one in ledger.open_jobs()] == [1, 2]
+
+
+def test_where_no_thread_can_be_had_who_waits_does_it(
+    path: Path, ledger: Ledger, syncs: Syncs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", refused)
+    ledger.save(job(1))
+    ledger.begin_to_last()
+    ledger.make_last()
+
+    assert syncs.paths == [path]
 
 
 def test_on_a_disk_that_cannot_keep_it_goes_on_in_memory(ledger: Ledger, syncs: Syncs) -> None:

@@ -18,6 +18,7 @@ from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
 from ce_backends.base import Submission, TaskSpec
+from ce_backends.errors import CEUnavailable
 from tests.unit.runner_scene import SANDBOX, Ce, Scene, scene
 
 __all__ = ["scene"]
@@ -33,10 +34,13 @@ class Disk:
         self.place = place
         self.syncs = 0
         self.trouble: OSError | None = None
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
         self._lock = threading.Lock()
         monkeypatch.setattr(os, "fdatasync", self._sync)
 
     def _sync(self, fd: int) -> None:
+        assert self.may_go_on.wait(DEADLINE_S), "it was waited for before all was laid out"
         if self.trouble:
             raise self.trouble
         wal = Path(f"/proc/self/fd/{fd}").readlink()
@@ -92,7 +96,38 @@ def test_that_a_task_is_handed_over_is_on_the_disk_before(scene: Scene, disk: Di
     assert scene.ce.seen == [(Phase.SUBMITTING, "this boot")]
 
 
-def test_a_task_of_which_the_disk_will_not_know_is_not_started(scene: Scene, disk: Disk) -> None:
+class HoldingCe(WatchedCe):
+    """Asks before a start, and looks at the disk after it; then the task would begin."""
+
+    def ask_before_start(self, may_begin: Callable[[], bool]) -> None:
+        self.may_begin = may_begin
+
+    def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
+        assert self._disk.may_go_on.is_set() or not self._disk.after_power_failure()[0], "it was waited for"
+        self._disk.may_go_on.set()
+        if not self.may_begin():
+            raise CEUnavailable("it may not begin")
+        return super().submit(tasks)
+
+
+@pytest.mark.parametrize("attributes", ["", SANDBOX])
+def test_that_a_task_is_handed_over_is_on_the_disk_before_it_begins(scene: Scene, disk: Disk, attributes: str) -> None:
+    scene.ce = HoldingCe(disk)
+    scene.restart()
+    disk.may_go_on.clear()  # before it is all laid out
+
+    scene.match(attributes)
+    scene.runner.staged(Staged(7))
+
+    assert scene.ce.seen == [(Phase.SUBMITTING, "this boot")]
+
+
+@pytest.mark.parametrize("ce", [WatchedCe, HoldingCe])
+def test_a_task_of_which_the_disk_will_not_know_is_not_started(
+    scene: Scene, disk: Disk, ce: Callable[[Disk], WatchedCe]
+) -> None:
+    scene.ce = ce(disk)
+    scene.restart()
     disk.trouble = OSError(errno.EIO, "Input/output error")
 
     scene.match()

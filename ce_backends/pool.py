@@ -39,6 +39,7 @@ from ce_backends.removal import remove_tree
 from ce_backends.rounds import USUAL, Bounds, Rounds
 from ce_backends.short_place import ShortPlace
 from ce_backends.spare_dirs import SpareDirs
+from ce_backends.spare_notes import SpareNotes
 from ce_backends.staging import lay_out, renew_credential
 from ce_backends.task_dir import NOTES, TaskDir
 from ce_backends.task_words import patterns_problem, stamp_problem
@@ -99,6 +100,7 @@ class Pool:
         self._probed: Probed | None = None
         self._boot = BootMark(self._work_dir / NOTES)
         self._spare_dirs = SpareDirs(self._work_dir, most=processors)
+        self._spare_notes = SpareNotes(self._work_dir / NOTES, most=processors)
         self._short_place = ShortPlace(self._work_dir)
         self._wrappers = Wrappers(most_idle=processors)
         self._door = Door(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
@@ -231,7 +233,7 @@ class Pool:
         for task_id in task_ids:
             if ended := self._tasks.to_clean(task_id):
                 is_used_again = not ended.status.is_stuck and self._enclosure is None
-                self._remove(self._directory(task_id), self._spare_dirs.remove if is_used_again else remove_tree)
+                self._remove(self._directory(task_id), is_used_again=is_used_again)
                 self._tasks.forget(task_id)
 
     def forget_others(self, stamps: Collection[str]) -> None:
@@ -248,6 +250,7 @@ class Pool:
             self._watcher.close()
             self._wrappers.close()
             self._spare_dirs.close()
+            self._spare_notes.close()
             held = self._tasks.held()
             self._short_place.close(is_needed=bool(held))
             self._probed.containment.sweep(held)
@@ -264,6 +267,7 @@ class Pool:
             key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]
             self._probed = probe(key, best=self._best, may_swap=self._bounds.may_swap)
             self._spare_dirs.open()
+            self._spare_notes.open()
             self._short_place.open()
             self._watcher.start()
             self._rounds.start()
@@ -332,7 +336,8 @@ class Pool:
             tmpdir = self._short_place.tmpdir(directory.path)
             told = tell(spec, directory, launch, joins, is_counted=is_counted, tmpdir=tmpdir)
             owner = (EVERYBODY if launch else spec.owner) if is_counted else ""
-            record = lay_out(spec, directory, told=told, launch=launch, make=self._spare_dirs.make)
+            make, write = self._spare_dirs.make, self._spare_notes.write
+            record = lay_out(spec, directory, told=told, launch=launch, make=make, write=write)
             self._boot.set()
             self._ask_before_start(directory)
             since_s = time.monotonic()
@@ -379,12 +384,12 @@ class Pool:
         with suppress(CEError):
             self._remove(directory)
 
-    def _remove(self, directory: TaskDir, remove: Callable[[Path], None] = remove_tree) -> None:
+    def _remove(self, directory: TaskDir, *, is_used_again: bool = False) -> None:
         if self._enclosure:
             self._enclosure.forget(directory.path, self._open().containment.joins(directory.path.name))
         try:
-            directory.forget()
-            remove(directory.path)
+            directory.forget(self._spare_notes.keep if is_used_again else os.unlink)
+            (self._spare_dirs.remove if is_used_again else remove_tree)(directory.path)
         except OSError as error:
             raise CEError(f"{directory.path} cannot be removed: {error.strerror}") from error
 

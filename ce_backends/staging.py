@@ -30,6 +30,7 @@ def lay_out(
     told: Telling | None = None,
     launch: Launch | None = None,
     make: Callable[[Path], None] = make_directories,
+    write: Callable[[str, bytes], None] = write_small,
 ) -> TaskRecord:
     """Write everything the payload needs, the task's record last: where that is, all is.
 
@@ -39,6 +40,7 @@ def lay_out(
         told: how its wrapper is told to start it, where there is one.
         launch: starts the payload, where it is not to be started by that shell.
         make: makes the directories.
+        write: writes the record.
 
     Raises:
         CEError: an input or a secret cannot be read, or a variable not passed on.
@@ -59,7 +61,7 @@ def lay_out(
         prepare_inside(spec, directory.path, launch)
         write_small(f"{directory.path}/outside", _bytes(f"{preamble}exec {' '.join(map(quote, launch.argv))}\n"))
     record = TaskRecord.of(spec, is_enclosed=launch is not None)
-    directory.write_record(record)
+    directory.write_record(record, write)
     return record
 
 

@@ -8,6 +8,7 @@ and nothing here waits for a pipe or follows a link.
 import json
 import os
 import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from ce_backends.task_words import MAX_BYTES, MAX_REASON, WORST_EXIT_CODE, TaskR
 
 NOTES = ".notes"
 _FILES = ("task", "started", "times")
+_WHOSE = re.compile(r'\{"stamp": "([0-9a-f]{32})"', re.ASCII)
 _CPU_TIME = re.compile(r"(\d{1,9})m(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _EXIT_CODE = re.compile(r"\d{1,3}", re.ASCII)
@@ -47,11 +49,11 @@ class TaskDir:
         """Return the path of a file of ours."""
         return f"{self.notes or f'{self.path}/'}{name}"
 
-    def forget(self) -> None:
-        """Remove our own files, where they do not lie in the directory."""
+    def forget(self, keep: Callable[[str], None] = os.unlink) -> None:
+        """Remove our own files, where they do not lie in the directory; `keep` may take the one with the record."""
         for name in _FILES if self.notes else ():
             with suppress(FileNotFoundError):
-                os.unlink(self.note(name))  # noqa: PTH108 - for every task: see `small_files`
+                (keep if name == "task" else os.unlink)(self.note(name))
 
     @property
     def work(self) -> Path:
@@ -78,17 +80,18 @@ class TaskDir:
         """True once the run that counts has written down its pid."""
         return self._line("started") is not None
 
-    def write_record(self, record: TaskRecord) -> None:
-        """Keep the record; everything the task needs is in place before."""
+    def write_record(self, record: TaskRecord, write: Callable[[str, bytes], None] = write_small) -> None:
+        """Keep the record, and whose it is; everything the task needs is in place before."""
+        line = _line_of({"stamp": self.path.name, **_fields(record)})
         try:
-            write_small(self.note("task"), _line_of(record))
+            write(self.note("task"), line)
         except FileNotFoundError:  # of the first task, or a cleaner has been here
             Path(self.note("task")).parent.mkdir(mode=0o700)
-            write_small(self.note("task"), _line_of(record))
+            write(self.note("task"), line)
 
     def record(self) -> TaskRecord | None:
         """Return what was kept; None if it was not finished, or is spoiled."""
-        line, newline, _ = self._text("task").partition("\n")
+        line, newline, _ = self._task().partition("\n")
         return parse_record(line) if newline else None
 
     def write_end(self, status: TaskStatus) -> None:
@@ -106,7 +109,7 @@ class TaskDir:
 
     def end(self) -> TaskStatus | None:
         """Return the final status, None while there is none."""
-        text = self._text("task")
+        text = self._task()
         return parse_status(text.rstrip("\n").rpartition("\n")[2]) if text.endswith("\n") else None
 
     def wrapper(self, boot_id: str) -> Process | None:
@@ -137,9 +140,15 @@ class TaskDir:
 
     def _end_line(self) -> str:
         """Return what the wrapper wrote when the payload had ended, empty until that is complete."""
-        text = self._text("exit_code") or self._text("task").partition("\n")[2]
+        text = self._text("exit_code") or self._task().partition("\n")[2]
         line, newline, _ = text.partition("\n")
         return line if newline else ""
+
+    def _task(self) -> str:
+        """Return the text of `task`; empty when it is of another task, as a power failure may leave it."""
+        text = self._text("task")
+        whose = _WHOSE.match(text)
+        return "" if whose and whose[1] != self.path.name else text
 
     def _line(self, name: str) -> str | None:
         """Return a one-line file's text, None unless it is complete."""
@@ -172,7 +181,7 @@ def _fields(value: Any) -> dict[str, object]:
 _to_json = json.JSONEncoder(default=_fields).encode
 
 
-def _line_of(value: TaskRecord | TaskStatus) -> bytes:
+def _line_of(value: Mapping[str, object] | TaskStatus) -> bytes:
     return _to_json(value).encode() + b"\n"
 
 

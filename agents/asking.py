@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.errors import AccessDenied, ExitCode, NodeUnfit, Refused, ServiceError, StopAgent
-from agents.events import MatchAnswered
 from agents.log import EventLog
 from agents.parts import Parts
+from agents.process.events import MatchAnswered
 
 log = EventLog("agent")
 

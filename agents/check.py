@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 
 from agents.credentials.identity import establish
 from agents.errors import ExitCode, StopAgent
-from agents.inner_ce import inner_ce_options
 from agents.redaction import without_secrets
-from agents.settings import load, nearly_ours
+from agents.settings.agent import load, nearly_ours
+from agents.settings.inner_ce import inner_ce_options
 from agents.wms.configuration import without_setups
-from ce_backends.ce_file import SLOT, definitions, misspelt
 from ce_backends.cfg import Section, from_options, parse
+from ce_backends.configuration.rehearsal import rehearse
+from ce_backends.configuration.site_file import SLOT, definitions, misspelt
 from ce_backends.errors import CEMisconfigured
-from ce_backends.rehearsal import rehearse
 
 
 def misspelt_of_ce(cfg: Section) -> list[str]:

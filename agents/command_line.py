@@ -7,37 +7,38 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from agents import last_word, process, wiring
+from agents import last_word, wiring
 from agents.credentials.identity import establish, secrets
 from agents.errors import AgentError, ConfigurationError, ExitCode
-from agents.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
-from agents.explain import explain as explain_job
-from agents.explain import status
-from agents.given_configuration import read_files
-from agents.inner_ce import inner_ce_options, known_options
 from agents.job_agent import Ending
-from agents.jobs.allocation import Slot
 from agents.jobs.ledger import Ledger
+from agents.jobs.unforeseen import keep_traceback, lack, words
 from agents.log import EventLog, Whose, configure
-from agents.outside import onlookers
+from agents.observability import observers as onlookers
+from agents.observability.explain import explain as explain_job
+from agents.observability.explain import status
+from agents.process import agent_process as process
+from agents.process.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
+from agents.process.schedule import Schedule
 from agents.redaction import redacted, secrets_of
-from agents.schedule import Schedule
-from agents.settings import AgentSettings, explain, load, nearly_ours, without_effect
-from agents.slot.ask import Commands
+from agents.settings.agent import AgentSettings, explain, load, nearly_ours, without_effect
+from agents.settings.given import read_files
+from agents.settings.inner_ce import inner_ce_options, known_options
+from agents.slot.allocation import Slot
 from agents.slot.build import build_watch
+from agents.slot.command import Commands
 from agents.slot.gpus import Gpu, find_gpus
 from agents.slot.remote import RemoteSlot
 from agents.slot.resources import find_slot
-from agents.unforeseen import keep_traceback, lack, words
 from agents.wms.published import Published
 from agents.wms.service import Service
 from agents.wms.transports import Voices
 from ce_backends.base import ComputingElement, Queues
 from ce_backends.cfg import Section
 from ce_backends.errors import CEBroken, CEError, CEUnavailable
-from ce_backends.foreign_text import visible
-from ce_backends.reader_gone import say
+from ce_backends.linux.stdout import say
 from ce_backends.registry import create
+from ce_backends.untrusted.text import visible
 
 log = EventLog("agent")
 
@@ -128,7 +129,7 @@ def _last_word(work_dir: Path) -> Iterator[None]:
 
 
 def _report(work_dir: Path, output: Path | None, *, as_json: bool) -> int:
-    from agents.outside import slot_report  # noqa: PLC0415 - memory that an agent on its node does not need
+    from agents.observability import slot_report  # noqa: PLC0415 - memory that an agent on its node does not need
 
     return say(
         slot_report.as_json(work_dir) if as_json else slot_report.write(work_dir, output or work_dir / "slot.html")
@@ -158,7 +159,7 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     ending = _work(published, settings, work_dir, voices, pilot_pid=pilot_pid)
     last_word.leave(work_dir, ending.reason, ending.exit_code, ending.tally.counts())
     if settings.slot_report_directory:
-        from agents.outside import slot_report  # noqa: PLC0415 - memory that is needed only now
+        from agents.observability import slot_report  # noqa: PLC0415 - memory that is needed only now
 
         slot_report.leave(work_dir, Path(settings.slot_report_directory), settings.pilot_reference)
     return ending.exit_code

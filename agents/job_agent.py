@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from agents import events as happened
 from agents.asking import Asking, matched, meaning_of
 from agents.errors import (
     AccessDenied,
@@ -24,10 +23,11 @@ from agents.jobs.job import MatchedJob
 from agents.jobs.tally import Tally
 from agents.log import EventLog
 from agents.parts import Parts
+from agents.process import events as happened
 from agents.reasons import Reason, Reasons
-from agents.slot.drain import Stop
 from agents.slot.farewell import Patience, jobs_in_words
 from agents.slot.offer import can_offer, offers
+from agents.slot.stop import Stop
 
 log = EventLog("agent")
 

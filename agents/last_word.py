@@ -10,7 +10,7 @@ from agents.redaction import redacted
 
 log = EventLog("agent")
 
-END_FILE = "agent_end.json"  # the pilot reads it: pilot/launch.py
+END_FILE = "agent_end.json"  # the pilot reads it: pilot/agent/launch.py
 
 
 def leave(work_dir: Path, reason: str, exit_code: int, counts: Mapping[str, int] | None = None) -> None:

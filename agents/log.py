@@ -17,7 +17,7 @@ from typing import cast
 
 from agents import __version__
 from agents.redaction import redacted, secrets_of, without, without_secrets
-from ce_backends.foreign_text import visible
+from ce_backends.untrusted.text import visible
 
 _ECS_VERSION = "8.11.0"
 _REMEMBERED = 10_000  # jobs whose attempt is known; more are never in hand

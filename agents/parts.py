@@ -4,17 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agents import events as happened
-from agents.events import Events, Workers
-from agents.jobs.allocation import Slot
 from agents.jobs.job import MatchedJob
 from agents.jobs.ledger import Ledger
-from agents.jobs.runner import JobRunner
-from agents.settings import AgentSettings
-from agents.slot.drain import DrainFile
-from agents.slot.watch import Watch
+from agents.process import events as happened
+from agents.process.events import Events, Workers
+from agents.reporting.reporter import Reporter
+from agents.runner.job_runner import JobRunner
+from agents.settings.agent import AgentSettings
+from agents.slot.allocation import Slot
+from agents.slot.monitor import Watch
+from agents.slot.stop import DrainFile
 from agents.wms.lost_matches import LostMatches
-from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agents.errors import ExitCode
 from agents.parts import Parts
-from agents.slot.drain import Stop
+from agents.slot.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)

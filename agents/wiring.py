@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents import __version__
-from agents.credentials.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies, ProxiesWherePublished
 from agents.errors import ServiceError
-from agents.events import (
+from agents.job_agent import JobAgent
+from agents.jobs.ledger import Ledger
+from agents.jobs.report import Moments, Reports
+from agents.log import EventLog
+from agents.observability.observers import Onlookers
+from agents.parts import Parts
+from agents.process.events import (
     ChoresDone,
     EndNotHeld,
     Events,
@@ -20,38 +25,33 @@ from agents.events import (
     ReportsAccepted,
     Workers,
 )
-from agents.job_agent import JobAgent
-from agents.jobs.allocation import Slot
-from agents.jobs.forgotten import take_up
-from agents.jobs.heartbeat import Heartbeats
-from agents.jobs.ledger import Ledger
-from agents.jobs.report import Moments, Reports
-from agents.jobs.runner import JobRunner
-from agents.jobs.staging import Staging
-from agents.jobs.surroundings import Surroundings
-from agents.jobs.watchdog import Watchdog
-from agents.log import EventLog
-from agents.outside.onlookers import Onlookers
-from agents.parts import Parts
-from agents.schedule import Schedule
-from agents.settings import AgentSettings
-from agents.slot.drain import DrainFile
+from agents.process.schedule import Schedule
+from agents.reporting.accounting import Accounting
+from agents.reporting.ownership import Doubts
+from agents.reporting.read_back import ReadBack
+from agents.reporting.reporter import Reporter
+from agents.runner.context import Surroundings
+from agents.runner.heartbeat import Heartbeats
+from agents.runner.job_runner import JobRunner
+from agents.runner.orphans import take_up
+from agents.runner.payload_proxies import FixedProxy, PayloadCredentials, PayloadProxies, ProxiesWherePublished
+from agents.runner.staging import Staging
+from agents.runner.watchdog import Watchdog
+from agents.settings.agent import AgentSettings
+from agents.slot.allocation import Slot
 from agents.slot.fitness import Fitness
 from agents.slot.gpus import Gpu
+from agents.slot.monitor import Watch
 from agents.slot.offer import site_requirements
-from agents.slot.watch import Watch
-from agents.wms.accounting import Accounting
-from agents.wms.doubts import Doubts
+from agents.slot.stop import DrainFile
 from agents.wms.job_monitoring import PILOT_REFERENCE, JobMonitoring
 from agents.wms.job_state import JobState
 from agents.wms.lost_matches import LostMatches, PilotJobs, SureMatcher
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.published import Published
-from agents.wms.read_back import ReadBack
 from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
 from agents.wms.rematch import OnceMatcher
-from agents.wms.reporter import Reporter
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service, Transport
 from agents.wms.transports import Voices

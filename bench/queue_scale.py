@@ -19,7 +19,7 @@ from pathlib import Path
 from bench import machine
 from bench.report import Chapter, Finding, Spread, as_markdown, as_text
 from ce_backends.base import Accepted, TaskSpec, TaskState
-from ce_backends.batch_ce import BatchCE
+from ce_backends.batch.ce import BatchCE
 from ce_backends.registry import create
 from tests.systems.real_system import ROOT, CannotBeHad, RealSystem, bring_up
 

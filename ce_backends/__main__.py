@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ce_backends import commands, new_ce, trial_run
+from ce_backends.cli import commands
+from ce_backends.cli import new as new_ce
+from ce_backends.cli import trial as trial_run
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
-from ce_backends.foreign_text import visible
-from ce_backends.reader_gone import reader_gone
+from ce_backends.linux.stdout import reader_gone
+from ce_backends.untrusted.text import visible
 
 _SUBJECT = "FILE, a configuration in DIRAC's CFG, or a CE type with -o OPTION=VALUE"
 

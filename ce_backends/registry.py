@@ -11,19 +11,19 @@ from ce_backends.options import Option, OptionValue, did_you_mean, parse_options
 
 GROUP = "gridpilot.ce_backends"
 _BUILT_IN = {
-    "AREX": "ce_backends.arex:AREX",
-    "HTCondorCE": "ce_backends.htcondor_ce:HTCondorCE",
-    "InProcess": "ce_backends.pool:InProcess",
-    "Bubblewrap": "ce_backends.enclosed_pools:BUBBLEWRAP",
-    "Local": "ce_backends.batch_types:LocalBatch",
-    "Podman": "ce_backends.enclosed_pools:PODMAN",
-    "Pool": "ce_backends.pool:Pool",
-    "Pool/Bubblewrap": "ce_backends.enclosed_pools:POOL_BUBBLEWRAP",
-    "Pool/Podman": "ce_backends.enclosed_pools:POOL_PODMAN",
-    "Pool/InProcess": "ce_backends.pool:Pool",  # DIRAC's way to say it
-    "Pool/Singularity": "ce_backends.enclosed_pools:POOL_SINGULARITY",
-    "SSH": "ce_backends.batch_types:SshBatch",
-    "Singularity": "ce_backends.enclosed_pools:SINGULARITY",
+    "AREX": "ce_backends.ce_types.arex:AREX",
+    "HTCondorCE": "ce_backends.ce_types.htcondor_ce:HTCondorCE",
+    "InProcess": "ce_backends.pool.ce:InProcess",
+    "Bubblewrap": "ce_backends.ce_types.container_pools:BUBBLEWRAP",
+    "Local": "ce_backends.ce_types.local_and_ssh:LocalBatch",
+    "Podman": "ce_backends.ce_types.container_pools:PODMAN",
+    "Pool": "ce_backends.pool.ce:Pool",
+    "Pool/Bubblewrap": "ce_backends.ce_types.container_pools:POOL_BUBBLEWRAP",
+    "Pool/Podman": "ce_backends.ce_types.container_pools:POOL_PODMAN",
+    "Pool/InProcess": "ce_backends.pool.ce:Pool",  # DIRAC's way to say it
+    "Pool/Singularity": "ce_backends.ce_types.container_pools:POOL_SINGULARITY",
+    "SSH": "ce_backends.ce_types.local_and_ssh:SshBatch",
+    "Singularity": "ce_backends.ce_types.container_pools:SINGULARITY",
 }
 
 

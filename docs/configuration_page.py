@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING
 from pathlib import Path
 
-from agents.settings import WITHOUT_EFFECT, explain
+from agents.settings.agent import WITHOUT_EFFECT, explain
 from ce_backends.cfg import Section
 from ce_backends.registry import backend, ce_types
 from pilot import settings as pilot_settings

@@ -13,30 +13,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from pilot import (
-    batch_slot,
-    bundle,
-    cli,
-    command_list,
-    commands,
-    credential,
-    dry_run,
-    ending,
-    explain,
-    launch,
-    pilot_json,
-    private,
-    remote_log,
-    worker_node,
-    wrapper_log,
-)
+from pilot import cli, dry_run, ending, explain, pilot_json, private
 from pilot import settings as table
+from pilot.agent import launch
+from pilot.agent.supervision import PASSED_ON
 from pilot.doctor import examination
 from pilot.errors import ENDED, INTERNAL, UNFIT, NodeUnfit, PilotError, Stopped, UsageError, lack
-from pilot.knowledge import Pilot
 from pilot.log import Log, visible
+from pilot.node import batch_slot, bundle, worker_node, wrapper_log
 from pilot.redact import redacted
-from pilot.supervision import PASSED_ON
+from pilot.steps import order as command_list
+from pilot.steps import standard as commands
+from pilot.steps.state import Pilot
+from pilot.wms import credential, remote_log
 
 LOG_FILE = "pilot.log"
 PRIVATE = 0o077  # whatever the batch system's umask: logs, configuration and jobs are nobody else's

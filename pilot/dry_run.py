@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pilot import cfg, command_list, launch
-from pilot.batch_slot import BatchSlot
+from pilot import cfg
+from pilot.agent import launch
 from pilot.errors import ENDED
-from pilot.knowledge import AGENT, Pilot, user_options
 from pilot.log import Log, visible
-from pilot.offer import agent_options
-from pilot.remote_log import RemoteLog
+from pilot.node.batch_slot import BatchSlot
+from pilot.node.worker_node import WorkerNode
 from pilot.settings import Loaded
-from pilot.worker_node import WorkerNode
+from pilot.steps import order as command_list
+from pilot.steps.offer import agent_options
+from pilot.steps.state import AGENT, Pilot, user_options
+from pilot.wms.remote_log import RemoteLog
 
 # these tell somebody or start something
 LEFT_OUT = ("RegisterPilot", "LaunchAgent", "MultiLaunchAgent", "NagiosProbes")

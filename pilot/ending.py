@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 
-from pilot import commands, configuration, launch, remote_log
+from pilot.agent import launch
+from pilot.agent.launch import AgentReport
+from pilot.agent.supervision import PASSED_ON
 from pilot.errors import ENDED, NodeUnfit, PilotError
-from pilot.knowledge import Pilot
-from pilot.launch import AgentReport
-from pilot.supervision import PASSED_ON
+from pilot.steps import standard as commands
+from pilot.steps.state import Pilot
+from pilot.wms import configuration, remote_log
 
 LAST_WORDS_S = 5.0
 REASON_LIMIT = 255  # the column's width in DIRAC's database

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from pilot.batch_slot import BatchSlot
-from pilot.bundle import Bundle
 from pilot.errors import UsageError
+from pilot.node.batch_slot import BatchSlot
+from pilot.node.bundle import Bundle
+from pilot.node.worker_node import WorkerNode
 from pilot.settings import Loaded, table
-from pilot.worker_node import WorkerNode
 
 
 def text(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode, started: Bundle, about: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Reads JSON that strangers wrote: services, files of the site. `ce_backends/strict_json.py` reads alike.
+"""Reads JSON that strangers wrote: services, files of the site. `ce_backends/untrusted/strict_json.py` reads alike.
 
 RFC 8259 to the letter: no NaN, no Infinity, no numbers that a double cannot hold. Every failure is one error.
 """

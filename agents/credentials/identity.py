@@ -12,7 +12,7 @@ from agents.credentials.context import tls
 from agents.credentials.tokens import BearerToken
 from agents.errors import CredentialError
 from agents.log import EventLog
-from agents.settings import AgentSettings
+from agents.settings.agent import AgentSettings
 
 log = EventLog("credentials")
 

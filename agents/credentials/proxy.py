@@ -102,7 +102,7 @@ def _chain(path: Path, text: str) -> list[X509.X509]:
 
 
 def _check_kind(chain: Sequence[X509.X509], path: Path) -> None:
-    """Refuse what no server takes, as the pilot does (`pilot/credential.py`): old kinds, and half a chain."""
+    """Refuse what no server takes, as the pilot does (`pilot/wms/credential.py`): old kinds, and half a chain."""
     kinds = [_PROXY_INFO_OID in each.as_der() for each in chain]
     for is_rfc, each in zip(kinds, chain, strict=True):
         is_old = each.get_subject().as_text().endswith(_OLD_NAMES) or _OLD_PROXY_OID in each.as_der()

@@ -10,7 +10,7 @@ from typing import NoReturn
 from urllib.parse import unquote
 
 from agents.jobs.classad import JdlError, Record, Value, parse
-from ce_backends.foreign_pattern import MOST_CHARACTERS, is_expression
+from ce_backends.untrusted.pattern import MOST_CHARACTERS, is_expression
 
 __all__ = ["JdlError", "JobDescription", "Request", "StopSignal", "describe"]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from agents.errors import AgentError, Blame
-from ce_backends.process_tree import boot_id, boot_s
+from ce_backends.linux.processes import boot_id, boot_s
 
 
 class JobStatus(StrEnum):

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from agents import last_word
 from agents.errors import ConfigurationError, NodeUnfit
-from agents.jobs import past
+from agents.jobs import ledger_archive as past
+from agents.jobs.disk_reserve import DiskReserve
 from agents.jobs.early_sync import EarlySync
 from agents.jobs.job import Job, Phase
-from agents.jobs.ledger_file import opened, sync
-from agents.jobs.reserve import DiskReserve
-from agents.jobs.written import readable, to_json
+from agents.jobs.ledger_record import readable, to_json
+from agents.jobs.ledger_schema import opened, sync
 from agents.log import EventLog
 
 log = EventLog("ledger")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.jobs.sandbox import TooLarge
-from ce_backends.capped_output import Cap
-from ce_backends.foreign_names import BadName, shown
-from ce_backends.foreign_tree import ForeignTree, Outside
-from ce_backends.holes import pieces
-from ce_backends.output_search import Found, OutputSearch, SearchLimits
+from ce_backends.linux.foreign_tree import ForeignTree, Outside
+from ce_backends.linux.sparse_files import pieces
+from ce_backends.task.log_limit import Cap
+from ce_backends.task.output_search import Found, OutputSearch, SearchLimits
+from ce_backends.untrusted.names import BadName, shown
 
 _MOST_READ_BYTES = 10**9  # of all files as they say themselves how large they are: holes have to be read too
 _PACK_S = 300.0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from agents.errors import AgentError, Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
-from ce_backends import unpacking
-from ce_backends.foreign_archive import ArchiveLimits, BadArchive, TooSlow
-from ce_backends.foreign_names import BadName
+from ce_backends.task import unpacking
+from ce_backends.untrusted.archive import ArchiveLimits, BadArchive, TooSlow
+from ce_backends.untrusted.names import BadName
 
 LIMITS = ArchiveLimits(unpacked_bytes=4 * 10**9)
 _DISK_RESERVE_BYTES = 10 * 10**6  # DIRAC's Watchdog MinDiskSpace

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.local_wms.home import VARIABLE, Endpoint, Home, LocalWmsError, default_home
 from agents.local_wms.state_machine import JobStatus
-from ce_backends.foreign_text import printable, visible
+from ce_backends.untrusted.text import printable, visible
 
 if TYPE_CHECKING:
     from agents.local_wms.client import Client

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from agents.local_wms import jencode
-from ce_backends.foreign_text import printable
+from ce_backends.untrusted.text import printable
 
 # a sandbox of 10 MiB travels as base64 in a form, which makes it at most half as big again
 MOST_BYTES = 24 * 1024 * 1024

@@ -13,8 +13,8 @@ from agents.jobs.sandbox import LIMITS
 from agents.local_wms import jencode
 from agents.local_wms.home import Endpoint, LocalWmsError
 from agents.local_wms.jdl import JdlError, near_misses, parse, show, texts
-from ce_backends import unpacking
 from ce_backends.errors import CEError
+from ce_backends.task import unpacking
 
 TIMEOUT_S = 60
 REMOTE = ("SB:", "LFN:", "lfn:")

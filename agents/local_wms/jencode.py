@@ -5,7 +5,7 @@ import json
 from datetime import date, datetime
 from typing import Any
 
-from ce_backends import strict_json
+from ce_backends.untrusted import strict_json
 
 TAG = "__dCls"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"

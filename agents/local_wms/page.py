@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 
 from agents.local_wms.database import Database
-from ce_backends.foreign_text import visible
+from ce_backends.untrusted.text import visible
 
 MAX_ROWS = 500
 STYLE = """

@@ -12,7 +12,7 @@ from pathlib import Path
 from agents import private
 from agents.log import EventLog
 from agents.slot import db12
-from agents.slot.alone import alone
+from agents.slot.isolated_python import alone
 
 log = EventLog("slot")
 

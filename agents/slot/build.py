@@ -7,15 +7,15 @@ from pathlib import Path
 
 from agents.clock import SteadyClock, boottime_s
 from agents.jobs.ledger import Ledger
-from agents.settings import AgentSettings
+from agents.settings.agent import AgentSettings
 from agents.slot import health
-from agents.slot.ask import Commands
 from agents.slot.benchmark import Benchmark, memory, this_machine
-from agents.slot.brake import Brake, Patience
+from agents.slot.circuit_breaker import Brake, Patience
+from agents.slot.command import Commands
+from agents.slot.monitor import Power, Watch
 from agents.slot.time_left import TimeLeft
-from agents.slot.watch import Power, Watch
 from ce_backends.cfg import Section
-from ce_backends.process_tree import boot_id
+from ce_backends.linux.processes import boot_id
 
 _ROOT = Path("/")
 _LEAST_HS06 = 0.1  # a site's 0 must not divide

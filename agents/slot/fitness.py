@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agents.log import EventLog
-from agents.slot.watch import Watch
+from agents.slot.monitor import Watch
 from ce_backends.base import CanTell, ComputingElement
 
 log = EventLog("slot")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from agents.log import EventLog
 from agents.slot import nvml
-from agents.slot.alone import alone
-from agents.slot.ask import Ask
+from agents.slot.command import Ask
+from agents.slot.isolated_python import alone
 
 log = EventLog("slot")
 

@@ -7,8 +7,8 @@ there loses a job for two hours.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from agents.jobs.allocation import GPU_TAG, Slot
-from agents.settings import AgentSettings, Strategy
+from agents.settings.agent import AgentSettings, Strategy
+from agents.slot.allocation import GPU_TAG, Slot
 from ce_backends.cfg import Section
 
 _WHOLE_NODE = "WholeNode"  # true only while no job holds a processor

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from agents.jobs.allocation import Slot
+from agents.slot.allocation import Slot
 from ce_backends.base import Places
 
 

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from agents.jobs.allocation import Slot
 from agents.log import EventLog
-from agents.settings import AgentSettings
+from agents.settings.agent import AgentSettings
+from agents.slot.allocation import Slot
 from agents.slot.gpus import Gpu
 
 log = EventLog("slot")

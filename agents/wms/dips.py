@@ -14,7 +14,7 @@ from agents import __version__
 from agents.credentials.context import tls
 from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
 from agents.wms import jencode
-from ce_backends.bounded_http import Limits, web_proxies
+from ce_backends.untrusted.bounded_http import Limits, web_proxies
 
 __all__ = ["DipsTransport", "tls"]
 _KEEP_ALIVE = b"dka"

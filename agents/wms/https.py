@@ -14,7 +14,7 @@ import urllib3
 from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, Refused, Unreachable
 from agents.wms import jencode
 from agents.wms.server_clock import ServerClock
-from ce_backends.bounded_http import Answer, Failure, Limits, Session, TooLarge, TooSlow, caused_by, exchange
+from ce_backends.untrusted.bounded_http import Answer, Failure, Limits, Session, TooLarge, TooSlow, caused_by, exchange
 
 __all__ = ["HttpsTransport", "Limits", "session"]
 _REASONS = re.compile(

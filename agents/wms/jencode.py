@@ -10,7 +10,7 @@ import json
 from datetime import UTC, date, datetime
 
 from agents.errors import BadAnswer
-from ce_backends import strict_json
+from ce_backends.untrusted import strict_json
 
 _TAG, _VALUE = "__dCls", "obj"
 _DATETIME, _DATE, _BYTES = "dt", "date", "b64"

@@ -1,8 +1,8 @@
 """gridpilot's Pool with containment and ledger on: TASKS times /bin/true in SLOTS slots.
 
 Run in an empty directory as `python -m bench.contestants.gridpilot_pool TASKS SLOTS`; prints one line of JSON. The
-driver does what agents.jobs.runner does for a job without sandboxes: each phase is journalled before its effect, a
-freed slot is filled before ended tasks are cleaned away, and time runs until the last job is closed and removed.
+driver does what agents.runner.job_runner does for a job without sandboxes: each phase is journalled before its effect,
+a freed slot is filled before ended tasks are cleaned away, and time runs until the last job is closed and removed.
 """
 
 import json
@@ -19,7 +19,7 @@ from agents import __version__
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger
 from ce_backends.base import Accepted, TaskSpec, TaskStatus
-from ce_backends.pool import Pool
+from ce_backends.pool.ce import Pool
 
 JDL = '[ Executable = "/bin/true"; JobName = "trivial"; CPUTime = 300; JobID = {job_id}; ]'
 DONE = Outcome(JobStatus.DONE, Minor.APPLICATION_SUCCESS)

@@ -6,15 +6,18 @@ import json
 import subprocess
 from typing import Any
 
-from pilot import cfg, commands, launch, offer
+from pilot import cfg
+from pilot.agent import launch
 from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding, Patient
 from pilot.errors import CREDENTIAL, UNFIT, NodeUnfit
-from pilot.knowledge import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
 from pilot.log import Log
-from pilot.remote_log import RemoteLog
+from pilot.steps import offer
+from pilot.steps import standard as commands
+from pilot.steps.state import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
+from pilot.wms.remote_log import RemoteLog
 
-PAYLOAD_IS_ROOT = "a payload is root"  # ce_backends/isolation.py
+PAYLOAD_IS_ROOT = "a payload is root"  # ce_backends/containers/isolation.py
 TRY_S = 50.0  # it may have to start a container
 
 

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pilot import batch_slot, cli, credential, deadline, pilot_json, worker_node
+from pilot import cli, pilot_json
 from pilot import settings as table
 from pilot.counted import counted
 from pilot.doctor import agent, identity, network, node
 from pilot.doctor.finding import FAULT, OK, SEVERITIES, SKIPPED, WARNING, Finding, Patient, Step
 from pilot.errors import PilotError
 from pilot.log import utc_now, visible
+from pilot.node import batch_slot, worker_node
+from pilot.steps import deadline
+from pilot.wms import credential
 
 STEP_S = 60.0
 EXIT_CODES = {OK: 0, SKIPPED: 0, WARNING: 1, FAULT: 2}

@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from pilot import cfg
-from pilot.batch_slot import BatchSlot
-from pilot.credential import Credential
-from pilot.services import Services
+from pilot.node.batch_slot import BatchSlot
+from pilot.node.worker_node import WorkerNode
 from pilot.settings import Loaded, Settings
-from pilot.worker_node import WorkerNode
+from pilot.wms.client import Services
+from pilot.wms.credential import Credential
 
 OK, WARNING, FAULT, SKIPPED = "ok", "warning", "fault", "skipped"
 SEVERITIES = (OK, SKIPPED, WARNING, FAULT)  # worse and worse

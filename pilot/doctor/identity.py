@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from pilot import credential
 from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, WARNING, Finding, Patient
 from pilot.errors import CREDENTIAL
+from pilot.wms import credential
 
 SHORT = timedelta(hours=1)
 

@@ -13,10 +13,11 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from pilot import certificate, configuration, services, web_proxy
 from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Contact, Finding, Patient
 from pilot.errors import UNREACHABLE, USAGE, UsageError
+from pilot.wms import certificate, configuration, web_proxy
+from pilot.wms import client as services
 
 CONNECT_S = 5.0
 OFF_S, FAR_OFF_S = 30.0, 300.0  # DIRAC's servers and proxies bear five minutes

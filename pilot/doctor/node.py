@@ -13,17 +13,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pilot import bundle, launch, work_folder
+from pilot.agent import launch
 from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, WARNING, Finding, Patient
 from pilot.errors import UNFIT, NodeUnfit
+from pilot.node import bundle, work_folder
 
 TRY_S = 20.0
 WRITTEN_BYTES = 1_000_000
 FILES_WANTED = 1024
 RUNTIMES = ("apptainer", "singularity", "podman", "bwrap")
 CONTAINMENT = (
-    "import json; from ce_backends.containment_probe import probe; found = probe('doctor'); "
+    "import json; from ce_backends.containment.probe import probe; found = probe('doctor'); "
     "print(json.dumps([found.level, sorted(found.limits), found.why_not_better]))"
 )
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Limit
-from ce_backends.capped_output import Cap
-from ce_backends.pool import Pool
-from ce_backends.rounds import Bounds
-from ce_backends.subject import task
+from ce_backends.conformance.subject import task
+from ce_backends.pool.ce import Pool
+from ce_backends.pool.monitor import Bounds
+from ce_backends.task.log_limit import Cap
 from tests.faults.box import within
 from tests.faults.hanging_mount import HangingMount, can_mount
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ce_backends.base import Accepted, TaskSpec, TaskState, TaskStatus
-from ce_backends.batch_ce import BatchCE, Bounds
-from ce_backends.batch_options import Needs
-from ce_backends.capped_output import Cap
-from ce_backends.conclusion import Patience
-from ce_backends.slurm import Slurm
-from ce_backends.spool import Spool
-from ce_backends.task_book import TaskBook
+from ce_backends.batch.ce import BatchCE, Bounds
+from ce_backends.batch.conclusion import Patience
+from ce_backends.batch.options import Needs
+from ce_backends.batch.spool import Spool
+from ce_backends.batch.systems.slurm import Slurm
+from ce_backends.batch.task_book import TaskBook
+from ce_backends.task.log_limit import Cap
 from tests.systems.real_system import RealSystem
 from tests.systems.user_transport import AsUser, Shims
 

@@ -5,7 +5,7 @@ A job takes ten seconds to be seen as ended, whatever it does: so the checks run
 
 import pytest
 
-from ce_backends.conformance import CHECKS
+from ce_backends.conformance.suite import CHECKS
 from tests.systems.conftest import Have, of
 from tests.systems.manifest import generations
 from tests.systems.real_system import RealSystem

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import CanTell
-from ce_backends.conformance import CHECKS, Check
+from ce_backends.conformance.subject import Subject, Trial, task
+from ce_backends.conformance.suite import CHECKS, Check
+from ce_backends.containers.payload_user import payload_user
 from ce_backends.options import OptionValue
-from ce_backends.payload_user import payload_user
 from ce_backends.registry import create
-from ce_backends.subject import Subject, Trial, task
 from tests.open_folders import open_way
 from tests.systems.conftest import Have
 from tests.systems.real_system import ROOT, RealSystem

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ce_backends.conformance import CHECKS
+from ce_backends.conformance.suite import CHECKS
 from tests.systems.conftest import Have, of
 from tests.systems.manifest import generations
 from tests.systems.real_system import PYTHON, RealSystem

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Limit, TaskState
-from ce_backends.batch_ce import BatchCE, Bounds
-from ce_backends.batch_options import Needs
-from ce_backends.capped_output import Cap
-from ce_backends.conformance_grants import image_is_used_or_refused
-from ce_backends.host import Host
-from ce_backends.images import launcher_of
-from ce_backends.spool import Spool
-from ce_backends.subject import Subject
-from ce_backends.task_book import TaskBook
+from ce_backends.batch.ce import BatchCE, Bounds
+from ce_backends.batch.options import Needs
+from ce_backends.batch.spool import Spool
+from ce_backends.batch.systems.host import Host
+from ce_backends.batch.task_book import TaskBook
+from ce_backends.conformance.grants import image_is_used_or_refused
+from ce_backends.conformance.subject import Subject
+from ce_backends.task.image import launcher_of
+from ce_backends.task.log_limit import Cap
 from tests.open_folders import open_way
 from tests.systems.conftest import Have
 from tests.systems.real_system import RealSystem

@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from ce_backends.base import Accepted, ComputingElement, TaskSpec, TaskStatus
-from ce_backends.conformance import CHECKS
+from ce_backends.batch.ssh import Login, Ssh
+from ce_backends.conformance.suite import CHECKS
 from ce_backends.errors import CEUnavailable
 from ce_backends.registry import create
-from ce_backends.ssh import Login, Ssh
 from tests.systems.conftest import Have
 from tests.systems.cut_connections import Cut
 from tests.systems.real_system import RealSystem

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from ce_backends.transport import Done, Local
+from ce_backends.batch.transport import Done, Local
 from tests.systems.real_system import USER
 
 # One stands in front of each command. It notes the call; then it does what the file NAME.fault.sh says, as often as

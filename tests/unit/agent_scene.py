@@ -7,29 +7,29 @@ from pathlib import Path
 import pytest
 
 from agents.clock import SteadyClock
-from agents.credentials.payload_proxies import FixedProxy
 from agents.errors import ServiceError, Unreachable
-from agents.events import ChoresDone, Event, Events
 from agents.job_agent import Ending, JobAgent
-from agents.jobs.allocation import Slot
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
-from agents.jobs.runner import JobRunner
-from agents.jobs.staging import Staging
-from agents.jobs.surroundings import Surroundings
 from agents.parts import Parts
-from agents.settings import AGENT, load
+from agents.process.events import ChoresDone, Event, Events
+from agents.reporting.reporter import Reporter
+from agents.runner.context import Surroundings
+from agents.runner.job_runner import JobRunner
+from agents.runner.payload_proxies import FixedProxy
+from agents.runner.staging import Staging
+from agents.settings.agent import AGENT, load
 from agents.slot import health
-from agents.slot.ask import nobody
-from agents.slot.brake import Brake, Patience
-from agents.slot.drain import DrainFile
+from agents.slot.allocation import Slot
+from agents.slot.circuit_breaker import Brake, Patience
+from agents.slot.command import nobody
 from agents.slot.fitness import Fitness
+from agents.slot.monitor import Power, Watch
+from agents.slot.stop import DrainFile
 from agents.slot.time_left import TimeLeft
-from agents.slot.watch import Power, Watch
 from agents.wms.job_state import Heartbeat
 from agents.wms.lost_matches import LostMatches
 from agents.wms.matcher import Matcher
-from agents.wms.reporter import Reporter
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Clock, Retry, Service
 from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, TaskState, TaskStatus

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from ce_backends.transport import Done
+from ce_backends.batch.transport import Done
 
 
 class Answering:

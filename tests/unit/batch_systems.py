@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ce_backends.batch_options import Needs
-from ce_backends.batch_types import dialect
-from ce_backends.transport import Done
+from ce_backends.batch.options import Needs
+from ce_backends.batch.transport import Done
+from ce_backends.ce_types.local_and_ssh import dialect
 from tests.unit.answering import Answering
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from ce_backends.transport import Done
+from ce_backends.batch.transport import Done
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 

@@ -26,10 +26,10 @@ from ce_backends import (
     TaskState,
     TaskStatus,
     Usage,
-    template_ce,
 )
-from ce_backends.outputs import tail
-from ce_backends.template_ce import TemplateCE
+from ce_backends.cli import template_ce
+from ce_backends.cli.template_ce import TemplateCE
+from ce_backends.task.outputs import tail
 
 BUGS: dict[type[TemplateCE], str] = {}
 ALLOWED: dict[type[TemplateCE], Sequence[str]] = {}

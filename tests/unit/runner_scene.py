@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from agents.credentials.payload_proxies import FixedProxy
-from agents.events import Event
-from agents.jobs.allocation import Slot
 from agents.jobs.job import Job, MatchedJob
 from agents.jobs.ledger import Ledger, ReportKind
 from agents.jobs.report import Moments, Reports
-from agents.jobs.runner import JobRunner
-from agents.jobs.staging import Staging
-from agents.jobs.surroundings import Surroundings
+from agents.process.events import Event
+from agents.runner.context import Surroundings
+from agents.runner.job_runner import JobRunner
+from agents.runner.payload_proxies import FixedProxy
+from agents.runner.staging import Staging
+from agents.slot.allocation import Slot
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Service
 from ce_backends.base import Accepted, Submission, TaskSpec, TaskState, TaskStatus

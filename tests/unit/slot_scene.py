@@ -9,7 +9,7 @@ from pathlib import Path
 from agents.errors import Blame
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.jobs.ledger import Ledger
-from agents.outside.chronicle import LEDGER
+from agents.observability.history import LEDGER
 
 START_S = 1_790_000_000.0
 ABOUT: Mapping[str, object] = {

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.jobs.allocation import Slot, granted_processors
 from agents.jobs.jdl import Request
 from agents.jobs.job import Grant
+from agents.slot.allocation import Slot, granted_processors
 
 REQUESTS = st.builds(
     lambda least, more, whole, memory: Request(

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from agents.credentials.payload_proxies import FixedProxy
 from agents.errors import BadAnswer, Blame, FailJob, HandBack, NoAnswer, Refused
-from agents.events import Delivered, Undelivered
-from agents.jobs.heartbeat import Heartbeats
 from agents.jobs.jdl import JobDescription, describe
 from agents.jobs.job import Job, MatchedJob
 from agents.jobs.output_sandbox import pack
-from agents.jobs.staging import Staging
+from agents.process.events import Delivered, Undelivered
+from agents.runner.heartbeat import Heartbeats
+from agents.runner.payload_proxies import FixedProxy
+from agents.runner.staging import Staging
 from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service
 from ce_backends.errors import CEError
-from ce_backends.process_tree import boot_id, boot_s
+from ce_backends.linux.processes import boot_id, boot_s
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 JOB = Job(

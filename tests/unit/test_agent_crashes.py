@@ -9,16 +9,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from agents import command_line, process
+from agents import command_line
 from agents.errors import Blame, ConfigurationError, ExitCode, NodeUnfit
-from agents.events import Crashed, Events, Undelivered, Workers
 from agents.jobs.job import JobStatus, Phase
-from agents.unforeseen import lack
-from ce_backends import rounds
+from agents.jobs.unforeseen import lack
+from agents.process import agent_process as process
+from agents.process.events import Crashed, Events, Undelivered, Workers
 from ce_backends.base import Limit, TaskState, TaskStatus
-from ce_backends.door import Door
 from ce_backends.errors import CEBroken, CEMisconfigured
-from ce_backends.watched_task import Excess
+from ce_backends.linux.thread_guard import Door
+from ce_backends.pool import monitor as rounds
+from ce_backends.pool.running_task import Excess
 from tests.unit.agent_scene import Scene as AgentScene
 from tests.unit.agent_scene import job as match_of
 from tests.unit.agent_scene import scene as agent_scene

@@ -15,7 +15,7 @@ from agents.credentials import der, proxy
 from agents.credentials.identity import establish
 from agents.errors import CredentialError
 from agents.local_wms.authority import Authority, Holder, open_authority
-from agents.settings import AgentSettings, load
+from agents.settings.agent import AgentSettings, load
 from ce_backends.cfg import from_options
 
 NOW = datetime.now(UTC)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from agents.errors import Blame
-from agents.events import Delivered, Undelivered
-from agents.jobs.deliveries import Deliveries
 from agents.jobs.job import Phase
-from agents.jobs.surroundings import Surroundings
+from agents.process.events import Delivered, Undelivered
+from agents.runner.context import Surroundings
+from agents.runner.deliveries import Deliveries
 from tests.unit.runner_scene import Scene, scene
 
 __all__ = ["scene"]

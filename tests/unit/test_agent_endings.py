@@ -8,11 +8,11 @@ import pytest
 
 from agents.errors import Blame, ExitCode
 from agents.jobs import outcome
-from agents.jobs.allocation import Slot
-from agents.jobs.heartbeat import Heartbeats
 from agents.jobs.jdl import JdlError, Request, StopSignal, describe
 from agents.jobs.job import Grant, JobStatus, Minor
-from agents.jobs.tasks import Tasks
+from agents.runner.heartbeat import Heartbeats
+from agents.runner.tasks import Tasks
+from agents.slot.allocation import Slot
 from agents.wms.job_state import Heartbeat
 from ce_backends.base import Activity, Limit, TaskState, TaskStatus
 from tests.unit.agent_scene import Ce as AgentCe

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from agents.events import Crashed, Events, HeartbeatDue, KillOrdered, LookAround, TaskChanged, Workers
 from agents.log import EventLog
-from agents.schedule import Schedule
+from agents.process.events import Crashed, Events, HeartbeatDue, KillOrdered, LookAround, TaskChanged, Workers
+from agents.process.schedule import Schedule
 
 DEADLINE_S = 10.0
 

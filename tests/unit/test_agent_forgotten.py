@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.jobs.forgotten import directory_name, take_up
 from agents.jobs.job import Job, JobStatus, MatchedJob, Phase
+from agents.runner.orphans import directory_name, take_up
 from ce_backends.base import TaskSpec, TaskState, TaskStatus
 from tests.unit.runner_scene import Scene
 

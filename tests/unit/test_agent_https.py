@@ -16,7 +16,7 @@ from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, ServiceError,
 from agents.local_wms.authority import Authority, Holder, open_authority, write_private
 from agents.wms.https import HttpsTransport, session
 from agents.wms.server_clock import ServerClock
-from ce_backends.bounded_http import Limits
+from ce_backends.untrusted.bounded_http import Limits
 from tests.unit.https_server import DEADLINE_S, OK, Act, Server, http, serving
 
 HOST_NAMES = ("localhost", "127.0.0.1")

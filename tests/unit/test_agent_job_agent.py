@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from agents.errors import AccessDenied, BadAnswer, Busy, ExitCode, NoAnswer, Refused, Unreachable
-from agents.events import LookAround, SignalReceived
 from agents.jobs.job import MatchedJob
+from agents.process.events import LookAround, SignalReceived
 from agents.slot import farewell
 from tests.unit.agent_scene import DEADLINE_S, NO_MATCH, Scene, job, scene
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.credentials.payload_proxies import FixedProxy
 from agents.jobs.job import Job, MatchedJob
-from agents.jobs.staging import STACKS, Staging
+from agents.runner.payload_proxies import FixedProxy
+from agents.runner.staging import STACKS, Staging
 from ce_backends.errors import CEError
 
 LIMIT_BYTES = 100_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.jobs import ledger as ledger_module
-from agents.jobs import written
+from agents.jobs import ledger_record as written
 from agents.jobs.job import Job, MatchedJob, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 

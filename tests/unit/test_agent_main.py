@@ -13,7 +13,7 @@ import pytest
 from agents.__main__ import main
 from agents.errors import ExitCode
 from agents.local_wms.authority import open_authority, write_private
-from agents.settings import AGENT
+from agents.settings.agent import AGENT
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 60

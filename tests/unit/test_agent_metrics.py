@@ -14,14 +14,14 @@ import pytest
 
 from agents.errors import Blame, NoAnswer, PilotRefused
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
-from agents.outside.chronicle import PastJob
-from agents.outside.counts import CountedMatcher, Counts, Sight
+from agents.observability.counters import CountedMatcher, Counts, Sight
+from agents.observability.history import PastJob
 
 prometheus_client = pytest.importorskip("prometheus_client", reason="the extra gridpilot[metrics] is not installed")
 from prometheus_client import parser  # noqa: E402 - after the look whether it is there
 from prometheus_client.openmetrics import parser as openmetrics_parser  # noqa: E402 - as above
 
-from agents.outside.exposition import Exposition, Textfile  # noqa: E402 - it needs prometheus_client
+from agents.observability.metrics import Exposition, Textfile  # noqa: E402 - it needs prometheus_client
 
 ABOUT = {"pilot": "htcondorce://ce01/42", "site": "LAB", "ce": "ce01", "queue": "long", "host": "wn1", "version": "0.1"}
 SIGHT = Sight(

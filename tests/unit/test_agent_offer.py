@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.jobs.allocation import Slot
 from agents.jobs.jdl import Request
-from agents.settings import AgentSettings, load
+from agents.settings.agent import AgentSettings, load
+from agents.slot.allocation import Slot
 from agents.slot.offer import can_offer, offers, site_requirements
 from agents.slot.resources import find_slot
 from ce_backends.cfg import from_options

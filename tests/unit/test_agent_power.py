@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from agents.events import Staged
 from agents.jobs import outcome
 from agents.jobs.job import Job, JobStatus, MatchedJob, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
-from agents.wms.reporter import Reporter
+from agents.process.events import Staged
+from agents.reporting.reporter import Reporter
 from agents.wms.service import Clock
 from ce_backends.base import Submission, TaskSpec
 from ce_backends.errors import CEUnavailable

@@ -8,12 +8,12 @@ import pytest
 from agents.errors import AccessDenied, NoAnswer, ServiceError
 from agents.jobs.job import Job, JobStatus, MatchedJob, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
-from agents.wms import read_back
-from agents.wms import reporter as reporter_module
+from agents.reporting import read_back
+from agents.reporting import reporter as reporter_module
+from agents.reporting.read_back import ReadBack
+from agents.reporting.reporter import Reporter
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.job_state import Heartbeat
-from agents.wms.read_back import ReadBack
-from agents.wms.reporter import Reporter
 from agents.wms.service import Clock, Retry, Service
 
 DEADLINE_S = 10.0

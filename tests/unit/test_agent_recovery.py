@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agents.events import Delivered, Staged
 from agents.jobs.job import JobStatus, MatchedJob, Phase
+from agents.process.events import Delivered, Staged
 from ce_backends.base import TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.errors import CEUnavailable
 from tests.unit.runner_scene import SANDBOX, START, Scene, scene

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from agents.explain import explain, status
 from agents.jobs.job import Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
 from agents.log import EventLog, Whose, configure
+from agents.observability.explain import explain, status
 from agents.redaction import HIDDEN, is_secret_name, redacted, secrets_of, without_secrets
 
 KEY_LINES = "\n".join(base64.b64encode(bytes([n]) * 48).decode() for n in range(65, 75))

@@ -10,9 +10,9 @@ import pytest
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
 from agents.jobs.job import Job, MatchedJob
 from agents.jobs.ledger import Ledger, Report, ReportKind
-from agents.wms import reporter
+from agents.reporting import reporter
+from agents.reporting.reporter import Reporter
 from agents.wms.job_state import Heartbeat
-from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
 
 DEADLINE_S = 10.0

@@ -8,8 +8,8 @@ import pytest
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
 from agents.jobs.job import Job, JobStatus, MatchedJob, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.reporting.reporter import Reporter
 from agents.wms.job_state import Heartbeat
-from agents.wms.reporter import Reporter
 from agents.wms.service import Clock
 from tests.unit.test_agent_reporter import Wms
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agents.jobs.reserve import DiskReserve
+from agents.jobs.disk_reserve import DiskReserve
 
 
 def test_reserve_is_held_in_real_blocks_until_it_is_released(tmp_path: Path) -> None:

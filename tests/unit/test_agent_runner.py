@@ -3,10 +3,10 @@
 import pytest
 
 from agents.errors import Blame, FailJob, HandBack
-from agents.events import Delivered, Staged
 from agents.jobs.job import Minor, Phase
 from agents.jobs.ledger import ReportKind
 from agents.jobs.outcome import TAKEN_AWAY
+from agents.process.events import Delivered, Staged
 from ce_backends.base import Rejected, TaskSpec, TaskState, Uncertain
 from ce_backends.errors import CEUnavailable
 from tests.unit.runner_scene import SANDBOX, START, Scene, scene

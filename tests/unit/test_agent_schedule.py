@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agents.events import ChoresDue, Event, Events, HeartbeatDue
-from agents.schedule import Schedule
-from agents.ticks import AfterEach
+from agents.process.events import ChoresDue, Event, Events, HeartbeatDue
+from agents.process.schedule import Schedule
+from agents.process.ticks import AfterEach
 
 DEADLINE_S = 10.0
 TEN_YEARS_S = 315_360_000.0

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from agents.errors import ConfigurationError
-from agents.given_configuration import read_files
-from agents.settings import (
+from agents.settings.agent import (
     AGENT,
     CE_DEFAULTS,
     LOCAL,
@@ -19,6 +18,7 @@ from agents.settings import (
     nearly_ours,
     without_effect,
 )
+from agents.settings.given import read_files
 from ce_backends.cfg import Section, from_options
 from ce_backends.errors import CfgError
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents import process
-from agents.events import Events, SignalReceived
+from agents.process import agent_process as process
+from agents.process.events import Events, SignalReceived
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 PATIENCE_S = 10

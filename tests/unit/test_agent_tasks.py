@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agents.jobs.tasks import Tasks
+from agents.runner.tasks import Tasks
 from ce_backends.base import Places, TaskState, TaskStatus
 from ce_backends.errors import CEUnavailable
 

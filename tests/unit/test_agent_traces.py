@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 
 from agents.errors import Blame
-from agents.jobs.allocation import Slot
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.jobs.ledger import Ledger
-from agents.outside import onlookers
-from agents.settings import AgentSettings
+from agents.observability import observers as onlookers
+from agents.settings.agent import AgentSettings
+from agents.slot.allocation import Slot
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra gridpilot[otel] is not installed")
 pytest.importorskip("opentelemetry.proto", reason="the extra gridpilot[otel] is not installed")
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from agents.outside.chronicle import PastJob
-from agents.outside.traces import Traces, exporter
+from agents.observability.history import PastJob
+from agents.observability.tracing import Traces, exporter
 
 STAMP = "0123456789abcdef0123456789abcdef"
 START_S = 1_790_000_000.0

@@ -9,9 +9,9 @@ import pytest
 from agents.errors import Blame
 from agents.jobs.job import JobStatus, Minor, Outcome
 from agents.jobs.ledger import ReportKind
-from agents.jobs.staging import STACKS
-from agents.jobs.watch_settings import WatchSettings
-from agents.jobs.watchdog import DISABLED, Sample, Watchdog
+from agents.runner.staging import STACKS
+from agents.runner.watchdog import DISABLED, Sample, Watchdog
+from agents.settings.watchdog import WatchSettings
 from ce_backends.base import Activity, TaskState, TaskStatus
 from tests.unit.runner_scene import Ce, Scene, scene
 

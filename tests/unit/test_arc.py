@@ -8,15 +8,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ce_backends import bounded_http
-from ce_backends.arc import END, ID_FILE, Arex, activities
-from ce_backends.arc_rest import Answer, Credential, NoAnswer, Rest, jobs, texts
-from ce_backends.arc_spool import ArcSpool
+from ce_backends.arc.rest import Answer, Credential, NoAnswer, Rest, jobs, texts
+from ce_backends.arc.spool import ArcSpool
+from ce_backends.arc.system import END, ID_FILE, Arex, activities
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
-from ce_backends.capped_output import Cap
+from ce_backends.batch.options import Needs
+from ce_backends.batch.system import BatchJob
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.task.log_limit import Cap
+from ce_backends.untrusted import bounded_http
 from tests.unit.captured import CAPTURES
 
 STAMPS = ["a" * 32, "b" * 32]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends.arex import AREX
+from ce_backends.ce_types.arex import AREX
+from ce_backends.conformance.subject import task
 from ce_backends.options import parse_options
-from ce_backends.subject import task
 
 
 @pytest.mark.parametrize(

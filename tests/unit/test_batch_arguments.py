@@ -10,12 +10,12 @@ from typing import IO
 import pytest
 
 from ce_backends.base import Accepted
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
-from ce_backends.batch_types import dialect
+from ce_backends.batch.options import Needs
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.systems.htcondor_extra import read
+from ce_backends.batch.transport import Done
+from ce_backends.ce_types.local_and_ssh import dialect
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
-from ce_backends.htcondor_extra import read
-from ce_backends.transport import Done
 from tests.unit.answering import Answering
 
 STAMP = "a" * 32

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Accepted, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
-from ce_backends.batch_ce import BatchCE, Bounds
-from ce_backends.batch_system import MAY_NEVER, BatchJob
-from ce_backends.capped_output import Cap
-from ce_backends.conclusion import Patience
+from ce_backends.batch.ce import BatchCE, Bounds
+from ce_backends.batch.conclusion import Patience
+from ce_backends.batch.spool import Spool
+from ce_backends.batch.system import MAY_NEVER, BatchJob
+from ce_backends.batch.task_book import TaskBook
+from ce_backends.batch.transport import Local
 from ce_backends.errors import CEError
-from ce_backends.spool import Spool
-from ce_backends.task_book import TaskBook
-from ce_backends.transport import Local
+from ce_backends.task.log_limit import Cap
 
 RUNNING = TaskStatus(state=TaskState.RUNNING, native="R")
 DONE = TaskStatus(state=TaskState.DONE, native="C")
@@ -101,7 +101,7 @@ def test_exit_code_is_waited_for_from_when_the_end_was_heard(
     ce: BatchCE, system: FakeSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("ce_backends.batch_ce.boot_s", lambda: clock[0])
+    monkeypatch.setattr("ce_backends.batch.ce.boot_s", lambda: clock[0])
     task_id = submitted(ce)
     look(ce, task_id)
     clock[0] += 3600  # nobody looked
@@ -184,7 +184,7 @@ def test_lost_answer_is_cleared_up_before_anything_is_submitted(ce: BatchCE, sys
 def test_what_may_never_run_is_not_given_up_at_first_sight_also_without_patience(
     system: FakeSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ce_backends.batch_ce.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("ce_backends.batch.ce.time.monotonic", lambda: 1000.0)
     spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
     bounds = Bounds(interval_s=NEVER_S, patience=Patience(lost_after_s=0.0))
     ce = BatchCE("Fake", system, Local(), spool, TaskBook(tmp_path / "tasks.sqlite"), bounds)

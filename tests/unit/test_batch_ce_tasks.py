@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Accepted, Places, Rejected, SlotCount, Submission, TaskState, TaskStatus, Uncertain
-from ce_backends.batch_ce import BatchCE, Bounds
-from ce_backends.batch_submission import groups, problem
-from ce_backends.batch_system import BatchJob
-from ce_backends.capped_output import Cap
-from ce_backends.conclusion import Patience
+from ce_backends.batch.ce import BatchCE, Bounds
+from ce_backends.batch.conclusion import Patience
+from ce_backends.batch.spool import Spool
+from ce_backends.batch.submission import groups, problem
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.task_book import TaskBook
+from ce_backends.batch.transport import Local
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.spool import Spool
-from ce_backends.task_book import TaskBook
-from ce_backends.transport import Local
+from ce_backends.task.log_limit import Cap
 from tests.unit.test_batch_ce import CANCELLED, DONE, NEVER_S, RUNNING, FakeSystem, look, submitted, task
 
 WAITING = TaskStatus(state=TaskState.WAITING, native="Q")

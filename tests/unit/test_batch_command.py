@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Rejected
-from ce_backends.batch_command import Unconfigured, begun
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob, BatchSystem
-from ce_backends.batch_types import SYSTEMS, dialect
+from ce_backends.batch.command import Unconfigured, begun
+from ce_backends.batch.options import Needs
+from ce_backends.batch.ssh import Login, Ssh
+from ce_backends.batch.system import BatchJob, BatchSystem
+from ce_backends.batch.systems.htcondor import Condor
+from ce_backends.batch.systems.htcondor_schedd import Schedd
+from ce_backends.batch.transport import Done, Local
+from ce_backends.ce_types.local_and_ssh import SYSTEMS, dialect
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.htcondor import Condor
-from ce_backends.htcondor_schedd import Schedd
-from ce_backends.pipes import MOST_BYTES, Pipes
-from ce_backends.ssh import Login, Ssh
-from ce_backends.transport import Done, Local
+from ce_backends.linux.pipes import MOST_BYTES, Pipes
 from tests.unit.answering import Answering
 
 STAMP = "0123456789abcdef0123456789abcdef"

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends.arc import Arex
-from ce_backends.arc_rest import Answer
+from ce_backends.arc.rest import Answer
+from ce_backends.arc.system import Arex
 from ce_backends.base import Accepted, TaskState
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob, BatchSystem
-from ce_backends.batch_types import dialect
-from ce_backends.capped_output import Cap
+from ce_backends.batch.options import Needs
+from ce_backends.batch.spool import Spool
+from ce_backends.batch.ssh import Login, Ssh
+from ce_backends.batch.system import BatchJob, BatchSystem
+from ce_backends.batch.transport import Done
+from ce_backends.ce_types.local_and_ssh import dialect
 from ce_backends.errors import CEError
-from ce_backends.spool import Spool
-from ce_backends.ssh import Login, Ssh
-from ce_backends.transport import Done
+from ce_backends.task.log_limit import Cap
 from tests.unit.answering import Answering
 from tests.unit.captured import CAPTURES, capture
 from tests.unit.test_arc import CapturedRest

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ce_backends.base import Accepted, Submission, TaskState, Uncertain
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.transport import Done
 from tests.unit.answering import Answering
 from tests.unit.batch_systems import batch_system
 

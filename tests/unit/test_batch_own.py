@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
-from ce_backends.batch_types import dialect
+from ce_backends.batch.options import Needs
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.transport import Done
+from ce_backends.ce_types.local_and_ssh import dialect
 from ce_backends.errors import CEMisconfigured, CEUnavailable
-from ce_backends.transport import Done
 from tests.unit.answering import Answering
 from tests.unit.batch_systems import batch_system
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEError
-from ce_backends.transport import Done
 from tests.unit.batch_systems import batch_system
 
 NAME = "a" * 32

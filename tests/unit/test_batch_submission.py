@@ -10,19 +10,19 @@ from typing import IO
 
 import pytest
 
-from ce_backends.arc import Arex
-from ce_backends.arc_delegation import Delegation
-from ce_backends.arc_rest import Answer
+from ce_backends.arc.delegation import Delegation
+from ce_backends.arc.rest import Answer
+from ce_backends.arc.system import Arex
 from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, Uncertain
-from ce_backends.batch_ce import BatchCE, Bounds
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
-from ce_backends.capped_output import Cap
+from ce_backends.batch.ce import BatchCE, Bounds
+from ce_backends.batch.options import Needs
+from ce_backends.batch.spool import Spool
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.task_book import TaskBook
+from ce_backends.batch.transport import Done, Local
 from ce_backends.errors import CEBroken, CEError, CEUnavailable
-from ce_backends.pool import Pool
-from ce_backends.spool import Spool
-from ce_backends.task_book import TaskBook
-from ce_backends.transport import Done, Local
+from ce_backends.pool.ce import Pool
+from ce_backends.task.log_limit import Cap
 from tests.unit.answering import Answering
 from tests.unit.test_arc import STAMPS, CapturedRest, job
 from tests.unit.test_batch_ce import NEVER_S, FakeSystem, task
@@ -240,8 +240,8 @@ class DelegatingRest(CapturedRest):
 
 @pytest.fixture
 def delegation(monkeypatch: pytest.MonkeyPatch) -> tuple[Delegation, DelegatingRest]:
-    monkeypatch.setattr("ce_backends.arc_delegation.sign", lambda request, proxy, *, days: b"chain")
-    monkeypatch.setattr("ce_backends.arc_delegation.end_of", lambda proxy: time.time() + 5000)
+    monkeypatch.setattr("ce_backends.arc.delegation.sign", lambda request, proxy, *, days: b"chain")
+    monkeypatch.setattr("ce_backends.arc.delegation.end_of", lambda proxy: time.time() + 5000)
     rest = DelegatingRest()
     return Delegation(rest, Path("/proxy"), renew_before_s=60), rest
 

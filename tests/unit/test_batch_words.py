@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from ce_backends.base import Limit, Rejected, TaskState, Uncertain
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.transport import Done
 from tests.unit.batch_systems import batch_system
 
 NOTHING = Done(0, "", "")

@@ -11,17 +11,15 @@ from types import FunctionType
 
 import pytest
 
-from ce_backends import conformance_bounds as bounds
-from ce_backends import conformance_checks as checks
-from ce_backends import conformance_grants as grants
-from ce_backends import conformance_keeping as keeping
-from ce_backends import conformance_meetings as meetings
 from ce_backends.base import ComputingElement, Submission, TaskSpec, TaskState, TaskStatus
-from ce_backends.conformance import CHECKS, Check, run
+from ce_backends.conformance import checks, grants, keeping
+from ce_backends.conformance import concurrency as meetings
+from ce_backends.conformance import limits as bounds
+from ce_backends.conformance.subject import Subject
+from ce_backends.conformance.suite import CHECKS, Check, run
 from ce_backends.options import OptionValue
-from ce_backends.pool import Pool
+from ce_backends.pool.ce import Pool
 from ce_backends.registry import create
-from ce_backends.subject import Subject
 
 DEADLINE_S = 20
 PLUGIN = Path(__file__).parents[1] / "plugins/echo_ce"
@@ -185,7 +183,15 @@ def test_step_that_takes_too_long_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_suite_is_one_command_of_pytest_for_anybodys_backend(tmp_path: Path) -> None:
-    suite = ["-m", "pytest", "-q", "-p", "ce_backends.pytest_plugin", "--pyargs", "ce_backends.conformance_suite"]
+    suite = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "ce_backends.cli.pytest_plugin",
+        "--pyargs",
+        "ce_backends.conformance.test_suite",
+    ]
     only = ["--ce", "Echo", "--ce-option", "MaxTotalJobs=1", "-k", "exit_code or memory", "-rs"]
 
     done = subprocess.run(

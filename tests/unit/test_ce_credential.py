@@ -8,8 +8,8 @@ import pytest
 
 from ce_backends.base import Accepted, RenewsCredentials, TaskSpec
 from ce_backends.errors import CEError
-from ce_backends.pool import Pool
-from ce_backends.staging import renew_credential
+from ce_backends.pool.ce import Pool
+from ce_backends.pool.layout import renew_credential
 
 DEADLINE_S = 10.0
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from ce_backends.__main__ import main
-from ce_backends.batch_types import SYSTEMS
-from ce_backends.ce_file import FOR_OTHERS, Reading, definitions, read
+from ce_backends.ce_types.local_and_ssh import SYSTEMS
 from ce_backends.cfg import parse
-from ce_backends.commands import examine
+from ce_backends.cli.commands import examine
+from ce_backends.configuration.site_file import FOR_OTHERS, Reading, definitions, read
 from ce_backends.errors import CEMisconfigured
 
 SORTED = ", ".join(sorted(SYSTEMS))
@@ -251,7 +251,7 @@ def test_a_ce_type_of_others_that_stumbles_over_its_options_is_a_mistake(
     def stumbles(*_: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("ce_backends.rehearsal.create", stumbles)
+    monkeypatch.setattr("ce_backends.configuration.rehearsal.create", stumbles)
 
     assert main(["validate", "Pool"]) == 2
     assert "mistake: CE type Pool cannot be made: ZeroDivisionError: division by zero" in capsys.readouterr().out

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends.outputs import copy_outputs, tail
-from ce_backends.removal import remove_tree
+from ce_backends.linux.removal import remove_tree
+from ce_backends.task.outputs import copy_outputs, tail
 
 
 @pytest.fixture

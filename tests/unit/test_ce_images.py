@@ -12,17 +12,17 @@ import pytest
 
 from ce_backends import cfg
 from ce_backends.base import Accepted, ComputingElement, Limit, Rejected, TaskSpec, TaskState, TaskStatus
-from ce_backends.batch_types import SYSTEMS
-from ce_backends.conformance_grants import image_is_used_or_refused
-from ce_backends.enclosure import Enclosure
+from ce_backends.batch.launcher import RESULT, TASK, launcher, write_task
+from ce_backends.ce_types.local_and_ssh import SYSTEMS
+from ce_backends.conformance.grants import image_is_used_or_refused
+from ce_backends.conformance.subject import Subject, task
+from ce_backends.containers.runtime import Enclosure
+from ce_backends.containers.singularity import Singularity
 from ce_backends.errors import CEError, CEMisconfigured
-from ce_backends.images import NO_LAUNCHER, ImageLauncher, launcher_of
-from ce_backends.node_script import render
 from ce_backends.options import OptionValue
 from ce_backends.registry import backend, create
-from ce_backends.singularity import Singularity
-from ce_backends.subject import Subject, task
-from ce_backends.travelling import RESULT, TASK, launcher, write_task
+from ce_backends.task.image import NO_LAUNCHER, ImageLauncher, launcher_of
+from ce_backends.task.script import render
 
 IMAGE = "docker://almalinux:9"
 ENTERS = ImageLauncher(["/opt/enter", "--see", "{directory}", "{image}"])

@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Accepted, Activity, Examines, Limit, Signals, TaskSpec, TaskState, TaskStatus
-from ce_backends.capped_output import Cap
-from ce_backends.containment import Consumption, Level
-from ce_backends.containment_probe import probe
-from ce_backends.disk_use import disk_use
-from ce_backends.outputs import copy_outputs
-from ce_backends.pool import Pool
-from ce_backends.process_use import process_use
-from ce_backends.rounds import Bounds, Rounds
-from ce_backends.subject import task
-from ce_backends.task_dir import TaskDir
-from ce_backends.task_words import TaskRecord
-from ce_backends.watched_task import Excess, WatchedTask
-from ce_backends.watcher import Watcher
-from ce_backends.wrappers import Wrappers
+from ce_backends.conformance.subject import task
+from ce_backends.containment.cell import Consumption, Level
+from ce_backends.containment.probe import probe
+from ce_backends.linux.disk_usage import disk_use
+from ce_backends.linux.process_usage import process_use
+from ce_backends.pool.ce import Pool
+from ce_backends.pool.monitor import Bounds, Rounds
+from ce_backends.pool.running_task import Excess, WatchedTask
+from ce_backends.pool.watcher import Watcher
+from ce_backends.pool.wrappers import Wrappers
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.log_limit import Cap
+from ce_backends.task.outputs import copy_outputs
+from ce_backends.task.record import TaskRecord
 
 DEADLINE_S = 20
 MB = 10**6

@@ -12,12 +12,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import ce_backends
-from ce_backends import base, conformance
+from ce_backends import base
 from ce_backends.__main__ import main
-from ce_backends.conformance import Result
+from ce_backends.cli.new import distribution
+from ce_backends.conformance import suite as conformance
+from ce_backends.conformance.junit import junit
+from ce_backends.conformance.suite import Result
 from ce_backends.errors import CEMisconfigured
-from ce_backends.junit import junit
-from ce_backends.new_ce import distribution
 
 ROOT = Path(__file__).parents[2]
 POOL = ["test", "InProcess", "-o", "KillGraceTime=0.1"]

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
-from ce_backends.node_script import COOKIE, environment_of, quote, render
-from ce_backends.staging import lay_out
-from ce_backends.task_dir import TaskDir
+from ce_backends.pool.layout import lay_out
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.script import COOKIE, environment_of, quote, render
 
 STAMP = "0123456789abcdef" * 2
 DEADLINE_S = 20

@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ce_backends.conformance import CHECKS, Check, Result, run
-from ce_backends.subject import Subject
-from ce_backends.template_ce import TemplateCE
+from ce_backends.cli.template_ce import TemplateCE
+from ce_backends.conformance.subject import Subject
+from ce_backends.conformance.suite import CHECKS, Check, Result, run
 from tests.unit import planted_bugs
 
 DEADLINE_S = 3.0

@@ -8,7 +8,7 @@ import pytest
 from ce_backends.__main__ import main
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue
-from ce_backends.pool import InProcess, Pool
+from ce_backends.pool.ce import InProcess, Pool
 from ce_backends.registry import ce_types, create, validate
 
 PLUGIN = Path(__file__).parents[1] / "plugins/echo_ce"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskSpec
+from ce_backends.conformance.subject import task
 from ce_backends.errors import CEError
-from ce_backends.secret_files import secrets_of
-from ce_backends.staging import lay_out
-from ce_backends.subject import task
-from ce_backends.task_archive import add_task
-from ce_backends.task_dir import TaskDir
+from ce_backends.pool.layout import lay_out
+from ce_backends.task.archive import add_task
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.secret_files import secrets_of
 
 WORDS = b"words that nobody may see\n"
 

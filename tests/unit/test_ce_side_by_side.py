@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends import conformance_checks as checks
 from ce_backends.__main__ import main
-from ce_backends.side_by_side import Trials
-from ce_backends.subject import Subject
+from ce_backends.conformance import checks
+from ce_backends.conformance.parallel import Trials
+from ce_backends.conformance.subject import Subject
 
 DEADLINE_S = 20
 

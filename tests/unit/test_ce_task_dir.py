@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskState, TaskStatus, Usage
-from ce_backends.process_tree import Process
-from ce_backends.task_dir import TaskDir
-from ce_backends.task_words import pattern_problem, stamp_problem
+from ce_backends.linux.processes import Process
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.record import pattern_problem, stamp_problem
 
 STAT = "77 (a (strange) name) S 1 77 77 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0"
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from ce_backends.conformance.subject import Subject, task
+from ce_backends.containers.payload_user import payload_user
+from ce_backends.containers.secret_places import Mount, places_of, read_mounts
 from ce_backends.errors import CEUnavailable
 from ce_backends.options import OptionValue
-from ce_backends.payload_user import payload_user
 from ce_backends.registry import create
-from ce_backends.secret_places import Mount, places_of, read_mounts
-from ce_backends.subject import Subject, task
 from tests.open_folders import open_way
 
 SECRET, NEWER = "PILOTS-SECRET", "PILOTS-NEWER-SECRET"

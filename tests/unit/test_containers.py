@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends import isolation
 from ce_backends.base import CanTell, TaskState
-from ce_backends.bubblewrap import Bubblewrap
-from ce_backends.container_options import binds
-from ce_backends.containment import Level
-from ce_backends.enclosure import Enclosure
+from ce_backends.conformance.subject import Subject, task
+from ce_backends.containers import isolation
+from ce_backends.containers.binds import Bind, view_of
+from ce_backends.containers.bubblewrap import Bubblewrap
+from ce_backends.containers.options import binds
+from ce_backends.containers.payload_user import payload_user
+from ce_backends.containers.runtime import Enclosure
+from ce_backends.containers.singularity import Singularity
+from ce_backends.containment.cell import Level
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.options import OptionValue
-from ce_backends.payload_user import payload_user
-from ce_backends.pool import Pool
+from ce_backends.pool.ce import Pool
 from ce_backends.registry import create, validate
-from ce_backends.singularity import Singularity
-from ce_backends.subject import Subject, task
-from ce_backends.view import Bind, view_of
 
 # Plays bwrap or apptainer: everything up to the first /bin/sh is the runtime's, the rest is run here.
 PLAYS = """#!/bin/sh

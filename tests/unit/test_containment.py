@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends import cgroup_cells
 from ce_backends.base import Accepted, TaskState
-from ce_backends.cgroup import Group, hierarchies
-from ce_backends.containment import Level
-from ce_backends.containment_probe import probe
-from ce_backends.named_tasks import named_tasks
-from ce_backends.node_script import COOKIE, quote
-from ce_backends.pool import Pool
-from ce_backends.process_tree import Process, is_alive, stat_of
-from ce_backends.subject import task
+from ce_backends.conformance.subject import task
+from ce_backends.containment import cgroup_cell as cgroup_cells
+from ce_backends.containment.cell import Level
+from ce_backends.containment.cookies import named_tasks
+from ce_backends.containment.probe import probe
+from ce_backends.linux.cgroup import Group, hierarchies
+from ce_backends.linux.processes import Process, is_alive, stat_of
+from ce_backends.pool.ce import Pool
+from ce_backends.task.script import COOKIE, quote
 
 DEADLINE_S = 20
 NOBODY = 65534
@@ -332,7 +332,7 @@ def test_tasks_stay_in_the_group_by_which_slurm_ends_its_job() -> None:
     job = freezer.own / f"gridpilot-test-{key()}" / "job_4"
     step = job / "step_batch"
     step.mkdir(parents=True)
-    program = "from ce_backends.containment_probe import *; print(probe('a', best=Level.V1).level.name)"
+    program = "from ce_backends.containment.probe import *; print(probe('a', best=Level.V1).level.name)"
     argv = ["/bin/sh", "-c", 'echo 0 > "$1/cgroup.procs" && exec "$2" -c "$3"', "sh", step, sys.executable, program]
     try:
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
@@ -347,8 +347,8 @@ UNPRIVILEGED = """
 import encodings.ascii  # now: the folder of the interpreter may be closed to nobody
 import os, sys, time
 from pathlib import Path
-from ce_backends.pool import Pool
-from ce_backends.subject import task
+from ce_backends.pool.ce import Pool
+from ce_backends.conformance.subject import task
 
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)

@@ -10,10 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from agents.credentials import proxy
-from agents.credentials.payload_proxies import FixedProxy, PayloadProxies
 from agents.errors import HandBack, NoAnswer, Unreachable
 from agents.jobs.job import MatchedJob
 from agents.local_wms.authority import Authority, Holder, open_authority
+from agents.runner.payload_proxies import FixedProxy, PayloadProxies
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.registry import Registry
 from agents.wms.service import Clock, Retry, Service

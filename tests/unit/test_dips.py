@@ -19,7 +19,7 @@ from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, Se
 from agents.local_wms.authority import Authority, open_authority, write_private
 from agents.wms.dips import DipsTransport, tls
 from agents.wms.https import Limits
-from pilot import dips as pilot_dips
+from pilot.wms import dips as pilot_dips
 
 DEADLINE_S = 5.0
 LIMITS = Limits(connect_s=2.0, read_s=0.5, whole_s=1.0, body_mb=1)

@@ -12,8 +12,8 @@ from agents.errors import AccessDenied, NoAnswer, Unreachable
 from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.jobs.report import written
-from agents.wms.accounting import Accounting
-from agents.wms.doubts import Doubts
+from agents.reporting.accounting import Accounting
+from agents.reporting.ownership import Doubts
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.server_clock import ServerClock
 from agents.wms.service import Clock, Retry, Service

@@ -272,7 +272,7 @@ def test_a_queue_that_the_configuration_does_not_have_is_told_with_the_nearest(s
 
 
 def test_a_proxy_of_another_vo_is_a_warning(site, monkeypatch):
-    monkeypatch.setattr("pilot.certificate.voms_vo", lambda _: "lhcb")
+    monkeypatch.setattr("pilot.wms.certificate.voms_vo", lambda _: "lhcb")
 
     said = "the pilot is told to work for VO vo, and its proxy has VOMS attributes of lhcb"
     assert ("credential", said) in warnings(site)

@@ -7,9 +7,9 @@ from typing import IO
 import pytest
 
 from ce_backends.base import Limit, TaskState
-from ce_backends.batch_options import Needs
-from ce_backends.batch_types import dialect
-from ce_backends.transport import Done
+from ce_backends.batch.options import Needs
+from ce_backends.batch.transport import Done
+from ce_backends.ce_types.local_and_ssh import dialect
 from tests.field.batch_answers import ANSWERS, Answer
 
 

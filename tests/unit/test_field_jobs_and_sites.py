@@ -10,10 +10,10 @@ import pytest
 from agents.jobs.jdl import describe
 from agents.local_wms.jdl import parse as parse_submitted
 from agents.local_wms.jdl import show
-from ce_backends import cgroup
-from ce_backends.ce_file import definitions
 from ce_backends.cfg import parse
-from ce_backends.commands import examine
+from ce_backends.cli.commands import examine
+from ce_backends.configuration.site_file import definitions
+from ce_backends.linux import cgroup
 from pilot import pilot_json, settings
 from tests.field.batch_answers import ANSWERS
 from tests.field.cfg_texts import TEXTS

@@ -7,7 +7,7 @@ import pytest
 
 from agents.slot.ends.features import features
 from agents.slot.ends.source import Node
-from pilot.batch_slot import end_of_slot
+from pilot.node.batch_slot import end_of_slot
 from tests.field.machine_features import FEATURES
 
 NOW_S = 1_790_000_000

@@ -12,9 +12,9 @@ from cryptography.x509.oid import NameOID
 from agents.credentials import proxy
 from agents.errors import CredentialError
 from agents.local_wms.authority import Authority, Holder, open_authority
-from pilot import credential
 from pilot import errors as pilots
 from pilot.settings import Settings
+from pilot.wms import credential
 
 NOW = datetime.now(UTC)
 

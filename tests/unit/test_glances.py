@@ -1,6 +1,6 @@
 """A look at a task's file may be a command on another machine: there is one in an interval at most."""
 
-from ce_backends.glances import Glances
+from ce_backends.batch.peeks import Glances
 
 
 def test_a_file_is_looked_at_once_in_an_interval() -> None:

@@ -19,12 +19,12 @@ import pytest
 
 from agents.errors import Blame, FailJob, HandBack
 from agents.jobs import sandbox
+from ce_backends.conformance.subject import task
 from ce_backends.errors import CEError
-from ce_backends.foreign_archive import ArchiveLimits, BadArchive, ForeignArchive, TooSlow
-from ce_backends.staging import lay_out
-from ce_backends.subject import task
-from ce_backends.task_archive import unpack as unpack_result
-from ce_backends.task_dir import TaskDir
+from ce_backends.pool.layout import lay_out
+from ce_backends.task.archive import unpack as unpack_result
+from ce_backends.task.directory import TaskDir
+from ce_backends.untrusted.archive import ArchiveLimits, BadArchive, ForeignArchive, TooSlow
 
 Member = tuple[tarfile.TarInfo, bytes]
 SMALL = ArchiveLimits(unpacked_bytes=10**6, members=10, headers_bytes=200_000)

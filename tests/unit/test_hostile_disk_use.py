@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from ce_backends.base import Limit
-from ce_backends.capped_output import Cap
-from ce_backends.containment import Consumption
-from ce_backends.disk_use import disk_use
-from ce_backends.removal import remove_tree
-from ce_backends.rounds import Bounds, Rounds
-from ce_backends.sighting import Sighting
-from ce_backends.task_dir import TaskDir
-from ce_backends.watched_task import Excess, WatchedTask
+from ce_backends.containment.cell import Consumption
+from ce_backends.linux.disk_usage import disk_use
+from ce_backends.linux.removal import remove_tree
+from ce_backends.pool.monitor import Bounds, Rounds
+from ce_backends.pool.observation import Sighting
+from ce_backends.pool.running_task import Excess, WatchedTask
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.log_limit import Cap
 
 MB = 10**6
 ME = [os.getpid()]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends.capped_output import Cap
-from ce_backends.foreign_tree import ForeignTree
-from ce_backends.output_search import OutputSearch, SearchLimits
-from ce_backends.outputs import copy_outputs, tail
-from ce_backends.staging import renew_credential
+from ce_backends.linux.foreign_tree import ForeignTree
+from ce_backends.pool.layout import renew_credential
+from ce_backends.task.log_limit import Cap
+from ce_backends.task.output_search import OutputSearch, SearchLimits
+from ce_backends.task.outputs import copy_outputs, tail
 
 MB = 10**6
 QUICK = SearchLimits(files=20, names=1000, seconds=5.0)

@@ -15,8 +15,8 @@ import agents
 import ce_backends
 import pilot
 from agents.jobs.jdl import JdlError, StopSignal, describe
-from agents.jobs.tasks import Tasks
-from ce_backends.foreign_pattern import MOST_CHARACTERS, PatternFailed, found_in, is_expression
+from agents.runner.tasks import Tasks
+from ce_backends.untrusted.pattern import MOST_CHARACTERS, PatternFailed, found_in, is_expression
 from tests.unit.runner_scene import Ce
 
 LETTERS = "a" * 40 + "!"

@@ -16,17 +16,17 @@ from agents.wms.dips import DipsTransport
 from agents.wms.dips import tls as agents_tls
 from agents.wms.https import HttpsTransport, session
 from agents.wms.service import Retry, Service
-from ce_backends import strict_json as agents_json
-from ce_backends.arc_rest import Answer, Credential, NoAnswer, Rest, jobs
-from ce_backends.batch_options import Needs
-from ce_backends.bounded_http import Limits
+from ce_backends.arc.rest import Answer, Credential, NoAnswer, Rest, jobs
+from ce_backends.batch.options import Needs
+from ce_backends.batch.systems.htcondor import Condor
+from ce_backends.batch.systems.oar import Oar
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.htcondor import Condor
-from ce_backends.oar import Oar
-from ce_backends.transport import Done
-from pilot import services
+from ce_backends.untrusted import strict_json as agents_json
+from ce_backends.untrusted.bounded_http import Limits
 from pilot import strict_json as pilots_json
 from pilot.errors import PilotError
+from pilot.wms import client as services
 from tests.unit import hostile_server as hostile
 from tests.unit.captured import Captured
 from tests.unit.hostile_server import BELOW_TLS, DISET, GOOD, HTTP, JSON, Act, http, serving
@@ -56,10 +56,10 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 @pytest.fixture(autouse=True)
 def _small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a megabyte be too much for all of them, as it is for the agent by its limits."""
-    for constant in ("pilot.services.ANSWER_LIMIT_BYTES", "pilot.dips.ANSWER_LIMIT_BYTES"):
+    for constant in ("pilot.wms.client.ANSWER_LIMIT_BYTES", "pilot.wms.dips.ANSWER_LIMIT_BYTES"):
         monkeypatch.setattr(constant, 10**6)
-    monkeypatch.setattr("ce_backends.arc_rest._ANSWER_MB", 1)
-    monkeypatch.setattr("ce_backends.arc_rest.FILE_MB", 1)
+    monkeypatch.setattr("ce_backends.arc.rest._ANSWER_MB", 1)
+    monkeypatch.setattr("ce_backends.arc.rest.FILE_MB", 1)
 
 
 def agent(setting: Setting, port: int) -> object:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskSpec
-from ce_backends.capped_output import Cap
+from ce_backends.batch.launcher import RESULT, TASK, launcher, write_task
+from ce_backends.batch.spool import Spool
+from ce_backends.batch.transport import Local
+from ce_backends.conformance.subject import task
 from ce_backends.errors import CEError
-from ce_backends.spool import Spool
-from ce_backends.subject import task
-from ce_backends.transport import Local
-from ce_backends.travelling import RESULT, TASK, launcher, write_task
+from ce_backends.task.log_limit import Cap
 
 STAMP = "a" * 32
 Fetch = Callable[..., tuple[dict[str, bytes], str]]

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch.options import Needs
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.systems.htcondor import Condor
+from ce_backends.batch.systems.htcondor_schedd import Schedd
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.htcondor import Condor
-from ce_backends.htcondor_schedd import Schedd
-from ce_backends.transport import Done
 from tests.unit.captured import Captured, capture
 
 STAMP = "0123456789abcdef0123456789abcdef"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ce_backends.ce_types.htcondor_ce import HTCondorCE
+from ce_backends.conformance.subject import task
 from ce_backends.errors import CEMisconfigured, CEUnavailable
-from ce_backends.htcondor_ce import HTCondorCE
 from ce_backends.options import parse_options
-from ce_backends.subject import task
 
 PROXY_LINE = "x509userproxy = /p"
 SSL = {"X509_USER_PROXY=/p", "_CONDOR_AUTH_SSL_CLIENT_CERTFILE=/p", "_CONDOR_AUTH_SSL_CLIENT_KEYFILE=/p"}

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
+from ce_backends.batch.options import Needs
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.systems.lsf import Lsf
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.lsf import Lsf
-from ce_backends.transport import Done
 from tests.unit.answering import Answering
 
 STAMP = "0123456789abcdef0123456789abcdef"

@@ -13,7 +13,7 @@ import pilot.errors
 import pilot.private
 from agents.__main__ import main as agent_main
 from agents.local_wms.home import Home, LocalWmsError
-from agents.process import lock
+from agents.process.agent_process import lock
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone can give files away")
 SIDES = [(pilot.private, pilot.errors.UsageError), (agents.private, agents.errors.ConfigurationError)]

@@ -7,8 +7,8 @@ import sys
 import time
 import tracemalloc
 
-from ce_backends.named_tasks import named_tasks
-from ce_backends.node_script import COOKIE
+from ce_backends.containment.cookies import named_tasks
+from ce_backends.task.script import COOKIE
 
 STAMP = "0123456789abcdef" * 2
 # PR_SET_MM_MAP (prctl(2)), which every user may: the environment is where 4 GB of nothing are mapped.

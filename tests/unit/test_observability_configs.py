@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.given_configuration import read_files
-from agents.outside.counts import Counts, Sight
-from agents.settings import load
+from agents.observability.counters import Counts, Sight
+from agents.settings.agent import load
+from agents.settings.given import read_files
 
 FOLDER = Path(__file__).parents[2] / "configs" / "observability"
 PROMTOOL = shutil.which("promtool")
@@ -28,7 +28,7 @@ def test_the_example_for_the_agent_is_taken_as_it_is() -> None:
 
 def test_the_alerts_name_metrics_that_there_are() -> None:
     exposition = pytest.importorskip(
-        "agents.outside.exposition", reason="the extra gridpilot[metrics] is not installed", exc_type=ImportError
+        "agents.observability.metrics", reason="the extra gridpilot[metrics] is not installed", exc_type=ImportError
     )
     counts = Counts()
     counts.sight = Sight(processors={}, jobs={}, time_left_s=1.0, unsent=0)

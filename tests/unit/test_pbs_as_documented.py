@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import MAY_NEVER, BatchJob
+from ce_backends.batch.options import Needs
+from ce_backends.batch.system import MAY_NEVER, BatchJob
+from ce_backends.batch.systems.pbs import Pbs
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.pbs import Pbs
-from ce_backends.transport import Done
 from tests.unit.answering import Answering
 
 STAMP = "0123456789abcdef0123456789abcdef"

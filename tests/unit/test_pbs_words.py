@@ -3,7 +3,7 @@
 import pytest
 
 from ce_backends.base import Limit, TaskState
-from ce_backends.transport import Done
+from ce_backends.batch.transport import Done
 from tests.unit.batch_systems import batch_system
 
 DONE, FAILED = TaskState.DONE, TaskState.FAILED

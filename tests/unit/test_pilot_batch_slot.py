@@ -1,6 +1,6 @@
 import pytest
 
-from pilot import batch_slot
+from pilot.node import batch_slot
 
 STAMP = "0123456789abcdef0123456789abcdef"
 

@@ -9,9 +9,15 @@ import pytest
 from agents.jobs import payload
 from agents.jobs.jdl import describe
 from agents.jobs.job import Grant
-from pilot import bundle, cfg, command_list, commands, configuration, credential, deadline, launch, nagios, settings
+from pilot import cfg, settings
+from pilot.agent import launch
 from pilot.errors import NodeUnfit, UsageError
-from pilot.knowledge import LOCAL
+from pilot.node import bundle
+from pilot.steps import deadline, nagios
+from pilot.steps import order as command_list
+from pilot.steps import standard as commands
+from pilot.steps.state import LOCAL
+from pilot.wms import configuration, credential
 from tests.unit.test_pilot_offer import pilot
 
 LAB_COMMANDS = """

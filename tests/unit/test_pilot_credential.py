@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pilot import certificate, credential
 from pilot.errors import CredentialError
 from pilot.settings import Settings
+from pilot.wms import certificate, credential
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

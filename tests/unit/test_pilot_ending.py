@@ -3,10 +3,11 @@ import json
 
 import pytest
 
-from pilot import ending, launch
+from pilot import ending
+from pilot.agent import launch
+from pilot.agent.launch import AgentReport
+from pilot.agent.supervision import AgentEnd
 from pilot.errors import NodeUnfit, UsageError
-from pilot.launch import AgentReport
-from pilot.supervision import AgentEnd
 from tests.unit.test_pilot_offer import pilot
 
 NOTHING = "Nothing to do for more than 10 requests"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilot.isolation import sentence
+from pilot.node.isolation import sentence
 
 
 @pytest.mark.parametrize(

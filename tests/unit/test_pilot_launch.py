@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from pilot import __main__ as entry
-from pilot import launch
+from pilot.agent import launch
+from pilot.agent.supervision import AgentEnd
 from pilot.errors import NodeUnfit
 from pilot.settings import Settings
-from pilot.supervision import AgentEnd
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 20
 DRIVER = """
 import json, sys
 from pathlib import Path
-from pilot import launch, supervision
+from pilot.agent import launch, supervision
 from pilot.log import Log
 launch.become_subreaper()
 work = Path(sys.argv[1])

@@ -3,13 +3,15 @@ from pathlib import Path
 import pytest
 
 from pilot import __main__ as entry
-from pilot import commands, offer, settings
-from pilot.batch_slot import BatchSlot
+from pilot import settings
 from pilot.errors import UsageError
-from pilot.knowledge import CE_DEFAULTS, LOCAL, Pilot
 from pilot.log import Log
-from pilot.remote_log import RemoteLog
-from pilot.worker_node import Fact, WorkerNode
+from pilot.node.batch_slot import BatchSlot
+from pilot.node.worker_node import Fact, WorkerNode
+from pilot.steps import offer
+from pilot.steps import standard as commands
+from pilot.steps.state import CE_DEFAULTS, LOCAL, Pilot
+from pilot.wms.remote_log import RemoteLog
 
 NODE = WorkerNode(
     processors=Fact(8, "affinity"),

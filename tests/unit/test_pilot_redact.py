@@ -1,7 +1,7 @@
 import os
 
-from pilot import wrapper_log
 from pilot.log import Log
+from pilot.node import wrapper_log
 
 
 def test_a_secret_in_a_field_of_an_event_is_not_written():

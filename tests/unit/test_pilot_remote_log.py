@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pilot import __main__ as entry
-from pilot import spool
 from pilot.errors import ServiceUnreachable
 from pilot.log import Log
-from pilot.remote_log import RemoteLog
+from pilot.wms import log_spool as spool
+from pilot.wms.remote_log import RemoteLog
 
 WAIT_S = 20
 STAMP, EARLIER = "5" * 32, "4" * 32

@@ -23,9 +23,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pilot import cfg, configuration, credential, services
+from pilot import cfg
 from pilot.errors import CredentialError, ServiceRefused, ServiceUnreachable, UsageError
 from pilot.settings import Settings
+from pilot.wms import client as services
+from pilot.wms import configuration, credential
 
 ROOT = Path(__file__).parents[2]
 PILOT_S = 30

@@ -1,6 +1,6 @@
 import pytest
 
-from pilot import worker_node
+from pilot.node import worker_node
 
 
 def write(root, files):

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Accepted, Notifies, Peeks, Rejected, SlotCount, TaskSpec, TaskState, TaskStatus
+from ce_backends.conformance.subject import task
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.node_script import quote
-from ce_backends.pool import InProcess, Pool
-from ce_backends.process_tree import children, stat_of
+from ce_backends.linux.processes import children, stat_of
+from ce_backends.pool.ce import InProcess, Pool
+from ce_backends.pool.monitor import USUAL
 from ce_backends.registry import validate
-from ce_backends.rounds import USUAL
-from ce_backends.subject import task
+from ce_backends.task.script import quote
 
 DEADLINE_S = 20
 MakePool = Callable[..., Pool]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskSpec, TaskState, TaskStatus
-from ce_backends.containment import Level
-from ce_backends.pool import Pool
-from ce_backends.process_tree import boot_s
-from ce_backends.task_dir import NOTES, TaskDir
-from ce_backends.task_words import TaskRecord
+from ce_backends.containment.cell import Level
+from ce_backends.linux.processes import boot_s
+from ce_backends.pool.ce import Pool
+from ce_backends.task.directory import NOTES, TaskDir
+from ce_backends.task.record import TaskRecord
 from tests.unit.test_pool_restart import STAMP, ended, killed_owner, next_pool
 
 __all__ = ["next_pool"]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Accepted, Holds, TaskSpec
+from ce_backends.conformance.subject import task
 from ce_backends.errors import CEUnavailable
-from ce_backends.node_script import quote
-from ce_backends.pool import Pool
-from ce_backends.subject import task
-from ce_backends.task_dir import TaskDir
+from ce_backends.pool.ce import Pool
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.script import quote
 
 DEADLINE_S = 20
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Accepted, TaskState
-from ce_backends.cgroup import hierarchies
-from ce_backends.containment import Level
+from ce_backends.conformance.subject import task
+from ce_backends.containment.cell import Level
+from ce_backends.containment.cookies import named_tasks
 from ce_backends.errors import CEError
-from ce_backends.named_tasks import named_tasks
-from ce_backends.pool import Pool
-from ce_backends.process_tree import boot_id, stat_line
-from ce_backends.subject import task
-from ce_backends.task_dir import TaskDir
-from ce_backends.task_words import parse_record, parse_status
+from ce_backends.linux.cgroup import hierarchies
+from ce_backends.linux.processes import boot_id, stat_line
+from ce_backends.pool.ce import Pool
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.record import parse_record, parse_status
 
 DEADLINE_S = 20
 STAMP = uuid.uuid4().hex  # a test of another process must not have the same

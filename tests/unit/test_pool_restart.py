@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskSpec, TaskState, TaskStatus
-from ce_backends.containment import Level
-from ce_backends.node_script import quote
-from ce_backends.pool import Pool
-from ce_backends.process_tree import boot_id, stat_of
-from ce_backends.task_dir import TaskDir
-from ce_backends.task_words import TaskRecord
+from ce_backends.containment.cell import Level
+from ce_backends.linux.processes import boot_id, stat_of
+from ce_backends.pool.ce import Pool
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.record import TaskRecord
+from ce_backends.task.script import quote
 
 DEADLINE_S = 20
 STAMP = uuid.uuid4().hex  # a test of another process must not have the same
@@ -26,8 +26,8 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from ce_backends.base import TaskSpec
-from ce_backends.containment import Level
-from ce_backends.pool import Pool
+from ce_backends.containment.cell import Level
+from ce_backends.pool.ce import Pool
 
 pool = Pool(Path(sys.argv[1]), processors=2, best_containment=Level[sys.argv[4]])
 print(pool.submit([TaskSpec(stamp=sys.argv[2], script=sys.argv[3], outputs=["*"])]), flush=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskSpec
-from ce_backends.inside_script import render_inside
-from ce_backends.pool import Pool
-from ce_backends.short_place import LONGEST_TMPDIR, ShortPlace
-from ce_backends.subject import task
+from ce_backends.conformance.subject import task
+from ce_backends.containers.entrypoint import render_inside
+from ce_backends.linux.short_path import LONGEST_TMPDIR, ShortPlace
+from ce_backends.pool.ce import Pool
 from tests.unit.test_pool import begin, ended
 
 STAMP = "0123456789abcdef" * 2

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.jobs.allocation import Slot, chosen_processors, granted_memory_mb
 from agents.jobs.jdl import Request
 from agents.jobs.job import Grant
+from agents.slot.allocation import Slot, chosen_processors, granted_memory_mb
 
 GPUS = ("GPU-aa", "GPU-bb", "GPU-cc")
 

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from agents.slot.ask import Commands
+from agents.slot.command import Commands
 
 PATH = "/usr/bin:/bin"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agents.slot import db12
-from agents.slot.alone import alone
 from agents.slot.benchmark import Benchmark, Machine, memory, this_machine
+from agents.slot.isolated_python import alone
 
 MACHINE = Machine("a CPU", "boot-1", copies=1)
 

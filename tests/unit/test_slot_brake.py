@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.slot.brake import Brake, Patience
+from agents.slot.circuit_breaker import Brake, Patience
 
 
 class Time:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.slot.ask import Ask, nobody
+from agents.slot.command import Ask, nobody
 from agents.slot.ends import Node, read_again, survey, waits_for_commands
 from agents.slot.ends.grid_engine import grid_engine
 from agents.slot.ends.source import duration_s

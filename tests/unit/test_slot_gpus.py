@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agents.slot import nvml
-from agents.slot.ask import nobody
+from agents.slot.command import nobody
 from agents.slot.gpus import Gpu, Maker, find_gpus, visibility
 
 NO_PERMISSION, NOT_FOUND = 4, 6  # nvml.h

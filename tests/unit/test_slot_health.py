@@ -62,7 +62,7 @@ AGENTS_LOOK = (
     "look",
     [
         AGENTS_LOOK,
-        "from pilot import work_folder; print([work_folder.cannot_start_from(place)])",
+        "from pilot.node import work_folder; print([work_folder.cannot_start_from(place)])",
     ],
     ids=["agent", "pilot"],
 )

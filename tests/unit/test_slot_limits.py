@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agents.jobs.job import Grant
-from agents.jobs.limits import payload_cfg, write_payload_cfg
+from agents.jobs.payload_cfg import payload_cfg, write_payload_cfg
 from ce_backends.cfg import parse
 
 CFG = parse(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agents.jobs.allocation import Slot
 from agents.jobs.jdl import Request
-from agents.settings import AgentSettings, Strategy
+from agents.settings.agent import AgentSettings, Strategy
+from agents.slot.allocation import Slot
 from agents.slot.offer import can_offer, offers, site_requirements
 from ce_backends.cfg import parse
 

@@ -17,10 +17,10 @@ import pytest
 
 from agents.__main__ import main
 from agents.errors import Blame, ConfigurationError
-from agents.explain import status
 from agents.jobs.job import JobStatus, Outcome
-from agents.outside import slot_report
-from agents.outside.chronicle import LEDGER
+from agents.observability import slot_report
+from agents.observability.explain import status
+from agents.observability.history import LEDGER
 from tests.unit.slot_scene import START_S, Course, busy, write
 
 PATIENCE_S = 120

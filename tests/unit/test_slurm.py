@@ -8,11 +8,11 @@ from typing import IO
 import pytest
 
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import MAY_NEVER, BatchJob
+from ce_backends.batch.options import Needs
+from ce_backends.batch.system import MAY_NEVER, BatchJob
+from ce_backends.batch.systems.slurm import Slurm
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.slurm import Slurm
-from ce_backends.transport import Done
 
 CAPTURES = Path(__file__).parents[1] / "captures/slurm"
 VERSIONS = ["20.11", "22.05", "24.11"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from ce_backends.base import TaskState
-from ce_backends.transport import Done
+from ce_backends.batch.transport import Done
 from tests.unit.batch_systems import batch_system
 
 NOTHING = Done(0, "", "")

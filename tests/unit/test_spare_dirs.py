@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends.spare_dirs import SpareDirs
+from ce_backends.pool.recycled_dirs import SpareDirs
 
 
 @pytest.fixture

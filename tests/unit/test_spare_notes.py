@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskState, TaskStatus
-from ce_backends.spare_notes import SpareNotes
-from ce_backends.task_dir import TaskDir
-from ce_backends.task_words import TaskRecord
+from ce_backends.pool.recycled_notes import SpareNotes
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.record import TaskRecord
 
 FIRST, SECOND = "1" * 32, "2" * 32
 OF_FIRST, OF_SECOND = TaskRecord(processors=1, outputs=["a" * 500]), TaskRecord(processors=2, outputs=[], capped=[])

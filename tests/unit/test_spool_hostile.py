@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ce_backends.capped_output import Cap
+from ce_backends.batch.launcher import RESULT
+from ce_backends.batch.spool import Spool
+from ce_backends.batch.staged_spool import StagedSpool
+from ce_backends.batch.transport import Done, Local
 from ce_backends.errors import CEError
-from ce_backends.spool import Spool
-from ce_backends.staged_spool import StagedSpool
-from ce_backends.transport import Done, Local
-from ce_backends.travelling import RESULT
+from ce_backends.task.log_limit import Cap
 
 MINE, OTHER = "a" * 32, "b" * 32
 BREAKS = ["\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\r", "\n"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ce_backends.batch.ssh import Login, Ssh
 from ce_backends.errors import CEUnavailable
-from ce_backends.ssh import Login, Ssh
 
 LOCAL = 'for last; do :; done; exec /bin/sh -c "$last"'
 CHANGED = """\

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends import offspring
 from ce_backends.base import Accepted, TaskState
-from ce_backends.cgroup import hierarchies
-from ce_backends.containment import Level
-from ce_backends.containment_probe import probe
-from ce_backends.named_tasks import named_tasks
-from ce_backends.node_script import quote
-from ce_backends.pool import Pool
-from ce_backends.process_tree import children, stat_of
-from ce_backends.subject import task
-from ce_backends.wrappers import Wrappers
+from ce_backends.conformance.subject import task
+from ce_backends.containment.cell import Level
+from ce_backends.containment.cookies import named_tasks
+from ce_backends.containment.probe import probe
+from ce_backends.linux import children as offspring
+from ce_backends.linux.cgroup import hierarchies
+from ce_backends.linux.processes import children, stat_of
+from ce_backends.pool.ce import Pool
+from ce_backends.pool.wrappers import Wrappers
+from ce_backends.task.script import quote
 
 DEADLINE_S = 20
 LEVELS = [level for level in (Level.V2, Level.HYBRID, Level.V1) if probe(uuid.uuid4().hex, best=level).level is level]

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends.arc_rest import Credential, Rest
-from ce_backends.batch_options import Needs
-from ce_backends.batch_system import BatchJob
+from ce_backends.arc.rest import Credential, Rest
+from ce_backends.batch.options import Needs
+from ce_backends.batch.system import BatchJob
+from ce_backends.batch.systems.htcondor import Condor
+from ce_backends.batch.systems.htcondor_schedd import Schedd
+from ce_backends.batch.transport import Done
 from ce_backends.errors import CEUnavailable
-from ce_backends.htcondor import Condor
-from ce_backends.htcondor_schedd import Schedd
-from ce_backends.token_scopes import CANCEL, CREATE, READ, lacking
-from ce_backends.transport import Done
+from ce_backends.untrusted.token_scopes import CANCEL, CREATE, READ, lacking
 from tests.unit.answering import Answering
 
 STAMP = "a" * 32

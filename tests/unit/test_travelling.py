@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskSpec
-from ce_backends.node_script import COOKIE
-from ce_backends.subject import task
-from ce_backends.travelling import RESULT, TASK, launcher, write_task
+from ce_backends.batch.launcher import RESULT, TASK, launcher, write_task
+from ce_backends.conformance.subject import task
+from ce_backends.task.script import COOKIE
 
 MINIMAL = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 

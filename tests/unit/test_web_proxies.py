@@ -17,12 +17,13 @@ from agents.jobs.payload import _INHERITED
 from agents.local_wms.authority import Authority, open_authority, write_private
 from agents.wms.dips import DipsTransport, tls
 from agents.wms.https import HttpsTransport, session
-from ce_backends.arc_rest import Credential, Rest
-from ce_backends.bounded_http import Limits
+from ce_backends.arc.rest import Credential, Rest
 from ce_backends.errors import CEError
-from pilot import services, web_proxy
+from ce_backends.untrusted.bounded_http import Limits
 from pilot.doctor import network
 from pilot.errors import PilotError, ServiceRefused, UsageError
+from pilot.wms import client as services
+from pilot.wms import web_proxy
 from tests.unit.hostile_server import GOOD, http, serving
 
 HOST = "service.test"  # known to the proxy only
@@ -257,7 +258,7 @@ def test_a_connection_that_was_idle_is_not_used_again(
 ) -> None:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(authority.host())
-    monkeypatch.setattr("ce_backends.bounded_http._IDLE_S", 0.2)
+    monkeypatch.setattr("ce_backends.untrusted.bounded_http._IDLE_S", 0.2)
     with serving(answering_twice, made) as server, session(proxy_file, authority.certificates) as held:
         transport = HttpsTransport(held, vo="lab", limits=LIMITS)
         url = f"https://localhost:{server.port}/X/Y"

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from agents import command_line
-from agents.explain import explain, status
 from agents.jobs.job import Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.jobs.ledger import Ledger
 from agents.local_wms import __main__ as local_wms
 from agents.log import EventLog, configure
-from agents.outside import page
+from agents.observability import slot_page as page
+from agents.observability.explain import explain, status
 from ce_backends import __main__ as ce
-from ce_backends import foreign_text
+from ce_backends.untrusted import text as foreign_text
 from pilot import __main__ as pilot
 from pilot import log as pilots_log
 from pilot.doctor.examination import report

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskSpec
-from ce_backends.node_script import JOIN_FAILED_EXIT_CODE, quote
-from ce_backends.orders import Telling, may_fork, order, preamble
-from ce_backends.process_tree import boot_id, stat_of
-from ce_backends.staging import lay_out
-from ce_backends.task_dir import TaskDir
-from ce_backends.wrappers import Wrapper, Wrappers
+from ce_backends.linux.processes import boot_id, stat_of
+from ce_backends.pool.layout import lay_out
+from ce_backends.pool.wrapper_script import Telling, may_fork, order, preamble
+from ce_backends.pool.wrappers import Wrapper, Wrappers
+from ce_backends.task.directory import TaskDir
+from ce_backends.task.script import JOIN_FAILED_EXIT_CODE, quote
 
 DEADLINE_S = 20
 PATH = {"PATH": "/usr/bin:/bin"}

@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from pilot.bundle import PURE
+from pilot.node.bundle import PURE
 from tools.bundle.archive import add
 from tools.bundle.interpreter import compiled, copy_stripped
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.local_wms.registry import GENERIC_PILOT, OPERATOR
 from agents.local_wms.services.base import Caller, Refusal, Service, exported
-from ce_backends import strict_json
+from ce_backends.untrusted import strict_json
 
 STAMP = re.compile(r"[0-9a-z]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MAX_BYTES = 10 * 1024 * 1024  # a pilot's log grows no further

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.slot.ask import Ask
+from agents.slot.command import Ask
 
 _DURATION = re.compile(r"(?:(?P<days>\d{1,9})-)?(?P<parts>\d{1,12}(?::\d{1,12}){0,3})(?:\.\d+)?", re.ASCII)
 _UNITS_S = (1, 60, 3600, 86_400)  # from the right

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from agents import redaction
 from agents.errors import AgentError, ServiceError
+from agents.reporting.accounting import __name__ as _accounting  # noqa: F401 # instrumented with the others
 from agents.wms import dips, jencode
-from agents.wms.accounting import __name__ as _accounting  # noqa: F401 # instrumented with the others
 from agents.wms.https import Limits
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.job_state import Heartbeat, JobState
@@ -15,13 +15,14 @@ from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service
-from ce_backends import arc_rest
-from ce_backends.arc import Arex
-from ce_backends.batch_options import Needs
+from ce_backends.arc import rest as arc_rest
+from ce_backends.arc.system import Arex
+from ce_backends.batch.options import Needs
 from ce_backends.errors import CEError
-from pilot import dips as pilots_dips
-from pilot import redact, services
+from pilot import redact
 from pilot.errors import PilotError
+from pilot.wms import client as services
+from pilot.wms import dips as pilots_dips
 from tests.fuzz import scratch
 from tests.fuzz.target import Target, text
 from tests.unit.captured import CAPTURES

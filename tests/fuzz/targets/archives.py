@@ -8,8 +8,8 @@ import tarfile
 
 from agents.errors import AgentError
 from agents.jobs import sandbox
-from ce_backends import task_archive
 from ce_backends.errors import CEError
+from ce_backends.task import archive as task_archive
 from tests.fuzz import scratch
 from tests.fuzz.target import Target
 

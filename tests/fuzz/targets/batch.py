@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
-from ce_backends.batch_options import Needs
-from ce_backends.batch_types import dialect
+from ce_backends.batch.options import Needs
+from ce_backends.batch.spool import _parse_end
+from ce_backends.batch.transport import Done
+from ce_backends.ce_types.local_and_ssh import dialect
 from ce_backends.errors import CEError
-from ce_backends.spool import _parse_end
-from ce_backends.transport import Done
 from tests.fuzz.target import Target, text
 from tests.unit.captured import CAPTURES
 from tests.unit.test_lsf_as_documented import listed as lsf_listed

@@ -7,13 +7,14 @@ from pathlib import Path
 from agents.errors import AgentError
 from agents.wms import configuration as agents_configuration
 from agents.wms.service import Service
-from ce_backends import ce_file, cfg
+from ce_backends import cfg
+from ce_backends.configuration import site_file as ce_file
 from ce_backends.errors import CEError, CfgError
 from pilot import cfg as pilots_cfg
-from pilot import configuration as pilots_configuration
 from pilot import pilot_json
 from pilot.errors import PilotError
 from pilot.settings import Settings
+from pilot.wms import configuration as pilots_configuration
 from tests.fuzz import scratch
 from tests.fuzz.target import Target, text
 from tests.fuzz.targets.answers import Says, quickly

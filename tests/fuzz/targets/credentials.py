@@ -9,7 +9,7 @@ from agents.credentials import der, proxy, tokens, voms
 from agents.errors import CredentialError
 from agents.local_wms.authority import open_authority
 from agents.local_wms.registry import PILOT
-from pilot import certificate
+from pilot.wms import certificate
 from tests.fuzz import scratch
 from tests.fuzz.target import Target, text
 

@@ -11,9 +11,10 @@ from agents.slot.ends.htcondor import htcondor
 from agents.slot.ends.lsf import lsf
 from agents.slot.ends.pbs import pbs
 from agents.slot.ends.slurm import slurm
-from ce_backends import cgroup, process_tree
-from ce_backends.task_dir import TaskDir
-from pilot import batch_slot, worker_node
+from ce_backends.linux import cgroup
+from ce_backends.linux import processes as process_tree
+from ce_backends.task.directory import TaskDir
+from pilot.node import batch_slot, worker_node
 from tests.fuzz import scratch
 from tests.fuzz.target import Target, text
 from tests.unit.captured import CAPTURES

@@ -1,0 +1,82 @@
+"""A slot's chronicle and figures as JSON: what `report --json` prints, and what the page holds."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from agents.observability.history import Chronicle, PastJob
+from agents.observability.summary import Figures, cpu_s, durations, held_span
+from agents.redaction import without_secrets
+
+_ABOUT = ("site", "ce", "queue", "ce_type", "pilot", "host", "version", "memory_mb", "gpus", "power_hs06")
+
+
+def told(chronicle: Chronicle, figures: Figures) -> dict[str, object]:
+    """Return everything, times in seconds and core time in core seconds, without secrets."""
+    core_time = figures.core_time
+    return {
+        "slot": _slot(chronicle, figures),
+        "core_time_s": {name: round(value, 3) for name, value in asdict(core_time).items()},
+        "cpu_efficiency": _rounded(core_time.efficiency),
+        "used_fraction": _rounded(core_time.held / core_time.total if core_time.total else None),
+        "outcomes": dict(figures.outcomes),
+        "phases": [_rounded_all(asdict(phase)) for phase in figures.phases],
+        "causes": without_secrets([_rounded_all(asdict(cause)) for cause in figures.causes]),
+        "jobs": [_job(chronicle, one) for one in chronicle.jobs],
+    }
+
+
+def _slot(chronicle: Chronicle, figures: Figures) -> dict[str, object]:
+    return {
+        **{name: chronicle.about.get(name, "") for name in _ABOUT},
+        "started": _iso(chronicle.started_s),
+        "ended": _iso(chronicle.ended_s),
+        "started_s": round(chronicle.started_s, 3),
+        "seconds": round(chronicle.ended_s - chronicle.started_s, 3),
+        "processor_ids": list(figures.processor_ids),
+        "agents": len(chronicle.lives),
+        "state": "working" if chronicle.is_alive else "ended" if chronicle.reason is not None else "lost",
+        "reason": chronicle.reason or "",
+    }
+
+
+def _job(chronicle: Chronicle, one: PastJob) -> dict[str, object]:
+    """Return one attempt; `from_s`, `run_s` and `to_s` count from the slot's beginning."""
+    job, end = one.job, one.job.end
+    from_s, run_from_s, to_s = (round(moment - chronicle.started_s, 3) for moment in held_span(chronicle, one))
+    ran = (to_s - run_from_s) * one.processors
+    used = cpu_s(chronicle, one)
+    words = {
+        "owner": job.matched.owner,
+        "group": job.matched.group,
+        "minor_status": end.minor_status if end else job.minor_status,
+        "cause": end.application_status if end else "",
+    }
+    return {
+        "job_id": job.job_id,
+        "attempt": job.attempt,
+        "outcome": str(one.outcome) if one.outcome else "in hand",
+        "phase": str(job.phase),
+        **{name: without_secrets(word) for name, word in words.items()},
+        "blame": end.blame if end else None,
+        "processor_ids": list(job.grant.processor_ids) if job.grant else [],
+        "from_s": from_s,
+        "run_s": run_from_s,
+        "to_s": to_s,
+        "phases_s": {name: round(took, 3) for name, took in durations(one).items()},
+        "cpu_s": _rounded(job.cpu_s),
+        "cpu_efficiency": None if used is None or not ran else _rounded(used / ran),
+        "exit_code": job.exit_code,
+    }
+
+
+def _iso(moment_s: float) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _rounded_all(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in values.items()}

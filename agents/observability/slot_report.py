@@ -1,0 +1,61 @@
+"""`report`: the page of a slot, or the same as JSON, out of its ledger."""
+
+import json
+import re
+from pathlib import Path
+
+from agents.errors import ConfigurationError
+from agents.log import EventLog
+from agents.observability import summary as figures
+from agents.observability.history import Chronicle, read
+from agents.observability.history_json import told
+from agents.observability.shared_file import PRIVATE, PUBLIC, leave_file
+from agents.observability.slot_page import page
+from agents.observability.summary import Figures
+
+log = EventLog("agent")
+
+
+def as_json(work_dir: Path) -> str:
+    """Return the numbers of a slot and its jobs for programs.
+
+    Raises:
+        ConfigurationError: no agent has worked here.
+    """
+    chronicle = read(work_dir)
+    return json.dumps(told(chronicle, figures.of(chronicle)), indent=1)
+
+
+def write(work_dir: Path, file: Path, mode: int = PRIVATE) -> str:
+    """Write the page of a slot; return in a sentence or two what it shows.
+
+    Raises:
+        ConfigurationError: no agent has worked here, or the file cannot be written.
+    """
+    chronicle = read(work_dir)
+    found = figures.of(chronicle)
+    try:
+        leave_file(file, page(chronicle, found, told(chronicle, found)).encode(), mode)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: the page cannot be written: {error.strerror}; name another: -O") from error
+    return f"{file}\n{_summary(chronicle, found)}"
+
+
+def leave(work_dir: Path, directory: Path, pilot: str) -> None:
+    """Leave the page where the site keeps such pages; that it cannot be written costs nothing else."""
+    file = directory / f"slot-{re.sub(r'[^A-Za-z0-9.]+', '-', pilot)[-100:]}.html"
+    try:
+        write(work_dir, file, PUBLIC)  # the site reads it, as somebody else
+    except ConfigurationError as error:
+        log.warning("slot_report.not_written", cause=error)
+
+
+def _summary(chronicle: Chronicle, found: Figures) -> str:
+    ended = ", ".join(f"{count} {name}" for name, count in found.outcomes.items() if count) or "none"
+    core_time = found.core_time
+    used = f"{100 * core_time.held / core_time.total:.1f} %" if core_time.total else "nothing"
+    efficiency = "unknown" if core_time.efficiency is None else f"{100 * core_time.efficiency:.1f} %"
+    return (
+        f"jobs: {len(chronicle.jobs)} ({ended}); jobs held {used} of {core_time.total / 3600:.2f} core hours; "
+        f"CPU efficiency: {efficiency}"
+    )

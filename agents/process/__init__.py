@@ -1,0 +1,1 @@
+"""The agent as a process: signals, lock, events, ticks, last word."""

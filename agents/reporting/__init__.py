@@ -1,0 +1,1 @@
+"""What the WMS is told, until it has accepted it."""

@@ -1,0 +1,1 @@
+"""One job from its match to its end."""

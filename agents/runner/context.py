@@ -1,0 +1,77 @@
+"""What every job of an agent meets alike."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.jobs.job import Job, JobStatus
+from agents.runner.orphans import directory_name
+from agents.settings.watchdog import WatchSettings
+from agents.slot.circuit_breaker import Brake, Patience
+from agents.slot.gpus import Gpu
+from agents.slot.monitor import Power
+from ce_backends.cfg import Section
+from ce_backends.linux.processes import boot_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every job meets alike.
+
+    Attributes:
+        site: DIRAC's name of it.
+        work_dir: of the agent; each job has a directory below it.
+        environ: the agent's environment, of which payloads get a short list.
+        parameters: what is told about every job: pilot, CE, host.
+        power: of one processor.
+        output_patience_s: how long the upload of outputs is tried while their store is away.
+        keep_directories: leave job directories for somebody to look into.
+        cfg: of the agent, of which payloads get a part to read.
+        gpus: devices of the slot.
+        brake: is told how payloads end.
+        watch: their limits.
+        is_remote: jobs run on other nodes: nothing of this one is told to them.
+        boot: of this node: what was started before it has ended, whatever it has left.
+    """
+
+    site: str
+    work_dir: Path
+    environ: Mapping[str, str]
+    parameters: Mapping[str, object]
+    power: Power = field(default_factory=lambda: Power(10.0))
+    output_patience_s: float = 3600.0
+    keep_directories: bool = False
+    cfg: Section = field(default_factory=Section)
+    gpus: Sequence[Gpu] = ()
+    brake: Brake = field(default_factory=lambda: Brake(Patience(), time.monotonic))
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    is_remote: bool = False
+    boot: str = field(default_factory=boot_id)
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What the WMS is told of every job at its start."""
+        return {**self.parameters, "CPUNormalizationFactor": self.power.hs06}
+
+    def note_end(self, owner: str, wall_s: float | None, status: JobStatus) -> None:
+        """Tell the brake how a payload ended; what was given back says nothing of the node."""
+        if status in (JobStatus.DONE, JobStatus.FAILED):
+            self.brake.ended(owner, wall_s, is_failure=status is JobStatus.FAILED)
+
+    def directory(self, job: Job) -> Path:
+        """Return where the agent keeps what belongs to this attempt of a job."""
+        return self.jobs / directory_name(job)
+
+    @property
+    def jobs(self) -> Path:
+        """Where all of them are."""
+        return self.work_dir / "jobs"
+
+    def inputs(self, job: Job) -> Path:
+        """Return where a job's input sandbox is unpacked."""
+        return self.directory(job) / "inputs"
+
+    def outputs(self, job: Job) -> Path:
+        """Return where an ended task's files are brought."""
+        return self.directory(job) / "fetched"

@@ -1,0 +1,186 @@
+"""From the end of a job's task, or of a job that never had one, to its confirmed last word."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+
+from agents.errors import Blame, JobError
+from agents.jobs import outcome
+from agents.jobs.job import HOLDING, Job, JobStatus, Minor, Outcome, Phase
+from agents.jobs.ledger import Report
+from agents.jobs.report import Reports
+from agents.jobs.tally import Tally
+from agents.log import EventLog
+from agents.process.events import Delivered, Undelivered
+from agents.runner.context import Surroundings
+from agents.runner.deliveries import Deliveries, brings_outputs
+from agents.runner.in_hand import JobsInHand, Journal
+from agents.runner.tasks import Tasks
+from agents.slot.allocation import Slot
+from ce_backends.base import TaskState, TaskStatus
+
+log = EventLog("jobs")
+
+
+class Endings:
+    """Ends jobs: frees what they held, brings their outputs away, says the last word. Used by the main thread."""
+
+    def __init__(
+        self,
+        *,
+        surroundings: Surroundings,
+        slot: Slot,
+        tasks: Tasks,
+        reports: Reports,
+        deliveries: Deliveries,
+        journal: Journal,
+        jobs: JobsInHand,
+        tally: Tally,
+    ) -> None:
+        self._around = surroundings
+        self._slot = slot
+        self._tasks = tasks
+        self._reports = reports
+        self._deliveries = deliveries
+        self._journal = journal
+        self._jobs = jobs
+        self._tally = tally
+
+    def ended(self, job: Job, task: TaskStatus) -> None:
+        """Take note of a task's end, free what it held, and deliver its outputs."""
+        end = outcome.decided(job.end, task)
+        never_ran = job.started_at is None and task.state is TaskState.FAILED
+        says_something_of_here = never_ran or not self._around.is_remote
+        if job.end is None and says_something_of_here:
+            self.count_host_failure(job, end)
+        if task.is_stuck and job.grant:
+            log.error("processors.broken", job_id=job.job_id, ids=job.grant.processor_ids, cause=task.reason)
+            self._slot.mark_broken(job.grant)
+        job = self.released(job)
+        job = replace(
+            job,
+            exit_code=task.exit_code,
+            wall_s=task.usage.wall_s,
+            cpu_s=task.usage.cpu_s,
+            end=end,
+            phase=Phase.DELIVERING,
+        )
+        description = self._jobs.description_if_read(job)
+        said: list[Report] = []
+        if task.state is TaskState.DONE and description:
+            job, said = self._reports.completing(job, end, description)
+        self._around.note_end(job.matched.owner, task.usage.wall_s, end.status)
+        self._journal.forget_beats(job)
+        log.info("job.ended", job_id=job.job_id, exit_code=task.exit_code, end=end.status, reason=task.reason)
+        if description and brings_outputs(job, description):
+            self._journal.save(job, *said)
+            self.deliver(job)
+        else:
+            self.finish(job, end, *said)
+
+    def deliver(self, job: Job) -> None:
+        """Begin to bring an ended job's outputs away, or go on where there are none."""
+        if job.rests:
+            job = replace(job, rests=False)
+            self._journal.save(job)
+        if brings_outputs(job, self._jobs.description(job)):
+            self._deliveries.start(job, self._jobs.description(job))
+        else:  # it was taken away meanwhile
+            self.delivered(Delivered(job.job_id))
+
+    def due_deliveries(self) -> list[Job]:
+        """Return the jobs whose outputs are to be brought away once more now."""
+        return [self._jobs[job_id] for job_id in self._deliveries.due()]
+
+    def undelivered(self, event: Undelivered) -> None:
+        """Try the upload again later, or say that the outputs are lost."""
+        job = self._jobs.get(event.job_id)
+        if job and self._deliveries.put_off(event):
+            self._journal.save(replace(job, rests=True))
+        elif job:
+            self.delivered(Delivered(event.job_id, error=event.error, is_lost=True))
+
+    def give_up_deliveries(self, cause: str) -> None:
+        """Wait for no upload any more."""
+        for job in self._jobs.in_phase(Phase.DELIVERING):
+            self.delivered(Delivered(job.job_id, error=cause, is_lost=True))
+
+    def delivered(self, event: Delivered) -> None:
+        """Say the last word about a job whose outputs are delivered, or cannot be."""
+        job = self._jobs.get(event.job_id)
+        end = job.end if job else None
+        if job is None or end is None or job.phase is not Phase.DELIVERING:
+            return
+        self._deliveries.forget(job.job_id)
+        if event.is_lost:
+            end = outcome.without_outputs(end, event.error)
+        said = []
+        if event.sandbox and end.status is JobStatus.DONE:
+            job = job.to(JobStatus.COMPLETING, Minor.OUTPUT_UPLOADED)
+            said.append(self._reports.by_wrapper(job))
+        facts = {"OutputSandboxMissingFiles": ", ".join(event.missing), "OutputSandboxError": event.error}
+        self.finish(job, end, *said, facts=facts)
+
+    def end_early(self, job: Job, error: JobError) -> None:
+        """End a job that did not start."""
+        log.warning("job.not_started", job_id=job.job_id, blame=error.blame, cause=error)
+        self.count_host_failure(job, outcome.of_error(error))
+        self.finish(self.released(job), outcome.of_error(error))
+
+    def count_host_failure(self, job: Job, end: Outcome) -> None:
+        """Take note of a job's end where the node is why it is handed back."""
+        if end.status is JobStatus.RESCHEDULED and end.blame is Blame.SITE:
+            self._tally.count_host_failure(job.job_id)
+
+    def finish(self, job: Job, end: Outcome, *said: Report, facts: Mapping[str, object] | None = None) -> None:
+        """Queue the last reports of a job; it is closed when the WMS has taken them."""
+        minor_status = Minor.COMPLETE if end.status is JobStatus.DONE else end.minor_status
+        job = replace(job, end=end, phase=Phase.REPORTING).to(end.status, minor_status)
+        self._tally.ended(end)
+        last = self._reports.last(job, end, self._jobs.description_if_read(job), self._around.power.hs06)
+        self._journal.save(job, self._reports.facts(job, facts or {}), *said, *last)
+
+    def released(self, job: Job) -> Job:
+        """Free what a job holds; its grant stays written in it, for the accounts."""
+        if job.grant and job.phase in HOLDING:
+            self._slot.give_back(job.grant)
+        return job
+
+    def say_again(self, job_id: int, held: JobStatus) -> None:
+        """Say the last word on a job once more, and what the WMS's state machine wants before it."""
+        job = self._jobs.get(job_id)
+        if job is None or job.phase is not Phase.REPORTING or job.end is None:
+            return
+        said = [self._reports.by_wrapper(job, application_status=job.end.application_status)]
+        if held in _NEED_RUNNING and job.status is JobStatus.DONE:
+            running = replace(job, status=JobStatus.RUNNING, minor_status=Minor.APPLICATION)
+            said.insert(0, self._reports.by_wrapper(running))
+        self._journal.save(job, *said)
+
+    def let_go(self) -> None:
+        """Write down that nobody is at any job: an agent that ends in order has not died at one."""
+        for job in self._jobs.all:
+            if job.is_touched:
+                self._journal.save(replace(job, rests=True))
+
+    def reports_accepted(self, job_id: int) -> None:
+        """Close a job about which the WMS has heard everything."""
+        job = self._jobs.get(job_id)
+        if job and job.phase is Phase.REPORTING and not self._journal.has_unsent(job):
+            self.close(job)
+
+    def overtake(self, job: Job) -> None:
+        """Close a job that the Matcher gives again: it was put back, whatever became of the answer to that order."""
+        self._journal.drop_order(job)
+        self.close(job)
+
+    def close(self, job: Job) -> None:
+        """Remove what is left of a job here."""
+        if job.task_id:
+            self._tasks.clean(job.task_id)
+        if not self._around.keep_directories:
+            shutil.rmtree(self._around.directory(job), ignore_errors=True)
+        self._journal.close(job)
+
+
+_NEED_RUNNING = (JobStatus.MATCHED, JobStatus.STALLED)  # no way leads from there to Done

@@ -1,0 +1,99 @@
+"""Signs of life of running jobs, in DIRAC's keys and units."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from agents.jobs.job import Job
+from agents.redaction import redacted
+from agents.reporting.reporter import Reporter
+from agents.runner.job_runner import JobRunner
+from agents.wms.job_state import Heartbeat
+from ce_backends.base import Activity, ComputingElement, Peeks, Queues
+from ce_backends.errors import CEError
+from ce_backends.untrusted.text import lines_of
+
+_PEEK_BYTES = 16_384
+_PEEKS_S = 5.0  # for looks at what payloads print, of all jobs together: each may be a command on another machine
+
+
+class Heartbeats:
+    """Tells the WMS, for each running job, what it uses and the last lines it printed."""
+
+    def __init__(
+        self,
+        runner: JobRunner,
+        reporter: Reporter,
+        ce: ComputingElement,
+        peek_lines: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        activity: Callable[[Job], Activity | None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runner = runner
+        self._reporter = reporter
+        self._ce = ce
+        self._peek_lines = peek_lines
+        self._now = now
+        self._activity = activity
+        self._clock = clock
+        self._peeks_end = float("inf")
+        self._turn = -1
+
+    def send(self) -> None:
+        """Queue a heartbeat of every job whose payload runs; never of one that has ended."""
+        self._peeks_end = self._clock() + _PEEKS_S
+        running = [job for job in self._runner.jobs.running if job.end is None]
+        self._turn = (self._turn + 1) % (len(running) or 1)
+        for job in running[self._turn :] + running[: self._turn]:  # each is first once, where there are too many
+            with self._runner.belonging_to(job.job_id):
+                self._reporter.beat(self._of(job))
+
+    def _of_node(self) -> dict[str, float]:
+        """Return what is told of this node, nothing where jobs run on others."""
+        if isinstance(self._ce, Queues):
+            return {}
+        return {"LoadAverage": os.getloadavg()[0], "AvailableDiskSpace": shutil.disk_usage(".").free / 10**6}
+
+    def _of(self, job: Job) -> Heartbeat:
+        dynamic = {
+            **self._of_node(),
+            "WallClockTime": job.ran_s(self._now()) * (job.grant.processors if job.grant else 1),  # so does DIRAC
+            **_used(self._activity(job)),
+        }
+        shown = self._last_lines(job)
+        return Heartbeat(job_id=job.job_id, dynamic=dynamic, static={"StandardOutput": shown} if shown else {})
+
+    def _last_lines(self, job: Job) -> str:
+        """Return the end of what the payload printed, under DIRAC's heading."""
+        name = self._runner.jobs.description(job).std_output
+        if not name or not isinstance(self._ce, Peeks) or not self._peek_lines:
+            return ""
+        if job.started_at is None or self._clock() > self._peeks_end:
+            return ""
+        try:
+            seen = self._ce.peek(job.task_id, name, _PEEK_BYTES)
+        except CEError:  # a sign of life without a look is one all the same
+            return ""
+        lines = lines_of(redacted(seen.decode("utf-8", "replace")))
+        if not lines:
+            return ""
+        last = lines[-self._peek_lines :]
+        heading = (
+            f"Last {len(last)} lines of application output from Watchdog on {self._now():%Y-%m-%d %H:%M:%S} [UTC]:"
+        )
+        return "\n".join([heading, *last])
+
+
+def _used(activity: Activity | None) -> dict[str, float]:
+    """Return what a payload uses: memory in MB, address space in kB, CPU time in seconds."""
+    if activity is None:
+        return {}
+    used = {
+        "MemoryUsed": activity.memory_mb,
+        "Vsize": None if activity.virtual_mb is None else activity.virtual_mb * 1e6 / 1024,
+        "CPUConsumed": activity.cpu_s,
+    }
+    return {name: number for name, number in used.items() if number is not None}

@@ -1,0 +1,137 @@
+"""The two pieces of a job's work that wait for the network: inputs down, outputs up. They run in worker threads."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agents.errors import BadAnswer, Blame, FailJob, HandBack, JobError, NoAnswer, Refused, ServiceError, Unreachable
+from agents.jobs import sandbox
+from agents.jobs.job import Job, Minor
+from agents.jobs.output_sandbox import Shortfall, pack
+from agents.log import EventLog
+from agents.process.events import Delivered, Staged, Undelivered
+from agents.runner.payload_proxies import PayloadCredentials
+from agents.wms.sandbox_store import SandboxStore
+from ce_backends.base import ComputingElement
+from ce_backends.errors import CEError
+from ce_backends.task.outputs import tail
+from ce_backends.untrusted.archive import ArchiveLimits
+from ce_backends.untrusted.text import printable
+
+log = EventLog("staging")
+
+_SAYS = "gridpilot: "  # begins what the CE adds to the stderr of a task; of outputs it speaks so:
+_OF_OUTPUTS = tuple(f"{_SAYS}{words}" for words in ("output ", "all outputs ", "more outputs ", "not all outputs "))
+_SAID, _SAID_BYTES, _SAID_CHARACTERS = 20, 32_768, 300
+_MOST_SANDBOXES = 20
+STACKS = "gridpilot-stacks.txt"  # what a stalled payload did; comes with its output sandbox
+
+
+class Staging:
+    """Brings inputs to the node and outputs to the WMS. Every error ends in the job's event, never in another's."""
+
+    def __init__(
+        self,
+        credentials: PayloadCredentials,
+        store_for: Callable[[Path | None], SandboxStore],
+        ce: ComputingElement,
+        limit_bytes: int,
+    ) -> None:
+        self._credentials = credentials
+        self._store_for = store_for
+        self._ce = ce
+        self._limit_bytes = limit_bytes
+        self._given_up: set[str] = set()  # stamps
+
+    def has_credential(self, job: Job) -> bool:
+        """Tell whether the payload's credential is here, so that nothing has to be asked for."""
+        return self._credentials.is_ready(job.matched)
+
+    def credential(self, job: Job) -> Path | None:
+        """Return the payload's credential, None where payloads have none."""
+        return self._credentials.file(job.matched)
+
+    def give_up(self, job: Job) -> None:
+        """Let a download that is under way leave nothing behind: nobody waits for it any more."""
+        self._given_up.add(job.stamp)
+
+    def download(self, job: Job, names: Sequence[str], into: Path) -> Staged:
+        """Get the owner's credential, and put the input sandbox into a directory, which is emptied first."""
+        try:
+            self._credentials.obtain(job.matched)
+            shutil.rmtree(into, ignore_errors=True)
+            into.mkdir(parents=True)
+            limits = sandbox.LIMITS  # for all of them together
+            for name in _stored(names):
+                if job.stamp not in self._given_up:
+                    limits = self._download_one(job, name, into, limits)
+        except JobError as error:
+            return Staged(job.job_id, error)
+        except OSError as error:
+            return Staged(job.job_id, HandBack(Minor.FAILED_DOWNLOADING_INPUT, str(error), blame=Blame.SITE))
+        finally:
+            if job.stamp in self._given_up:
+                shutil.rmtree(into.parent, ignore_errors=True)
+        return Staged(job.job_id)
+
+    def _store(self, job: Job) -> SandboxStore:
+        """Return the store as the job's owner meets it: it takes an output sandbox from nobody else."""
+        return self._store_for(self.credential(job))
+
+    def _download_one(self, job: Job, name: str, into: Path, limits: ArchiveLimits) -> ArchiveLimits:
+        if not name.startswith("SB:"):
+            raise FailJob(
+                Minor.FAILED_DOWNLOADING_INPUT, f"{name}: only SB: references can be downloaded", blame=Blame.USER
+            )
+        try:
+            packed = self._store(job).download(name)
+        except Refused as error:
+            raise FailJob(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.USER) from error
+        except ServiceError as error:
+            raise HandBack(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.SERVER) from error
+        return limits if job.stamp in self._given_up else sandbox.unpack(packed, into, limits)
+
+    def upload(
+        self, job: Job, patterns: Sequence[str], into: Path, logs: Sequence[str] = ()
+    ) -> Delivered | Undelivered:
+        """Fetch an ended task's files and upload the output sandbox.
+
+        Args:
+            job: has ended.
+            patterns: of what the sandbox is to hold.
+            into: where files are brought; what lies in its `outputs` under our own name goes along.
+            logs: files of which head and tail are enough where the sandbox would be too large.
+        """
+        try:
+            self._ce.fetch(job.task_id, into)
+            self._credentials.obtain(job.matched)
+            ours = [STACKS] if (into / "outputs" / STACKS).exists() else []
+            packed, shortfall = self._packed(into / "outputs", [*patterns, *ours], logs)
+            reference = self._store(job).upload_output(job.job_id, packed) if packed else ""
+        except (Unreachable, NoAnswer, BadAnswer) as error:
+            return Undelivered(job.job_id, str(error))
+        except (CEError, ServiceError, JobError, OSError) as error:
+            log.error("outputs.lost", job_id=job.job_id, cause=error)
+            return Delivered(job.job_id, error=str(error))
+        problem = "; ".join(filter(None, (shortfall.sentence, *_named(into / "stderr"))))
+        return Delivered(job.job_id, sandbox=reference, missing=shortfall.missing, error=problem)
+
+    def _packed(self, directory: Path, patterns: Sequence[str], logs: Sequence[str]) -> tuple[bytes, Shortfall]:
+        return pack(directory, patterns, self._limit_bytes, logs)
+
+
+def _named(stderr: Path) -> list[str]:
+    """Return what the CE could not bring, as it says at the end of the task's own stderr."""
+    said = tail(stderr, stderr.parent, _SAID_BYTES).decode("utf-8", "replace").split("\n")
+    return [printable(line.removeprefix(_SAYS), _SAID_CHARACTERS) for line in said if line.startswith(_OF_OUTPUTS)][
+        -_SAID:
+    ]
+
+
+def _stored(names: Sequence[str]) -> list[str]:
+    """Return the references among the submitter's own names of files that were packed into a sandbox."""
+    stored = [name for name in names if name.upper().startswith(("SB:", "LFN:"))]
+    if len(stored) > _MOST_SANDBOXES:
+        detail = f"it has {len(stored)} input sandboxes, expected at most {_MOST_SANDBOXES}"
+        raise FailJob(Minor.FAILED_DOWNLOADING_INPUT, detail, blame=Blame.USER)
+    return stored

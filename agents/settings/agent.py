@@ -1,0 +1,388 @@
+"""The agent's settings: one typed table gives parsing, units, defaults, errors, `--explain` and the documentation."""
+
+import difflib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from enum import StrEnum
+from typing import Any, get_type_hints
+
+from agents.errors import ConfigurationError
+from agents.settings.observability import OutsideSettings
+from agents.settings.option import AGENT, WRAPPER, option
+from ce_backends.cfg import Section, Value
+
+CE_DEFAULTS = "/Resources/Computing/CEDefaults"
+LOCAL = "/LocalSite"
+
+ONE_AT_A_TIME = frozenset({"InProcess", "Singularity", "Podman", "Bubblewrap"})
+
+# DIRAC's options that have no meaning here, and why: accepted in the agent's section, said once.
+WITHOUT_EFFECT: Mapping[str, str] = {
+    "SubmissionDelay": "nothing waits between jobs",
+    "DefaultLogLevel": "LogLevel is used",
+    "JobWrapperTemplate": "there is no wrapper process",
+    "ControlDirectory": "signals and the drain file stop the agent",
+    "WorkingDirectory": "--work-dir is used",
+    "Enabled": "an agent that is started is enabled",
+    "WatchdogTime": "every wait has its own deadline",
+}
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class Strategy(StrEnum):
+    """How a slot of several processors is filled (DIRAC's MultiProcessorStrategy, and strict)."""
+
+    NO = "no"
+    YES = "yes"
+    STRICT = "strict"
+
+
+# DIRAC's further words for its log levels (FrameworkSystem/private/standardLogging/LogLevels.py)
+_DIRAC_LEVELS: Mapping[str, LogLevel] = {
+    "VERBOSE": LogLevel.DEBUG,
+    "NOTICE": LogLevel.INFO,
+    "WARN": LogLevel.WARNING,
+    "FATAL": LogLevel.ERROR,
+    "ALWAYS": LogLevel.ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings(OutsideSettings):
+    """What the agent was told, frozen at start."""
+
+    site: str = option(f"{LOCAL}/Site", doc="Name of the site, as the WMS knows it.")
+    ce_name: str = option(f"{LOCAL}/GridCE", default="", doc="Computing element through which the pilot came.")
+    queue: str = option(f"{LOCAL}/CEQueue", f"{LOCAL}/Queue", default="", doc="Queue of that computing element.")
+    ce_type: str = option(
+        f"{LOCAL}/LocalCE",
+        default="InProcess",
+        doc="Inner CE that runs the payloads: InProcess, Pool, Singularity, Pool/Singularity, or another CE type.",
+    )
+    pilot_reference: str = option(
+        f"{LOCAL}/PilotReference", default="Unknown", doc="The pilot's reference, as the submitter stored it."
+    )
+    pilot_benchmark_hs06: float = option(
+        f"{LOCAL}/CPUNormalizationFactor",
+        default=10.0,
+        unit="HS06",
+        doc="Power of one processor; turns seconds into CPU work.",
+    )
+    cpu_time_left_hs06s: int = option(
+        f"{LOCAL}/CPUTimeLeft",
+        f"{LOCAL}/CPUTime",
+        default=0,
+        unit="HS06 s",
+        doc="CPU work that the slot had left at the agent's first start; 0 when unknown.",
+    )
+    platform: str = option(
+        f"{LOCAL}/Architecture", f"{LOCAL}/Platform", default="", doc="Platform offered to the Matcher."
+    )
+    release_version: str = option(
+        f"{LOCAL}/ReleaseVersion", default="", doc="DIRAC release that the VO's pilots are configured to run."
+    )
+    release_project: str = option(f"{LOCAL}/ReleaseProject", default="", doc="DIRAC extension of that release.")
+    processors: int = option(
+        f"{CE_DEFAULTS}/NumberOfProcessors", default=0, doc="Processors of the slot; 0 to take what the node offers."
+    )
+    memory_mb: int = option(
+        f"{CE_DEFAULTS}/MaxRAM", default=0, unit="MB", doc="Memory of the slot; 0 when unknown: no job asks for any."
+    )
+    tags: tuple[str, ...] = option(f"{CE_DEFAULTS}/Tag", f"{LOCAL}/Tag", default=(), doc="Tags that the slot offers.")
+    required_tags: tuple[str, ...] = option(
+        f"{CE_DEFAULTS}/RequiredTag", f"{LOCAL}/RequiredTag", default=(), doc="Tags that a job must have."
+    )
+    multi_processor_strategy: Strategy = option(  # noqa: RUF009 - as for log_level
+        f"{CE_DEFAULTS}/MultiProcessorStrategy",
+        default=Strategy.NO,
+        doc="yes: ask for jobs of many processors first, then for any. strict: leave processors idle rather than give "
+        "them to jobs of one.",
+    )
+    gpus: int = option(
+        f"{CE_DEFAULTS}/NumberOfGPUs", default=0, doc="GPUs to use at most; 0 to take all that the slot was given."
+    )
+    vo: str = option(
+        f"{CE_DEFAULTS}/VirtualOrganization", "/DIRAC/VirtualOrganization", default="", doc="VO of the pilot."
+    )
+    setup: str = option("/DIRAC/Setup", default="None", doc="DIRAC setup (7.3, 8); DIRAC 9 has none.")
+    configuration_servers: tuple[str, ...] = option(
+        "/DIRAC/Configuration/Servers", default=(), doc="URLs of the Configuration service, tried in order."
+    )
+    polling_s: float = option(
+        f"{AGENT}/PollingTime",
+        default=20.0,
+        unit="s",
+        doc="First wait after an empty match; doubles up to 16 times this, with jitter.",
+    )
+    lost_match_after_s: float = option(
+        f"{AGENT}/LostMatchAfter",
+        default=45.0,
+        unit="s",
+        doc="When the answer to a request was lost: a job that was given to this pilot's reference, and of which "
+        "nobody has told anything for so long, is the one. Longer than a first report takes where agents share one.",
+    )
+    stop_after_failed_matches: int = option(
+        f"{AGENT}/StopAfterFailedMatches",
+        default=10,
+        doc="Empty matches in a row, with no job in hand, after which the agent ends.",
+    )
+    stop_on_application_failure: bool = option(
+        f"{AGENT}/StopOnApplicationFailure", default=False, doc="Take no more jobs after a payload has failed."
+    )
+    stop_after_host_failures: int = option(
+        f"{AGENT}/StopAfterHostFailures",
+        default=3,
+        doc="Jobs handed back in a row for the node's fault before it ends.",
+    )
+    filling: bool = option(
+        f"{AGENT}/FillingModeFlag", default=True, doc="Take another job while time is left; False for one job."
+    )
+    max_matches: int = option(
+        f"{AGENT}/MaxCycles", default=0, doc="Requests to the Matcher in the agent's life; 0 for no limit."
+    )
+    minimum_time_left_hs06s: int = option(
+        f"{AGENT}/MinimumTimeLeft", default=5000, unit="HS06 s", doc="CPU work below which no job is asked for."
+    )
+    stop_margin_s: float = option(
+        f"{WRAPPER}/StopMargin",
+        default=300.0,
+        unit="s",
+        doc="Kept free at the end of the slot, to bring results away; neither offered nor given to payloads.",
+    )
+    least_disk_mb: int = option(
+        f"{WRAPPER}/MinDiskSpace", default=10, unit="MB", doc="Free disk below which no job is asked for."
+    )
+    output_patience_s: float = option(
+        f"{WRAPPER}/OutputRetryTime",
+        default=3600.0,
+        unit="s",
+        doc="How long the upload of an output sandbox is tried again while the store is away and the slot has time.",
+    )
+    measures_power: bool = option(
+        f"{AGENT}/MeasurePower",
+        default=True,
+        doc="Run the DB12 benchmark beside the first jobs where the site gives no CPUNormalizationFactor; "
+        "with the variable GRIDPILOT_CACHE naming a folder of this user, later pilots find the result there.",
+    )
+    fast_failures: int = option(
+        f"{AGENT}/FastFailures",
+        default=5,
+        doc="Payloads failing at once in a row before the agent pauses, and tries single jobs only; 0 for never.",
+    )
+    fast_failure_s: float = option(
+        f"{AGENT}/FastFailureTime", default=10.0, unit="s", doc="A payload that fails within this time failed at once."
+    )
+    heartbeat_s: float = option(
+        f"{AGENT}/HeartBeatPeriod", default=60.0, unit="s", doc="Between heartbeats of a running job."
+    )
+    drain_file: str = option(
+        f"{AGENT}/DrainFile", default="/var/lib/dirac_drain", doc="While this file exists no job is asked for."
+    )
+    log_level: LogLevel = option(  # noqa: RUF009 - a field like the others; ruff does not know that enums are constant
+        f"{AGENT}/LogLevel", default=LogLevel.INFO, doc="DEBUG, INFO, WARNING or ERROR, or DIRAC's other words."
+    )
+    peek_lines: int = option(
+        f"{WRAPPER}/MaxJobPeekLines", default=20, doc="Last lines of a running payload's output sent with a heartbeat."
+    )
+    output_sandbox_limit_bytes: int = option(
+        f"{WRAPPER}/OutputSandboxLimit", default=10 * 1024**2, unit="bytes", doc="Largest output sandbox, packed."
+    )
+    keep_directories: bool = option(
+        f"{WRAPPER}/KeepDirectories",
+        default=False,
+        doc="Keep the job's directory after it was reported, to look into it.",
+    )
+    use_server_certificate: bool = option(
+        "/DIRAC/Security/UseServerCertificate", default=False, doc="Identify with the host certificate, not a proxy."
+    )
+    certificate_file: str = option("/DIRAC/Security/CertFile", default="", doc="Host certificate (PEM).")
+    key_file: str = option("/DIRAC/Security/KeyFile", default="", doc="Its private key (PEM, mode 0600).")
+    use_tokens: bool = option(
+        "/DIRAC/Security/UseTokens", default=False, doc="Show a bearer token to https services; dips needs the proxy."
+    )
+    proxy_file: str = option("/DIRAC/Security/ProxyFile", default="", doc="Proxy of the pilot; else X509_USER_PROXY.")
+    ca_location: str = option(
+        "/DIRAC/Security/CALocation", default="", doc="CA directory or bundle; else X509_CERT_DIR, /etc/grid-security."
+    )
+
+    @property
+    def takes_one_job(self) -> bool:
+        """True where the inner CE runs one job at a time, whatever the slot holds."""
+        return self.ce_type in ONE_AT_A_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One setting as `--explain` and the documentation show it."""
+
+    name: str
+    path: str
+    shown: str
+    origin: str
+    unit: str
+    doc: str
+
+
+def _boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("1", "y", "yes", "true", "on"):
+        return True
+    if word in ("0", "n", "no", "false", "off"):
+        return False
+    raise ValueError
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Split a list as DIRAC writes it: comma separated, spaces around, order kept, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _not_negative(number: float) -> float:
+    if number < 0 or not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _level(text: str) -> LogLevel:
+    word = text.strip().upper()
+    return _DIRAC_LEVELS.get(word) or LogLevel(word)
+
+
+def _strategy(text: str) -> Strategy:
+    word = text.strip().lower()
+    return Strategy.STRICT if word == Strategy.STRICT else Strategy.YES if _boolean(word) else Strategy.NO
+
+
+_READERS: Mapping[object, tuple[Callable[[str], object], str]] = {
+    str: (str, "a text"),
+    int: (lambda text: int(_not_negative(int(text))), "a whole number, 0 or more"),
+    float: (lambda text: _not_negative(float(text)), "a number, 0 or more"),
+    bool: (_boolean, "yes or no"),
+    LogLevel: (_level, f"one of {', '.join([*LogLevel, *_DIRAC_LEVELS])}"),
+    Strategy: (_strategy, "yes, no or strict"),
+    tuple[str, ...]: (_words, "a list, comma separated"),
+}
+
+
+def load(cfg: Section) -> AgentSettings:
+    """Read the settings out of the merged configuration.
+
+    Raises:
+        ConfigurationError: an option of ours is missing, of the wrong type, or misspelt.
+    """
+    _check_names(cfg)
+    values: dict[str, Any] = {}
+    for declared in fields(AgentSettings):
+        found = _find(cfg, declared)
+        if found is not None:
+            values[declared.name] = _read(declared, *found)
+        elif declared.default is MISSING:
+            raise ConfigurationError(
+                f"{declared.metadata['paths'][0]} is not set; expected: {declared.metadata['doc']}"
+            )
+    return AgentSettings(**values)
+
+
+def _find(cfg: Section, declared: "Field[Any]") -> tuple[str, Value] | None:
+    for path in declared.metadata["paths"]:
+        value = cfg.value(path)
+        if value is not None and value.text:
+            return path, value
+    return None
+
+
+def _read(declared: "Field[Any]", path: str, value: Value) -> object:
+    reader, expected = _READERS[_TYPES[declared.name]]
+    try:
+        return reader(value.text)
+    except ValueError:
+        raise ConfigurationError(f"{value.origin}: {path} = {value.text}: expected {expected}") from None
+
+
+_TYPES = get_type_hints(AgentSettings)
+
+
+def _check_names(cfg: Section) -> None:
+    """Refuse an option in the agent's own section that is not one of ours."""
+    known = _known_names(AGENT)
+    for name, value in cfg.section(AGENT).options():
+        if name not in known and name not in WITHOUT_EFFECT:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise ConfigurationError(f"{value.origin}: unknown option {AGENT}/{name}; {hint}")
+
+
+def nearly_ours(cfg: Section) -> Iterator[str]:
+    """Yield a sentence for each option that is probably one of ours, misspelt.
+
+    /LocalSite, CEDefaults and JobWrapper are open: sites put options there for the Matcher, for payloads and for
+    DIRAC's own tools, so that an unknown name is no error.
+    """
+    for section in (LOCAL, CE_DEFAULTS, WRAPPER):
+        known = _known_names(section)
+        folded = {name.lower() for name in known}
+        for name, value in cfg.section(section).options():
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            if near and name.lower() not in folded and name not in _DIRAC_NAMES:
+                yield f"{value.origin}: {section}/{name} has no meaning here; did you mean {near[0]}?"
+
+
+# DIRAC's own names that lie near one of ours.
+_DIRAC_NAMES = frozenset(
+    {"MinRAM", "MaxRAM", "CPUTime", "Queue", "NumberOfGPUs", "LocalSE", "GridCEType", "CEQueueName"}
+)
+
+
+def _known_names(section: str) -> list[str]:
+    paths = [path for declared in fields(AgentSettings) for path in declared.metadata["paths"]]
+    return sorted(path.rpartition("/")[2] for path in paths if path.rpartition("/")[0] == section)
+
+
+def without_effect(cfg: Section) -> Iterator[tuple[str, str]]:
+    """Yield the agent's options that are set and have no meaning here, with the reason."""
+    for name, _ in cfg.section(AGENT).options():
+        if name in WITHOUT_EFFECT:
+            yield f"{AGENT}/{name}", WITHOUT_EFFECT[name]
+
+
+def explain(cfg: Section) -> list[Explained]:
+    """Return every setting with its value and where it came from."""
+    rows = []
+    for declared in fields(AgentSettings):
+        found = _find(cfg, declared)
+        path, value = found if found else (declared.metadata["paths"][0], Value(_default(declared), "default"))
+        rows.append(
+            Explained(
+                declared.name, path, value.text, value.origin, declared.metadata["unit"], declared.metadata["doc"]
+            )
+        )
+    return rows
+
+
+def _default(declared: "Field[Any]") -> str:
+    if declared.default is MISSING:
+        return "(required)"
+    return ", ".join(declared.default) if isinstance(declared.default, tuple) else str(declared.default)
+
+
+def ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
+    """Return the options of the inner CE, in DIRAC's order of precedence (later wins).
+
+    `Pool/Singularity` reads those of Pool, then those of Singularity.
+    """
+    outer, *inner = settings.ce_type.split("/")
+    merged: dict[str, str] = {}
+    computing = (f"/Resources/Computing/{name}" for name in (outer, *inner))
+    local = (f"{LOCAL}/{name}" for name in (*inner, settings.ce_name or outer))
+    for path in (CE_DEFAULTS, *computing, *local, LOCAL):
+        merged |= {name: value.text for name, value in cfg.section(path).options()}
+    return merged

@@ -1,0 +1,1 @@
+"""Running tasks through an ARC CE."""

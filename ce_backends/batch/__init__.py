@@ -1,0 +1,1 @@
+"""Running tasks through a batch system, here or over ssh."""

@@ -1,0 +1,168 @@
+"""What can be set for a CE in front of a batch system, in DIRAC's words."""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ce_backends.errors import CEMisconfigured
+from ce_backends.options import Option, OptionValue
+from ce_backends.task import image as images
+
+Options = Mapping[str, OptionValue | None]
+NONE: Options = {}
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)  # as os.path.expandvars reads it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What all jobs of a CE have in common.
+
+    Attributes:
+        queue: of the batch system; empty for its default.
+        account: to be charged; empty for the default.
+        whole_node: nobody else's job runs beside ours.
+        nodes: of each job, `2` or `1-4`.
+        gpus: of each job whose task does not say.
+        submit_options: more arguments of the submit command.
+    """
+
+    queue: str = ""
+    account: str = ""
+    whole_node: bool = False
+    nodes: str = "1"
+    gpus: int = 0
+    submit_options: Sequence[str] = field(default=())
+
+
+OPTIONS: Sequence[Option] = (
+    Option(name="Queue", kind=str, default="", doc="Queue (partition) of the batch system; its default if empty."),
+    Option(name="Account", kind=str, default="", doc="Account or project that is charged."),
+    Option(
+        name="SubmitOptions",
+        kind=str,
+        default="",
+        doc="More arguments of the submit command, quoted as for a shell; they go to no shell.",
+        is_quoted=True,
+    ),
+    Option(
+        name="NumberOfProcessors",
+        kind=int,
+        default=1,
+        minimum=1,
+        doc="Processors of one task; what a free place offers.",
+    ),
+    Option(name="WholeNode", kind=bool, default=False, doc="Nobody else's jobs run beside ours."),
+    Option(name="NumberOfNodes", kind=str, default="1", doc="Nodes of each task, 2 or 1-4 (Slurm only beyond 1)."),
+    Option(
+        name="WallTime",
+        kind=int,
+        default=0,
+        unit="s",
+        minimum=0,
+        doc="Asked for a task that has no wall limit of its own; the queue's own limit if 0.",
+    ),
+    Option(name="NumberOfGPUs", kind=int, default=0, minimum=0, doc="GPUs of a task that does not ask for any itself."),
+    Option(
+        name="SharedArea",
+        kind=str,
+        default="gridpilot-tasks",
+        doc="Directory that the submit host and the nodes share, where tasks lie; below the home if not absolute. "
+        "Each CE needs one of its own.",
+    ),
+    images.OPTION,
+    Option(name="MaxTotalJobs", kind=int, default=1000, minimum=1, doc="Tasks handed over and not ended, at most."),
+    Option(name="MaxWaitingJobs", kind=int, default=1000, minimum=1, doc="Of these, tasks that wait, at most."),
+    Option(
+        name="StatusInterval",
+        kind=float,
+        default=30.0,
+        unit="s",
+        minimum=0,
+        doc="Between two questions to the batch system; each is one command for all tasks.",
+    ),
+    Option(
+        name="LostAfter",
+        kind=float,
+        default=3600.0,
+        unit="s",
+        minimum=0,
+        doc="A task that the batch system has not known for so long, and that left no exit code, is Failed as lost.",
+    ),
+    Option(
+        name="ExitCodeWait",
+        kind=float,
+        default=60.0,
+        unit="s",
+        minimum=0,
+        doc="For the exit code of an ended task to be seen through the shared file system.",
+    ),
+    Option(name="CommandTimeout", kind=float, default=60.0, unit="s", minimum=1, doc="For one command."),
+    Option(
+        name="OutputLimit",
+        kind=int,
+        default=64,
+        unit="MB",
+        minimum=1,
+        doc="What is brought of a task's standard output, and of its standard error: the first and the last half.",
+    ),
+)
+
+
+def needs(options: Options) -> Needs:
+    """Return what all jobs have in common.
+
+    Raises:
+        CEMisconfigured: SubmitOptions has an open quotation.
+    """
+    return Needs(
+        queue=str(options["Queue"]),
+        account=str(options["Account"]),
+        whole_node=bool(options["WholeNode"]),
+        nodes=str(options["NumberOfNodes"]),
+        gpus=int(options["NumberOfGPUs"] or 0),
+        submit_options=shell_words(options, "SubmitOptions"),
+    )
+
+
+def image_launcher(options: Options) -> images.ImageLauncher:
+    """Return what starts tasks in the images that they ask for.
+
+    Raises:
+        CEMisconfigured: ContainerLauncher cannot start anything.
+    """
+    return images.launcher_of(options, shell_words(options, images.OPTION.name))
+
+
+def shell_words(options: Options, name: str) -> Sequence[str]:
+    """Return an option's words, quoted as for a shell.
+
+    Raises:
+        CEMisconfigured: a quotation is open.
+    """
+    try:
+        return shlex.split(str(options[name]))
+    except ValueError as error:
+        raise CEMisconfigured(f"option {name} is {options[name]!r}: {str(error).lower()}") from error
+
+
+def unset_variables(options: Options, names: Iterable[str]) -> list[str]:
+    """Return a sentence for each of these options in which there is a variable that is not set."""
+    return [
+        f"option {name} is {options[name]}, and the environment variable {variable} is not set: "
+        "set it, or write the value itself"
+        for name in names
+        for variable in map("".join, _VARIABLE.findall(str(options.get(name, ""))))
+        if variable not in os.environ
+    ]
+
+
+def need_variables(options: Options, names: Iterable[str]) -> None:
+    """Go on only if all variables in these options are set.
+
+    Raises:
+        CEMisconfigured: one is not.
+    """
+    if sentences := unset_variables(options, names):
+        raise CEMisconfigured("; ".join(sentences))

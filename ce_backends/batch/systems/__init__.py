@@ -1,0 +1,1 @@
+"""The batch systems: one file, or two, for each."""

@@ -1,0 +1,69 @@
+"""The CE types whose payloads run in containers: a pool of them, or one at a time as DIRAC's inner CE `Singularity`."""
+
+import os
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ce_backends.base import TaskSpec
+from ce_backends.containers.bubblewrap import Bubblewrap
+from ce_backends.containers.options import words
+from ce_backends.containers.podman import Podman
+from ce_backends.containers.runtime import Enclosure, Runtime
+from ce_backends.containers.singularity import Singularity
+from ce_backends.options import Option, OptionValue, parse_options
+from ce_backends.pool.ce import InProcess, Pool
+
+
+class RuntimeType(Protocol):
+    """The class of a runtime."""
+
+    OPTIONS: Sequence[Option]
+
+    def from_options(self, options: Mapping[str, OptionValue | None], environ: Mapping[str, str]) -> Runtime:
+        """Return it as the options say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """A kind of pool with a kind of container; see registry.Backend."""
+
+    pool: type[Pool]
+    runtime: RuntimeType
+
+    @property
+    def OPTIONS(self) -> Sequence[Option]:  # noqa: N802 - the name of registry.Backend
+        """Those of both."""
+        return (*self.pool.OPTIONS, *self.runtime.OPTIONS)
+
+    def from_options(self, work_dir: Path, options: Mapping[str, OptionValue | None]) -> Pool:
+        """See registry.Backend."""
+        return self.pool.from_options(work_dir, options, enclosure=self._enclosure(options))
+
+    def here(self) -> str:
+        """See registry.Looks. A container is started, in the image that is the default."""
+        with tempfile.TemporaryDirectory(prefix="gridpilot-look-") as scratch:
+            trouble = self._enclosure(parse_options(self.OPTIONS, {}, "")).trouble(Path(scratch))
+        return f"no: {trouble}" if trouble else "yes"
+
+    def plan(
+        self, work_dir: Path, options: Mapping[str, OptionValue | None], tasks: Sequence[TaskSpec]
+    ) -> Sequence[str]:
+        """See registry.Plans."""
+        enclosure = self._enclosure(options)
+        return [shlex.join(enclosure.plan(task, work_dir / task.stamp)) for task in tasks]
+
+    def _enclosure(self, options: Mapping[str, OptionValue | None]) -> Enclosure:
+        hidden = [Path(path) for path in words(options, "HiddenPaths")]
+        return Enclosure(self.runtime.from_options(options, os.environ), hidden, environ=os.environ)
+
+
+POOL_SINGULARITY = Enclosed(Pool, Singularity)
+SINGULARITY = Enclosed(InProcess, Singularity)
+POOL_BUBBLEWRAP = Enclosed(Pool, Bubblewrap)
+BUBBLEWRAP = Enclosed(InProcess, Bubblewrap)
+POOL_PODMAN = Enclosed(Pool, Podman)
+PODMAN = Enclosed(InProcess, Podman)

@@ -1,0 +1,132 @@
+"""CE type HTCondorCE: the schedd of another machine, to which files are sent and from which they are fetched.
+
+An HTCondor-CE, or any schedd that is known to a collector. HTCondor's own tools must be on this machine; how they
+authenticate (tokens, SSL with a proxy) is theirs, and can be set here.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from ce_backends.base import TaskSpec
+from ce_backends.batch import options as batch_options
+from ce_backends.batch.ce import BatchCE
+from ce_backends.batch.options import Options
+from ce_backends.batch.plan import Recorder
+from ce_backends.batch.staged_spool import StagedSpool
+from ce_backends.batch.systems.htcondor import Condor
+from ce_backends.batch.systems.htcondor_schedd import Schedd
+from ce_backends.batch.task_book import TaskBook
+from ce_backends.batch.transport import Local, Transport
+from ce_backends.ce_types.local_and_ssh import bounds, cap, steps
+from ce_backends.errors import CEMisconfigured
+from ce_backends.options import Option
+
+_WITH_VARIABLES = ("TokenDirectory", "Token", "Proxy")
+_COPIED = {"_CONDOR_DELEGATE_JOB_GSI_CREDENTIALS": "false"}  # else it fails with a token in 24.4: HTCONDOR-2904
+_NO_MEANING = ("Queue", "NumberOfNodes", "SharedArea")
+
+
+class HTCondorCE:
+    """See the module."""
+
+    OPTIONS: ClassVar[Sequence[Option]] = (
+        Option(name="CEName", kind=str, default="", doc="Host of the CE; the name of its section if not set."),
+        Option(name="Port", kind=int, default=9619, minimum=1, doc="Port of its collector."),
+        Option(name="Schedd", kind=str, default="", doc="Name of the schedd, where it is not that of the host."),
+        Option(
+            name="TokenDirectory",
+            kind=str,
+            default="",
+            doc="Directory with IDTOKENS to authenticate with; HTCondor's own configuration decides if empty.",
+        ),
+        Option(name="Token", kind=str, default="", doc="File with a SciToken or WLCG token to authenticate with."),
+        Option(
+            name="Proxy",
+            kind=str,
+            default="",
+            doc="X.509 proxy to authenticate with, by SSL; with DelegateProxy not where a token lets us in.",
+        ),
+        Option(
+            name="DelegateProxy",
+            kind=bool,
+            default=False,
+            doc="Proxy goes with each job, where it can be read by it: for the accounting of CEs that take the VO from "
+            "its attributes.",
+        ),
+        *(option for option in batch_options.OPTIONS if option.name not in _NO_MEANING),
+        *Condor.OPTIONS,
+    )
+
+    @classmethod
+    def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
+        """See registry.Backend."""
+        batch_options.need_variables(options, _WITH_VARIABLES)
+        return _build(work_dir, options, Local())
+
+    @classmethod
+    def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
+        """See registry.Plans."""
+        recorder = Recorder("this machine")
+        return steps(_build(work_dir, options, recorder), recorder, tasks)
+
+    @staticmethod
+    def here() -> str:
+        """See registry.Looks."""
+        return "yes" if shutil.which(Condor.COMMAND) else f"no: there is no {Condor.COMMAND}"
+
+
+def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
+    if not options["CEName"]:
+        raise CEMisconfigured("option CEName of CE type HTCondorCE is not set: expected the host of the CE")
+    host = str(options["CEName"])
+    nowhere: Options = {"Queue": "", "NumberOfNodes": "1"}
+    timeout_s = float(options["CommandTimeout"] or 0.0)
+    schedd = _schedd(host, options)
+    needs = batch_options.needs({**options, **nowhere})
+    system = Condor(transport, needs, timeout_s=timeout_s, options=options, schedd=schedd)
+    area, launcher = str(work_dir.resolve() / "area"), batch_options.image_launcher(options)
+    spool = StagedSpool(transport, area, work_dir / "moving", cap=cap(options), launcher=launcher)
+    return BatchCE("HTCondor", system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
+
+
+def _schedd(host: str, options: Options) -> Schedd:
+    """Return which one, and what goes to it: with a token, a proxy may be there for the jobs alone, as in DIRAC.
+
+    Raises:
+        CEMisconfigured: there is no proxy that could go with the jobs.
+    """
+    token_directory, token, proxy = (os.path.expandvars(str(options[name])) for name in _WITH_VARIABLES)
+    if (delegates := bool(options["DelegateProxy"])) and not proxy:
+        raise CEMisconfigured("option DelegateProxy is yes, and Proxy is not set: expected the proxy's file there")
+    is_for_jobs_alone = delegates and bool(token_directory or token)
+    ours = "" if is_for_jobs_alone else proxy
+    return Schedd(
+        name=str(options["Schedd"] or host),
+        pool=f"{host}:{options['Port']}",
+        environment=_authentication(token_directory, token, ours) | (_COPIED if is_for_jobs_alone else {}),
+        token="" if token_directory or ours else token,
+        job_proxy=str(Path(proxy).absolute()) if delegates else "",
+    )
+
+
+def _authentication(token_directory: str, token: str, proxy: str) -> dict[str, str]:
+    """Return the variables that tell HTCondor's tools how to authenticate."""
+    environment: dict[str, str] = {}
+    methods = []
+    if token_directory:
+        environment["_CONDOR_SEC_TOKEN_DIRECTORY"] = token_directory
+        methods.append("IDTOKENS")
+    if token:
+        environment["_CONDOR_SCITOKENS_FILE"] = token
+        methods.append("SCITOKENS")
+    if proxy:
+        environment |= dict.fromkeys(
+            ("X509_USER_PROXY", "_CONDOR_AUTH_SSL_CLIENT_CERTFILE", "_CONDOR_AUTH_SSL_CLIENT_KEYFILE"), proxy
+        )
+        methods.append("SSL")
+    if methods:
+        environment["_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS"] = ",".join(methods)
+    return environment

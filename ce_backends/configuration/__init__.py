@@ -1,0 +1,1 @@
+"""CEs as DIRAC's configuration defines them."""

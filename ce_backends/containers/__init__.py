@@ -1,0 +1,1 @@
+"""Starting payloads in containers: bubblewrap, Apptainer, Podman."""

@@ -1,0 +1,1 @@
+"""What holds all processes of a task together."""

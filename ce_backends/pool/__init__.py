@@ -1,0 +1,1 @@
+"""Running tasks on this node, several at once."""

@@ -1,0 +1,1 @@
+"""Reading what strangers wrote: text, names, JSON, archives, answers over HTTPS. Everything has a bound."""

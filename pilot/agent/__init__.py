@@ -1,0 +1,1 @@
+"""Starting the agent, and staying with it."""

@@ -1,0 +1,1 @@
+"""The node that the pilot finds."""

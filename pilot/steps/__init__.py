@@ -1,0 +1,1 @@
+"""The pilot's steps, DIRAC's commands, and what they work on."""

@@ -32,7 +32,7 @@ from agents.slot.remote import RemoteSlot
 from agents.slot.resources import find_slot
 from agents.wms.published import Published
 from agents.wms.service import Service
-from agents.wms.transports import Voices
+from agents.wms.transports import Transports
 from ce_backends.base import ComputingElement, Queues
 from ce_backends.cfg import Section
 from ce_backends.errors import CEBroken, CEError, CEUnavailable
@@ -150,13 +150,13 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     for sentence in (*local.all_slips(), *nearly_ours(local)):
         log.warning("option.misspelt", note=sentence)
     pilot = establish(settings, os.environ)
-    voices = Voices(pilot, vo=settings.vo or pilot.vo or "unknown", setup=settings.setup)
+    transports = Transports(pilot, vo=settings.vo or pilot.vo or "unknown", setup=settings.setup)
     servers = settings.configuration_servers
-    service = Service("Configuration/Server", servers, voices.of(None)) if servers else None
+    service = Service("Configuration/Server", servers, transports.of(None)) if servers else None
     published = Published(service, local)
     published.load()
     settings = load(published.tree)
-    ending = _work(published, settings, work_dir, voices, pilot_pid=pilot_pid)
+    ending = _work(published, settings, work_dir, transports, pilot_pid=pilot_pid)
     last_word.leave(work_dir, ending.reason, ending.exit_code, ending.tally.counts())
     if settings.slot_report_directory:
         from agents.observability import slot_report  # noqa: PLC0415 - memory that is needed only now
@@ -180,7 +180,9 @@ def _configure_log(settings: AgentSettings, work_dir: Path) -> None:
         raise ConfigurationError(f"{error.filename}: the log cannot be written: {error.strerror}") from error
 
 
-def _work(published: Published, settings: AgentSettings, work_dir: Path, voices: Voices, *, pilot_pid: int) -> Ending:
+def _work(
+    published: Published, settings: AgentSettings, work_dir: Path, transports: Transports, *, pilot_pid: int
+) -> Ending:
     """Run the agent's parts, and take them apart again whatever happens."""
     cfg = published.tree
     events = Events()
@@ -189,7 +191,7 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
     workers = Workers(events)
     schedule = Schedule(events)
     gpus = find_gpus(Path("/"), os.environ, Commands(os.environ))
-    hidden = [work_dir, *secrets(voices.pilot, os.environ)]
+    hidden = [work_dir, *secrets(transports.pilot, os.environ)]
     slot, ce = _slot_and_ce(cfg, settings, gpus, hidden, work_dir / "tasks")
     watch = build_watch(
         cfg,
@@ -205,7 +207,7 @@ def _work(published: Published, settings: AgentSettings, work_dir: Path, voices:
             opened.push(_leaving(one.close))
         seen = onlookers.begin(ledger, settings, slot, pilot_pid)
         opened.push(_leaving(seen.close))
-        given = wiring.Given(published, voices, events, ledger, workers, slot, gpus, watch, ce, schedule, seen)
+        given = wiring.Given(published, transports, events, ledger, workers, slot, gpus, watch, ce, schedule, seen)
         agent = wiring.build(settings, work_dir, given)
         opened.push(_leaving(agent.close))
         opened.push(_leaving(schedule.stop))

@@ -328,7 +328,7 @@ class JobAgent:
         jobs = self._parts.runner.jobs
         if self._settings.takes_one_job and jobs.working:
             return False
-        if jobs.is_clearing or not self._parts.watch.brake.lets_try(len(jobs.working)):
+        if jobs.is_clearing or not self._parts.watch.breaker.lets_try(len(jobs.working)):
             return False
         return can_offer(self._settings, self._parts.slot) and self._parts.ledger.has_space()
 

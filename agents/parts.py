@@ -12,7 +12,7 @@ from agents.reporting.reporter import Reporter
 from agents.runner.job_runner import JobRunner
 from agents.settings.agent import AgentSettings
 from agents.slot.allocation import Slot
-from agents.slot.monitor import Watch
+from agents.slot.monitor import SlotMonitor
 from agents.slot.stop import DrainFile
 from agents.wms.lost_matches import LostMatches
 from agents.wms.service import Clock
@@ -32,7 +32,7 @@ class Parts:
     settings: AgentSettings
     requirements: Mapping[str, object]
     slot: Slot
-    watch: Watch
+    watch: SlotMonitor
     troubles: Callable[[], Sequence[str]]
     drain_file: DrainFile
     matcher: Matches

@@ -38,8 +38,8 @@ class Reasons:
             return Stop.HOST_FAILURES.format(limit=tally.host_failures_in_a_row)
         if tally.failed_here_twice:
             return Stop.SAME_JOB_TWICE.format(job=tally.failed_here_twice)
-        if watch.brake.is_worn:
-            return Stop.BLACK_HOLE.format(reason=watch.brake.reason)
+        if watch.breaker.is_worn:
+            return Stop.BLACK_HOLE.format(reason=watch.breaker.reason)
         if not self._parts.slot.processors:
             return Stop.ALL_BROKEN
         return "" if self._parts.ledger.lasts else Stop.NO_LEDGER

@@ -13,7 +13,7 @@ from agents.job_agent import JobAgent
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
 from agents.log import EventLog
-from agents.observability.observers import Onlookers
+from agents.observability.observers import Observers
 from agents.parts import Parts
 from agents.process.events import (
     ChoresDone,
@@ -27,10 +27,10 @@ from agents.process.events import (
 )
 from agents.process.schedule import Schedule
 from agents.reporting.accounting import Accounting
-from agents.reporting.ownership import Doubts
+from agents.reporting.ownership import Ownership
 from agents.reporting.read_back import ReadBack
 from agents.reporting.reporter import Reporter
-from agents.runner.context import Surroundings
+from agents.runner.context import JobContext
 from agents.runner.heartbeat import Heartbeats
 from agents.runner.job_runner import JobRunner
 from agents.runner.orphans import take_up
@@ -41,20 +41,20 @@ from agents.settings.agent import AgentSettings
 from agents.slot.allocation import Slot
 from agents.slot.fitness import Fitness
 from agents.slot.gpus import Gpu
-from agents.slot.monitor import Watch
+from agents.slot.monitor import SlotMonitor
 from agents.slot.offer import site_requirements
 from agents.slot.stop import DrainFile
 from agents.wms.job_monitoring import PILOT_REFERENCE, JobMonitoring
 from agents.wms.job_state import JobState
-from agents.wms.lost_matches import LostMatches, PilotJobs, SureMatcher
+from agents.wms.lost_matches import LostMatches, LostMatchFinder, PilotJobs
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.published import Published
 from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
-from agents.wms.rematch import OnceMatcher
+from agents.wms.rematch import RematchGuard
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service, Transport
-from agents.wms.transports import Voices
+from agents.wms.transports import Transports
 from ce_backends.base import ComputingElement, Notifies, Queues
 from ce_backends.cfg import Section
 
@@ -71,16 +71,16 @@ class Given:
     """What `build` gets, because somebody else has to close it."""
 
     published: Published
-    voices: Voices
+    transports: Transports
     events: Events
     ledger: Ledger
     workers: Workers
     slot: Slot
     gpus: Sequence[Gpu]
-    watch: Watch
+    watch: SlotMonitor
     ce: ComputingElement
     schedule: Schedule
-    onlookers: Onlookers
+    observers: Observers
 
 
 def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
@@ -92,24 +92,24 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     cfg = given.published.tree
 
     def service(name: str, retry: Retry = Retry(), credential: Path | None = None) -> Service:
-        return _service(given.published, f"WorkloadManagement/{name}", given.voices.of(credential), retry)
+        return _service(given.published, f"WorkloadManagement/{name}", given.transports.of(credential), retry)
 
     def sandbox_store(credential: Path | None) -> SandboxStore:
         return SandboxStore(service("SandboxStore", _PATIENT, credential=credential))
 
     for name in _NEEDED:
         given.published.urls(f"WorkloadManagement/{name}")
-    surroundings = _surroundings(cfg, settings, work_dir, given)
-    take_up(given.ledger, surroundings.jobs)  # before anybody asks the ledger what is in hand
+    context = _context(cfg, settings, work_dir, given)
+    take_up(given.ledger, context.jobs)  # before anybody asks the ledger what is in hand
     job_state = JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE))
     monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
     reporter = _reporter(given, job_state, monitoring, settings.pilot_reference)
-    credentials = _payload_credentials(given.published, given.voices, work_dir / "proxies")
+    credentials = _payload_credentials(given.published, given.transports, work_dir / "proxies")
     accounting = _accounting(given)
     lost = _lost_matches(settings, given, service("PilotManager", _ONCE), monitoring)
-    once = OnceMatcher(Matcher(service("Matcher", _ONCE)), monitoring, was_here=given.ledger.has_ended)
+    once = RematchGuard(Matcher(service("Matcher", _ONCE)), monitoring, was_here=given.ledger.has_ended)
     runner = JobRunner(
-        surroundings=surroundings,
+        context=context,
         slot=given.slot,
         ce=given.ce,
         ledger=given.ledger,
@@ -128,17 +128,17 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             watch=given.watch,
             troubles=Fitness(given.watch, given.ce).troubles,
             drain_file=DrainFile(Path(settings.drain_file)),
-            matcher=given.onlookers.counted(SureMatcher(once, lost)),
+            matcher=given.observers.counted(LostMatchFinder(once, lost)),
             lost=lost,
             runner=runner,
             reporter=reporter,
             workers=given.workers,
             events=given.events,
-            heartbeat=_heartbeat(runner, reporter, settings, given, surroundings),
+            heartbeat=_heartbeat(runner, reporter, settings, given, context),
             ledger=given.ledger,
             begin_ticks=given.schedule.start,
             chores=lambda: _chores(given.published, accounting, credentials),
-            keep_time=given.onlookers.each_turn(given.schedule.keep_time, given.slot, runner, given.watch.time_left),
+            keep_time=given.observers.each_turn(given.schedule.keep_time, given.slot, runner, given.watch.time_left),
             leaves_tasks=isinstance(given.ce, Queues),
         )
     )
@@ -153,7 +153,7 @@ def _lost_matches(
 
 
 def _moments(given: Given) -> Moments:
-    clock = given.voices.clock
+    clock = given.transports.clock
     return Moments(clock.now, clock.ahead, clock.ahead_at_most, after=given.ledger.last_moment())
 
 
@@ -173,19 +173,19 @@ def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, refe
             mine=(reference, *given.ledger.pilots()),
         ),
         settled=lambda: given.events.put(JobsConfirmed()),
-        doubts=Doubts(
+        ownership=Ownership(
             monitoring,
             given.ledger,
             reference=reference,
             former=given.ledger.pilots(),
             lost=lambda job_id: given.events.put(JobLost(job_id)),
-            now=lambda: given.voices.clock.now() + given.voices.clock.ahead(),
+            now=lambda: given.transports.clock.now() + given.transports.clock.ahead(),
         ),
     )
 
 
 def _heartbeat(
-    runner: JobRunner, reporter: Reporter, settings: AgentSettings, given: Given, around: Surroundings
+    runner: JobRunner, reporter: Reporter, settings: AgentSettings, given: Given, around: JobContext
 ) -> Callable[[], None]:
     """Return what is done once a minute: signs of life of all running jobs and of the agent, and a look for some."""
     heartbeats = Heartbeats(runner, reporter, given.ce, settings.peek_lines, activity=runner.activity)
@@ -194,7 +194,7 @@ def _heartbeat(
     def all_signs() -> None:
         heartbeats.send()
         watchdog.look()
-        given.onlookers.life.goes_on()
+        given.observers.life.goes_on()
 
     return all_signs
 
@@ -204,21 +204,21 @@ def _service(published: Published, name: str, transport: Transport, retry: Retry
     return Service(name.partition("/")[2], lambda: published.urls(name), transport, retry)
 
 
-def _payload_credentials(published: Published, voices: Voices, directory: Path) -> PayloadCredentials:
+def _payload_credentials(published: Published, transports: Transports, directory: Path) -> PayloadCredentials:
     """Return where payloads get their credential: from the ProxyManager when the pilot serves many owners."""
-    registry, pilot = Registry(published.tree), voices.pilot
+    registry, pilot = Registry(published.tree), transports.pilot
     group = pilot.group or registry.default_group(pilot.dn)
     rights = registry.host_properties(pilot.dn) if pilot.is_host else registry.group_properties(group)
     if isinstance(pilot.certificate, Path) and rights and GENERIC_PILOT not in rights:
         return FixedProxy(pilot.certificate)
-    manager = ProxyManager(_service(published, _PROXY_MANAGER, voices.of(None), _PATIENT))
+    manager = ProxyManager(_service(published, _PROXY_MANAGER, transports.of(None), _PATIENT))
     proxies = PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights)
     return ProxiesWherePublished(proxies, lambda: published.has_had(_PROXY_MANAGER))
 
 
 def _accounting(given: Given) -> Callable[[], Accounting]:
     """Return what gives the accounting of now: accounts are put aside while none was ever published."""
-    store = _service(given.published, _DATA_STORE, given.voices.of(None), _ONCE)
+    store = _service(given.published, _DATA_STORE, given.transports.of(None), _ONCE)
     return lambda: Accounting(given.ledger, store if given.published.has_had(_DATA_STORE) else None)
 
 
@@ -246,9 +246,9 @@ def _is_fresh(monitoring: JobMonitoring, job_id: int) -> bool:
         return True
 
 
-def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -> Surroundings:
+def _context(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -> JobContext:
     is_remote = isinstance(given.ce, Queues)
-    return Surroundings(
+    return JobContext(
         is_remote=is_remote,
         site=settings.site,
         work_dir=work_dir,
@@ -266,6 +266,6 @@ def _surroundings(cfg: Section, settings: AgentSettings, work_dir: Path, given: 
         keep_directories=settings.keep_directories,
         cfg=cfg,
         gpus=given.gpus,
-        brake=given.watch.brake,
+        breaker=given.watch.breaker,
         watch=settings,
     )

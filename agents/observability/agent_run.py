@@ -12,7 +12,7 @@ from agents.settings.agent import AgentSettings
 from agents.slot.allocation import Slot
 
 
-class Life:
+class AgentRun:
     """One agent process; the next one in the same work directory has a life of its own."""
 
     def __init__(self, ledger: Ledger, about: Mapping[str, object]) -> None:

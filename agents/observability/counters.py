@@ -19,7 +19,7 @@ _LOOK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Snapshot:
     """How the slot stood when the agent last looked.
 
     Attributes:
@@ -57,7 +57,7 @@ class Counts:
         self._clock = clock
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
-        self.sight: Sight | None = None
+        self.snapshot: Snapshot | None = None
         self.started_s = time.time()
         self.ended: Counter[tuple[str, str]] = Counter()
         self.core_s: Counter[str] = Counter()
@@ -65,12 +65,12 @@ class Counts:
         self.matches: Counter[str] = Counter()
         self.match_s = Durations()
 
-    def look(self, sight: Callable[[], Sight]) -> None:
+    def look(self, snapshot: Callable[[], Snapshot]) -> None:
         """See how the slot stands, every few seconds; called by the main thread as often as it likes."""
         now = self._clock()
         if now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
-            self.sight = sight()
+            self.snapshot = snapshot()
 
     def closed(self, one: PastJob) -> None:
         """Count a job of which the WMS has heard everything."""
@@ -94,7 +94,7 @@ class Counts:
         """Return the counts as they are now."""
         with self._lock:
             made = Counts()
-            made.sight, made.started_s = self.sight, self.started_s
+            made.snapshot, made.started_s = self.snapshot, self.started_s
             made.ended, made.core_s, made.matches = Counter(self.ended), Counter(self.core_s), Counter(self.matches)
             made.phases = {name: Durations(list(one.counts), one.total_s) for name, one in self.phases.items()}
             made.match_s = Durations(list(self.match_s.counts), self.match_s.total_s)

@@ -126,7 +126,7 @@ class PastJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chronicle:
+class History:
     """A slot from its beginning to now or to its end.
 
     Attributes:
@@ -151,7 +151,7 @@ class Chronicle:
         return self.lives[-1].about if self.lives else {}
 
 
-def read(work_dir: Path, now_s: float | None = None) -> Chronicle:
+def read(work_dir: Path, now_s: float | None = None) -> History:
     """Read the ledger of a work directory; where several pilots have worked one after another, of the last one.
 
     Args:
@@ -169,12 +169,12 @@ def read(work_dir: Path, now_s: float | None = None) -> Chronicle:
             lives, rows = list(_lives(db)), list(_rows(db))
     except sqlite3.Error as error:
         raise ConfigurationError(f"{path}: the ledger cannot be read: {error}") from error
-    return _chronicle(lives, rows, last_word.read(work_dir), time.time() if now_s is None else now_s)
+    return _history(lives, rows, last_word.read(work_dir), time.time() if now_s is None else now_s)
 
 
-def _chronicle(
+def _history(
     lives: list[AgentLife], rows: list[tuple[Job, dict[Phase, float]]], word: str | None, now_s: float
-) -> Chronicle:
+) -> History:
     ours = [life for life in lives if life.pilot == lives[-1].pilot]
     moments = [moment for _, began in rows for moment in began.values()]
     started_s = ours[0].started_s if ours else min(moments, default=now_s)
@@ -183,7 +183,7 @@ def _chronicle(
     ended_s = max(last_s, now_s) if is_alive else last_s
     jobs = [PastJob(job=job, began=began, now_s=ended_s) for job, began in rows if _last(began) >= started_s]
     reason = word or (ours[-1].reason if ours else None)  # an agent that was refused leaves a word, and has no life
-    return Chronicle(
+    return History(
         lives=ours,
         jobs=jobs,
         started_s=started_s,

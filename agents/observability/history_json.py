@@ -4,48 +4,48 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from agents.observability.history import Chronicle, PastJob
-from agents.observability.summary import Figures, cpu_s, durations, held_span
+from agents.observability.history import History, PastJob
+from agents.observability.summary import Summary, cpu_s, durations, held_span
 from agents.redaction import without_secrets
 
 _ABOUT = ("site", "ce", "queue", "ce_type", "pilot", "host", "version", "memory_mb", "gpus", "power_hs06")
 
 
-def told(chronicle: Chronicle, figures: Figures) -> dict[str, object]:
+def history_as_json(history: History, summary: Summary) -> dict[str, object]:
     """Return everything, times in seconds and core time in core seconds, without secrets."""
-    core_time = figures.core_time
+    core_time = summary.core_time
     return {
-        "slot": _slot(chronicle, figures),
+        "slot": _slot(history, summary),
         "core_time_s": {name: round(value, 3) for name, value in asdict(core_time).items()},
         "cpu_efficiency": _rounded(core_time.efficiency),
         "used_fraction": _rounded(core_time.held / core_time.total if core_time.total else None),
-        "outcomes": dict(figures.outcomes),
-        "phases": [_rounded_all(asdict(phase)) for phase in figures.phases],
-        "causes": without_secrets([_rounded_all(asdict(cause)) for cause in figures.causes]),
-        "jobs": [_job(chronicle, one) for one in chronicle.jobs],
+        "outcomes": dict(summary.outcomes),
+        "phases": [_rounded_all(asdict(phase)) for phase in summary.phases],
+        "causes": without_secrets([_rounded_all(asdict(cause)) for cause in summary.causes]),
+        "jobs": [_job(history, one) for one in history.jobs],
     }
 
 
-def _slot(chronicle: Chronicle, figures: Figures) -> dict[str, object]:
+def _slot(history: History, summary: Summary) -> dict[str, object]:
     return {
-        **{name: chronicle.about.get(name, "") for name in _ABOUT},
-        "started": _iso(chronicle.started_s),
-        "ended": _iso(chronicle.ended_s),
-        "started_s": round(chronicle.started_s, 3),
-        "seconds": round(chronicle.ended_s - chronicle.started_s, 3),
-        "processor_ids": list(figures.processor_ids),
-        "agents": len(chronicle.lives),
-        "state": "working" if chronicle.is_alive else "ended" if chronicle.reason is not None else "lost",
-        "reason": chronicle.reason or "",
+        **{name: history.about.get(name, "") for name in _ABOUT},
+        "started": _iso(history.started_s),
+        "ended": _iso(history.ended_s),
+        "started_s": round(history.started_s, 3),
+        "seconds": round(history.ended_s - history.started_s, 3),
+        "processor_ids": list(summary.processor_ids),
+        "agents": len(history.lives),
+        "state": "working" if history.is_alive else "ended" if history.reason is not None else "lost",
+        "reason": history.reason or "",
     }
 
 
-def _job(chronicle: Chronicle, one: PastJob) -> dict[str, object]:
+def _job(history: History, one: PastJob) -> dict[str, object]:
     """Return one attempt; `from_s`, `run_s` and `to_s` count from the slot's beginning."""
     job, end = one.job, one.job.end
-    from_s, run_from_s, to_s = (round(moment - chronicle.started_s, 3) for moment in held_span(chronicle, one))
+    from_s, run_from_s, to_s = (round(moment - history.started_s, 3) for moment in held_span(history, one))
     ran = (to_s - run_from_s) * one.processors
-    used = cpu_s(chronicle, one)
+    used = cpu_s(history, one)
     words = {
         "owner": job.matched.owner,
         "group": job.matched.group,

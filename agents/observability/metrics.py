@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from agents.log import EventLog
-from agents.observability.counters import BUCKETS_S, Counts, Durations, Sight
+from agents.observability.counters import BUCKETS_S, Counts, Durations, Snapshot
 from agents.observability.shared_file import PUBLIC, leave_file
 
 log = EventLog("metrics")
@@ -39,8 +39,8 @@ class AgentCollector(Collector):  # type: ignore[misc] # optional, so mypy does 
         """Yield all metrics as they are now."""
         counts = self._counts.copy()
         yield from self._process(counts)
-        if counts.sight:
-            yield from self._sight(counts.sight)
+        if counts.snapshot:
+            yield from self._snapshot(counts.snapshot)
         yield self._counter(
             "jobs_closed",
             "Jobs that ended and of which the WMS has heard all.",
@@ -62,15 +62,15 @@ class AgentCollector(Collector):  # type: ignore[misc] # optional, so mypy does 
         resident = _one(psutil.Process().memory_info().rss)
         yield self._gauge("agent_resident_memory_bytes", "Resident memory of the agent itself.", resident)
 
-    def _sight(self, sight: Sight) -> Iterator[Metric]:
+    def _snapshot(self, snapshot: Snapshot) -> Iterator[Metric]:
         yield self._gauge(
-            "seen_time_seconds", "When the agent last looked at its slot, since 1970.", _one(sight.seen_s)
+            "seen_time_seconds", "When the agent last looked at its slot, since 1970.", _one(snapshot.seen_s)
         )
-        yield self._gauge("slot_processors", "Processors of the slot.", _by(sight.processors), ("state",))
-        yield self._gauge("jobs", "Jobs in hand.", _by(sight.jobs), ("phase",))
-        yield self._gauge("reports_unsent", "Reports that the WMS has not accepted.", _one(sight.unsent))
-        if sight.time_left_s is not None:
-            yield self._gauge("slot_time_left_seconds", "Time to the end of the slot.", _one(sight.time_left_s))
+        yield self._gauge("slot_processors", "Processors of the slot.", _by(snapshot.processors), ("state",))
+        yield self._gauge("jobs", "Jobs in hand.", _by(snapshot.jobs), ("phase",))
+        yield self._gauge("reports_unsent", "Reports that the WMS has not accepted.", _one(snapshot.unsent))
+        if snapshot.time_left_s is not None:
+            yield self._gauge("slot_time_left_seconds", "Time to the end of the slot.", _one(snapshot.time_left_s))
 
     def _gauge(self, name: str, doc: str, points: _Points, labels: tuple[str, ...] = ()) -> Metric:
         family = GaugeMetricFamily(f"gridpilot_{name}", doc, labels=("pilot", *labels))

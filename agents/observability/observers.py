@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from agents.jobs.job import Job
 from agents.jobs.ledger import Ledger
 from agents.log import EventLog
-from agents.observability.agent_run import Life, about
-from agents.observability.counters import CountedMatcher, Counts, Sight
+from agents.observability.agent_run import AgentRun, about
+from agents.observability.counters import CountedMatcher, Counts, Snapshot
 from agents.observability.history import PastJob, parse_moments
 from agents.runner.job_runner import JobRunner
 from agents.settings.agent import AgentSettings
@@ -37,7 +37,7 @@ class Closes(Protocol):
         """End it."""
 
 
-class Onlookers:
+class Observers:
     """They are told what happens, and shown how things stand.
 
     Args:
@@ -51,7 +51,7 @@ class Onlookers:
     def __init__(
         self,
         ledger: Ledger,
-        life: Life,
+        life: AgentRun,
         counts: Counts | None,
         watch_closed: Sequence[Callable[[PastJob], object]],
         others: Sequence[Closes],
@@ -87,7 +87,7 @@ class Onlookers:
 
         def turn() -> None:
             before()
-            counts.look(lambda: sight(slot, runner, time_left, self._ledger.count_unsent()))
+            counts.look(lambda: snapshot(slot, runner, time_left, self._ledger.count_unsent()))
 
         return turn
 
@@ -97,10 +97,10 @@ class Onlookers:
             other.close()
 
 
-def sight(slot: Slot, runner: JobRunner, time_left: TimeLeft, unsent: int) -> Sight:
+def snapshot(slot: Slot, runner: JobRunner, time_left: TimeLeft, unsent: int) -> Snapshot:
     """Return how the slot stands."""
     free = slot.free_processors
-    return Sight(
+    return Snapshot(
         processors={"free": free, "held": slot.processors - free, "broken": slot.broken_processors},
         jobs=Counter(str(job.phase) for job in runner.jobs.all),
         time_left_s=time_left.seconds() if time_left.is_known else None,
@@ -108,15 +108,15 @@ def sight(slot: Slot, runner: JobRunner, time_left: TimeLeft, unsent: int) -> Si
     )
 
 
-def begin(ledger: Ledger, settings: AgentSettings, slot: Slot, pilot_pid: int) -> Onlookers:
+def begin(ledger: Ledger, settings: AgentSettings, slot: Slot, pilot_pid: int) -> Observers:
     """Note the agent's life, and start what is wanted beside it."""
     known = about(settings, slot, pilot_pid)
-    life = Life(ledger, known)
+    life = AgentRun(ledger, known)
     counts = Counts()
     shown, sent = _metrics(counts, settings, known), _traces(settings, known)
     watch_closed: list[Callable[[PastJob], object]] = [counts.closed] if shown else []
     watch_closed += [sent.closed] if sent else []
-    made = Onlookers(ledger, life, counts if shown else None, watch_closed, [one for one in (shown, sent) if one])
+    made = Observers(ledger, life, counts if shown else None, watch_closed, [one for one in (shown, sent) if one])
     made.attend()
     return made
 

@@ -9,8 +9,8 @@ from html import escape
 from importlib import resources
 
 from agents.observability import timeline
-from agents.observability.history import Chronicle
-from agents.observability.summary import Cause, CoreTime, Figures, PhaseTimes
+from agents.observability.history import History
+from agents.observability.summary import Cause, CoreTime, PhaseTimes, Summary
 from agents.redaction import redacted
 from ce_backends.untrusted.text import visible
 
@@ -40,12 +40,12 @@ _MOST_TICKS = 5  # what a telephone has room for; the script fills a wider windo
 _JOBS_NAMED = 8
 
 
-def page(chronicle: Chronicle, figures: Figures, told: Mapping[str, object]) -> str:
+def page(history: History, summary: Summary, told: Mapping[str, object]) -> str:
     """Return the page's text.
 
     Args:
-        chronicle: of the slot.
-        figures: of the same.
+        history: of the slot.
+        summary: of the same.
         told: the same as JSON.
     """
     script = _part("page.js")
@@ -53,21 +53,21 @@ def page(chronicle: Chronicle, figures: Figures, told: Mapping[str, object]) -> 
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{checksum}'"
     body = "".join(
         [
-            _header(chronicle, figures),
-            _section("What the processors did", _core_bar(figures.core_time)),
-            _section("Processors by job", _pictures(chronicle, figures)),
+            _header(history, summary),
+            _section("What the processors did", _core_bar(summary.core_time)),
+            _section("Processors by job", _pictures(history, summary)),
             '<div class="two">',
-            _section("Phases of the jobs", _phases(figures.phases)),
-            _section("Why jobs did not end well", _causes(figures.causes)),
+            _section("Phases of the jobs", _phases(summary.phases)),
+            _section("Why jobs did not end well", _causes(summary.causes)),
             "</div>",
-            _section(f"Jobs ({len(chronicle.jobs)})", _JOBS),
+            _section(f"Jobs ({len(history.jobs)})", _JOBS),
         ]
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(_title(chronicle))}</title><style>{_part('page.css')}</style></head>\n<body><main>{body}</main>"
+        f"<title>{_text(_title(history))}</title><style>{_part('page.css')}</style></head>\n<body><main>{body}</main>"
         f'<div id="tip" hidden></div><script type="application/json" id="told">{_json(told)}</script>'
         f"<script>{script}</script></body></html>\n"
     )
@@ -86,8 +86,8 @@ def _text(value: object) -> str:
     return escape(visible(redacted(str(value))))
 
 
-def _title(chronicle: Chronicle) -> str:
-    about = chronicle.about
+def _title(history: History) -> str:
+    about = history.about
     return f"Slot at {about.get('site') or 'unknown site'}: {about.get('pilot') or 'no pilot'}"
 
 
@@ -98,40 +98,40 @@ def _section(heading: str, inner: str) -> str:
 # ---- the beginning ----
 
 
-def _header(chronicle: Chronicle, figures: Figures) -> str:
-    about = chronicle.about
+def _header(history: History, summary: Summary) -> str:
+    about = history.about
     place = " · ".join(_text(about[name]) for name in ("site", "ce", "queue", "host") if about.get(name))
     return (
         f"<header><h1>{place or 'Slot'}</h1><p class=pilot>{_text(about.get('pilot') or '')}</p>"
-        f"<p>{_lived(chronicle)}</p>{_tiles(chronicle, figures)}</header>"
+        f"<p>{_lived(history)}</p>{_tiles(history, summary)}</header>"
     )
 
 
-def _lived(chronicle: Chronicle) -> str:
+def _lived(history: History) -> str:
     """Say from when to when the slot lived, and why it ended."""
-    start = f"{datetime.fromtimestamp(chronicle.started_s, UTC):%Y-%m-%d %H:%M:%S}"
-    end = f"{datetime.fromtimestamp(chronicle.ended_s, UTC):%Y-%m-%d %H:%M:%S}"
-    if chronicle.is_alive:
+    start = f"{datetime.fromtimestamp(history.started_s, UTC):%Y-%m-%d %H:%M:%S}"
+    end = f"{datetime.fromtimestamp(history.ended_s, UTC):%Y-%m-%d %H:%M:%S}"
+    if history.is_alive:
         how = "<b class=hand-text>works now</b>"
-    elif chronicle.reason is not None:
-        how = f"ended: {_text(chronicle.reason)}"
+    elif history.reason is not None:
+        how = f"ended: {_text(history.reason)}"
     else:
         how = "<b class=failed-text>the agent ended without a word</b>, some time after that"
-    agents = f" · {len(chronicle.lives)} agents, one after another" if len(chronicle.lives) > 1 else ""
+    agents = f" · {len(history.lives)} agents, one after another" if len(history.lives) > 1 else ""
     return f"{start} to {end} UTC · {how}{agents}"
 
 
-def _tiles(chronicle: Chronicle, figures: Figures) -> str:
-    core_time, processors = figures.core_time, len(figures.processor_ids)
-    ended = [f"{count} {name}" for key, (_, name) in _OUTCOMES.items() if (count := figures.outcomes.get(key, 0))]
+def _tiles(history: History, summary: Summary) -> str:
+    core_time, processors = summary.core_time, len(summary.processor_ids)
+    ended = [f"{count} {name}" for key, (_, name) in _OUTCOMES.items() if (count := summary.outcomes.get(key, 0))]
     tiles = [
-        ("Jobs", str(len(chronicle.jobs)), ", ".join(ended) or "none was matched"),
+        ("Jobs", str(len(history.jobs)), ", ".join(ended) or "none was matched"),
         ("Core time used", _percent(core_time.held, core_time.total), f"{_core(core_time.held)} held by jobs"),
         ("CPU efficiency", _fraction(core_time.efficiency), "of the payloads whose CPU time is known"),
         ("Idle", _core(core_time.idle), f"of {_core(core_time.total)}"),
         (
             "Slot",
-            _time(chronicle.ended_s - chronicle.started_s),
+            _time(history.ended_s - history.started_s),
             f"{processors} processor{'' if processors == 1 else 's'}",
         ),
     ]
@@ -162,32 +162,32 @@ def _core_bar(core_time: CoreTime) -> str:
 # ---- the pictures ----
 
 
-def _pictures(chronicle: Chronicle, figures: Figures) -> str:
-    ids, seconds = figures.processor_ids, chronicle.ended_s - chronicle.started_s
-    marks = timeline.troubles(chronicle)
+def _pictures(history: History, summary: Summary) -> str:
+    ids, seconds = summary.processor_ids, history.ended_s - history.started_s
+    marks = timeline.troubles(history)
     rows = [
-        (f"<span>{len(ids)}</span><span>0</span>", timeline.level(chronicle, len(ids)), "level-labels"),
+        (f"<span>{len(ids)}</span><span>0</span>", timeline.level(history, len(ids)), "level-labels"),
         ("", marks, ""),
-        (_row_labels(ids), f"<div class=stage>{timeline.bars(chronicle, ids)}{_NAMES}</div>", "row-labels"),
-        ("", f"<div class=ticks>{''.join(_ticks(chronicle.started_s, seconds))}</div>", ""),
+        (_row_labels(ids), f"<div class=stage>{timeline.bars(history, ids)}{_NAMES}</div>", "row-labels"),
+        ("", f"<div class=ticks>{''.join(_ticks(history.started_s, seconds))}</div>", ""),
     ]
     drawn = "".join(f'<div class="{kind}">{left}</div><div>{right}</div>' for left, right, kind in rows if right)
     tools = (
         "<div class=tools hidden><button id=out>whole slot</button><span>drag over the bars to look closer</span></div>"
     )
-    crowd = " crowd" if len(chronicle.jobs) > _CROWD * max(1, len(ids)) else ""
-    return f"{_legend(figures)}{tools}<div class='pictures{crowd}' id=pictures>{drawn}</div>"
+    crowd = " crowd" if len(history.jobs) > _CROWD * max(1, len(ids)) else ""
+    return f"{_legend(summary)}{tools}<div class='pictures{crowd}' id=pictures>{drawn}</div>"
 
 
 _NAMES = "<div id=names class=names></div>"  # the script writes on the bars which job each is
 _CROWD = 60  # jobs on a processor, above which bars are too thin for gaps between them
 
 
-def _legend(figures: Figures) -> str:
+def _legend(summary: Summary) -> str:
     keys = [
-        f"<span><i class='key {kind}'></i>{name} {figures.outcomes[key]}</span>"
+        f"<span><i class='key {kind}'></i>{name} {summary.outcomes[key]}</span>"
         for key, (kind, name) in _OUTCOMES.items()
-        if figures.outcomes.get(key)
+        if summary.outcomes.get(key)
     ]
     if keys:
         keys.append("<span><i class='key done in'></i>fainter: inputs come, the payload starts</span>")

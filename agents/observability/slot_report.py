@@ -7,11 +7,11 @@ from pathlib import Path
 from agents.errors import ConfigurationError
 from agents.log import EventLog
 from agents.observability import summary as figures
-from agents.observability.history import Chronicle, read
-from agents.observability.history_json import told
+from agents.observability.history import History, read
+from agents.observability.history_json import history_as_json
 from agents.observability.shared_file import PRIVATE, PUBLIC, leave_file
 from agents.observability.slot_page import page
-from agents.observability.summary import Figures
+from agents.observability.summary import Summary
 
 log = EventLog("agent")
 
@@ -22,8 +22,8 @@ def as_json(work_dir: Path) -> str:
     Raises:
         ConfigurationError: no agent has worked here.
     """
-    chronicle = read(work_dir)
-    return json.dumps(told(chronicle, figures.of(chronicle)), indent=1)
+    history = read(work_dir)
+    return json.dumps(history_as_json(history, figures.of(history)), indent=1)
 
 
 def write(work_dir: Path, file: Path, mode: int = PRIVATE) -> str:
@@ -32,13 +32,13 @@ def write(work_dir: Path, file: Path, mode: int = PRIVATE) -> str:
     Raises:
         ConfigurationError: no agent has worked here, or the file cannot be written.
     """
-    chronicle = read(work_dir)
-    found = figures.of(chronicle)
+    history = read(work_dir)
+    found = figures.of(history)
     try:
-        leave_file(file, page(chronicle, found, told(chronicle, found)).encode(), mode)
+        leave_file(file, page(history, found, history_as_json(history, found)).encode(), mode)
     except OSError as error:
         raise ConfigurationError(f"{file}: the page cannot be written: {error.strerror}; name another: -O") from error
-    return f"{file}\n{_summary(chronicle, found)}"
+    return f"{file}\n{_summary(history, found)}"
 
 
 def leave(work_dir: Path, directory: Path, pilot: str) -> None:
@@ -50,12 +50,12 @@ def leave(work_dir: Path, directory: Path, pilot: str) -> None:
         log.warning("slot_report.not_written", cause=error)
 
 
-def _summary(chronicle: Chronicle, found: Figures) -> str:
+def _summary(history: History, found: Summary) -> str:
     ended = ", ".join(f"{count} {name}" for name, count in found.outcomes.items() if count) or "none"
     core_time = found.core_time
     used = f"{100 * core_time.held / core_time.total:.1f} %" if core_time.total else "nothing"
     efficiency = "unknown" if core_time.efficiency is None else f"{100 * core_time.efficiency:.1f} %"
     return (
-        f"jobs: {len(chronicle.jobs)} ({ended}); jobs held {used} of {core_time.total / 3600:.2f} core hours; "
+        f"jobs: {len(history.jobs)} ({ended}); jobs held {used} of {core_time.total / 3600:.2f} core hours; "
         f"CPU efficiency: {efficiency}"
     )

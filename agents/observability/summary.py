@@ -6,7 +6,7 @@ from math import ceil
 
 from agents.errors import Blame
 from agents.jobs.job import JobStatus, Phase
-from agents.observability.history import FREED, Chronicle, PastJob
+from agents.observability.history import FREED, History, PastJob
 
 Moment = Callable[[PastJob], float]
 # What of a job lies between two moments, in order; and the phases of which the first one ends it.
@@ -84,7 +84,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class Summary:
     """All of it."""
 
     processor_ids: Sequence[int]
@@ -94,29 +94,29 @@ class Figures:
     causes: Sequence[Cause]
 
 
-def of(chronicle: Chronicle) -> Figures:
+def of(history: History) -> Summary:
     """Return the numbers of a slot."""
-    ids = processor_ids(chronicle)
-    took = [durations(one) for one in chronicle.jobs]
-    return Figures(
+    ids = processor_ids(history)
+    took = [durations(one) for one in history.jobs]
+    return Summary(
         processor_ids=ids,
-        core_time=_core_time(chronicle, len(ids)),
-        outcomes=_outcomes(chronicle.jobs),
+        core_time=_core_time(history, len(ids)),
+        outcomes=_outcomes(history.jobs),
         phases=[_phase_times(name, [each[name] for each in took if name in each]) for name in PHASES],
-        causes=_causes(chronicle),
+        causes=_causes(history),
     )
 
 
-def processor_ids(chronicle: Chronicle) -> tuple[int, ...]:
+def processor_ids(history: History) -> tuple[int, ...]:
     """Return the slot's processors; in a ledger of an earlier version, those that jobs have held."""
-    told = chronicle.about.get("processor_ids")
-    held = {number for one in chronicle.jobs if one.job.grant for number in one.job.grant.processor_ids}
+    told = history.about.get("processor_ids")
+    held = {number for one in history.jobs if one.job.grant for number in one.job.grant.processor_ids}
     return tuple(sorted(held | set(told if isinstance(told, list) else ())))
 
 
-def held_span(chronicle: Chronicle, one: PastJob) -> tuple[float, float, float]:
+def held_span(history: History, one: PastJob) -> tuple[float, float, float]:
     """Return from when a job held its processors, from when its payload ran, and to when, inside the slot's life."""
-    low, high = chronicle.started_s, chronicle.ended_s
+    low, high = history.started_s, history.ended_s
     return (
         min(max(one.held_from_s, low), high),
         min(max(one.run_from_s, low), high),
@@ -124,21 +124,21 @@ def held_span(chronicle: Chronicle, one: PastJob) -> tuple[float, float, float]:
     )
 
 
-def cpu_s(chronicle: Chronicle, one: PastJob) -> float | None:
+def cpu_s(history: History, one: PastJob) -> float | None:
     """Return the CPU time of a payload, no more than it had processors for; None when unknown."""
-    _, run_from_s, to_s = held_span(chronicle, one)
+    _, run_from_s, to_s = held_span(history, one)
     return None if one.job.cpu_s is None else min(one.job.cpu_s, (to_s - run_from_s) * one.processors)
 
 
-def _core_time(chronicle: Chronicle, processors: int) -> CoreTime:
+def _core_time(history: History, processors: int) -> CoreTime:
     cpu = waiting = unknown = staging = 0.0
-    for one in chronicle.jobs:
-        from_s, run_from_s, to_s = held_span(chronicle, one)
+    for one in history.jobs:
+        from_s, run_from_s, to_s = held_span(history, one)
         staging += (run_from_s - from_s) * one.processors
-        ran, used = (to_s - run_from_s) * one.processors, cpu_s(chronicle, one)
+        ran, used = (to_s - run_from_s) * one.processors, cpu_s(history, one)
         cpu, waiting = cpu + (used or 0.0), waiting + (0.0 if used is None else ran - used)
         unknown += ran if used is None else 0.0
-    total = processors * (chronicle.ended_s - chronicle.started_s)
+    total = processors * (history.ended_s - history.started_s)
     idle = max(0.0, total - cpu - waiting - unknown - staging)
     return CoreTime(total=total, cpu=cpu, waiting=waiting, unknown=unknown, staging=staging, idle=idle)
 
@@ -178,21 +178,21 @@ def _quantile(took: Sequence[float], part: float) -> float:
     return took[ceil(part * len(took)) - 1] if took else 0.0
 
 
-def _causes(chronicle: Chronicle) -> list[Cause]:
+def _causes(history: History) -> list[Cause]:
     """Return the causes, those that cost most jobs first."""
     groups: dict[tuple[JobStatus, str, Blame | None], list[PastJob]] = {}
-    for one in chronicle.jobs:
+    for one in history.jobs:
         end = one.job.end
         if end and one.outcome and one.outcome is not JobStatus.DONE:
             groups.setdefault((end.status, end.minor_status, end.blame), []).append(one)
-    found = [_cause(chronicle, *key, jobs) for key, jobs in groups.items()]
+    found = [_cause(history, *key, jobs) for key, jobs in groups.items()]
     return sorted(found, key=lambda cause: (-len(cause.jobs), cause.minor_status))
 
 
 def _cause(
-    chronicle: Chronicle, status: JobStatus, minor_status: str, blame: Blame | None, jobs: Sequence[PastJob]
+    history: History, status: JobStatus, minor_status: str, blame: Blame | None, jobs: Sequence[PastJob]
 ) -> Cause:
-    spans = [(held_span(chronicle, one), one.processors) for one in jobs]
+    spans = [(held_span(history, one), one.processors) for one in jobs]
     last = jobs[-1].job.end
     return Cause(
         status=status,

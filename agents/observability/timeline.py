@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from agents.jobs.job import JobStatus
-from agents.observability.history import Chronicle, PastJob
+from agents.observability.history import History, PastJob
 from agents.observability.summary import held_span
 
 LEVEL_HEIGHT = 64
@@ -30,17 +30,17 @@ def row_height(processors: int) -> float:
     return max(_LOWEST, min(_TALLEST, round(_MOST_HEIGHT / max(1, processors), 1)))
 
 
-def bars(chronicle: Chronicle, ids: Sequence[int]) -> str:
+def bars(history: History, ids: Sequence[int]) -> str:
     """Return the timeline of processors by job: x in seconds since the slot's beginning, y in pixels."""
     height, row_of = row_height(len(ids)), {number: row for row, number in enumerate(ids)}
     drawn = "".join(
         _bars_of(number, kind(one), span, block, height)
-        for number, one in enumerate(chronicle.jobs)
+        for number, one in enumerate(history.jobs)
         if one.job.grant
-        for span in [_span(chronicle, one)]
+        for span in [_span(history, one)]
         for block in _blocks(sorted(row_of[number] for number in one.job.grant.processor_ids if number in row_of))
     )
-    return _svg("bars", chronicle, len(ids) * height, drawn)
+    return _svg("bars", history, len(ids) * height, drawn)
 
 
 def _bars_of(number: int, outcome: str, span: Span, block: tuple[int, int], height: float) -> str:
@@ -68,14 +68,14 @@ def _blocks(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
             first = place
 
 
-def level(chronicle: Chronicle, processors: int) -> str:
+def level(history: History, processors: int) -> str:
     """Return how many processors jobs held over time, and how many of those ran a payload."""
-    spans = [(_span(chronicle, one), one.processors) for one in chronicle.jobs if one.processors]
+    spans = [(_span(history, one), one.processors) for one in history.jobs if one.processors]
     held = _steps([(from_s, to_s, count) for (from_s, _, to_s), count in spans])
     ran = _steps([(run_s, to_s, count) for (_, run_s, to_s), count in spans])
     scale = LEVEL_HEIGHT / max(1, processors)
     drawn = f'<path class="held" d="{_area(held, scale)}"/><path class="ran" d="{_area(ran, scale)}"/>'
-    return _svg("level", chronicle, LEVEL_HEIGHT, drawn)
+    return _svg("level", history, LEVEL_HEIGHT, drawn)
 
 
 def _steps(spans: Iterable[tuple[float, float, int]]) -> list[tuple[float, int]]:
@@ -95,26 +95,26 @@ def _area(steps: Sequence[tuple[float, int]], scale: float) -> str:
     return f"M0 {LEVEL_HEIGHT}" + "".join(f"H{moment:.2f}V{y(count):g}" for moment, count in steps) + "Z"
 
 
-def troubles(chronicle: Chronicle) -> str:
+def troubles(history: History) -> str:
     """Return a mark for each job that did not end well: such a one may be too short to be seen among thousands."""
     marks: dict[str, list[float]] = {}
-    for one in chronicle.jobs:
+    for one in history.jobs:
         if one.outcome not in (JobStatus.DONE, None):
-            marks.setdefault(kind(one), []).append(_span(chronicle, one)[2])
+            marks.setdefault(kind(one), []).append(_span(history, one)[2])
     drawn = "".join(
         f'<path class="mark {name}" d="{"".join(f"M{moment:.2f} 0V10" for moment in moments)}"/>'
         for name, moments in sorted(marks.items())
     )
-    return _svg("marks", chronicle, 10, drawn) if marks else ""
+    return _svg("marks", history, 10, drawn) if marks else ""
 
 
-def _span(chronicle: Chronicle, one: PastJob) -> Span:
-    from_s, run_s, to_s = held_span(chronicle, one)
-    return from_s - chronicle.started_s, run_s - chronicle.started_s, to_s - chronicle.started_s
+def _span(history: History, one: PastJob) -> Span:
+    from_s, run_s, to_s = held_span(history, one)
+    return from_s - history.started_s, run_s - history.started_s, to_s - history.started_s
 
 
-def _svg(name: str, chronicle: Chronicle, height: float, drawn: str) -> str:
-    seconds = max(chronicle.ended_s - chronicle.started_s, 0.1)
+def _svg(name: str, history: History, height: float, drawn: str) -> str:
+    seconds = max(history.ended_s - history.started_s, 0.1)
     return (
         f'<svg class="{name}" viewBox="0 0 {seconds:.2f} {height:g}" preserveAspectRatio="none" '
         f'style="height:{height:g}px" role="img" aria-label="{_LABELS[name]}">{drawn}</svg>'

@@ -19,7 +19,7 @@ _ENDS = (JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED)
 _OUTAGE = timedelta(minutes=10)  # the age of an unsent report after which the WMS may have decided otherwise
 
 
-class Doubts:
+class Ownership:
     """Asks about jobs in bulk before anything more is said of them. Used by the reporter's one thread.
 
     Args:

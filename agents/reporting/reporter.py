@@ -12,7 +12,7 @@ from agents.errors import AccessDenied, BadAnswer, NodeUnfit, Refused, ServiceEr
 from agents.jobs.job import JobStatus, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.log import EventLog
-from agents.reporting.ownership import Doubts
+from agents.reporting.ownership import Ownership
 from agents.reporting.read_back import ReadBack
 from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.service import Clock
@@ -37,12 +37,12 @@ class Reporter:
         commanded: Callable[[int, Mapping[str, str]], None],
         clock: Clock = Clock(),
         *,
-        doubts: Doubts | None = None,
+        ownership: Ownership | None = None,
         read_back: ReadBack | None = None,
         settled: Callable[[], None] = lambda: None,
         gather_s: float = 1.0,
     ) -> None:
-        self._doubts = doubts
+        self._ownership = ownership
         self._read_back = read_back
         self._settled = settled
         self._is_settled = False
@@ -183,9 +183,9 @@ class Reporter:
         over = [job_id for job_id, at in self._doubtful.items() if self._clock.monotonic() >= at + _LATE_S]
         for job_id in over:
             del self._doubtful[job_id]
-            if self._doubts:
-                self._doubts.about(job_id)
-        for job_id in self._doubts.settle() if self._doubts else ():
+            if self._ownership:
+                self._ownership.about(job_id)
+        for job_id in self._ownership.settle() if self._ownership else ():
             self.forget_beats(job_id)
             if self._read_back:
                 self._read_back.forget(job_id)
@@ -287,8 +287,8 @@ class Reporter:
             except ServiceError as error:  # the next one comes in a minute
                 log.warning("heartbeat.lost", job_id=beat.job_id, cause=error)
                 self._doubt(beat.job_id, error)
-                if self._doubts:
-                    self._doubts.about(beat.job_id)
+                if self._ownership:
+                    self._ownership.about(beat.job_id)
                 continue
             if commands:
                 self._commanded(beat.job_id, commands)

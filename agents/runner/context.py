@@ -8,7 +8,7 @@ from pathlib import Path
 from agents.jobs.job import Job, JobStatus
 from agents.runner.orphans import directory_name
 from agents.settings.watchdog import WatchSettings
-from agents.slot.circuit_breaker import Brake, Patience
+from agents.slot.circuit_breaker import CircuitBreaker, Patience
 from agents.slot.gpus import Gpu
 from agents.slot.monitor import Power
 from ce_backends.cfg import Section
@@ -16,7 +16,7 @@ from ce_backends.linux.processes import boot_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class JobContext:
     """What every job meets alike.
 
     Attributes:
@@ -29,7 +29,7 @@ class Surroundings:
         keep_directories: leave job directories for somebody to look into.
         cfg: of the agent, of which payloads get a part to read.
         gpus: devices of the slot.
-        brake: is told how payloads end.
+        breaker: is told how payloads end.
         watch: their limits.
         is_remote: jobs run on other nodes: nothing of this one is told to them.
         boot: of this node: what was started before it has ended, whatever it has left.
@@ -44,7 +44,7 @@ class Surroundings:
     keep_directories: bool = False
     cfg: Section = field(default_factory=Section)
     gpus: Sequence[Gpu] = ()
-    brake: Brake = field(default_factory=lambda: Brake(Patience(), time.monotonic))
+    breaker: CircuitBreaker = field(default_factory=lambda: CircuitBreaker(Patience(), time.monotonic))
     watch: WatchSettings = field(default_factory=WatchSettings)
     is_remote: bool = False
     boot: str = field(default_factory=boot_id)
@@ -57,7 +57,7 @@ class Surroundings:
     def note_end(self, owner: str, wall_s: float | None, status: JobStatus) -> None:
         """Tell the brake how a payload ended; what was given back says nothing of the node."""
         if status in (JobStatus.DONE, JobStatus.FAILED):
-            self.brake.ended(owner, wall_s, is_failure=status is JobStatus.FAILED)
+            self.breaker.ended(owner, wall_s, is_failure=status is JobStatus.FAILED)
 
     def directory(self, job: Job) -> Path:
         """Return where the agent keeps what belongs to this attempt of a job."""

@@ -7,7 +7,7 @@ from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, JobStatus
 from agents.log import EventLog
 from agents.process.events import Undelivered, Workers
-from agents.runner.context import Surroundings
+from agents.runner.context import JobContext
 from agents.runner.staging import Staging
 
 log = EventLog("staging")
@@ -26,7 +26,7 @@ class Deliveries:
     """
 
     def __init__(
-        self, staging: Staging, workers: Workers, around: Surroundings, clock: Callable[[], float] = time.monotonic
+        self, staging: Staging, workers: Workers, around: JobContext, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._staging = staging
         self._workers = workers

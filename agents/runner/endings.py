@@ -12,7 +12,7 @@ from agents.jobs.report import Reports
 from agents.jobs.tally import Tally
 from agents.log import EventLog
 from agents.process.events import Delivered, Undelivered
-from agents.runner.context import Surroundings
+from agents.runner.context import JobContext
 from agents.runner.deliveries import Deliveries, brings_outputs
 from agents.runner.in_hand import JobsInHand, Journal
 from agents.runner.tasks import Tasks
@@ -28,7 +28,7 @@ class Endings:
     def __init__(
         self,
         *,
-        surroundings: Surroundings,
+        context: JobContext,
         slot: Slot,
         tasks: Tasks,
         reports: Reports,
@@ -37,7 +37,7 @@ class Endings:
         jobs: JobsInHand,
         tally: Tally,
     ) -> None:
-        self._around = surroundings
+        self._around = context
         self._slot = slot
         self._tasks = tasks
         self._reports = reports

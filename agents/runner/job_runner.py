@@ -18,7 +18,7 @@ from agents.jobs.unforeseen import noted
 from agents.log import EventLog
 from agents.process.events import Staged, Workers
 from agents.reporting.reporter import Reporter
-from agents.runner.context import Surroundings
+from agents.runner.context import JobContext
 from agents.runner.deliveries import Deliveries
 from agents.runner.endings import Endings
 from agents.runner.in_hand import JobsInHand, Journal
@@ -39,7 +39,7 @@ class JobRunner:
     def __init__(
         self,
         *,
-        surroundings: Surroundings,
+        context: JobContext,
         slot: Slot,
         ce: ComputingElement,
         ledger: Ledger,
@@ -48,7 +48,7 @@ class JobRunner:
         staging: Staging,
         workers: Workers,
     ) -> None:
-        self._around = surroundings
+        self._around = context
         self._slot = slot
         self._tasks = Tasks(ce, may_begin=self._is_on_disk)
         self._ledger = ledger
@@ -62,11 +62,11 @@ class JobRunner:
         self.tally = Tally()
         self._journal = Journal(self.jobs, ledger, reporter)
         self.endings = Endings(
-            surroundings=surroundings,
+            context=context,
             slot=slot,
             tasks=self._tasks,
             reports=reports,
-            deliveries=Deliveries(staging, workers, surroundings),
+            deliveries=Deliveries(staging, workers, context),
             journal=self._journal,
             jobs=self.jobs,
             tally=self.tally,

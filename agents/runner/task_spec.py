@@ -8,7 +8,7 @@ from agents.jobs import payload
 from agents.jobs import payload_cfg as limits
 from agents.jobs.jdl import JdlError, JobDescription, Request, describe
 from agents.jobs.job import Grant, Job, Minor
-from agents.runner.context import Surroundings
+from agents.runner.context import JobContext
 from agents.slot.allocation import Slot
 from agents.slot.gpus import visibility
 from ce_backends.base import TaskSpec
@@ -17,7 +17,7 @@ from ce_backends.base import TaskSpec
 def task_of(
     job: Job,
     description: JobDescription,
-    around: Surroundings,
+    around: JobContext,
     *,
     credential: Path | None,
     is_pinned: bool,

@@ -10,9 +10,9 @@ from agents.jobs.ledger import Ledger
 from agents.settings.agent import AgentSettings
 from agents.slot import health
 from agents.slot.benchmark import Benchmark, memory, this_machine
-from agents.slot.circuit_breaker import Brake, Patience
+from agents.slot.circuit_breaker import CircuitBreaker, Patience
 from agents.slot.command import Commands
-from agents.slot.monitor import Power, Watch
+from agents.slot.monitor import Power, SlotMonitor
 from agents.slot.time_left import TimeLeft
 from ce_backends.cfg import Section
 from ce_backends.linux.processes import boot_id
@@ -30,12 +30,12 @@ def _first_start_s(ledger: Ledger, clock: SteadyClock) -> float:
     return clock() - (boottime_s() - since_boot_s)
 
 
-def _brake(settings: AgentSettings) -> Brake:
+def _breaker(settings: AgentSettings) -> CircuitBreaker:
     """Return the brake on black holes as the settings want it."""
     patience = Patience(
         failures=settings.fast_failures, soon_s=settings.fast_failure_s, pause_s=max(1.0, settings.polling_s)
     )
-    return Brake(patience, time.monotonic)
+    return CircuitBreaker(patience, time.monotonic)
 
 
 def _benchmark(cfg: Section, settings: AgentSettings, processors: int, kept_in: Path) -> Benchmark | None:
@@ -55,7 +55,7 @@ def build_watch(
     work_dir: Path,
     processors: int,
     is_remote: bool = False,
-) -> Watch:
+) -> SlotMonitor:
     """Wire what watches the slot, and have a first look at its end.
 
     Time is counted from the agent's first start in this slot, so that a restart gives no time back.
@@ -74,7 +74,7 @@ def build_watch(
     environ = {} if is_remote else environ
     now = (lambda: started_s) if is_remote else clock
     budget_s = settings.cpu_time_left_hs06s / max(settings.pilot_benchmark_hs06, _LEAST_HS06)
-    watch = Watch(
+    watch = SlotMonitor(
         environ=environ,
         processors=processors,
         clock=clock,
@@ -83,14 +83,14 @@ def build_watch(
         ask=Commands(environ),
         power=Power(settings.pilot_benchmark_hs06),
         benchmark=None if is_remote else _benchmark(cfg, settings, processors, memory(environ, work_dir)),
-        node=health.Surroundings(
+        node=health.Node(
             work_dir=work_dir,
             temporary=Path(environ.get("TMPDIR", "/tmp")),  # noqa: S108 - where programs really write, safe or not
             root=_ROOT,
             environ=environ,
             least_disk_mb=settings.least_disk_mb,
         ),
-        brake=_brake(settings),
+        breaker=_breaker(settings),
     )
     watch.first_look()
     return watch

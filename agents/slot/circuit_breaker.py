@@ -27,7 +27,7 @@ class Patience:
     trials: int = 3
 
 
-class Brake:
+class CircuitBreaker:
     """Counts payloads that die at once, and says how long to wait before the next one may try.
 
     One that ran longer, or succeeded, makes all good. Nobody can know whether jobs or node are to blame; jobs of

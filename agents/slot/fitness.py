@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agents.log import EventLog
-from agents.slot.monitor import Watch
+from agents.slot.monitor import SlotMonitor
 from ce_backends.base import CanTell, ComputingElement
 
 log = EventLog("slot")
@@ -12,7 +12,7 @@ log = EventLog("slot")
 class Fitness:
     """Looks at both before each request to the Matcher."""
 
-    def __init__(self, watch: Watch, ce: ComputingElement) -> None:
+    def __init__(self, watch: SlotMonitor, ce: ComputingElement) -> None:
         self._watch = watch
         self._ce = ce
         self._has_told = False

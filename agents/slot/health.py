@@ -21,7 +21,7 @@ _FIRST_DAY_S, _LAST_DAY_S = 1_735_689_600.0, 4_102_444_800.0  # 2025-01-01 and 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Node:
     """Where the checks look.
 
     Attributes:
@@ -41,15 +41,15 @@ class Surroundings:
     epoch: Callable[[], float] = time.time
 
 
-Check = Callable[[Surroundings], str]
+Check = Callable[[Node], str]
 
 
-def work_dir_takes_files(node: Surroundings) -> str:
+def work_dir_takes_files(node: Node) -> str:
     """Write, force to the disk and read back."""
     return _cannot_write(node.work_dir, "the work directory")
 
 
-def temporary_takes_files(node: Surroundings) -> str:
+def temporary_takes_files(node: Node) -> str:
     """Do the same where programs put their temporary files."""
     return _cannot_write(node.temporary, "the directory for temporary files")
 
@@ -68,7 +68,7 @@ def _cannot_write(directory: Path, what: str) -> str:
     return "" if back == text else f"{directory}: {what} gives back other bytes than were written"
 
 
-def disk_has_space(node: Surroundings) -> str:
+def disk_has_space(node: Node) -> str:
     """Compare what is free in the work directory with what is wanted, in bytes and in files."""
     disk = os.statvfs(node.work_dir)
     free_mb = disk.f_bavail * disk.f_frsize // MB
@@ -79,7 +79,7 @@ def disk_has_space(node: Surroundings) -> str:
     return ""
 
 
-def memory_is_free(node: Surroundings) -> str:
+def memory_is_free(node: Node) -> str:
     """Look at what is available, and at how much of the last minute was lost waiting for it."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB", _text(node.root / "proc/meminfo"), re.MULTILINE)
     if found and (free_mb := int(found[1]) * 1024 // MB) < _LEAST_MEMORY_MB:
@@ -97,7 +97,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def files_can_be_opened(node: Surroundings) -> str:
+def files_can_be_opened(node: Node) -> str:
     """Look at the limit of open files."""
     found = re.search(r"^Max open files\s+(\d+)", _text(node.root / "proc/self/limits"), re.MULTILINE)
     if found and int(found[1]) < _LEAST_FILES:
@@ -105,7 +105,7 @@ def files_can_be_opened(node: Surroundings) -> str:
     return ""
 
 
-def programs_start(node: Surroundings) -> str:
+def programs_start(node: Node) -> str:
     """Start the smallest program there is and wait for its end."""
     try:
         subprocess.run(["true"], check=True, timeout=_START_S, env={"PATH": node.environ.get("PATH", os.defpath)})
@@ -118,7 +118,7 @@ def programs_start(node: Surroundings) -> str:
     return ""
 
 
-def work_dir_starts_programs(node: Surroundings) -> str:
+def work_dir_starts_programs(node: Node) -> str:
     """Start a script from the work directory, as payloads start their own; a mount may be noexec."""
     try:
         with tempfile.TemporaryDirectory(prefix=".start-", dir=node.work_dir) as folder:
@@ -142,7 +142,7 @@ def _cannot_start(program: Path) -> str:
     return "" if done.returncode == 0 else f"{where}: exit code {done.returncode}"
 
 
-def clock_is_sane(node: Surroundings) -> str:
+def clock_is_sane(node: Node) -> str:
     """See whether the clock shows a time in which this program can run."""
     now_s = node.epoch()
     if _FIRST_DAY_S < now_s < _LAST_DAY_S:
@@ -150,7 +150,7 @@ def clock_is_sane(node: Surroundings) -> str:
     return f"the clock shows {now_s:.0f} s since 1970, expected a time between 2025 and 2100: certificates would fail"
 
 
-def home_exists(node: Surroundings) -> str:
+def home_exists(node: Node) -> str:
     """See whether HOME is a directory. Payloads have their own; what a site runs around them may want it."""
     home = node.environ.get("HOME", "")
     return "" if home and Path(home).is_dir() else f"HOME is {home or 'not set'}, expected a directory"
@@ -169,7 +169,7 @@ NEEDED: Sequence[Check] = (
 WISHED: Sequence[Check] = (home_exists, temporary_takes_files)
 
 
-def troubles(node: Surroundings, checks: Sequence[Check] = NEEDED) -> list[str]:
+def troubles(node: Node, checks: Sequence[Check] = NEEDED) -> list[str]:
     """Return a sentence for everything that is wrong; takes some milliseconds on a healthy node."""
     found = []
     for check in checks:

@@ -8,7 +8,7 @@ from agents.log import EventLog
 from agents.process.events import PowerMeasured, SlotEndsFound
 from agents.slot import health
 from agents.slot.benchmark import Benchmark
-from agents.slot.circuit_breaker import Brake
+from agents.slot.circuit_breaker import CircuitBreaker
 from agents.slot.command import Ask, nobody
 from agents.slot.ends import Node, read_again, survey, waits_for_commands
 from agents.slot.time_left import TimeLeft
@@ -26,7 +26,7 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class SlotMonitor:
     """The slot's time, power and health.
 
     Attributes:
@@ -39,7 +39,7 @@ class Watch:
         power: of one processor, as far as it is known.
         benchmark: None when the site tells the power.
         node: where health is looked at.
-        brake: on black holes.
+        breaker: on black holes.
     """
 
     environ: Mapping[str, str]
@@ -50,8 +50,8 @@ class Watch:
     ask: Ask
     power: Power
     benchmark: Benchmark | None
-    node: health.Surroundings
-    brake: Brake
+    node: health.Node
+    breaker: CircuitBreaker
 
     def first_look(self) -> None:
         """Take in what can be known at once, without any command, and say what is odd about this node."""

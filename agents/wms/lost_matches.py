@@ -221,7 +221,7 @@ class LostMatches:
         self._open, self._seen, self._is_last_due = {}, {}, False
 
 
-class SureMatcher:
+class LostMatchFinder:
     """A Matcher whose requests are written down before they are made, so that none is forgotten."""
 
     def __init__(self, matcher: Asks, lost: LostMatches) -> None:

@@ -11,7 +11,7 @@ from agents.wms.matcher import Matcher
 log = EventLog("matcher")
 
 
-class OnceMatcher:
+class RematchGuard:
     """A Matcher that gives a job of the past only if the WMS has really matched it anew.
 
     Args:

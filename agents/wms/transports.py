@@ -22,7 +22,7 @@ def speaking_as(identity: Identity, clock: ServerClock, *, vo: str, setup: str) 
     return ByScheme({"https": https, "dips": dips})
 
 
-class Voices:
+class Transports:
     """Transports by credential, kept: each has connections of its own, and none is used for somebody else."""
 
     def __init__(self, pilot: Identity, *, vo: str, setup: str) -> None:

@@ -50,7 +50,7 @@ _NO_MEMORY_LIMIT = {
 }
 
 
-class Arex:
+class Arc:
     """See BatchSystem. A job's id is the ids of its tasks, with commas.
 
     Args:

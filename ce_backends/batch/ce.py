@@ -24,7 +24,7 @@ from ce_backends.base import (
     Uncertain,
 )
 from ce_backends.batch.conclusion import Patience, conclude
-from ce_backends.batch.peeks import Glances
+from ce_backends.batch.peeks import Peeks
 from ce_backends.batch.spool import End, Spool
 from ce_backends.batch.submission import Submitter, groups, problem
 from ce_backends.batch.system import MAY_NEVER, BatchSystem
@@ -32,7 +32,7 @@ from ce_backends.batch.task_book import Entry, TaskBook
 from ce_backends.batch.transport import Closes
 from ce_backends.errors import CEError
 from ce_backends.linux.processes import boot_s
-from ce_backends.linux.thread_guard import Door
+from ce_backends.linux.thread_guard import ThreadGuard
 
 OF_THE_TASK = ("stdout", "stderr")
 _QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
@@ -92,14 +92,14 @@ class BatchCE:
         self._doubtful_since: dict[str, float] = {}  # by task id: waits for what may never come
         self._sighted: dict[str, float] = {}  # by stamp, when the batch system last knew it, since the boot
         self._heard: set[str] = set()  # stamps whose end the batch system has told and nobody could conclude yet
-        self._glances = Glances(bounds.interval_s)
+        self._peeks = Peeks(bounds.interval_s)
         self._trouble = ""  # why the last look was not
         self._changed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # one look at a time, none while tasks are forgotten
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._looker: threading.Thread | None = None
-        self._door = Door(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
+        self._door = ThreadGuard(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
 
     @property
     def places(self) -> Places:
@@ -238,7 +238,7 @@ class BatchCE:
             return b""
         path = name if name in OF_THE_TASK else f"work/{name}"
         look = partial(self._spool.peek, entry.stamp, path, max_bytes)
-        return self._glances.at((entry.stamp, path, max_bytes), look)
+        return self._peeks.at((entry.stamp, path, max_bytes), look)
 
     def renew_credential(self, task_id: str, credential: Path) -> None:
         """See RenewsCredentials."""

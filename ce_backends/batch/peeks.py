@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable
 
 
-class Glances:
+class Peeks:
     """Each file is looked at once in an interval at most, however often it is asked for. For any thread.
 
     Args:

@@ -9,7 +9,7 @@ from ce_backends.arc.delegation import Delegation
 from ce_backends.arc.plan import RecordedDelegation, RecordedRest
 from ce_backends.arc.rest import Credential, Rest
 from ce_backends.arc.spool import ArcSpool
-from ce_backends.arc.system import Arex
+from ce_backends.arc.system import Arc
 from ce_backends.base import TaskSpec
 from ce_backends.batch import options as batch_options
 from ce_backends.batch.ce import BatchCE
@@ -86,7 +86,7 @@ class AREX:
 def _build(work_dir: Path, options: Options, rest: Rest, delegation: Delegation) -> BatchCE:
     options = {**options, **_settled(options)}
     area = work_dir.resolve() / "area"
-    system = Arex(rest, area, batch_options.needs(options), delegation if _delegates(options) else None)
+    system = Arc(rest, area, batch_options.needs(options), delegation if _delegates(options) else None)
     launcher = batch_options.image_launcher(options)
     spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(options), launcher=launcher)
     return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))

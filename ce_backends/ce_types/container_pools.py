@@ -12,7 +12,7 @@ from ce_backends.base import TaskSpec
 from ce_backends.containers.bubblewrap import Bubblewrap
 from ce_backends.containers.options import words
 from ce_backends.containers.podman import Podman
-from ce_backends.containers.runtime import Enclosure, Runtime
+from ce_backends.containers.runtime import Containers, Runtime
 from ce_backends.containers.singularity import Singularity
 from ce_backends.options import Option, OptionValue, parse_options
 from ce_backends.pool.ce import InProcess, Pool
@@ -28,7 +28,7 @@ class RuntimeType(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Enclosed:
+class ContainerPool:
     """A kind of pool with a kind of container; see registry.Backend."""
 
     pool: type[Pool]
@@ -41,29 +41,29 @@ class Enclosed:
 
     def from_options(self, work_dir: Path, options: Mapping[str, OptionValue | None]) -> Pool:
         """See registry.Backend."""
-        return self.pool.from_options(work_dir, options, enclosure=self._enclosure(options))
+        return self.pool.from_options(work_dir, options, containers=self._containers(options))
 
     def here(self) -> str:
         """See registry.Looks. A container is started, in the image that is the default."""
         with tempfile.TemporaryDirectory(prefix="gridpilot-look-") as scratch:
-            trouble = self._enclosure(parse_options(self.OPTIONS, {}, "")).trouble(Path(scratch))
+            trouble = self._containers(parse_options(self.OPTIONS, {}, "")).trouble(Path(scratch))
         return f"no: {trouble}" if trouble else "yes"
 
     def plan(
         self, work_dir: Path, options: Mapping[str, OptionValue | None], tasks: Sequence[TaskSpec]
     ) -> Sequence[str]:
         """See registry.Plans."""
-        enclosure = self._enclosure(options)
-        return [shlex.join(enclosure.plan(task, work_dir / task.stamp)) for task in tasks]
+        containers = self._containers(options)
+        return [shlex.join(containers.plan(task, work_dir / task.stamp)) for task in tasks]
 
-    def _enclosure(self, options: Mapping[str, OptionValue | None]) -> Enclosure:
+    def _containers(self, options: Mapping[str, OptionValue | None]) -> Containers:
         hidden = [Path(path) for path in words(options, "HiddenPaths")]
-        return Enclosure(self.runtime.from_options(options, os.environ), hidden, environ=os.environ)
+        return Containers(self.runtime.from_options(options, os.environ), hidden, environ=os.environ)
 
 
-POOL_SINGULARITY = Enclosed(Pool, Singularity)
-SINGULARITY = Enclosed(InProcess, Singularity)
-POOL_BUBBLEWRAP = Enclosed(Pool, Bubblewrap)
-BUBBLEWRAP = Enclosed(InProcess, Bubblewrap)
-POOL_PODMAN = Enclosed(Pool, Podman)
-PODMAN = Enclosed(InProcess, Podman)
+POOL_SINGULARITY = ContainerPool(Pool, Singularity)
+SINGULARITY = ContainerPool(InProcess, Singularity)
+POOL_BUBBLEWRAP = ContainerPool(Pool, Bubblewrap)
+BUBBLEWRAP = ContainerPool(InProcess, Bubblewrap)
+POOL_PODMAN = ContainerPool(Pool, Podman)
+PODMAN = ContainerPool(InProcess, Podman)

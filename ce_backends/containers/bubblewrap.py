@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from ce_backends.containers.binds import Bind, is_below, trust_binds
 from ce_backends.containers.options import binds, container_options, words
 from ce_backends.containers.payload_user import payload_user
-from ce_backends.containers.runtime import Order, Way
+from ce_backends.containers.runtime import ContainerStart, Way
 from ce_backends.options import Option, OptionValue
 
 # Of the node's own system: programs, libraries, settings, software areas. No home, no scratch, no /run, no /var.
@@ -102,21 +102,21 @@ class Bubblewrap:
             return f"{_SETPRIV} is not there, without which a pilot of root cannot start payloads: install util-linux"
         return directory_trouble(self.image) if self.image else ""
 
-    def argv(self, way: Way, order: Order) -> list[str]:
+    def argv(self, way: Way, start: ContainerStart) -> list[str]:
         """See Runtime."""
-        opened = _Opened(self.program, order, self.image) if order.user else None
+        opened = _Opened(self.program, start, self.image) if start.user else None
         seen = opened.name if opened else str
-        targets = [bind.target for bind in order.view.binds]
+        targets = [bind.target for bind in start.view.binds]
         command = [*(opened.argv if opened else ()), self.program, *_ALONE, *way.flags]
         command += _parts(self.image, Path("/"), [*targets, *_OWN], seen) if self.image else _links(SYSTEM)
         for target in _TEMPORARY:
-            command += ["--bind", seen(order.directory / "tmp"), str(target)]
-        for bind in order.view.binds:
+            command += ["--bind", seen(start.directory / "tmp"), str(target)]
+        for bind in start.view.binds:
             command += ["--bind" if bind.is_writable else "--ro-bind", seen(bind.source), str(bind.target)]
-        if order.has_gpus:
+        if start.has_gpus:
             command += [word for device in gpu_devices() for word in ("--dev-bind-try", device, device)]
-        inside = ["/bin/sh", str(order.directory / "inside")]
-        return [*command, *self.options, "--chdir", str(order.directory / "work"), "--", *inside]
+        inside = ["/bin/sh", str(start.directory / "inside")]
+        return [*command, *self.options, "--chdir", str(start.directory / "work"), "--", *inside]
 
     def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """See Runtime. It keeps nothing."""
@@ -127,18 +127,18 @@ class _Opened:
 
     Args:
         program: bwrap.
-        order: with the user.
+        start: with the user.
         image: directory with a system, if there is one.
     """
 
-    def __init__(self, program: str, order: Order, image: Path | None) -> None:
-        assert order.user
-        sources = dict.fromkeys([order.directory, *filter(None, [image]), *(bind.source for bind in order.view.binds)])
+    def __init__(self, program: str, start: ContainerStart, image: Path | None) -> None:
+        assert start.user
+        sources = dict.fromkeys([start.directory, *filter(None, [image]), *(bind.source for bind in start.view.binds)])
         self._names = {source: _OPENED / str(number) for number, source in enumerate(sources)}
         self.argv = [program, "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", str(_OPENED)]
         for source, name in self._names.items():
             self.argv += ["--bind", str(source), str(name)]
-        user = (f"--reuid={order.user.uid}", f"--regid={order.user.gid}", "--clear-groups")
+        user = (f"--reuid={start.user.uid}", f"--regid={start.user.gid}", "--clear-groups")
         self.argv += ["--", _SETPRIV, *user, "--"]
 
     def name(self, source: Path) -> str:

@@ -14,7 +14,7 @@ from ce_backends.linux.small_files import read_small
 
 
 @dataclass(frozen=True, slots=True)
-class EnclosedCell:
+class ContainerCell:
     """Another cell, looked at from within the container."""
 
     cell: Cell

@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 from ce_backends.containers.binds import Bind, bind_text, trust_binds
 from ce_backends.containers.bubblewrap import directory_trouble, gpu_devices, is_program
 from ce_backends.containers.options import binds, container_options, words
-from ce_backends.containers.runtime import Order, Way
+from ce_backends.containers.runtime import ContainerStart, Way
 from ce_backends.containment.cgroup_cell import BYTES_PER_MB, MAX_PROCESSES
 from ce_backends.linux.cgroup import Group
 from ce_backends.linux.small_files import read_small
@@ -106,22 +106,22 @@ class Podman:
     def _is_directory(self) -> bool:
         return self.image.startswith("/")
 
-    def argv(self, way: Way, order: Order) -> list[str]:
+    def argv(self, way: Way, start: ContainerStart) -> list[str]:
         """See Runtime."""
         command = [self.program]
         command += ["--runtime=crun" if way.flags else "--runtime=runc", "--cgroup-manager=cgroupfs", "run", *way.flags]
-        command += [] if way.flags else _below(order)
-        command += ["--name", _name(order.directory), *_ALONE, *_limits(), f"--env={COOKIE}={order.stamp}"]
+        command += [] if way.flags else _below(start)
+        command += ["--name", _name(start.directory), *_ALONE, *_limits(), f"--env={COOKIE}={start.stamp}"]
         command += [] if self.is_root else ["--userns=keep-id"]
-        command += [f"--user={order.user.uid}:{order.user.gid}"] if order.user else []
-        command += ["--volume", bind_text(Bind(order.directory / "tmp", Path("/tmp"), is_writable=True))]  # noqa: S108 - its
-        for bind in order.view.binds:
+        command += [f"--user={start.user.uid}:{start.user.gid}"] if start.user else []
+        command += ["--volume", bind_text(Bind(start.directory / "tmp", Path("/tmp"), is_writable=True))]  # noqa: S108 - its
+        for bind in start.view.binds:
             command += ["--volume", bind_text(bind)]
-        if order.has_gpus:
+        if start.has_gpus:
             command += [f"--device={device}" for device in gpu_devices()]
-        command += [*self.options, "--workdir", str(order.directory / "work"), "--entrypoint=/bin/sh"]
+        command += [*self.options, "--workdir", str(start.directory / "work"), "--entrypoint=/bin/sh"]
         command += ["--rootfs", f"{self.image}:O"] if self._is_directory else [self.image]
-        return [*command, str(order.directory / "inside")]
+        return [*command, str(start.directory / "inside")]
 
     def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """See Runtime. A container whose podman was killed is still there, whatever `--rm` says."""
@@ -149,12 +149,12 @@ def _limits() -> list[str]:
     return found
 
 
-def _below(order: Order) -> list[str]:
+def _below(start: ContainerStart) -> list[str]:
     """Put runc's control group below that which ends the task; what the task's others limit, runc has to."""
     limits = [f"--pids-limit={MAX_PROCESSES}"]
-    limits += [f"--memory={order.memory_mb * BYTES_PER_MB}b"] if order.memory_mb else []
-    limits += [f"--cpuset-cpus={','.join(map(str, order.processor_ids))}"] if order.processor_ids else []
-    return [f"--cgroup-parent={_parent(order.directory, order.joins)}", *limits]
+    limits += [f"--memory={start.memory_mb * BYTES_PER_MB}b"] if start.memory_mb else []
+    limits += [f"--cpuset-cpus={','.join(map(str, start.processor_ids))}"] if start.processor_ids else []
+    return [f"--cgroup-parent={_parent(start.directory, start.joins)}", *limits]
 
 
 def _parent(directory: Path, joins: Sequence[Path]) -> str:

@@ -57,7 +57,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ContainerStart:
     """What a runtime is to start.
 
     Attributes:
@@ -111,7 +111,7 @@ class Runtime(Protocol):
     def trouble(self) -> str:
         """Return what can be seen to be wrong without starting it, empty if nothing."""
 
-    def argv(self, way: Way, order: Order) -> list[str]:
+    def argv(self, way: Way, start: ContainerStart) -> list[str]:
         """Return the command that runs `/bin/sh DIRECTORY/inside` in a container, in DIRECTORY/work."""
 
     def forget(self, directory: Path, joins: Sequence[Path]) -> None:
@@ -123,7 +123,7 @@ class Runtime(Protocol):
         """
 
 
-class Enclosure:
+class Containers:
     """How the tasks of one pool are enclosed.
 
     Args:
@@ -208,7 +208,7 @@ class Enclosure:
         user = payload_user()
         hidden = self._places_to_hide([directory.parent, *self._hidden], user)
         view = view_of(directory, self._runtime.shown, hidden, self._runtime.root)
-        order = Order(
+        start = ContainerStart(
             stamp=spec.stamp,
             directory=directory,
             view=view,
@@ -219,7 +219,7 @@ class Enclosure:
             processor_ids=spec.processor_ids,
         )
         return Launch(
-            argv=self._runtime.argv(way, order),
+            argv=self._runtime.argv(way, start),
             environment={"PATH": DEFAULT_PATH, **self._environment, COOKIE: spec.stamp},
             places=[*view.places, *_in_temporary(view, directory)],
             files=view.files,

@@ -11,7 +11,7 @@ from ce_backends.containers.binds import Bind, bind_text, trust_binds
 from ce_backends.containers.bubblewrap import directory_trouble, is_program
 from ce_backends.containers.options import binds, container_options, words
 from ce_backends.containers.payload_user import payload_user
-from ce_backends.containers.runtime import Order, Way
+from ce_backends.containers.runtime import ContainerStart, Way
 from ce_backends.options import Option, OptionValue
 
 DEFAULT_IMAGE = "/cvmfs/cernvm-prod.cern.ch/cvm4"  # as in DIRAC
@@ -93,16 +93,16 @@ class Singularity:
             return "" if os.access(image, os.R_OK) else f"image {image} (ContainerRoot) cannot be read"
         return directory_trouble(image)
 
-    def argv(self, way: Way, order: Order) -> list[str]:
+    def argv(self, way: Way, start: ContainerStart) -> list[str]:
         """See Runtime."""
         command = [self.program, "--silent", "exec", *_ALONE, *way.flags]
-        command += [f"--security=uid:{order.user.uid},gid:{order.user.gid}"] if order.user else []
-        command += ["--workdir", str(order.directory / "tmp"), "--pwd", str(order.directory / "work")]
-        for bind in order.view.binds:
+        command += [f"--security=uid:{start.user.uid},gid:{start.user.gid}"] if start.user else []
+        command += ["--workdir", str(start.directory / "tmp"), "--pwd", str(start.directory / "work")]
+        for bind in start.view.binds:
             command += ["--bind", bind_text(bind)]
-        if order.has_gpus:
+        if start.has_gpus:
             command += [flag for device, flag in _GPU_FLAGS.items() if Path(device).exists()]
-        return [*command, *self.options, self.image, "/bin/sh", str(order.directory / "inside")]
+        return [*command, *self.options, self.image, "/bin/sh", str(start.directory / "inside")]
 
     def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """See Runtime. It keeps nothing."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ce_backends.containment.cell import Cell, Containment, Level
 from ce_backends.containment.cgroup_cell import CgroupContainment
-from ce_backends.containment.session_cell import Sessions
+from ce_backends.containment.session_cell import SessionContainment
 from ce_backends.errors import CEError
 from ce_backends.linux.cgroup import Group, Hierarchy, hierarchies
 
@@ -64,7 +64,9 @@ def probe(key: str, *, best: Level = Level.V2, may_swap: bool = False) -> Probed
                 why_not_better="; ".join((*refusals, *_missing_limits(made))),
             )
         refusals.append(f"{level}: {problem}")
-    return Probed(containment=Sessions(), level=Level.SESSION, limits=frozenset(), why_not_better="; ".join(refusals))
+    return Probed(
+        containment=SessionContainment(), level=Level.SESSION, limits=frozenset(), why_not_better="; ".join(refusals)
+    )
 
 
 def _missing_limits(made: CgroupContainment) -> list[str]:

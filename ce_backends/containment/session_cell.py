@@ -39,7 +39,7 @@ def own_children() -> list[Stat]:
 
 
 @dataclass(slots=True)
-class Sessions:
+class SessionContainment:
     """Makes cells without control groups. Limits nothing.
 
     Attributes:
@@ -104,7 +104,7 @@ class SessionCell:
     """A task held by what its processes have in common."""
 
     stamp: str
-    owner: Sessions
+    owner: SessionContainment
     wrapper: Process | None = None
     began_here: bool = False  # its wrapper is our child, so all that it leaves is
 

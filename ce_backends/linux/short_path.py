@@ -17,7 +17,7 @@ _USUAL = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - what is put there is o
 _STAMP_DIGITS = 32
 
 
-class ShortPlace:
+class ShortPath:
     """One link to a pool's work directory, where that is too long; several objects for one directory share it.
 
     The link is ours if it belongs to our user and leads to our directory; a name that somebody else has is not used.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ce_backends.errors import CEBroken
 
 
-class Door:
+class ThreadGuard:
     """The way out for errors of a computing element's threads.
 
     Args:

@@ -4,7 +4,7 @@ import os
 import select
 
 
-class Bell:
+class Wakeup:
     """Waits until somebody rings, or a descriptor it follows becomes readable. Open between `open` and `close`."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Bell:
             os.close(self._rung)
         self._rung = -1  # the number may soon be another file's
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the waiting thread; from any thread."""
         os.eventfd_write(self._rung, 1)
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends.base import TaskStatus
-from ce_backends.containers.cell import EnclosedCell
+from ce_backends.containers.cell import ContainerCell
 from ce_backends.containment.cell import Cell, Containment
 from ce_backends.linux.processes import Process, boot_id, stat_of
-from ce_backends.pool.running_task import WatchedTask, final_status
+from ce_backends.pool.running_task import RunningTask, final_status
 from ce_backends.pool.wrappers import lives
 from ce_backends.task.directory import NOTES, TaskDir
 from ce_backends.task.record import TaskRecord, stamp_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Adopted:
     """A task that has begun.
 
     Attributes:
@@ -37,13 +37,13 @@ class Taken:
     wrapper: Process | None
     end: TaskStatus | None
 
-    def watched(self, directory: TaskDir) -> WatchedTask:
+    def watched(self, directory: TaskDir) -> RunningTask:
         """Return it as the watcher has it."""
-        return WatchedTask(
+        return RunningTask(
             stamp=directory.path.name,
             directory=directory,
             record=self.record,
-            cell=EnclosedCell(self.cell) if self.record.is_enclosed else self.cell,
+            cell=ContainerCell(self.cell) if self.record.is_enclosed else self.cell,
             since_s=time.monotonic(),
             wrapper=self.wrapper,
             is_adopted=True,
@@ -58,9 +58,9 @@ def stamps_in(work_dir: Path) -> list[str]:
     return sorted(name for name in names if not stamp_problem(name))
 
 
-def taken_up(
+def adopted(
     directory: TaskDir, containment: Containment, *, most: int, is_enclosed: bool, is_of_another_boot: bool
-) -> Taken | None:
+) -> Adopted | None:
     """Look at what an earlier object left of a task; None if it never began, and then it never will.
 
     Args:
@@ -88,13 +88,13 @@ def taken_up(
         end = _end_of_what_is_left(directory, record, cell)
     if end is not None:
         cell.remove()
-    return Taken(record=record, cell=cell, wrapper=wrapper, end=end)
+    return Adopted(record=record, cell=cell, wrapper=wrapper, end=end)
 
 
 def _end_of_what_is_left(directory: TaskDir, record: TaskRecord, cell: Cell) -> TaskStatus:
     """Return how a task ended with its boot, and keep it."""
     name = directory.path.name
-    task = WatchedTask(
+    task = RunningTask(
         stamp=name, directory=directory, record=record, cell=cell, since_s=0.0, is_adopted=True, is_of_another_boot=True
     )
     status = final_status(task)

@@ -19,28 +19,28 @@ from typing import ClassVar, Self
 
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.containers import isolation
-from ce_backends.containers.cell import EnclosedCell
-from ce_backends.containers.runtime import Enclosure
+from ce_backends.containers.cell import ContainerCell
+from ce_backends.containers.runtime import Containers
 from ce_backends.containment.cell import Cell, Level
 from ce_backends.containment.probe import Probed, probe
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.linux.removal import remove_tree
-from ce_backends.linux.short_path import ShortPlace
-from ce_backends.linux.thread_guard import Door
+from ce_backends.linux.short_path import ShortPath
+from ce_backends.linux.thread_guard import ThreadGuard
 from ce_backends.options import Option, OptionValue
-from ce_backends.pool.adoption import stamps_in, taken_up
+from ce_backends.pool.adoption import adopted, stamps_in
 from ce_backends.pool.boot import BootMark
-from ce_backends.pool.fetch import OF_THE_TASK, bring_back
+from ce_backends.pool.fetch import OF_THE_TASK, fetch
 from ce_backends.pool.inspection import signal_matching, stacks
 from ce_backends.pool.layout import lay_out, renew_credential
-from ce_backends.pool.monitor import USUAL, Bounds, Rounds
+from ce_backends.pool.monitor import USUAL, Bounds, Monitor
 from ce_backends.pool.options import OPTIONS, bounds_of
-from ce_backends.pool.recycled_dirs import SpareDirs
-from ce_backends.pool.recycled_notes import SpareNotes
-from ce_backends.pool.running_task import Cause, WatchedTask
+from ce_backends.pool.recycled_dirs import RecycledDirs
+from ce_backends.pool.recycled_notes import RecycledNotes
+from ce_backends.pool.running_task import Cause, RunningTask
 from ce_backends.pool.tasks import Ended, PoolTasks
 from ce_backends.pool.watcher import Watcher
-from ce_backends.pool.wrapper_script import tell
+from ce_backends.pool.wrapper_script import render
 from ce_backends.pool.wrappers import Wrappers
 from ce_backends.task.directory import NOTES, TaskDir
 from ce_backends.task.image import NO_LAUNCHER
@@ -60,7 +60,7 @@ class Pool:
         grace_s: what a cancelled task gets between SIGTERM and SIGKILL, in seconds.
         best_containment: the best level of containment to try; what this node has decides below it.
         bounds: what holds for every task.
-        enclosure: starts payloads in containers; None for plain processes.
+        containers: starts payloads in containers; None for plain processes.
     """
 
     ONE_AT_A_TIME: ClassVar[bool] = False
@@ -68,7 +68,7 @@ class Pool:
 
     @classmethod
     def from_options(
-        cls, work_dir: Path, options: Mapping[str, OptionValue | None], *, enclosure: Enclosure | None = None
+        cls, work_dir: Path, options: Mapping[str, OptionValue | None], *, containers: Containers | None = None
     ) -> Self:
         """See registry.Backend."""
         return cls(
@@ -77,7 +77,7 @@ class Pool:
             grace_s=float(options["KillGraceTime"] or 0.0),
             best_containment=Level[str(options["Containment"])],
             bounds=bounds_of(options),
-            enclosure=enclosure,
+            containers=containers,
         )
 
     def __init__(
@@ -88,26 +88,26 @@ class Pool:
         grace_s: float = 5.0,
         best_containment: Level = Level.V2,
         bounds: Bounds = USUAL,
-        enclosure: Enclosure | None = None,
+        containers: Containers | None = None,
     ) -> None:
         self._work_dir = work_dir.absolute()
         self._processors = processors
         self._best = best_containment
-        self._enclosure = enclosure
+        self._containers = containers
         self._tasks = PoolTasks(processors, one_at_a_time=self.ONE_AT_A_TIME)
         self._changed: Callable[[], None] = lambda: None
         self._may_begin: Callable[[], bool] = lambda: True
         self._probed: Probed | None = None
         self._boot = BootMark(self._work_dir / NOTES)
-        self._spare_dirs = SpareDirs(self._work_dir, most=processors)
-        self._spare_notes = SpareNotes(self._work_dir / NOTES, most=processors)
-        self._short_place = ShortPlace(self._work_dir)
+        self._spare_dirs = RecycledDirs(self._work_dir, most=processors)
+        self._spare_notes = RecycledNotes(self._work_dir / NOTES, most=processors)
+        self._short_place = ShortPath(self._work_dir)
         self._wrappers = Wrappers(most_idle=processors)
-        self._door = Door(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
+        self._door = ThreadGuard(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
         self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over, door=self._door)
         self._cap = bounds.output
         self._bounds = replace(bounds, processors=processors)
-        self._rounds = Rounds(
+        self._monitor = Monitor(
             self._work_dir, self._bounds, tasks=self._watcher.running, end=self._watcher.end_for, door=self._door
         )
 
@@ -127,18 +127,18 @@ class Pool:
     def trouble(self) -> str:
         """See CanTell."""
         self._open()
-        return self._enclosure.trouble(self._work_dir) if self._enclosure else ""
+        return self._containers.trouble(self._work_dir) if self._containers else ""
 
     @property
     def unkept(self) -> Mapping[str, str]:
         """See Admits."""
-        return self._enclosure.unkept if self._enclosure and not self.trouble() else {}
+        return self._containers.unkept if self._containers and not self.trouble() else {}
 
     def remark(self) -> str:
         """See CanTell."""
-        probed, enclosure = self._open(), self._enclosure
-        apart = isolation.sentence(enclosure.name if enclosure else "", probed.level)
-        return "; ".join(filter(None, (apart, probed.why_not_better, enclosure.lacks if enclosure else "")))
+        probed, containers = self._open(), self._containers
+        apart = isolation.sentence(containers.name if containers else "", probed.level)
+        return "; ".join(filter(None, (apart, probed.why_not_better, containers.lacks if containers else "")))
 
     def slots(self) -> SlotCount:
         """See ComputingElement."""
@@ -191,7 +191,7 @@ class Pool:
         self._open()
         ended = self._tasks.ended(task_id)
         try:
-            bring_back(self._directory(task_id), ended.record, ended.status.exit_code, into, self._cap)
+            fetch(self._directory(task_id), ended.record, ended.status.exit_code, into, self._cap)
         except (OSError, ValueError, RecursionError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise CEError(f"task {task_id} cannot be fetched into {into}: {why}") from error
@@ -232,7 +232,7 @@ class Pool:
         self._open()
         for task_id in task_ids:
             if ended := self._tasks.to_clean(task_id):
-                is_used_again = not ended.status.is_stuck and self._enclosure is None
+                is_used_again = not ended.status.is_stuck and self._containers is None
                 self._remove(self._directory(task_id), is_used_again=is_used_again)
                 self._tasks.forget(task_id)
 
@@ -246,7 +246,7 @@ class Pool:
     def close(self) -> None:
         """See ComputingElement."""
         if self._probed is not None:
-            self._rounds.close()
+            self._monitor.close()
             self._watcher.close()
             self._wrappers.close()
             self._spare_dirs.close()
@@ -270,15 +270,15 @@ class Pool:
             self._spare_notes.open()
             self._short_place.open()
             self._watcher.start()
-            self._rounds.start()
+            self._monitor.start()
             self._adopt_all(self._probed)
         return self._probed
 
     def _adopt_all(self, probed: Probed) -> None:
-        is_other, is_enclosed = self._boot.is_of_another(), self._enclosure is not None
+        is_other, is_enclosed = self._boot.is_of_another(), self._containers is not None
         for stamp in stamps_in(self._work_dir):
             directory, most = self._directory(stamp), self._processors
-            taken = taken_up(
+            taken = adopted(
                 directory, probed.containment, most=most, is_enclosed=is_enclosed, is_of_another_boot=is_other
             )
             if taken is None:
@@ -288,7 +288,7 @@ class Pool:
             else:  # followed, if its wrapper still runs; else what is left of it is ended
                 self._tasks.hold(stamp, taken.record.processors)
                 self._watcher.add(taken.watched(directory))
-                self._rounds.wake()
+                self._monitor.wake()
         probed.containment.sweep(self._tasks.held())
 
     def _submit_one(self, spec: TaskSpec) -> Submission:
@@ -310,11 +310,11 @@ class Pool:
             if error.errno in NEVER:
                 return Rejected(sentence)
             raise CEUnavailable(sentence) from error
-        self._rounds.wake()
+        self._monitor.wake()
         return Accepted(spec.stamp)
 
     def _never_fits(self, spec: TaskSpec) -> str:
-        image_problem = self._enclosure.problem(spec) if self._enclosure else NO_LAUNCHER.problem(spec.image)
+        image_problem = self._containers.problem(spec) if self._containers else NO_LAUNCHER.problem(spec.image)
         return image_problem or self._tasks.unfit(spec.processors)
 
     def _begin(self, spec: TaskSpec, directory: TaskDir) -> None:
@@ -331,17 +331,17 @@ class Pool:
         cell: Cell = containment.prepare(spec.stamp, spec.memory_mb, spec.processor_ids)
         joins, is_counted = cell.joins, containment.counts_cpu
         try:
-            launch = self._enclosure.launch(spec, directory.path, joins) if self._enclosure else None
-            cell = EnclosedCell(cell) if launch else cell
+            launch = self._containers.launch(spec, directory.path, joins) if self._containers else None
+            cell = ContainerCell(cell) if launch else cell
             tmpdir = self._short_place.tmpdir(directory.path)
-            told = tell(spec, directory, launch, joins, is_counted=is_counted, tmpdir=tmpdir)
+            told = render(spec, directory, launch, joins, is_counted=is_counted, tmpdir=tmpdir)
             owner = (EVERYBODY if launch else spec.owner) if is_counted else ""
             make, write = self._spare_dirs.make, self._spare_notes.write
             record = lay_out(spec, directory, told=told, launch=launch, make=make, write=write)
             self._boot.set()
             self._ask_before_start(directory)
             since_s = time.monotonic()
-            task = WatchedTask(stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=since_s)
+            task = RunningTask(stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=since_s)
             self._tasks.hold(spec.stamp, spec.processors)
             start = partial(self._wrappers.start, told.order, spec.processor_ids, cell.bind, owner=owner)
             self._watcher.add(task, start)
@@ -364,15 +364,15 @@ class Pool:
     def _status(self, task_id: str) -> TaskStatus:
         status = self._tasks.status(task_id)
         if status.state is TaskState.RUNNING:
-            return replace(status, activity=self._rounds.activity(task_id))
+            return replace(status, activity=self._monitor.activity(task_id))
         return status
 
-    def _is_over(self, task: WatchedTask, status: TaskStatus) -> None:
+    def _is_over(self, task: RunningTask, status: TaskStatus) -> None:
         """Keep a task's end; called by the watcher."""
         with suppress(OSError):  # disk full: known until a restart, and after it derived again from what is there
             task.directory.write_end(status)
-        if self._enclosure and status.state is TaskState.FAILED and not status.limit:
-            self._enclosure.doubt()
+        if self._containers and status.state is TaskState.FAILED and not status.limit:
+            self._containers.doubt()
         self._tasks.end(task.stamp, Ended(status, task.record))
         self._changed()
 
@@ -385,8 +385,8 @@ class Pool:
             self._remove(directory)
 
     def _remove(self, directory: TaskDir, *, is_used_again: bool = False) -> None:
-        if self._enclosure:
-            self._enclosure.forget(directory.path, self._open().containment.joins(directory.path.name))
+        if self._containers:
+            self._containers.forget(directory.path, self._open().containment.joins(directory.path.name))
         try:
             directory.forget(self._spare_notes.keep if is_used_again else os.unlink)
             (self._spare_dirs.remove if is_used_again else remove_tree)(directory.path)

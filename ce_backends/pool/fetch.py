@@ -10,7 +10,7 @@ from ce_backends.task.record import TaskRecord
 OF_THE_TASK = ("stdout", "stderr")  # lie beside the work directory: the payload's own files cannot be in the way
 
 
-def bring_back(directory: TaskDir, record: TaskRecord, exit_code: int | None, into: Path, cap: Cap) -> None:
+def fetch(directory: TaskDir, record: TaskRecord, exit_code: int | None, into: Path, cap: Cap) -> None:
     """Copy a task's streams, exit code and outputs; what could not be brought is named at the end of `stderr`.
 
     Raises:

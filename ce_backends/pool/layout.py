@@ -10,7 +10,7 @@ from ce_backends.containers.entrypoint import Launch, prepare_inside
 from ce_backends.errors import CEError
 from ce_backends.linux.foreign_tree import ForeignTree
 from ce_backends.linux.small_files import write_small
-from ce_backends.pool.wrapper_script import Telling
+from ce_backends.pool.wrapper_script import WrapperScript
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.record import TaskRecord
 from ce_backends.task.script import quote
@@ -27,7 +27,7 @@ def lay_out(
     spec: TaskSpec,
     directory: TaskDir,
     *,
-    told: Telling | None = None,
+    told: WrapperScript | None = None,
     launch: Launch | None = None,
     make: Callable[[Path], None] = make_directories,
     write: Callable[[str, bytes], None] = write_small,

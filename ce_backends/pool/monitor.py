@@ -14,9 +14,9 @@ from pathlib import Path
 
 from ce_backends.base import Activity, Limit, TaskSpec
 from ce_backends.linux.mounts import mounts_below
-from ce_backends.linux.thread_guard import Door
-from ce_backends.pool.observation import Sighting
-from ce_backends.pool.running_task import FAR, Excess, WatchedTask
+from ce_backends.linux.thread_guard import ThreadGuard
+from ce_backends.pool.observation import Observation
+from ce_backends.pool.running_task import FAR, Excess, RunningTask
 from ce_backends.task.log_limit import Cap
 
 REST = 50  # a look is followed by a rest of at least so many times what it took
@@ -57,7 +57,7 @@ class Bounds:
 USUAL = Bounds(output=Cap(64 * _BYTES_PER_MB))
 
 
-class Rounds:
+class Monitor:
     """Makes rounds between `start` and `close`, while there are tasks.
 
     Args:
@@ -73,22 +73,22 @@ class Rounds:
         place: Path,
         bounds: Bounds,
         *,
-        tasks: Callable[[], Sequence[WatchedTask]],
+        tasks: Callable[[], Sequence[RunningTask]],
         end: Callable[[str, Excess], None],
         clock: Callable[[], float] = time.monotonic,
-        door: Door | None = None,
+        door: ThreadGuard | None = None,
     ) -> None:
         self._place = place
         self._bounds = bounds
         self._tasks = tasks
         self._end = end
         self._clock = clock
-        self._sightings: dict[str, Sighting] = {}
+        self._observations: dict[str, Observation] = {}
         self._activities: dict[str, Activity] = {}
         self._next_room_s = 0.0
         self._awake = threading.Event()
         self._closing = threading.Event()
-        guarded = (door or Door()).guarding(self._run, "gridpilot-rounds")
+        guarded = (door or ThreadGuard()).guarding(self._run, "gridpilot-rounds")
         self._thread = threading.Thread(target=guarded, name="gridpilot-rounds", daemon=True)
 
     def start(self) -> None:
@@ -122,44 +122,44 @@ class Rounds:
             with suppress(OSError):  # a disk that fails, descriptors that are used up: there will be another round
                 self.go(tasks)
 
-    def go(self, tasks: Sequence[WatchedTask]) -> None:
+    def go(self, tasks: Sequence[RunningTask]) -> None:
         """Make one round."""
-        known = self._sightings
-        self._sightings = {task.stamp: known.get(task.stamp) or Sighting(task) for task in tasks}
+        known = self._observations
+        self._observations = {task.stamp: known.get(task.stamp) or Observation(task) for task in tasks}
         mounts = mounts_below(self._place) if tasks else ()
-        for stamp, sighting in self._sightings.items():
-            sighting.mounts = mounts
+        for stamp, observation in self._observations.items():
+            observation.mounts = mounts
             with suppress(OSError):  # this task's alone: the others are looked at all the same
-                for excess in self._seen(sighting):
+                for excess in self._seen(observation):
                     self._end(stamp, excess)
         self._end_fork_bomb()
         self._make_room()
-        self._activities = {stamp: sighting.activity for stamp, sighting in self._sightings.items()}
+        self._activities = {stamp: observation.activity for stamp, observation in self._observations.items()}
 
-    def _seen(self, sighting: Sighting) -> Iterator[Excess]:
+    def _seen(self, observation: Observation) -> Iterator[Excess]:
         """Do what is due; a task at which that fails in a way that nobody foresaw is not left unwatched."""
         try:
-            yield from self._look(sighting)
+            yield from self._look(observation)
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - it ends the task that it belongs to, and no other
             yield Excess(Limit.FAULT, f"internal error: {type(error).__name__}: {error}")
 
-    def _look(self, sighting: Sighting) -> Iterator[Excess]:
+    def _look(self, observation: Observation) -> Iterator[Excess]:
         """Do what is due, and yield what is too much."""
-        if excess := sighting.trim_output(self._bounds.output):
+        if excess := observation.trim_output(self._bounds.output):
             yield excess
         began_s = self._clock()
-        if began_s >= sighting.next_processes_s:
-            if excess := sighting.look_at_processes(began_s):
+        if began_s >= observation.next_processes_s:
+            if excess := observation.look_at_processes(began_s):
                 yield excess
-            pause_s = 0.0 if sighting.guards_memory else self._bounds.processes_s
-            sighting.next_processes_s = self._next_s(began_s, pause_s)
+            pause_s = 0.0 if observation.guards_memory else self._bounds.processes_s
+            observation.next_processes_s = self._next_s(began_s, pause_s)
         began_s = self._clock()
-        if began_s >= sighting.next_disk_s:
-            if excess := sighting.look_at_disk():
+        if began_s >= observation.next_disk_s:
+            if excess := observation.look_at_disk():
                 yield excess
-            sighting.next_disk_s = self._next_s(began_s, self._bounds.disk_s)
+            observation.next_disk_s = self._next_s(began_s, self._bounds.disk_s)
 
     def _next_s(self, began_s: float, pause_s: float) -> float:
         now_s = self._clock()
@@ -167,9 +167,9 @@ class Rounds:
 
     def _end_fork_bomb(self) -> None:
         """End the task with the most processes when one was refused: the limit may be around all of them."""
-        refused = [sighting.is_refused_processes() for sighting in self._sightings.values()]
+        refused = [observation.is_refused_processes() for observation in self._observations.values()]
         if any(refused):
-            counts = {stamp: len(one.task.cell.members()) for stamp, one in self._sightings.items()}
+            counts = {stamp: len(one.task.cell.members()) for stamp, one in self._observations.items()}
             stamp = max(counts, key=lambda stamp: counts[stamp])
             sentence = f"limit of processes exceeded: it had {counts[stamp]} when it was refused another one"
             # after SIGTERM a bomb would only fill the places again
@@ -181,28 +181,28 @@ class Rounds:
         Nobody within his share is ended for a neighbour. A task that is alone goes where there is more room.
         """
         began_s = self._clock()
-        if began_s < self._next_room_s or not self._sightings or not (shortage := self._shortage()):
+        if began_s < self._next_room_s or not self._observations or not (shortage := self._shortage()):
             return
-        for sighting in self._sightings.values():
-            sighting.look_at_disk()
-        furthest = max(self._sightings.values(), key=self._part_of_share)
+        for observation in self._observations.values():
+            observation.look_at_disk()
+        furthest = max(self._observations.values(), key=self._part_of_share)
         words = f"{shortage}; this task {furthest.disk_words}, its share is {self._share(furthest.task)[0]:.0f} MB"
         if self._part_of_share(furthest) > 1:
             self._end(furthest.task.stamp, Excess(Limit.DISK, words))
-        elif len(self._sightings) == 1 and _is_worth_ending(furthest):
+        elif len(self._observations) == 1 and _is_worth_ending(furthest):
             self._end(furthest.task.stamp, Excess(Limit.NODE_DISK, words))
         self._next_room_s = self._next_s(began_s, 0.0)
 
-    def _part_of_share(self, sighting: Sighting) -> float:
+    def _part_of_share(self, observation: Observation) -> float:
         """Return how much a task has used of its share, above 1 for too much; what nobody can look into is full."""
-        if sighting.disk is None:
+        if observation.disk is None:
             return 0.0
-        if sighting.disk.unread:
+        if observation.disk.unread:
             return FAR
-        share_mb, share_files = self._share(sighting.task)
-        return max(sighting.disk.size_bytes / _BYTES_PER_MB / share_mb, sighting.disk.files / share_files)
+        share_mb, share_files = self._share(observation.task)
+        return max(observation.disk.size_bytes / _BYTES_PER_MB / share_mb, observation.disk.files / share_files)
 
-    def _share(self, task: WatchedTask) -> tuple[float, float]:
+    def _share(self, task: RunningTask) -> tuple[float, float]:
         """Return what a task may call its own of the disk, MB and files: as much as of the processors."""
         disk = os.statvfs(self._place)
         share = min(LARGEST_SHARE, task.record.processors / self._bounds.processors)
@@ -224,7 +224,7 @@ class Rounds:
         return ""
 
 
-def _is_worth_ending(sighting: Sighting) -> bool:
+def _is_worth_ending(observation: Observation) -> bool:
     """Tell whether the end of this task would make room."""
-    disk = sighting.disk
+    disk = observation.disk
     return disk is not None and (disk.size_bytes >= _BYTES_PER_MB or disk.files >= LEAST_INODES // 10)

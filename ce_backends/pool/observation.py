@@ -8,7 +8,7 @@ from ce_backends.base import Activity, Limit
 from ce_backends.containers.binds import is_below
 from ce_backends.linux.disk_usage import DiskUse, disk_use
 from ce_backends.linux.process_usage import ProcessUse, process_use, proportional_mb
-from ce_backends.pool.running_task import Excess, WatchedTask
+from ce_backends.pool.running_task import Excess, RunningTask
 from ce_backends.task.log_limit import Cap
 
 ALWAYS_CAPPED = ("stdout", "stderr")  # beside the work directory
@@ -16,7 +16,7 @@ _BYTES_PER_MB = 1_000_000
 
 
 @dataclass(slots=True)
-class Sighting:
+class Observation:
     """What is known of one task; belongs to the thread that makes the rounds.
 
     Attributes:
@@ -34,7 +34,7 @@ class Sighting:
         next_disk_s: when to look at its directory again.
     """
 
-    task: WatchedTask
+    task: RunningTask
     at_s: float = 0.0
     processes: ProcessUse = field(default_factory=lambda: process_use(()))
     io_bytes: int | None = None

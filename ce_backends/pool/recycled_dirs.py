@@ -22,7 +22,7 @@ _KEPT = ("stdout", "stderr")  # where nothing was written; to cut a file to noth
 _MAX_SIZE_BYTES = 4096  # a directory that was full of files may stay large, and slow
 
 
-class SpareDirs:
+class RecycledDirs:
     """Empty task directories below a place. For one thread.
 
     Args:
@@ -33,7 +33,7 @@ class SpareDirs:
     def __init__(self, place: Path, most: int) -> None:
         self._place = place
         self._most = most
-        self._spare: list[Path] = []
+        self._recycled: list[Path] = []
         self._numbers = count()
         self._new: tuple[object, ...] = ()  # as one looks that has just been made
 
@@ -45,9 +45,9 @@ class SpareDirs:
 
     def close(self) -> None:
         """Remove all of them."""
-        while self._spare:
+        while self._recycled:
             with suppress(OSError):
-                remove_tree(self._spare.pop())
+                remove_tree(self._recycled.pop())
 
     def make(self, path: Path) -> None:
         """Make a task's directory with those inside it, or take one that is there.
@@ -55,8 +55,8 @@ class SpareDirs:
         Raises:
             OSError: it cannot be made.
         """
-        if self._spare:
-            self._spare.pop().rename(path)
+        if self._recycled:
+            self._recycled.pop().rename(path)
             return
         make_directories(path)
         if not self._new:
@@ -69,10 +69,10 @@ class SpareDirs:
         Raises:
             OSError: something in it could not be removed.
         """
-        if len(self._spare) < self._most and self._is_as_new(path):
-            spare = self._place / f"{_PREFIX}{next(self._numbers)}"
-            path.rename(spare)
-            self._spare.append(spare)
+        if len(self._recycled) < self._most and self._is_as_new(path):
+            recycled = self._place / f"{_PREFIX}{next(self._numbers)}"
+            path.rename(recycled)
+            self._recycled.append(recycled)
         else:
             remove_tree(path)
 

@@ -18,7 +18,7 @@ from ce_backends.linux.small_files import write_small
 _PREFIX = ".spare-"
 
 
-class SpareNotes:
+class RecycledNotes:
     """Files in the place of a pool's notes. For one thread.
 
     Args:
@@ -29,18 +29,18 @@ class SpareNotes:
     def __init__(self, place: Path, most: int) -> None:
         self._place = place
         self._most = most
-        self._spare: list[str] = []
+        self._recycled: list[str] = []
         self._numbers = count()
 
     def open(self) -> None:
         """Remove what an earlier object kept."""
-        self._spare = [str(path) for path in self._place.glob(f"{_PREFIX}*")]
+        self._recycled = [str(path) for path in self._place.glob(f"{_PREFIX}*")]
         self.close()
 
     def close(self) -> None:
         """Remove all of them."""
-        while self._spare:
-            _remove(self._spare.pop())
+        while self._recycled:
+            _remove(self._recycled.pop())
 
     def write(self, path: str, content: bytes) -> None:
         """Make a file with this content, or take one that is there.
@@ -48,17 +48,17 @@ class SpareNotes:
         Raises:
             OSError: it cannot be made.
         """
-        if self._spare:
-            spare = self._spare.pop()
+        if self._recycled:
+            recycled = self._recycled.pop()
             try:
-                with _opened(spare) as fd:
+                with _opened(recycled) as fd:
                     is_whole = os.write(fd, content) == len(content)
                 if is_whole:
-                    os.rename(spare, path)  # noqa: PTH104 - for every task: see `small_files`
+                    os.rename(recycled, path)  # noqa: PTH104 - for every task: see `small_files`
                     return
             except OSError:  # it is not what it was, or the disk is full
                 pass
-            _remove(spare)
+            _remove(recycled)
         write_small(path, content)
 
     def keep(self, path: str) -> None:
@@ -67,13 +67,13 @@ class SpareNotes:
         Raises:
             OSError: it can be neither kept nor removed.
         """
-        if len(self._spare) < self._most:
-            spare = f"{self._place}/{_PREFIX}{next(self._numbers)}"
+        if len(self._recycled) < self._most:
+            recycled = f"{self._place}/{_PREFIX}{next(self._numbers)}"
             with suppress(OSError):
                 with _opened(path) as fd:
                     os.ftruncate(fd, 0)
-                os.rename(path, spare)  # noqa: PTH104 - as above
-                self._spare.append(spare)
+                os.rename(path, recycled)  # noqa: PTH104 - as above
+                self._recycled.append(recycled)
                 return
         os.unlink(path)  # noqa: PTH108 - as above
 

@@ -40,7 +40,7 @@ class Excess:
 
 
 @dataclass(slots=True, kw_only=True)
-class WatchedTask:
+class RunningTask:
     """A task that is not over; the watcher's own, nobody else writes to it. Times are on the watcher's clock.
 
     Attributes:
@@ -92,7 +92,7 @@ class WatchedTask:
     consumption: Consumption | None = None
 
 
-def final_status(task: WatchedTask) -> TaskStatus:
+def final_status(task: RunningTask) -> TaskStatus:
     """Return what is said of a task that is over, by its cause and what its wrapper wrote."""
     spent = task.consumption or Consumption()
     cpu_s = spent.cpu_s
@@ -109,7 +109,7 @@ def final_status(task: WatchedTask) -> TaskStatus:
     )
 
 
-def _verdict(task: WatchedTask, spent: Consumption, exit_code: int | None) -> tuple[TaskState, str, Limit | None]:
+def _verdict(task: RunningTask, spent: Consumption, exit_code: int | None) -> tuple[TaskState, str, Limit | None]:
     ended_by_itself = exit_code == 0 and not task.terminated  # just before we began to end it
     if task.cause is Cause.CANCELLED and not ended_by_itself:
         return TaskState.ABORTED, "cancelled", None
@@ -132,7 +132,7 @@ def _out_of_memory(limit_mb: int, spent: Consumption) -> str:
     return f"memory limit of {limit_mb} MB exceeded{peak}" if limit_mb else f"the node ran out of memory{peak}"
 
 
-def _wall_s(task: WatchedTask) -> float | None:
+def _wall_s(task: RunningTask) -> float | None:
     """Return how long the payload ran; until now, of one of this boot whose end nobody has written down."""
     ended_s = task.ended_s or task.directory.ended_s() or (None if task.is_of_another_boot else boot_s())
     known = task.record.begun_s and ended_s is not None

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from ce_backends.base import Limit, TaskStatus
 from ce_backends.linux.processes import Process, all_stats, boot_id, boot_s, end_fd, is_alive, send
-from ce_backends.linux.thread_guard import Door
-from ce_backends.linux.wakeup import Bell
-from ce_backends.pool.running_task import FAR, KILLED, Cause, Excess, WatchedTask, final_status
+from ce_backends.linux.thread_guard import ThreadGuard
+from ce_backends.linux.wakeup import Wakeup
+from ce_backends.pool.running_task import FAR, KILLED, Cause, Excess, RunningTask, final_status
 from ce_backends.pool.wrappers import REFUSED, Wrapper, Wrappers, lives, reap
 
 TERM_AGAIN_S = 0.05  # during the grace, for what the payload has started since
@@ -40,9 +40,9 @@ class Watcher:
         wrappers: Wrappers,
         *,
         grace_s: float,
-        over: Callable[[WatchedTask, TaskStatus], None],
+        over: Callable[[RunningTask, TaskStatus], None],
         clock: Callable[[], float] = time.monotonic,
-        door: Door | None = None,
+        door: ThreadGuard | None = None,
         give_up_s: float = GIVE_UP_S,
     ) -> None:
         self._wrappers = wrappers
@@ -51,11 +51,11 @@ class Watcher:
         self._over = over
         self._clock = clock
         self._lock = threading.RLock()
-        self._tasks: dict[str, WatchedTask] = {}
-        self._by_fd: dict[int, WatchedTask] = {}
-        self._bell = Bell()
+        self._tasks: dict[str, RunningTask] = {}
+        self._by_fd: dict[int, RunningTask] = {}
+        self._bell = Wakeup()
         self._closing = False
-        guarded = (door or Door()).guarding(self._run, "gridpilot-pool")
+        guarded = (door or ThreadGuard()).guarding(self._run, "gridpilot-pool")
         self._thread = threading.Thread(target=guarded, name="gridpilot-pool", daemon=True)
 
     def start(self) -> None:
@@ -63,7 +63,7 @@ class Watcher:
         self._bell.open()
         self._thread.start()
 
-    def add(self, task: WatchedTask, start: Callable[[], Wrapper] | None = None) -> None:
+    def add(self, task: RunningTask, start: Callable[[], Wrapper] | None = None) -> None:
         """Watch a task from now on, starting it first where `start` is given.
 
         Raises:
@@ -77,7 +77,7 @@ class Watcher:
             self._set_wall_limit(task)
             self._follow_wrapper(task)
         if task.next_look_s != FAR:
-            self._bell.ring()
+            self._bell.wake()
 
     def end(self, stamp: str, cause: Cause, *, at_once: bool = False) -> None:
         """Begin to end a task: SIGTERM to all of it, after the grace (or at once) SIGKILL. Returns at once."""
@@ -88,7 +88,7 @@ class Watcher:
             task.cause = task.cause or cause
             task.next_look_s = self._clock()
             task.kill_from_s = task.next_look_s + (0.0 if at_once else self._grace_s)
-        self._bell.ring()
+        self._bell.wake()
 
     def end_for(self, stamp: str, excess: Excess) -> None:
         """Begin to end a task that has gone over a limit, unless it is to end already."""
@@ -98,12 +98,12 @@ class Watcher:
                 task.excess = excess
                 self.end(stamp, Cause.LIMIT, at_once=excess.at_once)
 
-    def running(self) -> list[WatchedTask]:
+    def running(self) -> list[RunningTask]:
         """Return the tasks that run and that nobody ends."""
         with self._lock:
             return [task for task in self._tasks.values() if task.wrapper is not None and task.cause is None]
 
-    def running_task(self, stamp: str) -> WatchedTask | None:
+    def running_task(self, stamp: str) -> RunningTask | None:
         """Return one of them, None when it is not."""
         return next((task for task in self.running() if task.stamp == stamp), None)
 
@@ -111,7 +111,7 @@ class Watcher:
         """Stop watching. Tasks go on."""
         self._closing = True
         if self._thread.ident is not None:  # else it could not even be started
-            self._bell.ring()
+            self._bell.wake()
             self._thread.join()
         for task in self._tasks.values():
             self._unfollow(task)
@@ -134,12 +134,12 @@ class Watcher:
             next_look_s = min((task.next_look_s for task in self._tasks.values()), default=FAR)
         return None if next_look_s == FAR else max(0.0, next_look_s - self._clock())
 
-    def _set_wall_limit(self, task: WatchedTask) -> None:
+    def _set_wall_limit(self, task: RunningTask) -> None:
         if task.record.wall_s:
             ran_s = max(0.0, boot_s() - task.record.begun_s) if task.record.begun_s else 0.0
             task.wall_ends_s = task.next_look_s = self._clock() + task.record.wall_s - ran_s
 
-    def _follow_wrapper(self, task: WatchedTask) -> None:
+    def _follow_wrapper(self, task: RunningTask) -> None:
         """Hear of the wrapper's answer or end; without a descriptor, look from time to time."""
         if task.wrapper is not None:
             task.cell.begin(task.wrapper)
@@ -150,7 +150,7 @@ class Watcher:
             self._by_fd[task.fd] = task
             self._bell.follow(task.fd)
 
-    def _unfollow(self, task: WatchedTask) -> None:
+    def _unfollow(self, task: RunningTask) -> None:
         if task.fd is not None:
             self._bell.unfollow(task.fd)
             del self._by_fd[task.fd]
@@ -158,7 +158,7 @@ class Watcher:
                 os.close(task.fd)
             task.fd = None
 
-    def _hear(self, task: WatchedTask) -> None:
+    def _hear(self, task: RunningTask) -> None:
         """Let go of a wrapper that has answered or ended; look at once whether all else is over too."""
         with self._lock:
             if task.own_wrapper is not None:
@@ -170,7 +170,7 @@ class Watcher:
                 task.wrapper = None
         self._look(task, self._clock())
 
-    def _hear_own(self, task: WatchedTask, wrapper: Wrapper) -> None:
+    def _hear_own(self, task: RunningTask, wrapper: Wrapper) -> None:
         answer = wrapper.answer()
         if answer.strip().isdigit():
             task.exit_code, task.ended_s = int(answer), boot_s()
@@ -189,7 +189,7 @@ class Watcher:
                 _end_session(wrapper.process)
             self._wrappers.give_up(wrapper)
 
-    def _look(self, task: WatchedTask, now: float) -> None:
+    def _look(self, task: RunningTask, now: float) -> None:
         status = None
         with self._lock:
             if task.wrapper is not None and task.fd is None and not is_alive(task.wrapper):
@@ -206,7 +206,7 @@ class Watcher:
         if status is not None:
             self._over(task, status)
 
-    def _look_at_running(self, task: WatchedTask, wrapper: Process, now: float) -> None:
+    def _look_at_running(self, task: RunningTask, wrapper: Process, now: float) -> None:
         """Go on with ending the task if it is to end, and say when to look again."""
         unwatched_s = FAR if task.fd is not None else now + UNWATCHED_S
         if now >= task.wall_ends_s and task.cause is None:
@@ -223,7 +223,7 @@ class Watcher:
                 send(wrapper.pid, signal.SIGKILL, lambda _: is_alive(wrapper))
             self._look_again(task, now)
 
-    def _is_really_over(self, task: WatchedTask, now: float) -> bool:
+    def _is_really_over(self, task: RunningTask, now: float) -> bool:
         """Tell whether no run of the task goes on: an earlier object's may not have written its pid yet."""
         if task.over_s is not None:
             return True
@@ -239,7 +239,7 @@ class Watcher:
         task.over_s = now
         return True
 
-    def _look_at_remains(self, task: WatchedTask, now: float) -> TaskStatus | None:
+    def _look_at_remains(self, task: RunningTask, now: float) -> TaskStatus | None:
         """Return the final status once nothing is left of the task; kill what is, until then."""
         assert task.over_s is not None
         task.consumption = task.consumption or task.cell.consumption(with_causes=task.exit_code != 0)
@@ -253,7 +253,7 @@ class Watcher:
         self._look_again(task, now)
         return None
 
-    def _look_again(self, task: WatchedTask, now: float) -> None:
+    def _look_again(self, task: RunningTask, now: float) -> None:
         task.next_look_s = now + task.pause_s
         task.pause_s = min(2 * task.pause_s, KILL_AGAIN_S)
 

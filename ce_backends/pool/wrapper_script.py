@@ -92,7 +92,7 @@ _SHELLS_OWN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class WrapperScript:
     """How a task is started.
 
     Attributes:
@@ -106,7 +106,7 @@ class Telling:
     has_script: bool
 
 
-def tell(
+def render(
     spec: TaskSpec,
     directory: TaskDir,
     launch: Launch | None,
@@ -114,7 +114,7 @@ def tell(
     *,
     is_counted: bool,
     tmpdir: Path | None = None,
-) -> Telling:
+) -> WrapperScript:
     """Return how a task is started.
 
     Args:
@@ -134,7 +134,7 @@ def tell(
     first = preamble(directory.path, joins, reset_oom_score=is_protected())
     forked = first + spec.script if is_counted and not launch and may_fork(spec.script, environment) else ""
     text = order(directory, environment, with_times=not is_counted, is_enclosed=launch is not None, forked=forked)
-    return Telling(text, first, bool(forked))
+    return WrapperScript(text, first, bool(forked))
 
 
 def order(

@@ -52,7 +52,7 @@ def _between_transactions(state: State, code: Code) -> Moves:
 
 
 def _closed(state: State) -> State:
-    ended = state._replace(step="", is_unsure=False, is_said_again=False, doubts=False)
+    ended = state._replace(step="", is_unsure=False, is_said_again=False, ownership=False)
     return ended.writing(phase="-", end="", unsent=(), attempts=state.ledger.attempts + 1)
 
 
@@ -172,7 +172,7 @@ def _not_known(state: State, code: Code) -> State:
 
 
 def _reporter(state: State, code: Code) -> Moves:
-    if state.doubts:
+    if state.ownership:
         yield from _settling(state)
     elif state.ledger.unsent:
         yield from _telling(state.synced() if Protection.SYNC_BEFORE_TELLING in code else state, code)
@@ -181,7 +181,7 @@ def _reporter(state: State, code: Code) -> Moves:
 
 
 def _settling(state: State) -> Moves:
-    asked = state._replace(doubts=False, is_unasked=False)
+    asked = state._replace(ownership=False, is_unasked=False)
     if _is_ours(state):
         yield Move("the WMS is asked: it is ours", asked)
     else:
@@ -203,7 +203,7 @@ def _telling(state: State, code: Code) -> Moves:
     words = tuple(word for word in state.ledger.unsent if word != "o")
     waits = "o" in state.ledger.unsent and state.is_unsure and Protection.READ_BACK in code
     if waits and not state.late:  # what is put back must not be met by a call of ours that was given up
-        yield Move("what is put back has waited", state._replace(is_unsure=False, doubts=True))
+        yield Move("what is put back has waited", state._replace(is_unsure=False, ownership=True))
     elif words and not waits:
         rest = tuple(word for word in state.ledger.unsent if word == "o")
         heard = told(state, words, code)
@@ -218,12 +218,12 @@ def _telling(state: State, code: Code) -> Moves:
 def _ordering(state: State, code: Code) -> Moves:
     done = rescheduled(state if state.owner == "me" else state._replace(wrong="SPOILED"))
     yield Move("the order to reschedule", done.writing(unsent=()))
-    doubts = Protection.DOUBT_AFTER_ANY_ERROR in code
+    ownership = Protection.DOUBT_AFTER_ANY_ERROR in code
     if state.may(Fault.LOST):
-        lost = done.after(Fault.LOST)._replace(is_unsure=doubts)
+        lost = done.after(Fault.LOST)._replace(is_unsure=ownership)
         yield Move("the order, its answer is lost", lost, is_fault=True)
     if state.may(Fault.MISREAD):
-        misread = done.after(Fault.MISREAD)._replace(is_unsure=doubts)
+        misread = done.after(Fault.MISREAD)._replace(is_unsure=ownership)
         yield Move("the order, carried out and answered with an error", misread, is_fault=True)
     if state.may(Fault.LATE):
         late = state.after(Fault.LATE)._replace(is_unsure=True, late=(*state.late, "o"))
@@ -242,5 +242,5 @@ def _beating(state: State, code: Code) -> Moves:
     heard = heard._replace(has_command=False)
     yield Move("a heartbeat", heard.writing(end="K") if obeys else heard)
     if state.may(Fault.LATE):
-        late = state.after(Fault.LATE)._replace(doubts=True, is_unsure=True, late=(*state.late, "h"))
+        late = state.after(Fault.LATE)._replace(ownership=True, is_unsure=True, late=(*state.late, "h"))
         yield Move("a heartbeat is given up, and on its way", late, is_fault=True)

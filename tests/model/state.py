@@ -83,7 +83,7 @@ class State(NamedTuple):
         task: at the CE: - not known, r running, g ended well, v vanished, a aborted.
         is_alive: the agent.
         searches: the agent looks for what its request may have matched.
-        doubts: the agent asks whose the job is before it says anything.
+        ownership: the agent asks whose the job is before it says anything.
         is_unasked: the job may not begin before that.
         is_unsure: a call about the job was given up, and may come after the last word.
         is_said_again: the last word was read back once, and told again.
@@ -110,7 +110,7 @@ class State(NamedTuple):
     task: str = "-"
     is_alive: bool = True
     searches: bool = False
-    doubts: bool = False
+    ownership: bool = False
     is_unasked: bool = False
     is_unsure: bool = False
     is_said_again: bool = False

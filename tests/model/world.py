@@ -75,7 +75,7 @@ def _dead(state: State, fault: Fault) -> State:
     return state.after(fault)._replace(
         is_alive=False,
         searches=False,
-        doubts=False,
+        ownership=False,
         is_unasked=False,
         is_unsure=False,
         is_said_again=False,
@@ -127,7 +127,7 @@ def _born(state: State, code: Code) -> State:
     return state._replace(
         is_alive=True,
         searches=state.ledger.has_asked,
-        doubts=asks,
+        ownership=asks,
         is_unasked=may_not_begin and asks,
         is_unsure=has_job,
     )

@@ -14,17 +14,17 @@ from agents.jobs.report import Moments, Reports
 from agents.parts import Parts
 from agents.process.events import ChoresDone, Event, Events
 from agents.reporting.reporter import Reporter
-from agents.runner.context import Surroundings
+from agents.runner.context import JobContext
 from agents.runner.job_runner import JobRunner
 from agents.runner.payload_proxies import FixedProxy
 from agents.runner.staging import Staging
 from agents.settings.agent import AGENT, load
 from agents.slot import health
 from agents.slot.allocation import Slot
-from agents.slot.circuit_breaker import Brake, Patience
+from agents.slot.circuit_breaker import CircuitBreaker, Patience
 from agents.slot.command import nobody
 from agents.slot.fitness import Fitness
-from agents.slot.monitor import Power, Watch
+from agents.slot.monitor import Power, SlotMonitor
 from agents.slot.stop import DrainFile
 from agents.slot.time_left import TimeLeft
 from agents.wms.job_state import Heartbeat
@@ -175,7 +175,7 @@ class Scene:
         )
         workers = Inline(self.events)
         runner = JobRunner(
-            surroundings=Surroundings(site="LAB", work_dir=self.work_dir, environ={}, parameters={}),
+            context=JobContext(site="LAB", work_dir=self.work_dir, environ={}, parameters={}),
             slot=slot,
             ce=self.ce,  # type: ignore[arg-type] # the border
             ledger=self.ledger,
@@ -219,8 +219,8 @@ class Scene:
     def _no_store(self, path: Path | None) -> SandboxStore:
         raise AssertionError("there are no sandboxes")
 
-    def _watch(self) -> Watch:
-        return Watch(
+    def _watch(self) -> SlotMonitor:
+        return SlotMonitor(
             environ={},
             processors=self.processors,
             clock=SteadyClock(),
@@ -229,10 +229,10 @@ class Scene:
             ask=nobody,
             power=Power(10.0),
             benchmark=None,
-            node=health.Surroundings(
+            node=health.Node(
                 work_dir=self.work_dir, least_disk_mb=0, temporary=self.work_dir, root=self.work_dir, environ={}
             ),
-            brake=Brake(Patience(failures=0), time.monotonic),
+            breaker=CircuitBreaker(Patience(failures=0), time.monotonic),
         )
 
 

@@ -10,7 +10,7 @@ from agents.jobs.job import Job, MatchedJob
 from agents.jobs.ledger import Ledger, ReportKind
 from agents.jobs.report import Moments, Reports
 from agents.process.events import Event
-from agents.runner.context import Surroundings
+from agents.runner.context import JobContext
 from agents.runner.job_runner import JobRunner
 from agents.runner.payload_proxies import FixedProxy
 from agents.runner.staging import Staging
@@ -102,7 +102,7 @@ class Scene:
         self.workers, self.slot = Workers(), Slot(range(2), 1000)
         store = SandboxStore(Service("SandboxStore", ["https://s"], NoStore()))
         self.runner = JobRunner(
-            surroundings=Surroundings(
+            context=JobContext(
                 site="LAB", work_dir=self.work_dir, environ={}, parameters={"GridCE": "ce01"}, boot=boot
             ),
             slot=self.slot,

@@ -17,7 +17,7 @@ from agents.process import agent_process as process
 from agents.process.events import Crashed, Events, Undelivered, Workers
 from ce_backends.base import Limit, TaskState, TaskStatus
 from ce_backends.errors import CEBroken, CEMisconfigured
-from ce_backends.linux.thread_guard import Door
+from ce_backends.linux.thread_guard import ThreadGuard
 from ce_backends.pool import monitor as rounds
 from ce_backends.pool.running_task import Excess
 from tests.unit.agent_scene import Scene as AgentScene
@@ -158,8 +158,8 @@ def test_a_task_that_cannot_be_looked_at_is_ended_and_the_others_are_looked_at(t
             return False
 
     ended: list[tuple[str, Excess]] = []
-    watch = rounds.Rounds(tmp_path, rounds.USUAL, tasks=list, end=lambda stamp, excess: ended.append((stamp, excess)))
-    watch._sightings = {task.stamp: Sight(task) for task in tasks}  # type: ignore[misc]
+    watch = rounds.Monitor(tmp_path, rounds.USUAL, tasks=list, end=lambda stamp, excess: ended.append((stamp, excess)))
+    watch._observations = {task.stamp: Sight(task) for task in tasks}  # type: ignore[misc]
     watch.go(tasks)  # type: ignore[arg-type]
 
     assert looked == ["odd", "fine"]
@@ -304,7 +304,7 @@ def test_an_error_of_a_job_ends_the_job_and_the_agent_goes_on(agent_scene: Agent
 
 def test_a_thread_that_ends_by_an_error_is_told_to_whoever_polls() -> None:
     told: list[bool] = []
-    door = Door(opened=lambda: told.append(True))
+    door = ThreadGuard(opened=lambda: told.append(True))
     door.check()
     door.guarding(odd, "looker")()  # type: ignore[arg-type]
 

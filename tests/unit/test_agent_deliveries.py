@@ -7,7 +7,7 @@ import pytest
 from agents.errors import Blame
 from agents.jobs.job import Phase
 from agents.process.events import Delivered, Undelivered
-from agents.runner.context import Surroundings
+from agents.runner.context import JobContext
 from agents.runner.deliveries import Deliveries
 from tests.unit.runner_scene import Scene, scene
 
@@ -29,7 +29,7 @@ class Now:
 def now(scene: Scene) -> Now:
     """Begin with an ended job whose upload has been started."""
     clock = Now()
-    around = Surroundings(site="LAB", work_dir=Path(), environ={}, parameters={}, output_patience_s=100.0)
+    around = JobContext(site="LAB", work_dir=Path(), environ={}, parameters={}, output_patience_s=100.0)
     scene.runner.endings._deliveries = Deliveries(scene.runner._staging, scene.workers, around, clock)  # type: ignore[arg-type] # the border
     scene.match('OutputSandbox = "out";')
     scene.end(0)

@@ -10,7 +10,7 @@ from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, Refused, Serv
 from agents.jobs.job import Job, MatchedJob, Phase
 from agents.jobs.ledger import Ledger
 from agents.wms.job_monitoring import JobMonitoring
-from agents.wms.lost_matches import LostMatches, PilotJobs, SureMatcher
+from agents.wms.lost_matches import LostMatches, LostMatchFinder, PilotJobs
 from agents.wms.matcher import Matcher
 from agents.wms.service import Retry, Service
 
@@ -78,7 +78,7 @@ class Scene:
         monitoring = JobMonitoring(self.service("JobMonitoring"))
         jobs = PilotJobs(self.service("PilotManager"), monitoring)
         self.lost = LostMatches(self.ledger, jobs, REFERENCE, AFTER_S, lambda: self.now)
-        self.sure = SureMatcher(Matcher(self.service("Matcher")), self.lost)
+        self.sure = LostMatchFinder(Matcher(self.service("Matcher")), self.lost)
 
     def service(self, name: str) -> Service:
         return Service(name, [URL], self.wms, Retry(attempts=1))

@@ -14,7 +14,7 @@ import pytest
 
 from agents.errors import Blame, NoAnswer, PilotRefused
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
-from agents.observability.counters import CountedMatcher, Counts, Sight
+from agents.observability.counters import CountedMatcher, Counts, Snapshot
 from agents.observability.history import PastJob
 
 prometheus_client = pytest.importorskip("prometheus_client", reason="the extra gridpilot[metrics] is not installed")
@@ -24,7 +24,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser  # noqa: 
 from agents.observability.metrics import Exposition, Textfile  # noqa: E402 - it needs prometheus_client
 
 ABOUT = {"pilot": "htcondorce://ce01/42", "site": "LAB", "ce": "ce01", "queue": "long", "host": "wn1", "version": "0.1"}
-SIGHT = Sight(
+SIGHT = Snapshot(
     processors={"free": 1, "held": 3, "broken": 0}, jobs={"running": 2}, time_left_s=60.5, unsent=4, seen_s=9.0
 )
 MATCHED = MatchedJob(job_id=7, jdl="", owner="o", group="g", match_s=0.3)

@@ -7,7 +7,7 @@ import pytest
 from agents.errors import BadAnswer, NoAnswer, Unreachable
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.matcher import Matcher
-from agents.wms.rematch import OnceMatcher
+from agents.wms.rematch import RematchGuard
 from agents.wms.service import Retry, Service
 
 JOB = {"JobID": 7, "JDL": "[ JobID = 7; ]", "Owner": "o", "Group": "g"}
@@ -30,11 +30,11 @@ class Wms:
         return {"OK": True, "Value": {"7": self.state}}
 
 
-def matcher(wms: Wms, was_here: Callable[[int], bool]) -> OnceMatcher:
+def matcher(wms: Wms, was_here: Callable[[int], bool]) -> RematchGuard:
     def service(name: str) -> Service:
         return Service(name, ["https://h/S"], wms, Retry(attempts=1))
 
-    return OnceMatcher(Matcher(service("Matcher")), JobMonitoring(service("JobMonitoring")), was_here)
+    return RematchGuard(Matcher(service("Matcher")), JobMonitoring(service("JobMonitoring")), was_here)
 
 
 def test_a_job_that_was_never_here_is_believed() -> None:

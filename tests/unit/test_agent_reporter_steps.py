@@ -49,7 +49,7 @@ class Scene:
     """A reporter whose clock stands still until it is moved."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.ledger, self.wms, self.back, self.doubts = ledger, Wms(), Notes(), Notes()
+        self.ledger, self.wms, self.back, self.ownership = ledger, Wms(), Notes(), Notes()
         self.now = 1000.0
         self.accepted: list[int] = []
         self.commanded: list[tuple[int, object]] = []
@@ -63,7 +63,7 @@ class Scene:
             self.accepted.append,
             lambda job_id, commands: self.commanded.append((job_id, commands)),
             Clock(monotonic=lambda: self.now),
-            doubts=self.doubts,  # type: ignore[arg-type]
+            ownership=self.ownership,  # type: ignore[arg-type]
             read_back=self.back,  # type: ignore[arg-type]
             settled=self._settle,
         )
@@ -164,7 +164,7 @@ def test_jobs_of_a_former_agent_are_in_doubt_for_as_long_as_its_calls_may_be_und
 
     assert (at_first, in_s) == ([], 15.0)
     assert [call for call, _, _ in scene.wms.told] == ["statuses", "reschedule"]
-    assert ("about", 1) in scene.doubts.told
+    assert ("about", 1) in scene.ownership.told
 
 
 def test_that_everything_was_asked_about_is_told_once(scene: Scene) -> None:
@@ -177,7 +177,7 @@ def test_that_everything_was_asked_about_is_told_once(scene: Scene) -> None:
 def test_of_a_job_that_was_taken_away_neither_heartbeat_nor_reading_back_goes_on(scene: Scene) -> None:
     scene.reporter.beat(Heartbeat(job_id=1))
     scene.reporter.beat(Heartbeat(job_id=2))
-    scene.doubts.over = {1}
+    scene.ownership.over = {1}
 
     assert scene.step()
     assert [job_id for _, job_id, _ in scene.wms.told] == [2]
@@ -291,7 +291,7 @@ def test_a_lost_heartbeat_raises_a_doubt_and_orders_are_passed_on(scene: Scene) 
     scene.reporter.beat(Heartbeat(job_id=2))
     scene.step()
 
-    assert scene.doubts.told == [("about", 1)]
+    assert scene.ownership.told == [("about", 1)]
     assert scene.commanded == [(2, {"Kill": ""})]
 
 

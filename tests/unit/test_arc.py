@@ -10,7 +10,7 @@ import pytest
 
 from ce_backends.arc.rest import Answer, Credential, NoAnswer, Rest, jobs, texts
 from ce_backends.arc.spool import ArcSpool
-from ce_backends.arc.system import END, ID_FILE, Arex, activities
+from ce_backends.arc.system import END, ID_FILE, Arc, activities
 from ce_backends.base import Accepted, Limit, Rejected, TaskState, Uncertain
 from ce_backends.batch.options import Needs
 from ce_backends.batch.system import BatchJob
@@ -67,10 +67,10 @@ def area(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def arex(area: Path, answers: Mapping[str, Said], size: int = 1) -> tuple[Arex, CapturedRest]:
+def arex(area: Path, answers: Mapping[str, Said], size: int = 1) -> tuple[Arc, CapturedRest]:
     (area / "jobs" / f"{STAMPS[0]}.tasks").write_text("".join(f"{stamp}\n" for stamp in STAMPS[:size]))
     rest = CapturedRest(answers)
-    return Arex(rest, area, Needs(queue="fork"), None), rest
+    return Arc(rest, area, Needs(queue="fork"), None), rest
 
 
 # ---- submission

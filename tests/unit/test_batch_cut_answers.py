@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ce_backends.arc.rest import Answer
-from ce_backends.arc.system import Arex
+from ce_backends.arc.system import Arc
 from ce_backends.base import Accepted, TaskState
 from ce_backends.batch.options import Needs
 from ce_backends.batch.spool import Spool
@@ -266,13 +266,13 @@ def test_a_cut_body_of_arc_ends_no_task(name: str, tmp_path: Path) -> None:
     for at in cuts(body.decode()):
         rest = CapturedRest({"POST /jobs?action=status": Answer(200, body[:at])})
         with pytest.raises(CEError):
-            Arex(rest, tmp_path, Needs(), None).states(ids)
+            Arc(rest, tmp_path, Needs(), None).states(ids)
 
 
 @pytest.mark.parametrize("answer", [Answer(404, b""), Answer(200, b'{"job":[{"id"'), Answer(302, b"")])
 def test_arc_that_lists_no_jobs_does_not_tell_that_one_is_not_there(answer: Answer, tmp_path: Path) -> None:
     with pytest.raises(CEError):
-        Arex(CapturedRest({"GET /jobs": answer}), tmp_path, Needs(), None).find([STAMP])
+        Arc(CapturedRest({"GET /jobs": answer}), tmp_path, Needs(), None).find([STAMP])
 
 
 def test_cut_ends_of_tasks_are_not_believed(tmp_path: Path) -> None:

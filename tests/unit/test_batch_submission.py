@@ -12,7 +12,7 @@ import pytest
 
 from ce_backends.arc.delegation import Delegation
 from ce_backends.arc.rest import Answer
-from ce_backends.arc.system import Arex
+from ce_backends.arc.system import Arc
 from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, Uncertain
 from ce_backends.batch.ce import BatchCE, Bounds
 from ce_backends.batch.options import Needs
@@ -178,10 +178,10 @@ def test_arc_that_takes_half_of_an_array_and_does_not_forget_it_is_uncertain(tmp
     assert isinstance(arex.submit(job(size=2)), Uncertain)
 
 
-def _arex(answers: dict[str, Answer | CEError | str], area: Path) -> Arex:
+def _arex(answers: dict[str, Answer | CEError | str], area: Path) -> Arc:
     (area / "jobs").mkdir()
     (area / "jobs" / f"{STAMPS[0]}.tasks").write_text("".join(f"{stamp}\n" for stamp in STAMPS))
-    return Arex(CapturedRest(answers), area, Needs(), None)
+    return Arc(CapturedRest(answers), area, Needs(), None)
 
 
 def test_a_pool_that_refuses_the_second_task_for_now_does_not_say_so_of_the_first(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ce_backends.batch.launcher import RESULT, TASK, launcher, write_task
 from ce_backends.ce_types.local_and_ssh import SYSTEMS
 from ce_backends.conformance.grants import image_is_used_or_refused
 from ce_backends.conformance.subject import Subject, task
-from ce_backends.containers.runtime import Enclosure
+from ce_backends.containers.runtime import Containers
 from ce_backends.containers.singularity import Singularity
 from ce_backends.errors import CEError, CEMisconfigured
 from ce_backends.options import OptionValue
@@ -154,9 +154,9 @@ def test_a_script_is_not_written_for_an_image_that_nothing_enters(tmp_path: Path
 def test_containers_of_one_image_take_no_task_for_another() -> None:
     options = {option.name: option.default for option in backend("Pool/Singularity").OPTIONS}
     runtime = Singularity.from_options({**options, "ContainerRoot": "/cvmfs/an/image"}, {})
-    enclosure = Enclosure(runtime, [], environ={})
+    containers = Containers(runtime, [], environ={})
 
-    asked = [enclosure.problem(task(":\n", image=image)) for image in ("", "/cvmfs/an/image", IMAGE)]
+    asked = [containers.problem(task(":\n", image=image)) for image in ("", "/cvmfs/an/image", IMAGE)]
 
     assert asked == [
         "",

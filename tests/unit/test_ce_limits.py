@@ -18,8 +18,8 @@ from ce_backends.containment.probe import probe
 from ce_backends.linux.disk_usage import disk_use
 from ce_backends.linux.process_usage import process_use
 from ce_backends.pool.ce import Pool
-from ce_backends.pool.monitor import Bounds, Rounds
-from ce_backends.pool.running_task import Excess, WatchedTask
+from ce_backends.pool.monitor import Bounds, Monitor
+from ce_backends.pool.running_task import Excess, RunningTask
 from ce_backends.pool.watcher import Watcher
 from ce_backends.pool.wrappers import Wrappers
 from ce_backends.task.directory import TaskDir
@@ -293,16 +293,16 @@ class Held:
         return False
 
 
-def watched(directory: Path, cell: Held, **limits: int) -> WatchedTask:
+def watched(directory: Path, cell: Held, **limits: int) -> RunningTask:
     record = TaskRecord(processors=1, **limits)
-    return WatchedTask(stamp=directory.name, directory=TaskDir(directory), record=record, cell=cell, since_s=0.0)
+    return RunningTask(stamp=directory.name, directory=TaskDir(directory), record=record, cell=cell, since_s=0.0)
 
 
 def test_task_with_the_most_processes_is_ended_when_another_one_is_refused(tmp_path: Path) -> None:
     ends: dict[str, Excess] = {}
-    rounds = Rounds(tmp_path, OFTEN, tasks=list, end=ends.__setitem__)
+    monitor = Monitor(tmp_path, OFTEN, tasks=list, end=ends.__setitem__)
 
-    rounds.go([watched(tmp_path / "victim", Held([1], refusals=3)), watched(tmp_path / "bomb", Held([1] * 50))])
+    monitor.go([watched(tmp_path / "victim", Held([1], refusals=3)), watched(tmp_path / "bomb", Held([1] * 50))])
 
     sentence = "limit of processes exceeded: it had 50 when it was refused another one"
     assert ends == {"bomb": Excess(Limit.PROCESSES, sentence, at_once=True)}
@@ -310,11 +310,11 @@ def test_task_with_the_most_processes_is_ended_when_another_one_is_refused(tmp_p
 
 def test_refusals_of_the_past_end_nobody(tmp_path: Path) -> None:
     ends: list[tuple[str, Excess]] = []
-    rounds = Rounds(tmp_path, OFTEN, tasks=list, end=lambda stamp, excess: ends.append((stamp, excess)))
+    monitor = Monitor(tmp_path, OFTEN, tasks=list, end=lambda stamp, excess: ends.append((stamp, excess)))
     one = watched(tmp_path / "task", Held([1], refusals=3))
 
-    rounds.go([one])
-    rounds.go([one])
+    monitor.go([one])
+    monitor.go([one])
 
     assert len(ends) == 1
 
@@ -431,7 +431,7 @@ def test_task_of_which_something_cannot_be_killed_is_final_and_says_so(tmp_path:
     told: list[TaskStatus] = []
     final = threading.Event()
 
-    def over(_: WatchedTask, status: TaskStatus) -> None:
+    def over(_: RunningTask, status: TaskStatus) -> None:
         told.append(status)
         final.set()
 

@@ -15,7 +15,7 @@ from ce_backends.containers.binds import Bind, view_of
 from ce_backends.containers.bubblewrap import Bubblewrap
 from ce_backends.containers.options import binds
 from ce_backends.containers.payload_user import payload_user
-from ce_backends.containers.runtime import Enclosure
+from ce_backends.containers.runtime import Containers
 from ce_backends.containers.singularity import Singularity
 from ce_backends.containment.cell import Level
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
@@ -260,22 +260,22 @@ def test_second_best_way_is_used_and_what_it_lacks_is_said(
 def test_runtime_that_hangs_is_given_up(program: Callable[[str], str], image: Path, tmp_path: Path) -> None:
     fake = program("#!/bin/sh\nexec sleep 600\n")
     options = validate("Singularity", {"ContainerBin": fake, "ContainerRoot": str(image)})
-    enclosure = Enclosure(Singularity.from_options(options, {}), (), environ={"PATH": "/usr/bin:/bin"}, probe_s=0.2)
+    containers = Containers(Singularity.from_options(options, {}), (), environ={"PATH": "/usr/bin:/bin"}, probe_s=0.2)
 
-    assert enclosure.trouble(tmp_path) == "Singularity: it did not start a container within 0.2 s"
+    assert containers.trouble(tmp_path) == "Singularity: it did not start a container within 0.2 s"
 
 
 def test_failed_probe_is_not_repeated_at_once(program: Callable[[str], str], image: Path, tmp_path: Path) -> None:
     fake = program(f"#!/bin/sh\necho x >>{tmp_path}/calls\nexit 1\n")
     options = validate("Bubblewrap", {"ContainerBin": fake, "ContainerRoot": str(image)})
     now = [0.0]
-    enclosure = Enclosure(
+    containers = Containers(
         Bubblewrap.from_options(options, {}), (), environ={"PATH": "/usr/bin:/bin"}, clock=lambda: now[0]
     )
 
     seen = []
     for now[0] in (0.0, 59.0, 61.0):
-        enclosure.trouble(tmp_path)
+        containers.trouble(tmp_path)
         seen.append(len((tmp_path / "calls").read_text().split()))
 
     assert seen == [1, 1, 2]

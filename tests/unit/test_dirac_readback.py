@@ -13,7 +13,7 @@ from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.jobs.report import written
 from agents.reporting.accounting import Accounting
-from agents.reporting.ownership import Doubts
+from agents.reporting.ownership import Ownership
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.server_clock import ServerClock
 from agents.wms.service import Clock, Retry, Service
@@ -56,8 +56,8 @@ def said(job_id: int, kind: ReportKind = ReportKind.STATUS, at: datetime = NOW, 
     return Report(job_id, kind, written(at), body)
 
 
-def doubts(wms: Wms, ledger: Ledger, lost: list[int]) -> Doubts:
-    return Doubts(JobMonitoring(wms.service()), ledger, lost.append, now=lambda: NOW)
+def ownership(wms: Wms, ledger: Ledger, lost: list[int]) -> Ownership:
+    return Ownership(JobMonitoring(wms.service()), ledger, lost.append, now=lambda: NOW)
 
 
 def statuses(**by_id: str) -> dict[str, dict[str, str]]:
@@ -69,7 +69,7 @@ def test_jobs_of_a_former_agent_are_asked_about_once_and_in_bulk(ledger: Ledger)
         ledger.save(job(number))
     wms, lost = Wms(getJobsStatus=statuses(job1="Running", job2="Matched")), []
 
-    asking = doubts(wms, ledger, lost)
+    asking = ownership(wms, ledger, lost)
     asking.settle()
     asking.settle()
 
@@ -83,7 +83,7 @@ def test_nothing_more_is_said_of_a_job_that_was_taken_away(ledger: Ledger, statu
     ledger.save(job(2), [said(2, Status="Done")])
     lost: list[int] = []
 
-    asking = doubts(Wms(getJobsStatus=statuses(job1=status, job2="Running")), ledger, lost)
+    asking = ownership(Wms(getJobsStatus=statuses(job1=status, job2="Running")), ledger, lost)
 
     assert asking.settle() == {1}
     assert lost == [1]
@@ -98,14 +98,14 @@ def test_an_end_that_we_have_told_ourselves_has_not_taken_the_job_away(
 ) -> None:
     ledger.save(replace(job(1), phase=Phase.REPORTING, status=end), [said(1, Status=end)])
 
-    taken_away = doubts(Wms(getJobsStatus=statuses(job1="Done")), ledger, []).settle()
+    taken_away = ownership(Wms(getJobsStatus=statuses(job1="Done")), ledger, []).settle()
 
     assert taken_away == ({1} if is_lost else set())
 
 
 def test_a_new_attempt_at_a_job_that_was_taken_away_is_ours(ledger: Ledger) -> None:
     ledger.save(job(1))
-    doubts(Wms(getJobsStatus=statuses(job1="Waiting")), ledger, []).settle()
+    ownership(Wms(getJobsStatus=statuses(job1="Waiting")), ledger, []).settle()
 
     assert ledger.attempts(1) == 1
     ledger.save(job(1), [said(1, Status="Matched")])
@@ -116,7 +116,7 @@ def test_a_new_attempt_at_a_job_that_was_taken_away_is_ours(ledger: Ledger) -> N
 def test_a_job_that_we_put_back_ourselves_still_gets_its_order(ledger: Ledger) -> None:
     ledger.save(job(1), [said(1, ReportKind.RESCHEDULE)])
 
-    taken_away = doubts(Wms(getJobsStatus=statuses(job1="Rescheduled")), ledger, []).settle()
+    taken_away = ownership(Wms(getJobsStatus=statuses(job1="Rescheduled")), ledger, []).settle()
 
     assert taken_away == set()
     assert len(ledger.unsent()) == 1
@@ -125,7 +125,7 @@ def test_a_job_that_we_put_back_ourselves_still_gets_its_order(ledger: Ledger) -
 @pytest.mark.parametrize(("age", "is_asked"), [(timedelta(minutes=9), False), (timedelta(minutes=11), True)])
 def test_reports_that_an_outage_made_old_are_asked_about(ledger: Ledger, age: timedelta, is_asked: bool) -> None:
     wms = Wms(getJobsStatus=statuses(job1="Running"))
-    asking = doubts(wms, ledger, [])
+    asking = ownership(wms, ledger, [])
     ledger.save(job(1), [said(1, at=NOW - age)])
 
     asking.settle()
@@ -142,7 +142,7 @@ def test_a_job_that_another_pilot_runs_is_not_ours(ledger: Ledger, pilot: str, i
     parameters = {"1": {"Pilot_Reference": pilot}} if pilot else {}
     wms = Wms(getJobsStatus=statuses(job1="Running"), getJobParameters=parameters)
 
-    taken_away = Doubts(JobMonitoring(wms.service()), ledger, lambda _: None, OURS).settle()
+    taken_away = Ownership(JobMonitoring(wms.service()), ledger, lambda _: None, OURS).settle()
 
     assert taken_away == ({1} if is_lost else set())
 
@@ -151,12 +151,12 @@ def test_a_job_is_ours_while_the_wms_has_not_heard_that_it_is(ledger: Ledger) ->
     ledger.save(job(1), [said(1, ReportKind.PARAMETERS, Pilot_Reference=OURS)])
     wms = Wms(getJobsStatus=statuses(job1="Matched"), getJobParameters={"1": {"Pilot_Reference": ANOTHER}})
 
-    assert Doubts(JobMonitoring(wms.service()), ledger, lambda _: None, OURS).settle() == set()
+    assert Ownership(JobMonitoring(wms.service()), ledger, lambda _: None, OURS).settle() == set()
 
 
 def test_a_lost_heartbeat_raises_a_doubt(ledger: Ledger) -> None:
     lost: list[int] = []
-    asking = doubts(Wms(getJobsStatus=statuses(job1="Failed")), ledger, lost)
+    asking = ownership(Wms(getJobsStatus=statuses(job1="Failed")), ledger, lost)
     ledger.save(job(1))
 
     asking.about(1)
@@ -167,7 +167,7 @@ def test_a_lost_heartbeat_raises_a_doubt(ledger: Ledger) -> None:
 def test_a_doubt_that_cannot_be_settled_stays(ledger: Ledger) -> None:
     ledger.save(job(1))
     wms = Wms(getJobsStatus=Unreachable("h: refused"))
-    asking = doubts(wms, ledger, [])
+    asking = ownership(wms, ledger, [])
     with pytest.raises(Unreachable):
         asking.settle()
 
@@ -179,7 +179,7 @@ def test_a_doubt_that_cannot_be_settled_stays(ledger: Ledger) -> None:
 def test_a_wms_that_lets_us_not_ask_holds_nothing_up(ledger: Ledger) -> None:
     ledger.save(job(1), [said(1)])
 
-    assert doubts(Wms(getJobsStatus=AccessDenied("h: 401")), ledger, []).settle() == set()
+    assert ownership(Wms(getJobsStatus=AccessDenied("h: 401")), ledger, []).settle() == set()
     assert len(ledger.unsent()) == 1
 
 

@@ -14,9 +14,9 @@ from ce_backends.base import Limit
 from ce_backends.containment.cell import Consumption
 from ce_backends.linux.disk_usage import disk_use
 from ce_backends.linux.removal import remove_tree
-from ce_backends.pool.monitor import Bounds, Rounds
-from ce_backends.pool.observation import Sighting
-from ce_backends.pool.running_task import Excess, WatchedTask
+from ce_backends.pool.monitor import Bounds, Monitor
+from ce_backends.pool.observation import Observation
+from ce_backends.pool.running_task import Excess, RunningTask
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.log_limit import Cap
 
@@ -154,7 +154,7 @@ class Node:
 
     place: Path
     processors: int = 2
-    tasks: list[WatchedTask] = field(default_factory=list)
+    tasks: list[RunningTask] = field(default_factory=list)
     ended: list[tuple[str, Excess]] = field(default_factory=list)
 
     def begin(self, stamp: str, *, processors: int = 1) -> Path:
@@ -162,7 +162,7 @@ class Node:
         directory.work.mkdir(parents=True)
         record: Any = SimpleNamespace(processors=processors, disk_mb=0, capped=(), memory_mb=0, cpu_s=0)
         cell: Any = Cell()
-        self.tasks.append(WatchedTask(stamp=stamp, directory=directory, record=record, cell=cell, since_s=0.0))
+        self.tasks.append(RunningTask(stamp=stamp, directory=directory, record=record, cell=cell, since_s=0.0))
         return directory.work
 
     def look(self, monkeypatch: pytest.MonkeyPatch, disk_mb: int) -> list[tuple[str, Limit]]:
@@ -170,7 +170,7 @@ class Node:
         disk = SimpleNamespace(f_blocks=disk_mb, f_frsize=MB, f_bavail=0, f_files=10_000, f_favail=9000)
         monkeypatch.setattr(os, "statvfs", lambda _: disk)
         bounds = Bounds(output=Cap(MB), least_disk_mb=10, processors=self.processors)
-        Rounds(
+        Monitor(
             self.place, bounds, tasks=lambda: self.tasks, end=lambda stamp, excess: self.ended.append((stamp, excess))
         ).go(self.tasks)
         return [(stamp, excess.limit) for stamp, excess in self.ended]
@@ -217,9 +217,9 @@ def test_a_task_with_a_limit_and_a_directory_that_nobody_can_look_into_is_full(t
     (top / ("d/" * 160)).mkdir(parents=True)
     record: Any = SimpleNamespace(disk_mb=50)
     cell: Any = Cell()
-    task = WatchedTask(stamp="s", directory=TaskDir(top), record=record, cell=cell, since_s=0.0)
+    task = RunningTask(stamp="s", directory=TaskDir(top), record=record, cell=cell, since_s=0.0)
 
-    excess = Sighting(task).look_at_disk()
+    excess = Observation(task).look_at_disk()
 
     assert excess is not None
     assert excess.sentence == "disk limit of 50 MB exceeded (used 1 MB, and not all directories can be looked into)"

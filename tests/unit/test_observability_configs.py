@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.observability.counters import Counts, Sight
+from agents.observability.counters import Counts, Snapshot
 from agents.settings.agent import load
 from agents.settings.given import read_files
 
@@ -31,7 +31,7 @@ def test_the_alerts_name_metrics_that_there_are() -> None:
         "agents.observability.metrics", reason="the extra gridpilot[metrics] is not installed", exc_type=ImportError
     )
     counts = Counts()
-    counts.sight = Sight(processors={}, jobs={}, time_left_s=1.0, unsent=0)
+    counts.snapshot = Snapshot(processors={}, jobs={}, time_left_s=1.0, unsent=0)
     there_are = {family.name for family in exposition.AgentCollector(counts, {}, "p").collect()}
 
     named = set(re.findall(r"\bgridpilot_\w+", (FOLDER / "alerts.yml").read_text(encoding="utf-8")))

@@ -9,7 +9,7 @@ import pytest
 from ce_backends.base import TaskSpec
 from ce_backends.conformance.subject import task
 from ce_backends.containers.entrypoint import render_inside
-from ce_backends.linux.short_path import LONGEST_TMPDIR, ShortPlace
+from ce_backends.linux.short_path import LONGEST_TMPDIR, ShortPath
 from ce_backends.pool.ce import Pool
 from tests.unit.test_pool import begin, ended
 
@@ -36,7 +36,7 @@ def links(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_long_work_directory_has_a_short_name_while_it_is_used(long_dir: Path, links: Path) -> None:
-    place = ShortPlace(long_dir, [str(links)])
+    place = ShortPath(long_dir, [str(links)])
     place.open()
 
     tmpdir = place.tmpdir(long_dir / STAMP)
@@ -48,7 +48,7 @@ def test_a_long_work_directory_has_a_short_name_while_it_is_used(long_dir: Path,
 
 
 def test_a_short_work_directory_needs_no_other_name(links: Path) -> None:
-    place = ShortPlace(Path("/scratch/tasks"), [str(links)])
+    place = ShortPath(Path("/scratch/tasks"), [str(links)])
     place.open()
 
     assert place.tmpdir(Path("/scratch/tasks", STAMP)) == Path("/scratch/tasks", STAMP, "tmp")
@@ -56,7 +56,7 @@ def test_a_short_work_directory_needs_no_other_name(links: Path) -> None:
 
 
 def test_the_next_object_finds_the_name_that_running_tasks_have(long_dir: Path, links: Path) -> None:
-    first, second = ShortPlace(long_dir, [str(links)]), ShortPlace(long_dir, [str(links)])
+    first, second = ShortPath(long_dir, [str(links)]), ShortPath(long_dir, [str(links)])
     first.open()
     first.close(is_needed=True)
     second.open()
@@ -66,7 +66,7 @@ def test_the_next_object_finds_the_name_that_running_tasks_have(long_dir: Path, 
 
 @pytest.mark.parametrize("is_link", [True, False])
 def test_a_name_that_somebody_else_has_is_not_used(long_dir: Path, links: Path, *, is_link: bool) -> None:
-    place = ShortPlace(long_dir, [str(links)])
+    place = ShortPath(long_dir, [str(links)])
     (name,) = place._names()
     name.symlink_to("/etc") if is_link else name.write_text("")
 

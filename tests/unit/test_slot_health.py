@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from agents.slot import health
-from agents.slot.health import Surroundings, troubles
+from agents.slot.health import Node, troubles
 
 NOVEMBER_2026_S = 1_795_315_000.0
 
 
-def node(tmp_path: Path, **changes: object) -> Surroundings:
+def node(tmp_path: Path, **changes: object) -> Node:
     facts: dict[str, object] = {
         "work_dir": tmp_path,
         "temporary": tmp_path,
@@ -22,7 +22,7 @@ def node(tmp_path: Path, **changes: object) -> Surroundings:
         "least_disk_mb": 1,
         "epoch": lambda: NOVEMBER_2026_S,
     }
-    return Surroundings(**{**facts, **changes})  # type: ignore[arg-type]
+    return Node(**{**facts, **changes})  # type: ignore[arg-type]
 
 
 def proc(root: Path, name: str, text: str) -> None:
@@ -52,7 +52,7 @@ def test_work_directory_that_is_gone_is_named_in_every_sentence(tmp_path: Path) 
 
 
 AGENTS_LOOK = (
-    "from agents.slot import health as h; n = h.Surroundings(work_dir=place, temporary=place, environ=os.environ,"
+    "from agents.slot import health as h; n = h.Node(work_dir=place, temporary=place, environ=os.environ,"
     " least_disk_mb=1); print(h.troubles(n))"
 )
 

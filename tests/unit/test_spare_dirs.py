@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ce_backends.pool.recycled_dirs import SpareDirs
+from ce_backends.pool.recycled_dirs import RecycledDirs
 
 
 @pytest.fixture
-def spare_dirs(tmp_path: Path) -> SpareDirs:
-    return SpareDirs(tmp_path, most=1)
+def spare_dirs(tmp_path: Path) -> RecycledDirs:
+    return RecycledDirs(tmp_path, most=1)
 
 
-def used(spare_dirs: SpareDirs, path: Path) -> int:
+def used(spare_dirs: RecycledDirs, path: Path) -> int:
     """Make a task's directory as a task leaves it; return its number."""
     spare_dirs.make(path)
     for name in ("payload", "task", "stdout", "started", "exit_code", "credential", "reason"):
@@ -26,7 +26,7 @@ def used(spare_dirs: SpareDirs, path: Path) -> int:
     return path.stat().st_ino
 
 
-def test_directory_is_used_again_and_holds_nothing_of_the_task_before(spare_dirs: SpareDirs, tmp_path: Path) -> None:
+def test_directory_is_used_again_and_holds_nothing_of_the_task_before(spare_dirs: RecycledDirs, tmp_path: Path) -> None:
     number = used(spare_dirs, tmp_path / "first")
 
     spare_dirs.remove(tmp_path / "first")
@@ -52,7 +52,7 @@ HARM = [
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_directory_that_does_not_look_as_new_is_removed(spare_dirs: SpareDirs, tmp_path: Path, harm: str) -> None:
+def test_directory_that_does_not_look_as_new_is_removed(spare_dirs: RecycledDirs, tmp_path: Path, harm: str) -> None:
     used(spare_dirs, tmp_path / "first")
     before = os.umask(0o022)
     try:
@@ -65,7 +65,7 @@ def test_directory_that_does_not_look_as_new_is_removed(spare_dirs: SpareDirs, t
     assert [path.name for path in tmp_path.iterdir() if path.name != "elsewhere"] == []
 
 
-def test_directory_with_attributes_of_its_own_is_removed(spare_dirs: SpareDirs, tmp_path: Path) -> None:
+def test_directory_with_attributes_of_its_own_is_removed(spare_dirs: RecycledDirs, tmp_path: Path) -> None:
     used(spare_dirs, tmp_path / "first")
     try:
         os.setxattr(tmp_path / "first/work", "user.left", b"1")
@@ -77,7 +77,7 @@ def test_directory_with_attributes_of_its_own_is_removed(spare_dirs: SpareDirs, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_directory_that_takes_no_files_is_removed(spare_dirs: SpareDirs, tmp_path: Path) -> None:
+def test_directory_that_takes_no_files_is_removed(spare_dirs: RecycledDirs, tmp_path: Path) -> None:
     spare_dirs.make(tmp_path / "first")
     done = subprocess.run(["chattr", "+a", tmp_path / "first/work"], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -88,7 +88,7 @@ def test_directory_that_takes_no_files_is_removed(spare_dirs: SpareDirs, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_that_has_another_name_is_not_used_again(spare_dirs: SpareDirs, tmp_path: Path) -> None:
+def test_file_that_has_another_name_is_not_used_again(spare_dirs: RecycledDirs, tmp_path: Path) -> None:
     used(spare_dirs, tmp_path / "first")
     (tmp_path / "kept").hardlink_to(tmp_path / "first/stderr")
 
@@ -99,7 +99,7 @@ def test_file_that_has_another_name_is_not_used_again(spare_dirs: SpareDirs, tmp
     assert not (tmp_path / "second/stderr").exists()
 
 
-def test_no_more_are_kept_than_there_is_use_for(spare_dirs: SpareDirs, tmp_path: Path) -> None:
+def test_no_more_are_kept_than_there_is_use_for(spare_dirs: RecycledDirs, tmp_path: Path) -> None:
     for name in ("first", "second"):
         used(spare_dirs, tmp_path / name)
 
@@ -110,10 +110,10 @@ def test_no_more_are_kept_than_there_is_use_for(spare_dirs: SpareDirs, tmp_path:
 
 
 def test_those_of_an_earlier_object_are_removed(tmp_path: Path) -> None:
-    first = SpareDirs(tmp_path, most=1)
+    first = RecycledDirs(tmp_path, most=1)
     used(first, tmp_path / "first")
     first.remove(tmp_path / "first")
 
-    SpareDirs(tmp_path, most=1).open()
+    RecycledDirs(tmp_path, most=1).open()
 
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import TaskState, TaskStatus
-from ce_backends.pool.recycled_notes import SpareNotes
+from ce_backends.pool.recycled_notes import RecycledNotes
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.record import TaskRecord
 
@@ -22,8 +22,8 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def spare(place: Path) -> SpareNotes:
-    return SpareNotes(place, most=1)
+def recycled(place: Path) -> RecycledNotes:
+    return RecycledNotes(place, most=1)
 
 
 def over(place: Path) -> TaskDir:
@@ -40,12 +40,12 @@ def known(directory: TaskDir) -> tuple[object, ...]:
     return (directory.record(), directory.exit_code(), directory.end())
 
 
-def test_notes_that_are_used_again_hold_nothing_of_the_task_before(place: Path, spare: SpareNotes) -> None:
+def test_notes_that_are_used_again_hold_nothing_of_the_task_before(place: Path, recycled: RecycledNotes) -> None:
     first, second = over(place), TaskDir.in_pool(place.parent, SECOND)
     inode = Path(first.note("task")).stat().st_ino
 
-    first.forget(spare.keep)
-    second.write_record(OF_SECOND, spare.write)
+    first.forget(recycled.keep)
+    second.write_record(OF_SECOND, recycled.write)
 
     assert Path(second.note("task")).stat().st_ino == inode
     assert known(second) == (OF_SECOND, None, None)
@@ -77,13 +77,13 @@ def another_name(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [a_link, a_pipe, another_name, Path.unlink])
 def test_notes_that_somebody_else_knows_are_not_used_again(
-    place: Path, spare: SpareNotes, spoil: Callable[[Path], None]
+    place: Path, recycled: RecycledNotes, spoil: Callable[[Path], None]
 ) -> None:
     first, second = over(place), TaskDir.in_pool(place.parent, SECOND)
-    first.forget(spare.keep)
+    first.forget(recycled.keep)
     spoil(next(place.glob(".spare-*")))
 
-    second.write_record(OF_SECOND, spare.write)
+    second.write_record(OF_SECOND, recycled.write)
 
     assert known(second) == (OF_SECOND, None, None)
     assert Path(second.note("task")).stat().st_nlink == 1
@@ -91,27 +91,27 @@ def test_notes_that_somebody_else_knows_are_not_used_again(
     assert list(place.glob(".spare-*")) == []
 
 
-def test_no_more_notes_are_kept_than_were_said(place: Path, spare: SpareNotes) -> None:
+def test_no_more_notes_are_kept_than_were_said(place: Path, recycled: RecycledNotes) -> None:
     for _ in range(3):
-        over(place).forget(spare.keep)
+        over(place).forget(recycled.keep)
 
     assert len(list(place.iterdir())) == 1
 
 
-def test_what_an_earlier_object_kept_is_removed(place: Path, spare: SpareNotes) -> None:
-    over(place).forget(spare.keep)
+def test_what_an_earlier_object_kept_is_removed(place: Path, recycled: RecycledNotes) -> None:
+    over(place).forget(recycled.keep)
 
-    SpareNotes(place, most=1).open()
+    RecycledNotes(place, most=1).open()
 
     assert list(place.iterdir()) == []
 
 
-def test_where_the_place_is_gone_it_is_made_again(place: Path, spare: SpareNotes) -> None:
-    over(place).forget(spare.keep)
+def test_where_the_place_is_gone_it_is_made_again(place: Path, recycled: RecycledNotes) -> None:
+    over(place).forget(recycled.keep)
     next(place.glob(".spare-*")).unlink()
     place.rmdir()
     second = TaskDir.in_pool(place.parent, SECOND)
 
-    second.write_record(OF_SECOND, spare.write)
+    second.write_record(OF_SECOND, recycled.write)
 
     assert known(second) == (OF_SECOND, None, None)

@@ -13,7 +13,7 @@ import pytest
 from ce_backends.base import TaskSpec
 from ce_backends.linux.processes import boot_id, stat_of
 from ce_backends.pool.layout import lay_out
-from ce_backends.pool.wrapper_script import Telling, may_fork, order, preamble
+from ce_backends.pool.wrapper_script import WrapperScript, may_fork, order, preamble
 from ce_backends.pool.wrappers import Wrapper, Wrappers
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.script import JOIN_FAILED_EXIT_CODE, quote
@@ -51,7 +51,7 @@ def laid_out(parent: Path, script: str, *, joins: tuple[Path, ...] = ()) -> Task
     directory = TaskDir(parent / f"task-{len(list(parent.iterdir()))}")
     spec = TaskSpec(stamp="0" * 32, script=script)
     first = preamble(directory.path, joins, reset_oom_score=False)
-    lay_out(spec, directory, told=Telling(b"", first, has_script=False))
+    lay_out(spec, directory, told=WrapperScript(b"", first, has_script=False))
     return directory
 
 

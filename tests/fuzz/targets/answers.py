@@ -16,7 +16,7 @@ from agents.wms.proxy_manager import ProxyManager
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service
 from ce_backends.arc import rest as arc_rest
-from ce_backends.arc.system import Arex
+from ce_backends.arc.system import Arc
 from ce_backends.batch.options import Needs
 from ce_backends.errors import CEError
 from pilot import redact
@@ -110,7 +110,7 @@ def _arc(data: bytes) -> None:
             return arc_rest.Answer(200, data)
 
     credential = arc_rest.Credential(proxy=scratch.folder(), token=None, ca_directory=scratch.folder())
-    arex = Arex(Rest("https://ce", credential, timeout_s=1), scratch.folder(), Needs(), None)
+    arex = Arc(Rest("https://ce", credential, timeout_s=1), scratch.folder(), Needs(), None)
     for ask in (lambda: arex.states(["a", "b"]), lambda: arex.find([]), lambda: arex.cancel(["a"])):
         try:
             ask()

@@ -138,9 +138,9 @@ class JobAgent:
     def _begin_watch(self) -> None:
         watch, workers = self._parts.watch, self._parts.workers
         self._asking.awaits_batch_system = watch.waits_for_batch_system
-        workers.start(watch.ask_ends)
+        workers.start(happened.by_result(happened.SlotEndsFound, watch.ask_ends))
         if watch.benchmark:
-            workers.start(watch.measure_power)
+            workers.start(happened.by_result(happened.PowerMeasured, watch.measure_power))
 
     def _is_over(self) -> bool:
         awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
@@ -226,7 +226,7 @@ class JobAgent:
         """Ask about the slot, or take in what was answered; the next offer knows it."""
         match event:
             case happened.SlotEndsDue():
-                self._parts.workers.start(self._parts.watch.ask_ends)
+                self._parts.workers.start(happened.by_result(happened.SlotEndsFound, self._parts.watch.ask_ends))
             case happened.SlotEndsFound(told):
                 self._parts.watch.time_left.update(told)
                 self._asking.awaits_batch_system = False

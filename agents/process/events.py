@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from agents.errors import JobError, ServiceError, StopAgent
 from agents.jobs.job import JobStatus, MatchedJob
@@ -178,6 +179,7 @@ class Crashed:
     job_id: int | None = None
 
 
+Found = TypeVar("Found")
 Event = (
     MatchAnswered
     | LookedForLost
@@ -265,6 +267,11 @@ class Workers:
         while True:
             self._events.put(_result(*self._waiting.get()))
             self._idle.release()
+
+
+def by_result(kind: Callable[[Found], Event], work: Callable[[], Found]) -> Callable[[], Event]:
+    """Return work for a worker whose result is what an event of this kind tells."""
+    return lambda: kind(work())
 
 
 def _result(work: Callable[[], Event], job_id: int | None) -> Event:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from agents.clock import SteadyClock
 from agents.log import EventLog
-from agents.process.events import PowerMeasured, SlotEndsFound
 from agents.slot import health
 from agents.slot.benchmark import Benchmark
 from agents.slot.circuit_breaker import CircuitBreaker
 from agents.slot.command import Ask, nobody
-from agents.slot.ends import Node, read_again, survey, waits_for_commands
+from agents.slot.ends import Node, SlotEnd, read_again, survey, waits_for_commands
 from agents.slot.time_left import TimeLeft
 
 log = EventLog("slot")
@@ -71,16 +70,16 @@ class SlotMonitor:
         """True when only the batch system's commands can tell the slot's end."""
         return waits_for_commands(self.environ) and not self.time_left.is_told
 
-    def ask_ends(self) -> SlotEndsFound:
-        """Ask every source. Takes as long as the commands do, each within its deadline."""
+    def ask_ends(self) -> Mapping[str, Sequence[SlotEnd]]:
+        """Ask every source when the slot ends. Takes as long as the commands do, each within its deadline."""
         jump_s = self.clock.new_jump_s()
         if abs(jump_s) > _JUMP_S:
             log.warning("clock.jumped", seconds=int(jump_s), note="times of the slot are counted on")
-        return SlotEndsFound(survey(self._asked(self.ask)))
+        return survey(self._asked(self.ask))
 
-    def measure_power(self) -> PowerMeasured:
+    def measure_power(self) -> float | None:
         """Measure the power of one processor, unless that is remembered; takes some seconds to two minutes."""
-        return PowerMeasured(self.benchmark.power_hs06() if self.benchmark else None)
+        return self.benchmark.power_hs06() if self.benchmark else None
 
     def troubles(self) -> Sequence[str]:
         """Return why this node cannot run a job now."""

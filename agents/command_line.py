@@ -14,7 +14,7 @@ from agents.job_agent import Ending
 from agents.jobs.ledger import Ledger
 from agents.jobs.unforeseen import keep_traceback, lack, words
 from agents.log import EventLog, Whose, configure
-from agents.observability import observers as onlookers
+from agents.observability import observers
 from agents.observability.explain import explain as explain_job
 from agents.observability.explain import status
 from agents.process import agent_process as process
@@ -205,7 +205,7 @@ def _work(
     with ExitStack() as opened:  # closes all of it, whatever one of them says
         for one in (ledger, ce, watch):
             opened.push(_leaving(one.close))
-        seen = onlookers.begin(ledger, settings, slot, pilot_pid)
+        seen = observers.begin(ledger, settings, slot, pilot_pid)
         opened.push(_leaving(seen.close))
         given = wiring.Given(published, transports, events, ledger, workers, slot, gpus, watch, ce, schedule, seen)
         agent = wiring.build(settings, work_dir, given)

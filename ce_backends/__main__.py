@@ -6,9 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ce_backends.cli import commands
-from ce_backends.cli import new as new_ce
-from ce_backends.cli import trial as trial_run
+from ce_backends.cli import commands, new, trial
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.linux.stdout import reader_gone
 from ce_backends.untrusted.text import visible
@@ -33,11 +31,11 @@ def parser() -> argparse.ArgumentParser:
 
     add("list", "name all CE types, and say what this machine can do")
     add("describe", "show the options of a CE type, with an example").add_argument("ce_type", metavar="TYPE")
-    new = add("new", "write a distribution with a CE type of your own, to begin with: class, test, CI file")
-    new.add_argument(
+    made = add("new", "write a distribution with a CE type of your own, to begin with: class, test, CI file")
+    made.add_argument(
         "name", metavar="NAME", help="of the CE type, as in CEType = NAME: letters and digits, a capital first"
     )
-    new.add_argument("--into", type=Path, metavar="DIRECTORY", help="a new one (default: NAME in lower case, and -ce)")
+    made.add_argument("--into", type=Path, metavar="DIRECTORY", help="a new one (default: NAME in lower case, and -ce)")
     for name, does in (
         ("validate", "check a configuration: every mistake, with its place and what was expected"),
         ("plan", "show what would be submitted, and submit nothing"),
@@ -69,8 +67,8 @@ def _done(arguments: argparse.Namespace) -> int:
         "describe": commands.describe,
         "validate": commands.validate,
         "plan": commands.plan,
-        "test": trial_run.test,
-        "new": new_ce.new,
+        "test": trial.test,
+        "new": new.new,
     }
     exit_code = run[arguments.command](arguments)
     sys.stdout.flush()

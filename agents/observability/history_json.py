@@ -1,4 +1,4 @@
-"""A slot's chronicle and figures as JSON: what `report --json` prints, and what the page holds."""
+"""A slot's history and summary as JSON: what `report --json` prints, and what the page holds."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

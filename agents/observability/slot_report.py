@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agents.errors import ConfigurationError
 from agents.log import EventLog
-from agents.observability import summary as figures
+from agents.observability import summary
 from agents.observability.history import History, read
 from agents.observability.history_json import history_as_json
 from agents.observability.shared_file import PRIVATE, PUBLIC, leave_file
@@ -23,7 +23,7 @@ def as_json(work_dir: Path) -> str:
         ConfigurationError: no agent has worked here.
     """
     history = read(work_dir)
-    return json.dumps(history_as_json(history, figures.of(history)), indent=1)
+    return json.dumps(history_as_json(history, summary.of(history)), indent=1)
 
 
 def write(work_dir: Path, file: Path, mode: int = PRIVATE) -> str:
@@ -33,7 +33,7 @@ def write(work_dir: Path, file: Path, mode: int = PRIVATE) -> str:
         ConfigurationError: no agent has worked here, or the file cannot be written.
     """
     history = read(work_dir)
-    found = figures.of(history)
+    found = summary.of(history)
     try:
         leave_file(file, page(history, found, history_as_json(history, found)).encode(), mode)
     except OSError as error:

@@ -179,7 +179,7 @@ class Reporter:
         return self._send_beats()
 
     def _settle(self) -> None:
-        """Find out which jobs are not ours any more; errors as in `Doubts.settle`."""
+        """Find out which jobs are not ours any more; errors as in `Ownership.settle`."""
         over = [job_id for job_id, at in self._doubtful.items() if self._clock.monotonic() >= at + _LATE_S]
         for job_id in over:
             del self._doubtful[job_id]

@@ -55,7 +55,7 @@ class JobContext:
         return {**self.parameters, "CPUNormalizationFactor": self.power.hs06}
 
     def note_end(self, owner: str, wall_s: float | None, status: JobStatus) -> None:
-        """Tell the brake how a payload ended; what was given back says nothing of the node."""
+        """Tell the circuit breaker how a payload ended; what was given back says nothing of the node."""
         if status in (JobStatus.DONE, JobStatus.FAILED):
             self.breaker.ended(owner, wall_s, is_failure=status is JobStatus.FAILED)
 

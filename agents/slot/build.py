@@ -1,4 +1,4 @@
-"""Wires what watches the slot; `agents.__main__.build` calls it."""
+"""Wires what watches the slot; `agents.command_line` calls it."""
 
 import os
 import time
@@ -31,7 +31,7 @@ def _first_start_s(ledger: Ledger, clock: SteadyClock) -> float:
 
 
 def _breaker(settings: AgentSettings) -> CircuitBreaker:
-    """Return the brake on black holes as the settings want it."""
+    """Return the circuit breaker as the settings want it."""
     patience = Patience(
         failures=settings.fast_failures, soon_s=settings.fast_failure_s, pause_s=max(1.0, settings.polling_s)
     )

@@ -1,4 +1,4 @@
-"""A brake on black holes: a node on which every payload dies at once must not eat a whole queue."""
+"""The circuit breaker against black holes: a node on which every payload dies at once must not eat a whole queue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Patience:
     """How much is borne.
 
     Attributes:
-        failures: payloads that die at once, one after another, before the brake is put on; 0 for never.
+        failures: payloads that die at once, one after another, before no more are asked for; 0 for never.
         soon_s: a payload that fails within this wall time has died at once.
         pause_s: first pause; each failed trial doubles it.
         trials: single jobs that are tried after pauses before the node is given up.

@@ -1,6 +1,6 @@
 """Tasks of systems whose nodes share no directory with us: one archive goes to the node, one comes back.
 
-    task.tar      what `node_script` describes, and `patterns`: one line for each output pattern
+    task.tar      what `task/script.py` describes, and `patterns`: one line for each output pattern
     LAUNCHER      what the system starts on the node, beside task.tar, with the stamp as its argument
     result.tar    exit_code and the rest of what the node script left, and in work/ what the patterns match
 
@@ -106,7 +106,7 @@ def launcher(first: Sequence[str] = ()) -> bytes:
 
 
 def write_task(path: Path, task: TaskSpec, passed: Sequence[str], launcher: ImageLauncher = NO_LAUNCHER) -> None:
-    """Write the archive that goes to the node; see `task_archive.add_task`.
+    """Write the archive that goes to the node; see `task/archive.py`.
 
     Raises:
         CEError: an input cannot be read, a variable not passed on, or nothing starts the task's image.

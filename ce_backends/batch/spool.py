@@ -1,6 +1,6 @@
 """Where the tasks of a batch system lie: a directory that its nodes and its submit host share.
 
-    ROOT/tasks/STAMP/     as `node_script` describes it
+    ROOT/tasks/STAMP/     as `task/script.py` describes it
     ROOT/jobs/NAME        what a node runs for the batch job NAME, and beside it the list of its tasks and its log
 
 All of it is reached through a Transport, in bulk: one archive there, one archive back, one look at all ends. The POSIX

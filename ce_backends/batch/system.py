@@ -1,6 +1,6 @@
 """What a batch system's dialect is: the smallest part of a backend, its commands and how their answers read.
 
-Everything else (task directories, what is remembered, what an absence means) is the same for all, in `batch_ce.py`.
+Everything else (task directories, what is remembered, what an absence means) is the same for all, in `batch/ce.py`.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What every backend must do with many tasks, and large ones. See `conformance_checks`."""
+"""What every backend must do with many tasks, and large ones. See `checks`."""
 
 import time
 from collections.abc import Sequence

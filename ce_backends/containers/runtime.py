@@ -124,7 +124,7 @@ class Runtime(Protocol):
 
 
 class Containers:
-    """How the tasks of one pool are enclosed.
+    """Starts the tasks of one pool in containers.
 
     Args:
         runtime: starts the containers.
@@ -302,7 +302,7 @@ def _run(launch: Launch, cwd: Path, limit_s: float) -> "subprocess.CompletedProc
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        process_group=0,  # not a session: see `sessions`
+        process_group=0,  # not a session: see `session_cell`
     ) as process:
         try:
             _, stderr = process.communicate(timeout=limit_s)

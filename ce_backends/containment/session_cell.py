@@ -4,7 +4,7 @@ A process belongs to a task when it descends from the task's wrapper, is in its 
 As sub-reaper this process inherits every orphan of its tasks, so even one that left the session and cleared its
 environment is still our child. Such an orphan is held against all tasks that run and began before we had that child,
 and ended with the last of them. What the owner of a pool starts itself in a session of its own while tasks run is
-spared where `offspring` knows of it. After a restart of the owner only session and cookie tell.
+spared where `linux/children.py` knows of it. After a restart of the owner only session and cookie tell.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Rounds: what running tasks use and what they fill, looked at every few seconds in a thread of its own.
+"""What running tasks use and what they fill, looked at every few seconds in a thread of its own.
 
 It has its own thread because a look may take long (a disk that hangs, a directory of a million files), and the end of
 a task must be seen at once all the same. The looks at a task take at most a fiftieth of one processor.
@@ -35,7 +35,7 @@ class Bounds:
         processors: of the pool; with them the disk is shared.
         memory_mb: limit of a task that has none of its own, 0 for none.
         may_swap: limits of memory leave swap alone.
-        round_s: between two rounds.
+        round_s: between two looks at all tasks.
         processes_s: between looks at the processes of a task.
         disk_s: between looks at the directory of a task.
     """
@@ -58,7 +58,7 @@ USUAL = Bounds(output=Cap(64 * _BYTES_PER_MB))
 
 
 class Monitor:
-    """Makes rounds between `start` and `close`, while there are tasks.
+    """Looks at all tasks again and again between `start` and `close`, while there are any.
 
     Args:
         place: a directory on the disk that the tasks fill.

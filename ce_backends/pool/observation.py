@@ -17,11 +17,11 @@ _BYTES_PER_MB = 1_000_000
 
 @dataclass(slots=True)
 class Observation:
-    """What is known of one task; belongs to the thread that makes the rounds.
+    """What is known of one task; belongs to the monitor's thread.
 
     Attributes:
         task: which.
-        at_s: when its processes were last looked at, by the clock of the rounds.
+        at_s: when its processes were last looked at, by the monitor's clock.
         processes: as they were then.
         io_bytes: read and written so far.
         cpu_s: CPU time so far.

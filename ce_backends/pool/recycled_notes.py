@@ -2,7 +2,7 @@
 
 ext4 without a journal looks at each inode that was removed in the last minutes before it takes one. A file
 gets the name of its task when its content is in it. After a power failure it may have the name and the content of the
-task before, so the record itself says whose it is (`task_dir`).
+task before, so the record itself says whose it is (`task/directory.py`).
 """
 
 import errno

@@ -1,7 +1,8 @@
 """What a wrapper is told to do for a task, as commands of POSIX sh.
 
-What they read and write is what `node_script` says, but that the exit code is a line behind the record in `task`: file
-systems are slow at making files. `task`, `started` and `times` are the pool's own: see `task_dir`. In a container also:
+What they read and write is what `task/script.py` says, but that the exit code is a line behind the record in `task`:
+file systems are slow at making files. `task`, `started` and `times` are the pool's own: see `task/directory.py`. In a
+container also:
 
     outside       what the wrapper starts then     entered      says that the container was started:
     inside        the first script there                        a pipe; gone as soon as it has

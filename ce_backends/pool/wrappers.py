@@ -1,17 +1,17 @@
 """Wrappers: shells that start payloads, wait for them and write down how they ended, also when we are gone by then.
 
-A wrapper lives in a session of its own and runs one task at a time. It reads orders from a socket, each a command of
+A wrapper lives in a session of its own and runs one task at a time. It reads commands from a socket, each in
 POSIX sh, and answers each there with a line: the exit code, `refused` when another run had claimed the task, `none`
 when there is no exit code. When we are gone the socket is at its end, and so is the wrapper, after the task it has.
 
 It is a socket and no pipe because /proc lets whoever is the same user open a pipe of another process, and give it
-orders. Who may trace the wrapper (ptrace(2)) still can do with it as he likes: root, when nothing encloses it.
+commands. Who may trace the wrapper (ptrace(2)) still can do with it as he likes: root, when nothing encloses it.
 
 Where control groups hold the tasks, a wrapper whose task is over takes the next one, and a fork of it is the payload's
 shell. That saves two programs of the three that a task would need, and moving a new process to its processors. It
 takes tasks of one owner only: see `base.TaskSpec`. One that has a child when its task is over is not taken again.
 
-What they are told is in `orders`.
+The commands are written in `wrapper_script`.
 """
 
 import os
@@ -52,7 +52,7 @@ class Wrapper:
         process: which.
         processor_ids: where it and its payloads run, empty for everywhere.
         owner: whose tasks it runs.
-        channel: orders go there, answers come from there; at its end when the wrapper is over.
+        channel: commands go there, answers come from there; at its end when the wrapper is over.
         children: those that it has.
         is_kept: it will take another task.
     """

@@ -29,7 +29,7 @@ def add_task(
     passed: Sequence[str],
     launcher: ImageLauncher = NO_LAUNCHER,
 ) -> None:
-    """Add all that a task needs on its node, as `node_script` describes it.
+    """Add all that a task needs on its node, as `task/script.py` describes it.
 
     Args:
         archive: to this one.

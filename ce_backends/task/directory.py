@@ -30,7 +30,7 @@ _EXIT_CODE = re.compile(r"\d{1,3}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TaskDir:
-    """The files of one task; their names are those of `node_script`.
+    """The files of one task; their names are those of `task/script.py`.
 
     Attributes:
         path: the task's directory.

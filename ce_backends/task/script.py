@@ -93,7 +93,7 @@ for gridpilot_round in 1 2 3 4 5 6 7 8 9 10 11 12; do
     [ -z "$gridpilot_odd" ] || sleep 0.1
 done
 """
-# How long the directory's name is, the node knows: sockets have to fit below TMPDIR (see `short_place`).
+# How long the directory's name is, the node knows: sockets have to fit below TMPDIR (see `linux/short_path.py`).
 _SHORTENS = f"""\
 gridpilot_short=
 if [ ${{#TMPDIR}} -gt {LONGEST_TMPDIR} ] && gridpilot_short=$(mktemp -d /tmp/gp-XXXXXXXX 2> /dev/null); then

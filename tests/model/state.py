@@ -27,17 +27,17 @@ class Protection(Enum):
     """What the code does against them."""
 
     STAMP_RUNS_ONCE = "stamp-runs-once"  # Pool.submit, claims
-    VANISHED_GOES_BACK = "vanished-goes-back"  # watched_task.final_status, outcome.of_task
+    VANISHED_GOES_BACK = "vanished-goes-back"  # running_task.final_status, outcome.of_task
     SUCCESS_STAYS = "success-stays"  # outcome.decided
     BEATS_END_FIRST = "beats-end-first"  # Reporter.forget_beats
     KILL_IS_OBEYED = "kill-is-obeyed"  # JobRunner.kill
     ORDER_IN_ONE_STEP = "order-in-one-step"  # Ledger.save: the phase and all reports in one transaction
-    ASK_AFTER_RESTART = "ask-after-restart"  # Doubts
+    ASK_AFTER_RESTART = "ask-after-restart"  # Ownership.settle
     ASK_BEFORE_START = "ask-before-start"  # JobRunner.confirmed
-    LOOK_AFTER_ANY_ERROR = "look-after-any-error"  # SureMatcher, LostMatches
+    LOOK_AFTER_ANY_ERROR = "look-after-any-error"  # LostMatchFinder, LostMatches
     LOOK_WITH_PATIENCE = "look-with-patience"  # LostMatches: another agent's first report comes before
     REQUEST_IS_WRITTEN = "request-is-written"  # LostMatches.begin
-    DOUBT_AFTER_ANY_ERROR = "doubt-after-any-error"  # Reporter, Doubts.about
+    DOUBT_AFTER_ANY_ERROR = "doubt-after-any-error"  # Reporter, Ownership.about
     READ_BACK = "read-back"  # the last word, after the last call that may be on its way
     SYNC_BEFORE_START = "sync-before-start"  # JobRunner._hand_over
     SYNC_BEFORE_TELLING = "sync-before-telling"  # Reporter._send_all

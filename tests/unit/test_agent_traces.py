@@ -14,7 +14,7 @@ import pytest
 from agents.errors import Blame
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.jobs.ledger import Ledger
-from agents.observability import observers as onlookers
+from agents.observability import observers
 from agents.settings.agent import AgentSettings
 from agents.slot.allocation import Slot
 
@@ -100,7 +100,7 @@ def run(folder: Path, endpoint: str, *jobs: Job) -> None:
     clock = [START_S]
     settings = AgentSettings(site="LAB", ce_name="ce01", pilot_reference="ref/42", traces_endpoint=endpoint)
     with closing(Ledger(folder / "ledger.sqlite", now=lambda: clock[0])) as ledger:
-        watched = onlookers.begin(ledger, settings, Slot(range(2)), 0)
+        watched = observers.begin(ledger, settings, Slot(range(2)), 0)
         for number, job in enumerate(jobs):
             for phase, moment in STEPS.items():
                 clock[0] = START_S + 100 * number + moment

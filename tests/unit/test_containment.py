@@ -15,7 +15,7 @@ import pytest
 
 from ce_backends.base import Accepted, TaskState
 from ce_backends.conformance.subject import task
-from ce_backends.containment import cgroup_cell as cgroup_cells
+from ce_backends.containment import cgroup_cell
 from ce_backends.containment.cell import Level
 from ce_backends.containment.cookies import named_tasks
 from ce_backends.containment.probe import probe
@@ -249,7 +249,7 @@ REFUSED = "trap '' TERM; (sleep 5 & sleep 5) 2> /dev/null; :"
 
 @pytest.mark.parametrize("level", CAN_COUNT, ids=lambda level: level.name)
 def test_refusals_are_counted_for_the_task_that_met_them(level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cgroup_cells, "MAX_PROCESSES", 2)
+    monkeypatch.setattr(cgroup_cell, "MAX_PROCESSES", 2)
     name, (processor, *_) = key(), sorted(os.sched_getaffinity(0))
     containment = probe(name, best=level).containment
     counted = []
@@ -274,7 +274,7 @@ def test_refusals_are_counted_for_the_task_that_met_them(level: Level, monkeypat
 def test_groups_of_processors_that_nobody_uses_any_more_are_removed(
     level: Level, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cgroup_cells, "_MOST_SHARED", 1)
+    monkeypatch.setattr(cgroup_cell, "_MOST_SHARED", 1)
     name, processors = key(), sorted(os.sched_getaffinity(0))
     containment = probe(name, best=level).containment
     for number, ids in enumerate([*((each,) for each in processors), tuple(processors)]):

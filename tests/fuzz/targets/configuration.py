@@ -8,7 +8,7 @@ from agents.errors import AgentError
 from agents.wms import configuration as agents_configuration
 from agents.wms.service import Service
 from ce_backends import cfg
-from ce_backends.configuration import site_file as ce_file
+from ce_backends.configuration import site_file
 from ce_backends.errors import CEError, CfgError
 from pilot import cfg as pilots_cfg
 from pilot import pilot_json
@@ -45,8 +45,8 @@ def _agents(data: bytes) -> None:
 
 
 def _ces(data: bytes) -> None:
-    for definition in ce_file.definitions(cfg.parse(text(data), "a file")):
-        ce_file.read(definition)
+    for definition in site_file.definitions(cfg.parse(text(data), "a file")):
+        site_file.read(definition)
 
 
 def _pilot_json(data: bytes) -> None:

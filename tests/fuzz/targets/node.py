@@ -11,8 +11,7 @@ from agents.slot.ends.htcondor import htcondor
 from agents.slot.ends.lsf import lsf
 from agents.slot.ends.pbs import pbs
 from agents.slot.ends.slurm import slurm
-from ce_backends.linux import cgroup
-from ce_backends.linux import processes as process_tree
+from ce_backends.linux import cgroup, processes
 from ce_backends.task.directory import TaskDir
 from pilot.node import batch_slot, worker_node
 from tests.fuzz import scratch
@@ -140,7 +139,7 @@ TARGETS = (
     Target(name="task-files", run=_task, seeds=lambda: TASKS),
     Target(
         name="proc-stat",
-        run=lambda d: process_tree.parse_stat(text(d)),
+        run=lambda d: processes.parse_stat(text(d)),
         errors=(ValueError, IndexError),
         seeds=lambda: [STAT],
     ),

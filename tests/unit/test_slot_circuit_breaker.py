@@ -1,4 +1,4 @@
-"""The brake on black holes."""
+"""The circuit breaker against black holes."""
 
 import pytest
 

@@ -1,34 +1,20 @@
 """What can be set for a CE type: one table per backend gives parsing, units, defaults and error texts."""
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ce_backends.errors import CEMisconfigured
+from ce_backends.readers import did_you_mean, nearest, number, whole_number, yes_no
 
 OptionValue = int | float | str
 
-NICKNAMES: Mapping[str, tuple[str, ...]] = {
-    "slurm": ("SLURM", "Local with BatchSystem = SLURM"),
-    **dict.fromkeys(
-        ("sge", "uge", "oge", "gridengine", "univa", "son of grid engine"), ("GE", "Local with BatchSystem = GE")
-    ),
-    **dict.fromkeys(("ge",), ("GE", "Local with BatchSystem = GE")),
-    **dict.fromkeys(("pbs", "openpbs", "pbspro", "pbs pro", "altair"), ("Torque", "Local with BatchSystem = Torque")),
-    **dict.fromkeys(("htcondor", "condor"), ("Condor", "HTCondorCE, or Local with BatchSystem = Condor")),
-    **dict.fromkeys(("torque", "maui", "moab"), ("Torque", "Local with BatchSystem = Torque")),
-    **dict.fromkeys(("spectrum lsf", "openlava", "lsf"), ("LSF", "Local with BatchSystem = LSF")),
-    "oar": ("OAR", "Local with BatchSystem = OAR"),
-    **dict.fromkeys(("arc", "arc-ce", "arcce", "nordugrid"), ("AREX",)),
-    **dict.fromkeys(("apptainer", "singularity"), ("Singularity",)),
-    **dict.fromkeys(("pool/apptainer",), ("Pool/Singularity",)),
-    **dict.fromkeys(("docker", "pool/docker"), ("Pool/Podman",)),
-    **dict.fromkeys(("bwrap", "pool/bwrap"), ("Pool/Bubblewrap",)),
-}
-"""What people call batch systems and CE types, with the names that are meant: of a batch system, of a CE type."""
 _KINDS = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
-_YES = ("yes", "true", "y", "1", "on")
-_NO = ("no", "false", "n", "0", "off", "")
+_READERS: Mapping[type, Callable[[object], OptionValue]] = {
+    bool: yes_no,
+    int: whole_number,
+    float: number,
+    str: str,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +61,8 @@ class Option:
         if slip := self._slip(value):
             raise CEMisconfigured(f"option {self.name} of CE type {ce_type} is {value!r}: {slip}")
         try:
-            parsed = _truth(value) if self.kind is bool else self.kind(value)
-        except (ValueError, OverflowError):
+            parsed = _READERS[self.kind](value)
+        except ValueError:
             parsed = None
         if parsed is None or not self._allows(parsed):
             near = nearest(str(value), self.choices)
@@ -97,14 +83,7 @@ class Option:
     def _allows(self, value: OptionValue) -> bool:
         if isinstance(value, str):
             return not self.choices or value in self.choices
-        return self.minimum is None or value >= self.minimum  # false for a float that is no number
-
-
-def _truth(value: OptionValue) -> bool:
-    word = str(value).strip().lower()
-    if word not in (*_YES, *_NO):
-        raise ValueError(word)
-    return word in _YES
+        return self.minimum is None or value >= self.minimum
 
 
 def parse_options(
@@ -122,23 +101,3 @@ def parse_options(
     return {
         name: option.parse(given[name], ce_type) if name in given else option.default for name, option in known.items()
     }
-
-
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return the right name that is probably meant: what people call it, or the nearest in spelling; "" for none."""
-    meant = {folded: right for folded, rights in NICKNAMES.items() for right in rights if _first_word(right) in known}
-    meant |= {candidate.casefold(): candidate for candidate in known}
-    folded = name.strip().casefold()
-    near = [folded] if folded in meant else difflib.get_close_matches(folded, meant, n=1)
-    return meant[near[0]] if near else ""
-
-
-def _first_word(right: str) -> str:
-    return right.replace(",", " ").split()[0]
-
-
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Return the end of a sentence that rejects a name: the nearest right one, or all there are."""
-    if near := nearest(name, known):
-        return f"; did you mean {near}?"
-    return f"; there are {', '.join(sorted(known))}" if known else "; it has none"

@@ -7,7 +7,8 @@ from typing import Protocol, cast, runtime_checkable
 
 from ce_backends.base import ComputingElement, TaskSpec
 from ce_backends.errors import CEMisconfigured
-from ce_backends.options import Option, OptionValue, did_you_mean, parse_options
+from ce_backends.options import Option, OptionValue, parse_options
+from ce_backends.readers import did_you_mean
 
 GROUP = "gridpilot.ce_backends"
 _BUILT_IN = {

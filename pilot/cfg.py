@@ -16,11 +16,6 @@ Section = dict[str, Union[str, "Section"]]
 DEEPEST = 50  # sections in each other; what walks through them has an end
 
 
-def split_list(text: str) -> tuple[str, ...]:
-    """Return the elements of a comma list, without blanks and empty ones."""
-    return tuple(element for element in (part.strip() for part in text.split(",")) if element)
-
-
 def parse(text: str, source: str) -> Section:
     """Return the nested sections of a CFG text.
 

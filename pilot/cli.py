@@ -6,6 +6,7 @@ import getopt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pilot import readers
 from pilot.errors import EXIT_CODES, UsageError
 from pilot.settings import WITHOUT_EFFECT, Given, defaults, table
 
@@ -95,11 +96,8 @@ def _sentence(error: getopt.GetoptError, known: Iterable[str]) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib  # noqa: PLC0415 - 10 ms that only a mistake has to pay
-
-    lower = {spelling.lower(): spelling for spelling in known}
-    near = difflib.get_close_matches(name.lower(), lower, n=1)
-    return f"; did you mean {lower[near[0]]}?" if near else "; --help lists those that exist"
+    near = readers.nearest(name, known)
+    return f"; did you mean {near}?" if near else "; --help lists those that exist"
 
 
 def usage() -> str:

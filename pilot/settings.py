@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from pilot.cfg import split_list
+from pilot import readers
 from pilot.errors import UsageError
+from pilot.readers import yes_no
 
 DEFAULT = "default"
 BARE_WORDS = ("diracInstallOnly", "cvmfsOnly")  # -o words that steer an installation, which we do not have
@@ -39,32 +40,18 @@ def text(value: object) -> str:
 
 def count(value: object) -> int:
     """Read a whole number that is not negative."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
-    raise ValueError("a whole number, 0 or more")
+    try:
+        return readers.whole_number(value, 0)
+    except ValueError:
+        raise ValueError("a whole number, 0 or more") from None
 
 
 def seconds(value: object) -> float:
     """Read a duration in seconds."""
     try:
-        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else -1.0
+        return readers.number(value, 0)
     except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ValueError("a number of seconds, 0 or more")
-    return number
-
-
-def yes_no(value: object) -> bool:
-    """Read DIRAC's words for true and false."""
-    word = str(value).strip().lower()
-    if word in ("true", "yes", "y", "1", "on"):
-        return True
-    if word in ("false", "no", "n", "0", "off"):
-        return False
-    raise ValueError("True or False")
+        raise ValueError("a number of seconds, 0 or more") from None
 
 
 def level(value: object) -> str:
@@ -78,7 +65,7 @@ def level(value: object) -> str:
 def names(value: object) -> tuple[str, ...]:
     """Read a comma list, or a list of them."""
     if isinstance(value, str):
-        return split_list(value)
+        return readers.comma_list(value)
     if isinstance(value, (list, tuple)):
         return tuple(name for part in value for name in names(part))
     raise ValueError("a comma list")

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS: Mapping[str, Sequence[Sequence[str]]] = {  # from the ground up
     "ce_backends": (
-        ("errors", "counted"),
+        ("errors", "counted", "readers"),
         ("base", "options", "cfg", "untrusted"),
         ("registry", "linux"),
         ("task",),
@@ -44,7 +44,7 @@ FLOORS: Mapping[str, Sequence[Sequence[str]]] = {  # from the ground up
         ("__main__",),
     ),
     "pilot": (
-        ("errors", "counted", "strict_json", "redact"),
+        ("errors", "counted", "strict_json", "redact", "readers"),
         ("private", "cfg", "log", "node"),
         ("settings",),
         ("pilot_json", "cli", "wms"),

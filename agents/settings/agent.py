@@ -1,16 +1,16 @@
 """The agent's settings: one typed table gives parsing, units, defaults, errors, `--explain` and the documentation."""
 
-import difflib
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import StrEnum
+from functools import partial
 from typing import Any, get_type_hints
 
 from agents.errors import ConfigurationError
 from agents.settings.observability import OutsideSettings
 from agents.settings.option import AGENT, WRAPPER, option
 from ce_backends.cfg import Section, Value
+from ce_backends.readers import comma_list, nearest, number, whole_number, yes_no
 
 CE_DEFAULTS = "/Resources/Computing/CEDefaults"
 LOCAL = "/LocalSite"
@@ -232,26 +232,6 @@ class Explained:
     doc: str
 
 
-def _boolean(text: str) -> bool:
-    word = text.strip().lower()
-    if word in ("1", "y", "yes", "true", "on"):
-        return True
-    if word in ("0", "n", "no", "false", "off"):
-        return False
-    raise ValueError
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """Split a list as DIRAC writes it: comma separated, spaces around, order kept, each once."""
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-
-
-def _not_negative(number: float) -> float:
-    if number < 0 or not math.isfinite(number):
-        raise ValueError
-    return number
-
-
 def _level(text: str) -> LogLevel:
     word = text.strip().upper()
     return _DIRAC_LEVELS.get(word) or LogLevel(word)
@@ -259,17 +239,17 @@ def _level(text: str) -> LogLevel:
 
 def _strategy(text: str) -> Strategy:
     word = text.strip().lower()
-    return Strategy.STRICT if word == Strategy.STRICT else Strategy.YES if _boolean(word) else Strategy.NO
+    return Strategy.STRICT if word == Strategy.STRICT else Strategy.YES if yes_no(word) else Strategy.NO
 
 
 _READERS: Mapping[object, tuple[Callable[[str], object], str]] = {
     str: (str, "a text"),
-    int: (lambda text: int(_not_negative(int(text))), "a whole number, 0 or more"),
-    float: (lambda text: _not_negative(float(text)), "a number, 0 or more"),
-    bool: (_boolean, "yes or no"),
+    int: (partial(whole_number, least=0), "a whole number, 0 or more"),
+    float: (partial(number, least=0), "a number, 0 or more"),
+    bool: (yes_no, "yes or no"),
     LogLevel: (_level, f"one of {', '.join([*LogLevel, *_DIRAC_LEVELS])}"),
     Strategy: (_strategy, "yes, no or strict"),
-    tuple[str, ...]: (_words, "a list, comma separated"),
+    tuple[str, ...]: (lambda text: tuple(dict.fromkeys(comma_list(text))), "a list, comma separated"),
 }
 
 
@@ -316,8 +296,8 @@ def _check_names(cfg: Section) -> None:
     known = _known_names(AGENT)
     for name, value in cfg.section(AGENT).options():
         if name not in known and name not in WITHOUT_EFFECT:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
             raise ConfigurationError(f"{value.origin}: unknown option {AGENT}/{name}; {hint}")
 
 
@@ -331,9 +311,9 @@ def nearly_ours(cfg: Section) -> Iterator[str]:
         known = _known_names(section)
         folded = {name.lower() for name in known}
         for name, value in cfg.section(section).options():
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            near = nearest(name, known, least_alike=0.85)
             if near and name.lower() not in folded and name not in _DIRAC_NAMES:
-                yield f"{value.origin}: {section}/{name} has no meaning here; did you mean {near[0]}?"
+                yield f"{value.origin}: {section}/{name} has no meaning here; did you mean {near}?"
 
 
 # DIRAC's own names that lie near one of ours.

@@ -9,6 +9,7 @@ from agents.errors import BadAnswer, ServiceError, ServiceMissing
 from agents.wms.service import Service
 from ce_backends.cfg import Section, parse
 from ce_backends.errors import CfgError
+from ce_backends.readers import comma_list
 
 _LARGEST_BYTES = 256 * 10**6
 
@@ -108,7 +109,7 @@ def service_urls(tree: Section, name: str, jitter: Callable[[], float] = lambda:
 
 
 def _listed(tree: Section, path: str) -> list[str]:
-    return [word.strip() for word in tree.text(path).split(",") if word.strip()]
+    return list(comma_list(tree.text(path)))
 
 
 def _expanded(urls: list[str], main_servers: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ import re
 
 from agents.errors import Blame, HandBack
 from ce_backends.cfg import Section
+from ce_backends.readers import comma_list
 
 GENERIC_PILOT, FULL_DELEGATION = "GenericPilot", "FullDelegation"
 
@@ -33,13 +34,13 @@ class Registry:
 
     def group_properties(self, group: str) -> frozenset[str]:
         """Return what the members of a group may do."""
-        return frozenset(_words(self._cfg.text(f"/Registry/Groups/{group}/Properties")))
+        return frozenset(comma_list(self._cfg.text(f"/Registry/Groups/{group}/Properties")))
 
     def host_properties(self, dn: str) -> frozenset[str]:
         """Return what the host with this certificate may do."""
         for _, host in self._cfg.section("/Registry/Hosts").sections():
             if dn in _names(host.text("DN")):
-                return frozenset(_words(host.text("Properties")))
+                return frozenset(comma_list(host.text("Properties")))
         return frozenset()
 
     def default_group(self, dn: str) -> str:
@@ -47,12 +48,8 @@ class Registry:
         default = self._cfg.text("/Registry/DefaultGroup")
         for _, user in self._cfg.section("/Registry/Users").sections():
             if dn in _names(user.text("DN")):
-                return next(iter(_words(user.text("DefaultGroup", default))), "")
+                return next(iter(comma_list(user.text("DefaultGroup", default))), "")
         return ""
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _names(text: str) -> list[str]:

@@ -16,7 +16,8 @@ from ce_backends.configuration.rehearsal import rehearse
 from ce_backends.configuration.site_file import Definition, Reading, definitions, read
 from ce_backends.counted import counted
 from ce_backends.errors import CEMisconfigured, CEUnavailable
-from ce_backends.options import Option, OptionValue, did_you_mean
+from ce_backends.options import Option, OptionValue
+from ce_backends.readers import did_you_mean
 from ce_backends.untrusted.text import visible
 
 WRONG_USE = 2

@@ -19,7 +19,8 @@ from ce_backends.conformance.subject import Subject, open_to_tasks, task
 from ce_backends.conformance.suite import Check, Result
 from ce_backends.counted import counted
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
-from ce_backends.options import OptionValue, did_you_mean
+from ce_backends.options import OptionValue
+from ce_backends.readers import did_you_mean
 from ce_backends.registry import backend, origin
 from ce_backends.untrusted.text import visible
 

@@ -4,7 +4,6 @@ Resources/Sites/GRID/SITE/CEs/CE          CEType, options; in Queues/QUEUE optio
 LocalSite                                 LocalCE, options, those of CEDefaults and Computing/TYPE below them
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from ce_backends.ce_types.local_and_ssh import batch_system_of
 from ce_backends.cfg import Section, Value
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue
+from ce_backends.readers import nearest
 from ce_backends.registry import backend, ce_types
 
 SITES = "/Resources/Sites"
@@ -91,11 +91,10 @@ def _nearly_sections(cfg: Section) -> Iterator[str]:
     sites = [site for grid in grids for _, site in grid.sections()]
     levels = [(cfg, ("Resources", "LocalSite")), (cfg.section("/Resources"), ("Sites",))]
     for section, expected in [*levels, *((site, ("CEs",)) for site in sites)]:
-        folded = {name.casefold(): name for name in expected}
         for name, inner in section.sections():
-            near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
+            near = nearest(name, expected, least_alike=0.75)
             if near and name not in expected:
-                yield f"{inner.origin}: section {name}: did you mean {folded[near[0]]}?"
+                yield f"{inner.origin}: section {name}: did you mean {near}?"
 
 
 def _of_sites(cfg: Section) -> Iterator[Definition]:
@@ -123,7 +122,7 @@ def _outside_queues(ce: Section) -> Iterator[str]:
     """Yield a sentence for each section that nobody reads; most are queues that were written one level too high."""
     for name, inner in ce.sections():
         if name != "Queues":
-            near = difflib.get_close_matches(name.casefold(), ["queues"], cutoff=0.7)
+            near = nearest(name, ["Queues"], least_alike=0.7)
             hint = "did you mean Queues?" if near else "a queue's stands in the section Queues"
             yield f"{inner.origin}: section {name} is read by nobody; {hint}"
 
@@ -222,8 +221,4 @@ def _take(option: Option, value: Value, ce_type: str, into: dict[str, OptionValu
 
 
 def _nearest(name: str, table: Mapping[str, Option]) -> str:
-    if name in NOT_FOR_CES:
-        return ""
-    folded = {known.casefold(): known for known in table}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.8)
-    return folded[near[0]] if near else ""
+    return "" if name in NOT_FOR_CES else nearest(name, table, least_alike=0.8)

@@ -6,6 +6,7 @@ from pathlib import Path
 from ce_backends.containers.binds import Bind
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue
+from ce_backends.readers import comma_list
 
 _BIND = "expected SOURCE, SOURCE:::TARGET or SOURCE:::TARGET:::ro, with absolute paths"
 
@@ -46,7 +47,7 @@ def container_options(*, root: str, root_doc: str, program: str) -> Sequence[Opt
 
 def words(options: Mapping[str, OptionValue | None], name: str) -> list[str]:
     """Return a comma separated list."""
-    return [word.strip() for word in str(options[name] or "").split(",") if word.strip()]
+    return list(comma_list(str(options[name] or "")))
 
 
 def binds(options: Mapping[str, OptionValue | None]) -> list[Bind]:

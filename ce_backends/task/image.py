@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends.errors import CEError, CEMisconfigured
-from ce_backends.options import Option, OptionValue, did_you_mean
+from ce_backends.options import Option, OptionValue
+from ce_backends.readers import did_you_mean
 
 _NAME = "ContainerLauncher"
 _IMAGE = "image"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pilot import cfg
 from pilot.errors import UsageError
 from pilot.node.worker_node import Fact
+from pilot.readers import comma_list, yes_no
 from pilot.steps.state import LOCAL, Pilot
 
 ASSUMED_POWER_HS06 = 10.0  # a processor of about 2015; sites set CPUNormalizationFactor
@@ -37,13 +37,22 @@ def least(pilot: Pilot, found: Fact, name: str) -> Fact:
 
 def tags(pilot: Pilot, name: str, more: tuple[str, ...]) -> tuple[str, ...]:
     """Return the configuration's tags of this kind and some more, each once."""
-    return tuple(dict.fromkeys((*cfg.split_list(pilot.options.get(f"{LOCAL}/{name}", "")), *more)))
+    return tuple(dict.fromkeys((*comma_list(pilot.options.get(f"{LOCAL}/{name}", "")), *more)))
 
 
 def is_whole_node(pilot: Pilot) -> bool:
     """Return whether option or tag say that this slot is a whole node."""
-    word = pilot.options.get(f"{LOCAL}/WholeNode", "").lower()
-    return word in ("true", "yes", "y", "1") or "WholeNode" in tags(pilot, "Tag", pilot.settings.tags)
+    return _is_said(pilot, "WholeNode") or "WholeNode" in tags(pilot, "Tag", pilot.settings.tags)
+
+
+def _is_said(pilot: Pilot, name: str) -> bool:
+    """Return whether an option of CE or queue says yes; what is neither yes nor no is told, and no."""
+    told = pilot.options.get(f"{LOCAL}/{name}", "")
+    try:
+        return yes_no(told)
+    except ValueError:
+        pilot.log.warning("ce.parameter_ignored", name=name, value=told, expected="yes or no")
+        return False
 
 
 def inner_ce(pilot: Pilot) -> str:

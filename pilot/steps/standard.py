@@ -17,6 +17,7 @@ from pilot.errors import NodeUnfit, ServiceRefused, ServiceUnreachable, UsageErr
 from pilot.log import utc_now
 from pilot.node import isolation, work_folder
 from pilot.node.worker_node import Fact
+from pilot.readers import comma_list
 from pilot.settings import BARE_WORDS, HOST_CERTIFICATES, Settings
 from pilot.steps import offer
 from pilot.steps.state import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
@@ -213,7 +214,7 @@ def configure_site(pilot: Pilot) -> Pilot:
 
 def _release(pilot: Pilot, name: str, told: str) -> str:
     listed = configuration.operations(pilot.configuration, f"Pilot/{name}", setup=pilot.settings.setup, vo=pilot.vo)
-    return told or next(iter(cfg.split_list(listed)), "")
+    return told or next(iter(comma_list(listed)), "")
 
 
 def configure_architecture(pilot: Pilot) -> Pilot:

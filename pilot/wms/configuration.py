@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import random
 import time
 import zlib
 from collections.abc import Callable, Sequence
 
-from pilot import cfg
+from pilot import cfg, readers
 from pilot.errors import PilotError, ServiceRefused, ServiceUnreachable
 from pilot.wms.client import Services, call_any
 
@@ -81,10 +80,10 @@ def service_urls(root: cfg.Section, system: str, service: str, *, setup: str, vo
     """Return the URLs of a service, then its fail-over URLs."""
     instance = cfg.option(root, f"/DIRAC/Setups/{setup}/{system}") if setup else ""
     base = f"/Systems/{system}/{instance}".rstrip("/")  # DIRAC 9 has no instances
-    main_servers = cfg.split_list(operations(root, "MainServers", setup=setup, vo=vo))
+    main_servers = readers.comma_list(operations(root, "MainServers", setup=setup, vo=vo))
     urls: list[str] = []
     for kind in ("URLs", "FailoverURLs"):
-        for url in cfg.split_list(cfg.option(root, f"{base}/{kind}/{service}")):
+        for url in readers.comma_list(cfg.option(root, f"{base}/{kind}/{service}")):
             hosts = main_servers if "$MAINSERVERS$" in url else ("",)
             urls += (url.replace("$MAINSERVERS$", host) for host in hosts)
     return tuple(dict.fromkeys(urls))
@@ -98,7 +97,7 @@ def ce_parameters(root: cfg.Section, *, site: str, ce: str, queue: str) -> dict[
     merged = {**of_ce, **of_queue}
     for name in UNITED:
         if name in merged:
-            both = (*cfg.split_list(of_ce.get(name, "")), *cfg.split_list(of_queue.get(name, "")))
+            both = (*readers.comma_list(of_ce.get(name, "")), *readers.comma_list(of_queue.get(name, "")))
             merged[name] = ", ".join(dict.fromkeys(both))
     return merged
 
@@ -118,9 +117,9 @@ def nearest(root: cfg.Section, *, site: str, ce: str, queue: str) -> str:
     ):
         known = _names(root, place)
         if name and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = readers.nearest(name, known)
             there_are = f"; there are {', '.join(known[:SHOWN_NAMES])}" if known else ""
-            return f"; did you mean {kind} {near[0]}?" if near else f": no {kind} {name}{there_are}"
+            return f"; did you mean {kind} {near}?" if near else f": no {kind} {name}{there_are}"
     return ""
 
 

@@ -10,10 +10,8 @@ from agents.errors import ConfigurationError
 from agents.settings.observability import OutsideSettings
 from agents.settings.option import AGENT, WRAPPER, option
 from ce_backends.cfg import Section, Value
+from ce_backends.configuration.slot_sections import CE_DEFAULTS, LOCAL
 from ce_backends.readers import comma_list, nearest, number, whole_number, yes_no
-
-CE_DEFAULTS = "/Resources/Computing/CEDefaults"
-LOCAL = "/LocalSite"
 
 ONE_AT_A_TIME = frozenset({"InProcess", "Singularity", "Podman", "Bubblewrap"})
 
@@ -352,17 +350,3 @@ def _default(declared: "Field[Any]") -> str:
     if declared.default is MISSING:
         return "(required)"
     return ", ".join(declared.default) if isinstance(declared.default, tuple) else str(declared.default)
-
-
-def ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
-    """Return the options of the inner CE, in DIRAC's order of precedence (later wins).
-
-    `Pool/Singularity` reads those of Pool, then those of Singularity.
-    """
-    outer, *inner = settings.ce_type.split("/")
-    merged: dict[str, str] = {}
-    computing = (f"/Resources/Computing/{name}" for name in (outer, *inner))
-    local = (f"{LOCAL}/{name}" for name in (*inner, settings.ce_name or outer))
-    for path in (CE_DEFAULTS, *computing, *local, LOCAL):
-        merged |= {name: value.text for name, value in cfg.section(path).options()}
-    return merged

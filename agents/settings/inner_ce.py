@@ -1,7 +1,8 @@
 """The options of the CE that runs the payloads, out of the agent's configuration."""
 
-from agents.settings.agent import AgentSettings, ce_options
+from agents.settings.agent import AgentSettings
 from ce_backends.cfg import Section
+from ce_backends.configuration.slot_sections import slot_options
 from ce_backends.registry import backend
 
 
@@ -21,4 +22,5 @@ def inner_ce_options(cfg: Section, settings: AgentSettings) -> dict[str, str]:
         CEMisconfigured: there is no such type.
     """
     known = known_options(settings.ce_type)
-    return {name: text for name, text in ce_options(cfg, settings).items() if name in known}
+    found = slot_options(cfg, settings.ce_type, settings.ce_name)
+    return {name: value.text for name, value in found.items() if name in known}

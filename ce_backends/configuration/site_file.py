@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from ce_backends.ce_types.local_and_ssh import batch_system_of
 from ce_backends.cfg import Section, Value
+from ce_backends.configuration.slot_sections import LOCAL, slot_options, slot_sections
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue
 from ce_backends.readers import nearest
 from ce_backends.registry import backend, ce_types
 
 SITES = "/Resources/Sites"
-LOCAL = "/LocalSite"
 SLOT = "LocalSite"
 _TYPE_OPTIONS = ("CEType", "LocalCEType", "LocalCE")
 
@@ -132,15 +132,9 @@ def _of_slot(cfg: Section) -> Iterator[Definition]:
     ce_type = local.get("LocalCE") or local.get("LocalCEType")
     if ce_type is None:
         return
-    outer, *inner = ce_type.text.split("/")
-    name = local["GridCE"].text if "GridCE" in local else outer
-    computing = (f"/Resources/Computing/{part}" for part in ("CEDefaults", outer, *inner))
-    merged: dict[str, Value] = {}
-    slips: list[str] = []
-    for path in (*computing, *(f"{LOCAL}/{part}" for part in (*inner, name)), LOCAL):
-        merged |= dict(cfg.section(path).options())
-        slips += cfg.section(path).slips
-    yield _definition(SLOT, merged, LOCAL, slips)
+    ce_name = cfg.text(f"{LOCAL}/GridCE")
+    slips = [slip for path in slot_sections(ce_type.text, ce_name) for slip in cfg.section(path).slips]
+    yield _definition(SLOT, slot_options(cfg, ce_type.text, ce_name), LOCAL, slips)
 
 
 def _definition(name: str, options: dict[str, Value], place: str, mistakes: Sequence[str]) -> Definition:

@@ -12,14 +12,17 @@ from agents.settings.agent import (
     LOCAL,
     AgentSettings,
     LogLevel,
-    ce_options,
     explain,
     load,
     nearly_ours,
     without_effect,
 )
 from agents.settings.given import read_files
+from agents.settings.inner_ce import inner_ce_options
 from ce_backends.cfg import Section, from_options
+from ce_backends.configuration.site_file import definitions
+from ce_backends.configuration.site_file import read as read_definition
+from ce_backends.configuration.slot_sections import slot_options, slot_sections
 from ce_backends.errors import CfgError
 
 SITE = {"/LocalSite/Site": "LAB.Local.ch"}
@@ -177,8 +180,25 @@ def test_options_of_the_inner_ce_come_from_four_sections_in_order() -> None:
         "x",
     )
 
-    merged = ce_options(cfg, load(cfg))
-    assert {name: merged[name] for name in "abcd"} == {"a": "1", "b": "2", "c": "3", "d": "4"}
+    settings = load(cfg)
+    merged = slot_options(cfg, settings.ce_type, settings.ce_name)
+    assert {name: merged[name].text for name in "abcd"} == {"a": "1", "b": "2", "c": "3", "d": "4"}
+
+
+@pytest.mark.parametrize("ce_type", ["Pool", "InProcess", "Pool/Singularity"])
+@pytest.mark.parametrize("ce_name", ["ce01.example", "", None])
+def test_the_agent_and_gridpilot_ce_give_the_slots_ce_the_same_options(ce_type: str, ce_name: str | None) -> None:
+    sections = slot_sections(ce_type, ce_name or "")
+    everywhere = {f"{path}/KillGraceTime": str(at) for at, path in enumerate(sections)}
+    for last in range(1, len(sections) + 1):
+        told = dict(list(everywhere.items())[:last]) | {f"{LOCAL}/LocalCE": ce_type}
+        cfg = from_options(SITE | told | ({} if ce_name is None else {f"{LOCAL}/GridCE": ce_name}), "x")
+
+        (definition,) = definitions(cfg)
+
+        of_agent = inner_ce_options(cfg, load(cfg))
+        assert of_agent == {"KillGraceTime": str(last - 1)}
+        assert read_definition(definition).options == {"KillGraceTime": float(of_agent["KillGraceTime"])}
 
 
 def test_files_are_read_in_order_and_the_command_line_wins(tmp_path: Path) -> None:

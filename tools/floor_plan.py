@@ -18,7 +18,7 @@ FLOORS: Mapping[str, Sequence[Sequence[str]]] = {  # from the ground up
         ("task",),
         ("containment",),
         ("containers",),
-        ("pool", "batch"),
+        ("pool", "batch", "cloud"),
         ("arc",),
         ("ce_types",),
         ("configuration",),
@@ -32,14 +32,14 @@ FLOORS: Mapping[str, Sequence[Sequence[str]]] = {  # from the ground up
         ("log",),
         ("last_word", "settings"),
         ("credentials", "jobs"),
-        ("wms", "slot", "data"),
-        ("reporting",),
+        ("wms", "slot"),
+        ("reporting", "data"),
         ("process",),
         ("runner",),
         ("observability", "parts"),
         ("reasons", "asking"),
-        ("job_agent",),
-        ("wiring", "site_director"),
+        ("job_agent", "site_director"),
+        ("wiring",),
         ("command_line", "check", "local_wms"),
         ("__main__",),
     ),
@@ -55,7 +55,7 @@ FLOORS: Mapping[str, Sequence[Sequence[str]]] = {  # from the ground up
         ("__main__",),
     ),
 }
-FORESEEN = {"agents": ("data", "site_director")}  # see docs/decisions/0018-the-house.md
+FORESEEN = {"agents": ("data", "site_director"), "ce_backends": ("cloud",)}  # see docs/decisions/0018-the-house.md
 Arrow = tuple[str, str]
 
 

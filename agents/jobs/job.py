@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from agents.errors import AgentError, Blame
+from ce_backends.base import Limit
 from ce_backends.linux.processes import boot_id, boot_s
 
 
@@ -90,6 +91,16 @@ class Minor(StrEnum):
     EXCEPTION = "Exception During Execution"
     NODE_FAILED = "Failed on the node"  # ours: the node lacked something that no job can do without
     PAYLOAD_LOST = "Payload lost on the node"  # ours: DIRAC fails such a job as stalled
+
+
+MINOR_OF_LIMIT: Mapping[Limit, Minor] = {  # of a job whose own limit has ended it
+    Limit.MEMORY: Minor.MEMORY,
+    Limit.WALL: Minor.WALL_CLOCK,
+    Limit.CPU: Minor.CPU_TIME,
+    Limit.DISK: Minor.DISK_SPACE,
+    Limit.OUTPUT: Minor.OUTPUT,
+    Limit.PROCESSES: Minor.PROCESSES,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

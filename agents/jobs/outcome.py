@@ -3,18 +3,10 @@
 import signal
 
 from agents.errors import Blame, FailJob, JobError
-from agents.jobs.job import Job, JobStatus, Minor, Outcome, Phase
+from agents.jobs.job import MINOR_OF_LIMIT, Job, JobStatus, Minor, Outcome, Phase
 from agents.jobs.payload import NOT_FOUND, RESCHEDULE_CODES
 from ce_backends.base import Limit, TaskState, TaskStatus
 
-_LIMITS = {
-    Limit.MEMORY: Minor.MEMORY,
-    Limit.WALL: Minor.WALL_CLOCK,
-    Limit.CPU: Minor.CPU_TIME,
-    Limit.DISK: Minor.DISK_SPACE,
-    Limit.OUTPUT: Minor.OUTPUT,
-    Limit.PROCESSES: Minor.PROCESSES,
-}
 _SIGNAL_BASE = 128  # a shell's exit code for a death by signal N is 128 + N (POSIX 2.8.2)
 
 
@@ -71,7 +63,7 @@ def of_task(task: TaskStatus) -> Outcome:
     if task.limit is Limit.NODE_DISK:  # somewhere else there may be room
         return Outcome(JobStatus.RESCHEDULED, Minor.DISK_SPACE, task.reason, Blame.SITE)
     if task.limit:
-        return Outcome(JobStatus.FAILED, _LIMITS[task.limit], task.reason, Blame.USER)
+        return Outcome(JobStatus.FAILED, MINOR_OF_LIMIT[task.limit], task.reason, Blame.USER)
     if task.state is not TaskState.DONE or task.exit_code is None:
         why = task.reason or "no exit code was left"
         return Outcome(JobStatus.RESCHEDULED, Minor.PAYLOAD_LOST, why, Blame.SITE)

@@ -38,7 +38,7 @@ def task_of(
     if not around.is_remote:
         variables |= visibility(grant.gpu_ids, around.gpus)
     own = limits.write_payload_cfg(around.directory(job), around.cfg, job.job_id, grant, around.power.hs06)
-    return TaskSpec(
+    task = TaskSpec(
         stamp=job.stamp,
         script=payload.script(description),
         inputs=_inputs(around.inputs(job), own),
@@ -49,12 +49,10 @@ def task_of(
         memory_mb=grant.memory_mb,
         gpus=grant.gpu_ids,
         credential=credential,
-        wall_s=0 if around.is_remote else around.watch.wall_limit_s,  # elsewhere it is for the queue to say
-        cpu_s=around.watch.cpu_limit_s(description.cpu_time_s),
-        disk_mb=around.watch.most_disk_mb,
         capped=description.log_files,
         owner=_owner(job),
     )
+    return around.watch.limited(task, description.cpu_time_s, is_remote=around.is_remote)
 
 
 def _owner(job: Job) -> str:

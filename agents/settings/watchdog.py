@@ -1,8 +1,9 @@
 """How running payloads are limited and watched: DIRAC's options of the Watchdog, and their meaning here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.settings.option import WRAPPER, option
+from ce_backends.base import TaskSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,17 @@ class WatchSettings:
     ends_looping: bool = option(
         f"{WRAPPER}/EndLooping", default=False, doc="End such a payload with its stacks: a VO's decision, or a site's."
     )
+
+    def limited(self, task: TaskSpec, asked_cpu_s: int | None, *, is_remote: bool) -> TaskSpec:
+        """Return a task with the limits that every payload meets.
+
+        Args:
+            task: the same without them.
+            asked_cpu_s: the JDL's CPUTime, None when not said.
+            is_remote: it runs elsewhere, where its wall time is for the queue to say.
+        """
+        wall_s = 0 if is_remote else self.wall_limit_s
+        return replace(task, wall_s=wall_s, cpu_s=self.cpu_limit_s(asked_cpu_s), disk_mb=self.most_disk_mb)
 
     def cpu_limit_s(self, asked_s: int | None) -> int:
         """Return the limit of a job's CPU time, 0 for none.

@@ -64,6 +64,13 @@ class Now:
 # ---- limits ----
 
 
+@pytest.mark.parametrize("limit", Limit)
+def test_there_is_no_limit_without_a_minor_status(limit: Limit) -> None:
+    end = outcome.of_task(TaskStatus(state=TaskState.FAILED, limit=limit, reason="too much"))
+
+    assert end.minor_status in list(Minor)
+
+
 @pytest.mark.parametrize(
     ("limit", "status", "minor_status", "blame"),
     [

@@ -12,7 +12,7 @@ from agents.jobs.ledger import ReportKind
 from agents.runner.staging import STACKS
 from agents.runner.watchdog import DISABLED, Sample, Watchdog
 from agents.settings.watchdog import WatchSettings
-from ce_backends.base import Activity, TaskState, TaskStatus
+from ce_backends.base import Activity, TaskSpec, TaskState, TaskStatus
 from tests.unit.runner_scene import Ce, Scene, scene
 
 __all__ = ["scene"]
@@ -240,6 +240,17 @@ def test_cpu_limit_is_what_the_job_asked_for_and_the_margin(
     settings: WatchSettings, asked_s: int | None, limit_s: int
 ) -> None:
     assert settings.cpu_limit_s(asked_s) == limit_s
+
+
+def test_wall_time_elsewhere_is_for_the_queue_to_say() -> None:
+    settings = WatchSettings(limits_cpu_time=True, most_disk_mb=50)
+
+    here, elsewhere = (
+        settings.limited(TaskSpec(stamp="0" * 32, script=""), 1000, is_remote=it) for it in (False, True)
+    )
+
+    assert (here.wall_s, here.cpu_s, here.disk_mb) == (259_200, 1200, 50)
+    assert (elsewhere.wall_s, elsewhere.cpu_s, elsewhere.disk_mb) == (0, 1200, 50)
 
 
 def test_limits_of_the_site_and_of_the_job_reach_the_task(scene: Scene) -> None:

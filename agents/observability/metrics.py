@@ -6,7 +6,6 @@ Imported only where metrics are wanted: it needs prometheus_client, which costs 
 import os
 import re
 import resource
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,11 +17,13 @@ from prometheus_client.registry import Collector
 from agents.log import EventLog
 from agents.observability.counters import BUCKETS_S, Counts, Durations, Snapshot
 from agents.observability.shared_file import PUBLIC, leave_file
+from ce_backends.linux.loop import Loop
 
 log = EventLog("metrics")
 
 LOOPBACK = "127.0.0.1"
 _EVERY_S = 15.0  # node_exporter is asked about as often
+_CLOSE_S = 5.0  # for the file that may be written just now
 _Points = Iterable[tuple[tuple[str, ...], float]]  # the labels beside the pilot, and the value
 _INFO = ("site", "ce", "queue", "host", "version")
 
@@ -119,13 +120,12 @@ class Textfile:
     def __init__(self, directory: Path, registry: CollectorRegistry, pilot: str) -> None:
         self._file = directory / f"gridpilot-{re.sub(r'[^A-Za-z0-9.]+', '-', pilot)[-100:]}.prom"
         self._registry = registry
-        self._ended = threading.Event()
         self._is_failing = False
-        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._loop = Loop(self._turn, "metrics")
 
     def start(self) -> None:
         """Begin to write."""
-        self._thread.start()
+        self._loop.start()
 
     def write(self) -> None:
         """Write the file anew; a directory that cannot be written is said once."""
@@ -139,17 +139,15 @@ class Textfile:
 
     def close(self) -> None:
         """End, and remove the file: what is not there any more needs no alarm."""
-        self._ended.set()
-        self._thread.join(timeout=5)
+        self._loop.close(_CLOSE_S)
         try:
             self._file.unlink(missing_ok=True)
         except OSError as error:
             log.warning("metrics.not_removed", file=self._file, cause=error)
 
-    def _run(self) -> None:
+    def _turn(self) -> float:
         self.write()
-        while not self._ended.wait(_EVERY_S):
-            self.write()
+        return _EVERY_S
 
 
 class Exposition:
@@ -162,7 +160,7 @@ class Exposition:
         self._file: Textfile | None = None
 
     def serve(self, port: int) -> None:
-        """Serve HTTP on this port of loopback; a port that is taken costs the metrics and nothing else."""
+        """Serve HTTP on this port of loopback, in a thread of the library; one that is taken costs the metrics only."""
         try:
             start_http_server(port, addr=LOOPBACK, registry=self._registry)
         except OSError as error:

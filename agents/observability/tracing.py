@@ -76,7 +76,10 @@ class Traces:
         span.end(_ns(max(start_s, end_s)))
 
     def close(self) -> None:
-        """Send what is left, for a few seconds at most: the slot may be going away."""
+        """Send what is left, for a few seconds at most: the slot may be going away.
+
+        OpenTelemetry's own thread sends, and its end knows no deadline: this thread is one call with one, no Loop.
+        """
         ending = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         ending.start()
         ending.join(_CLOSE_S)

@@ -239,7 +239,8 @@ class Events:
 class Workers:
     """Threads for what waits for the network; each piece of work ends in an event.
 
-    They are daemons: a call that hangs keeps no agent from ending.
+    They are daemons: a call that hangs keeps no agent from ending. No `Loop`: they take work from a queue as it comes,
+    know no turns, and end with the process.
     """
 
     def __init__(self, events: Events, size: int = 4) -> None:

@@ -1,4 +1,7 @@
-"""What happens again and again, by APScheduler: each tick is an event in the queue."""
+"""What happens again and again, by APScheduler: each tick is an event in the queue.
+
+Its thread is APScheduler's, no `Loop`; what goes wrong in it comes to the main thread by `Events.crashed`.
+"""
 
 import random
 import time

@@ -16,10 +16,12 @@ from agents.reporting.ownership import Ownership
 from agents.reporting.read_back import ReadBack
 from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.service import Clock
+from ce_backends.linux.loop import Loop
 
 log = EventLog("reporter")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+_STOP_S = 10.0  # for the call that may be on its way
 _LATE_S = 15.0  # a call whose caller has given up may be carried out so much later
 _REFUSALS = 8  # in a row, about four minutes: what is refused as often will not be taken later
 _ENDS = (JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED)  # what is Rescheduled goes on elsewhere
@@ -59,19 +61,18 @@ class Reporter:
         self._refusals: dict[int, int] = {}
         self._beats: dict[int, Heartbeat] = {}
         self._beats_lock = threading.Lock()
-        self._wake = threading.Event()
         self._idle = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        self._pause_s = _FIRST_PAUSE_S
+        self._loop = Loop(self._turn, "reporter")
 
     def start(self) -> None:
         """Begin to send; what a former agent has said last is read back."""
-        self._thread.start()
+        self._loop.start()
 
     def wake(self) -> None:
         """There is something new in the ledger."""
         self._idle.clear()
-        self._wake.set()
+        self._loop.wake()
 
     def beat(self, beat: Heartbeat) -> None:
         """Send a heartbeat after what is already waiting; a newer one of the same job replaces it."""
@@ -101,25 +102,20 @@ class Reporter:
 
     def stop(self) -> None:
         """End the thread; what was not sent stays in the ledger."""
-        self._stopped.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+        self._loop.close(_STOP_S)
 
-    def _run(self) -> None:
-        pause_s = _FIRST_PAUSE_S
-        while not self._stopped.is_set():
-            self._wake.clear()
-            if self._try():
-                pause_s = _FIRST_PAUSE_S
-                next_s = self._next_s()
-                if next_s is None:
-                    self._idle.set()
-                self._wake.wait(next_s)
-                self._gather()
-            else:
-                self._wait_out(pause_s * (0.5 + self._clock.jitter() / 2))
-                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+    def _turn(self) -> float:
+        if self._try():
+            self._pause_s = _FIRST_PAUSE_S
+            next_s = self._next_s()
+            if next_s is None:
+                self._idle.set()
+            self._loop.rest(next_s)
+            self._gather()
+        else:
+            self._loop.wait_out(self._pause_s * (0.5 + self._clock.jitter() / 2))
+            self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2)
+        return 0.0
 
     def _try(self) -> bool:
         try:
@@ -145,15 +141,10 @@ class Reporter:
     def _gather(self) -> None:
         """Let the words of a short job come together, to go in one call; each is brought to the disk as it comes."""
         until = self._clock.monotonic() + self._gather_s
-        while not self._stopped.is_set() and (left_s := until - self._clock.monotonic()) > 0:
-            self._wake.clear()
+        while not self._loop.is_closing and (left_s := until - self._clock.monotonic()) > 0:
             with suppress(NodeUnfit):  # as above
                 self._ledger.make_last()
-            self._wake.wait(left_s)
-
-    def _wait_out(self, pause_s: float) -> None:
-        """Sleep through a failure; only the end of the agent cuts it short."""
-        self._stopped.wait(pause_s)
+            self._loop.rest(left_s)
 
     def _next_s(self) -> float | None:
         """Return in how many seconds there is something to do though nobody wakes us, None when there is nothing."""

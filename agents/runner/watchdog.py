@@ -173,7 +173,10 @@ class Watchdog:
         self._runner.end(job.job_id, Outcome(JobStatus.FAILED, minor_status, sentence, Blame.USER))
 
     def _keep_stacks(self, job: Job) -> None:
-        """Put the stacks of the payload's processes where its outputs will be, if they can be had in time."""
+        """Put the stacks of the payload's processes where its outputs will be, if they can be had in time.
+
+        A thread for one call with a deadline, no Loop: a process may hang whoever looks at it.
+        """
         if not isinstance(self._ce, Examines):
             return
         thread = threading.Thread(target=_write_stacks, args=(self._ce, job.task_id, self._directory(job)), daemon=True)

@@ -31,8 +31,8 @@ from ce_backends.batch.system import MAY_NEVER, BatchSystem
 from ce_backends.batch.task_book import Entry, TaskBook
 from ce_backends.batch.transport import Closes
 from ce_backends.errors import CEError
+from ce_backends.linux.loop import Loop
 from ce_backends.linux.processes import boot_s
-from ce_backends.linux.thread_guard import ThreadGuard
 
 OF_THE_TASK = ("stdout", "stderr")
 _QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
@@ -96,10 +96,7 @@ class BatchCE:
         self._trouble = ""  # why the last look was not
         self._changed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # one look at a time, none while tasks are forgotten
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._looker: threading.Thread | None = None
-        self._door = ThreadGuard(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
+        self._loop = Loop(self._turn, f"gridpilot-{name}", broken=lambda: self._changed())  # noqa: PLW0108 - see notify
 
     @property
     def places(self) -> Places:
@@ -116,7 +113,7 @@ class BatchCE:
     def notify(self, changed: Callable[[], None]) -> None:
         """See Notifies."""
         self._changed = changed
-        self._start_looking()
+        self._loop.start()
 
     def slots(self) -> SlotCount:
         """See ComputingElement. Counted is what was handed over by us and has not ended, as of the last look."""
@@ -140,7 +137,7 @@ class BatchCE:
                 fresh.append(task)
         self._submitter.submit(list(groups(fresh, self._system.array_limit)), answers)
         self._seen |= {task.stamp: _QUEUED for task in fresh if isinstance(answers[task.stamp], Accepted)}
-        self._start_looking()
+        self._loop.start()
         return answers
 
     def _settled(self, stamps: Collection[str]) -> dict[str, Submission]:
@@ -155,8 +152,8 @@ class BatchCE:
 
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
         """See ComputingElement. The answer is that of the last look, and its reason says when there was none since."""
-        self._start_looking()
-        self._door.check()
+        self._loop.start()
+        self._loop.check()
         entries = self._book.by_task_id(task_ids)
         return {
             task_id: self._known(entries[task_id]) if task_id in entries else TaskStatus(state=TaskState.UNKNOWN)
@@ -170,7 +167,7 @@ class BatchCE:
             return
         self._book.cancel(entry.stamp for entry in entries)
         self._system.cancel([entry.task_id for entry in entries if entry.task_id])
-        self._wake.set()
+        self._loop.wake()
 
     def fetch(self, task_id: str, into: Path) -> None:
         """See ComputingElement. What of the outputs could not be brought is named at the end of `stderr`.
@@ -224,10 +221,7 @@ class BatchCE:
 
     def close(self) -> None:
         """See ComputingElement."""
-        self._closing.set()
-        self._wake.set()
-        if self._looker:
-            self._looker.join()
+        self._loop.close()
         self._book.close()
         self._transport.close()
 
@@ -253,18 +247,10 @@ class BatchCE:
         seen = self._seen.get(entry.stamp, _NOT_ASKED)
         return replace(seen, reason=self._trouble) if self._trouble else seen
 
-    def _start_looking(self) -> None:
-        if self._looker is None and not self._closing.is_set():
-            name = f"gridpilot-{self._name}"
-            self._looker = threading.Thread(target=self._door.guarding(self._look_on, name), name=name, daemon=True)
-            self._looker.start()
-
-    def _look_on(self) -> None:
-        while not self._closing.is_set():
-            self._wake.clear()
-            if self.look():
-                self._changed()
-            self._wake.wait(self._bounds.interval_s)
+    def _turn(self) -> float:
+        if self.look():
+            self._changed()
+        return self._bounds.interval_s
 
     def look(self) -> bool:
         """Ask once for all tasks that have not ended; tell whether one of them has. No answer changes nothing."""

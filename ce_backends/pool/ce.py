@@ -26,7 +26,6 @@ from ce_backends.containment.probe import Probed, probe
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.linux.removal import remove_tree
 from ce_backends.linux.short_path import ShortPath
-from ce_backends.linux.thread_guard import ThreadGuard
 from ce_backends.options import Option, OptionValue
 from ce_backends.pool.adoption import adopted, stamps_in
 from ce_backends.pool.boot import BootMark
@@ -103,12 +102,10 @@ class Pool:
         self._spare_notes = RecycledNotes(self._work_dir / NOTES, most=processors)
         self._short_place = ShortPath(self._work_dir)
         self._wrappers = Wrappers(most_idle=processors)
-        self._door = ThreadGuard(opened=lambda: self._changed())  # noqa: PLW0108 - `notify` replaces it
-        self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over, door=self._door)
-        self._cap = bounds.output
+        self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over, broken=self._tell)
         self._bounds = replace(bounds, processors=processors)
         self._monitor = Monitor(
-            self._work_dir, self._bounds, tasks=self._watcher.running, end=self._watcher.end_for, door=self._door
+            self._work_dir, self._bounds, tasks=self._watcher.running, end=self._watcher.end_for, broken=self._tell
         )
 
     @property
@@ -147,8 +144,7 @@ class Pool:
 
     def submit(self, tasks: Sequence[TaskSpec]) -> dict[str, Submission]:
         """See ComputingElement. Tasks never wait in a pool: what does not fit now is Rejected."""
-        self._open()
-        self._door.check()
+        self._open_sound()
         answers: dict[str, Submission] = {}
         for task in tasks:
             try:
@@ -161,8 +157,7 @@ class Pool:
 
     def poll(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
         """See ComputingElement."""
-        self._open()
-        self._door.check()
+        self._open_sound()
         return {task_id: self._status(task_id) for task_id in task_ids}
 
     def cancel(self, task_ids: Collection[str]) -> None:
@@ -191,7 +186,7 @@ class Pool:
         self._open()
         ended = self._tasks.ended(task_id)
         try:
-            fetch(self._directory(task_id), ended.record, ended.status.exit_code, into, self._cap)
+            fetch(self._directory(task_id), ended.record, ended.status.exit_code, into, self._bounds.output)
         except (OSError, ValueError, RecursionError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise CEError(f"task {task_id} cannot be fetched into {into}: {why}") from error
@@ -274,13 +269,16 @@ class Pool:
             self._adopt_all(self._probed)
         return self._probed
 
+    def _open_sound(self) -> None:
+        self._open()
+        self._watcher.check()
+        self._monitor.check()
+
     def _adopt_all(self, probed: Probed) -> None:
-        is_other, is_enclosed = self._boot.is_of_another(), self._containers is not None
+        is_other, is_enclosed, containment = self._boot.is_of_another(), bool(self._containers), probed.containment
         for stamp in stamps_in(self._work_dir):
             directory, most = self._directory(stamp), self._processors
-            taken = adopted(
-                directory, probed.containment, most=most, is_enclosed=is_enclosed, is_of_another_boot=is_other
-            )
+            taken = adopted(directory, containment, most=most, is_enclosed=is_enclosed, is_of_another_boot=is_other)
             if taken is None:
                 self._leave(directory)
             elif taken.end is not None:
@@ -289,7 +287,7 @@ class Pool:
                 self._tasks.hold(stamp, taken.record.processors)
                 self._watcher.add(taken.watched(directory))
                 self._monitor.wake()
-        probed.containment.sweep(self._tasks.held())
+        containment.sweep(self._tasks.held())
 
     def _submit_one(self, spec: TaskSpec) -> Submission:
         if self.find([spec.stamp]):
@@ -363,9 +361,8 @@ class Pool:
 
     def _status(self, task_id: str) -> TaskStatus:
         status = self._tasks.status(task_id)
-        if status.state is TaskState.RUNNING:
-            return replace(status, activity=self._monitor.activity(task_id))
-        return status
+        is_running = status.state is TaskState.RUNNING
+        return replace(status, activity=self._monitor.activity(task_id)) if is_running else status
 
     def _is_over(self, task: RunningTask, status: TaskStatus) -> None:
         """Keep a task's end; called by the watcher."""
@@ -374,6 +371,9 @@ class Pool:
         if self._containers and status.state is TaskState.FAILED and not status.limit:
             self._containers.doubt()
         self._tasks.end(task.stamp, Ended(status, task.record))
+        self._tell()
+
+    def _tell(self) -> None:
         self._changed()
 
     def _directory(self, task_id: str) -> TaskDir:

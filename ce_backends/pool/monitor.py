@@ -5,7 +5,6 @@ a task must be seen at once all the same. The looks at a task take at most a fif
 """
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -13,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ce_backends.base import Activity, Limit, TaskSpec
+from ce_backends.linux.loop import Loop
 from ce_backends.linux.mounts import mounts_below
-from ce_backends.linux.thread_guard import ThreadGuard
 from ce_backends.pool.observation import Observation
 from ce_backends.pool.running_task import FAR, Excess, RunningTask
 from ce_backends.task.log_limit import Cap
@@ -65,6 +64,7 @@ class Monitor:
         bounds: what holds for every task.
         tasks: tells which run now.
         end: ends one because of an excess.
+        broken: called in the thread of the rounds when an error has ended it, see Loop.
         clock: monotonic, in seconds.
     """
 
@@ -75,8 +75,8 @@ class Monitor:
         *,
         tasks: Callable[[], Sequence[RunningTask]],
         end: Callable[[str, Excess], None],
+        broken: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        door: ThreadGuard | None = None,
     ) -> None:
         self._place = place
         self._bounds = bounds
@@ -86,41 +86,35 @@ class Monitor:
         self._observations: dict[str, Observation] = {}
         self._activities: dict[str, Activity] = {}
         self._next_room_s = 0.0
-        self._awake = threading.Event()
-        self._closing = threading.Event()
-        guarded = (door or ThreadGuard()).guarding(self._run, "gridpilot-rounds")
-        self._thread = threading.Thread(target=guarded, name="gridpilot-rounds", daemon=True)
+        self._loop = Loop(self._turn, "gridpilot-rounds", broken=broken)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._loop.start()
 
     def wake(self) -> None:
         """There is a task."""
-        if not self._awake.is_set():
-            self._awake.set()
+        self._loop.wake()
 
     def close(self) -> None:
         """End; a look that hangs is not waited for."""
-        self._closing.set()
-        self._awake.set()
-        if self._thread.ident is not None:  # else it could not even be started
-            self._thread.join(self._bounds.round_s)
+        self._loop.close(self._bounds.round_s)
+
+    def check(self) -> None:
+        """Do nothing while all is well; else raise as Loop.check does."""
+        self._loop.check()
 
     def activity(self, stamp: str) -> Activity | None:
         """Return what was last seen of a task; from any thread."""
         return self._activities.get(stamp)
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            self._awake.wait()
-            if self._closing.wait(self._bounds.round_s):
-                return
-            self._awake.clear()  # before the question, so that no task is slept through
-            if tasks := self._tasks():
-                self._awake.set()
-            with suppress(OSError):  # a disk that fails, descriptors that are used up: there will be another round
-                self.go(tasks)
+    def _turn(self) -> float | None:
+        if self._loop.wait_out(self._bounds.round_s):
+            return None
+        tasks = self._tasks()
+        with suppress(OSError):  # a disk that fails, descriptors that are used up: there will be another round
+            self.go(tasks)
+        return 0.0 if tasks else None
 
     def go(self, tasks: Sequence[RunningTask]) -> None:
         """Make one round."""

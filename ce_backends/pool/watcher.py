@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ce_backends.base import Limit, TaskStatus
+from ce_backends.linux.loop import Loop
 from ce_backends.linux.processes import Process, all_stats, boot_id, boot_s, end_fd, is_alive, send
-from ce_backends.linux.thread_guard import ThreadGuard
 from ce_backends.linux.wakeup import Wakeup
 from ce_backends.pool.running_task import FAR, KILLED, Cause, Excess, RunningTask, final_status
 from ce_backends.pool.wrappers import REFUSED, Wrapper, Wrappers, lives, reap
@@ -26,12 +26,14 @@ NO_PID_S = 5.0  # between creating `started` and writing into it there are micro
 class Watcher:
     """Watches tasks until they are over, in a daemon thread between `start` and `close`.
 
+    A turn of its loop waits by itself, since it waits for descriptors: what a wrapper says must be heard at once.
+
     Args:
         wrappers: where those of ended tasks are given back.
         grace_s: how long a task that is to end may take after SIGTERM, in seconds.
         over: called in the watcher's thread with each task that is over and its final status.
+        broken: called in the watcher's thread when an error has ended it, see Loop.
         clock: monotonic, in seconds.
-        door: where an error goes that ends the thread.
         give_up_s: how long to try to kill what is left of a task whose wrapper is over.
     """
 
@@ -41,8 +43,8 @@ class Watcher:
         *,
         grace_s: float,
         over: Callable[[RunningTask, TaskStatus], None],
+        broken: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        door: ThreadGuard | None = None,
         give_up_s: float = GIVE_UP_S,
     ) -> None:
         self._wrappers = wrappers
@@ -54,14 +56,12 @@ class Watcher:
         self._tasks: dict[str, RunningTask] = {}
         self._by_fd: dict[int, RunningTask] = {}
         self._bell = Wakeup()
-        self._closing = False
-        guarded = (door or ThreadGuard()).guarding(self._run, "gridpilot-pool")
-        self._thread = threading.Thread(target=guarded, name="gridpilot-pool", daemon=True)
+        self._loop = Loop(self._turn, "gridpilot-pool", broken=broken, waken=self._bell.wake)
 
     def start(self) -> None:
         """Begin to watch."""
         self._bell.open()
-        self._thread.start()
+        self._loop.start()
 
     def add(self, task: RunningTask, start: Callable[[], Wrapper] | None = None) -> None:
         """Watch a task from now on, starting it first where `start` is given.
@@ -109,25 +109,26 @@ class Watcher:
 
     def close(self) -> None:
         """Stop watching. Tasks go on."""
-        self._closing = True
-        if self._thread.ident is not None:  # else it could not even be started
-            self._bell.wake()
-            self._thread.join()
+        self._loop.close()
         for task in self._tasks.values():
             self._unfollow(task)
             if task.own_wrapper is not None:
                 self._wrappers.give_up(task.own_wrapper)
         self._bell.close()
 
-    def _run(self) -> None:
-        while not self._closing:
-            for fd in self._bell.wait(self._sleep_s()):
-                self._hear(self._by_fd[fd])
-            now = self._clock()
-            with self._lock:
-                due = [task for task in self._tasks.values() if task.next_look_s <= now]
-            for task in due:
-                self._look(task, now)
+    def check(self) -> None:
+        """Do nothing while all is well; else raise as Loop.check does."""
+        self._loop.check()
+
+    def _turn(self) -> float:
+        for fd in self._bell.wait(self._sleep_s()):
+            self._hear(self._by_fd[fd])
+        now = self._clock()
+        with self._lock:
+            due = [task for task in self._tasks.values() if task.next_look_s <= now]
+        for task in due:
+            self._look(task, now)
+        return 0.0
 
     def _sleep_s(self) -> float | None:
         with self._lock:

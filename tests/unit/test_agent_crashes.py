@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,10 +16,11 @@ from agents.jobs.job import JobStatus, Phase
 from agents.jobs.unforeseen import lack
 from agents.process import agent_process as process
 from agents.process.events import Crashed, Events, Undelivered, Workers
+from agents.reporting.reporter import Reporter
 from ce_backends.base import Limit, TaskState, TaskStatus
 from ce_backends.errors import CEBroken, CEMisconfigured
-from ce_backends.linux.thread_guard import ThreadGuard
 from ce_backends.pool import monitor as rounds
+from ce_backends.pool.ce import Pool
 from ce_backends.pool.running_task import Excess
 from tests.unit.agent_scene import Scene as AgentScene
 from tests.unit.agent_scene import job as match_of
@@ -302,15 +304,35 @@ def test_an_error_of_a_job_ends_the_job_and_the_agent_goes_on(agent_scene: Agent
     assert (1, "Failed") in agent_scene.wms.statuses
 
 
-def test_a_thread_that_ends_by_an_error_is_told_to_whoever_polls() -> None:
-    told: list[bool] = []
-    door = ThreadGuard(opened=lambda: told.append(True))
-    door.check()
-    door.guarding(odd, "looker")()  # type: ignore[arg-type]
+def test_an_error_that_ends_the_reporter_reaches_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    events = Events()
+    process.bring_home(events)
+    ledger = SimpleNamespace(open_jobs=list, unsent=odd)
+    Reporter(ledger, None, lambda _: None, lambda *_: None).start()  # type: ignore[arg-type] # the border
 
-    with pytest.raises(CEBroken, match="the thread looker has ended: TypeError: what nobody foresaw"):
-        door.check()
-    assert told == [True]
+    event = events.next(DEADLINE_S)
+
+    assert isinstance(event, Crashed)
+    assert (event.job_id, type(event.error)) == (None, TypeError)
+
+
+@pytest.mark.parametrize("thread", ["_watcher", "_monitor"])
+def test_an_error_that_ends_a_thread_of_a_pool_reaches_whoever_polls(
+    thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = replace(rounds.USUAL, round_s=0.01)
+    pool = Pool(tmp_path / "pool", processors=1, bounds=bounds)
+    told = threading.Event()
+    pool.notify(told.set)
+    monkeypatch.setattr(getattr(pool, thread)._loop, "_turn", odd)
+
+    pool.slots()
+
+    assert told.wait(DEADLINE_S)
+    with pytest.raises(CEBroken, match="has ended: TypeError: what nobody foresaw"):
+        pool.poll([])
+    pool.close()
 
 
 # ---- exit codes ----

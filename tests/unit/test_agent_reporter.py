@@ -317,7 +317,7 @@ def test_a_reporter_stops_in_the_middle_of_its_patience(scene: Scene) -> None:
 
     scene.reporter.stop()
 
-    assert not scene.reporter._thread.is_alive()
+    assert not scene.reporter._loop.is_running
 
 
 # ---- what may be carried out late ----

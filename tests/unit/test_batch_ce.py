@@ -188,7 +188,7 @@ def test_what_may_never_run_is_not_given_up_at_first_sight_also_without_patience
     spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
     bounds = Bounds(interval_s=NEVER_S, patience=Patience(lost_after_s=0.0))
     ce = BatchCE("Fake", system, Local(), spool, TaskBook(tmp_path / "tasks.sqlite"), bounds)
-    ce._closing.set()  # no thread looks by itself
+    ce._loop.close()  # no thread looks by itself
     task_id = submitted(ce)
     system.answer = TaskStatus(state=TaskState.WAITING, native="PD", reason=f"{MAY_NEVER}no node")
 

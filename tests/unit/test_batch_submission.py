@@ -211,9 +211,8 @@ def test_what_nobody_foresaw_in_the_thread_that_looks_reaches_whoever_polls(
     spec = task()
     ce.notify(lambda: heard.append(True))
     ce.submit([spec])
-    ce._wake.set()  # the next look is far away
-    assert ce._looker is not None
-    ce._looker.join(5)
+    ce._loop.wake()  # the next look is far away
+    ce._loop._thread.join(5)
 
     with pytest.raises(CEBroken, match="no version ever"):
         ce.poll(["1_1"])

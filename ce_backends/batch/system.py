@@ -9,6 +9,8 @@ from typing import Protocol
 
 from ce_backends.base import Submission, TaskStatus
 
+_MARGIN_S = 90
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchJob:
@@ -33,6 +35,11 @@ class BatchJob:
     memory_mb: int
     gpus: int
     wall_s: int
+
+    @property
+    def queue_wall_s(self) -> int:
+        """The wall limit that the batch system is told, in s: above the task's own, which its node script keeps."""
+        return self.wall_s + _MARGIN_S
 
 
 MAY_NEVER = "may never run here: "

@@ -28,6 +28,12 @@ TESTS: Mapping[str, Sequence[str]] = {
     "ce_backends/batch/systems/oar.py": ("tests/unit/test_oar.py", *_BATCH),
     "ce_backends/batch/systems/lsf.py": ("tests/unit/test_lsf_as_documented.py", *_BATCH),
     "ce_backends/batch/systems/host.py": ("tests/unit/test_batch_host.py", *_BATCH),
+    "ce_backends/batch/commands.py": (
+        "tests/unit/test_batch_mechanism.py",
+        "tests/unit/test_batch_command.py",
+        "tests/unit/test_batch_cut_answers.py",
+        *_BATCH,
+    ),
     "ce_backends/batch/ce.py": _CE,
     "ce_backends/batch/submission.py": _CE,
     "agents/jobs/ledger.py": (
@@ -46,5 +52,6 @@ TESTS: Mapping[str, Sequence[str]] = {
 
 # name of the mutant: why nobody can tell it from the module
 EQUIVALENT: Mapping[str, str] = {
+    "ce_backends/batch/commands.py settled: code < 0 -> code <= 0": "0 is answered before",
     "ce_backends/batch/systems/pbs_answers.py _signal: code < 0 -> code <= 0": "for a code of 0 it is not asked",
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ce_backends.base import Rejected
-from ce_backends.batch.command import Unconfigured, begun
+from ce_backends.batch.commands import Commands, Words
 from ce_backends.batch.options import Needs
 from ce_backends.batch.ssh import Login, Ssh
 from ce_backends.batch.system import BatchJob, BatchSystem
@@ -124,13 +124,14 @@ def test_a_command_that_is_missing_behind_ssh_says_what_to_do(tmp_path: Path) ->
     client.write_text('#!/bin/sh\nfor last; do :; done; exec /bin/sh -c "$last"\n')
     client.chmod(0o755)
     ssh = Ssh(Login(host="ce01"), command=str(client))
-    done = ssh.run([str(tmp_path / "sbatch")], timeout_s=10)
-    ssh.close()
+    words = Words(name="Slurm", gone=(), unconfigured=(), configure="")
+    commands = Commands(ssh, words, timeout_s=10, start=lambda command: [str(tmp_path / command)])
 
     with pytest.raises(
         CEUnavailable, match=r"^sbatch cannot be started on ce01: .*not found.*, also in shells that ssh"
     ):
-        begun(done, "sbatch", ssh.where, Unconfigured(texts=(), advice=""))
+        commands.run("sbatch")
+    ssh.close()
 
 
 def shell(script: str, timeout_s: float, stdin: bytes = b"") -> tuple[Done, float]:

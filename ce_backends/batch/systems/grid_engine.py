@@ -3,12 +3,12 @@
 import math
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from ce_backends.base import Accepted, Submission, TaskState, TaskStatus, Uncertain
-from ce_backends.batch.command import Refusals, Unconfigured, begun, last_line, refusal
+from ce_backends.base import Accepted, Submission, TaskState, TaskStatus
+from ce_backends.batch.commands import Commands, Words, decimal, last_line
 from ce_backends.batch.options import NONE, Needs, Options
 from ce_backends.batch.submit_options import (
     COUNTED,
@@ -24,15 +24,10 @@ from ce_backends.batch.submit_options import (
 )
 from ce_backends.batch.system import BatchJob
 from ce_backends.batch.systems.grid_engine_answers import Queued, accounts, error_reasons, queued, status_of
-from ce_backends.batch.transport import Done, Transport
-from ce_backends.batch.unknown_words import UnknownWords
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.batch.transport import Transport
 from ce_backends.options import Option
-from ce_backends.untrusted.text import lines_of
 
-_AT_ONCE = 1000  # ids in one command
 _ONE_BY_ONE = 10  # questions to the accounting at one look, beside the one for all
-_MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one Grid Engine is told
 _BYTES_PER_MIB = 1 << 20
 _INDEX = "gridpilot_index=${SGE_TASK_ID:-1}"
 # Univa, Altair and Open Cluster Scheduler name the GPUs of a job, `1 3` or `gpu1 gpu3`; CUDA obeys another variable.
@@ -46,8 +41,9 @@ if [ "${SGE_HGR_RESOURCE-}" ] && [ -z "${CUDA_VISIBLE_DEVICES+set}" ]; then
     export CUDA_VISIBLE_DEVICES="$gridpilot_gpus"
 fi"""
 _PREFIX = "gridpilot_"  # a job's name may not begin with a digit
-_TOO_MANY_JOBS = 25  # qsub's exit code: try again later
-_REFUSALS = Refusals(
+_SAYS = Words(
+    name="Grid Engine",
+    not_now_codes=(25,),  # qsub: too many jobs, try again later
     not_now=(
         "unable to send message to qmaster",
         "unable to contact qmaster",
@@ -56,6 +52,15 @@ _REFUSALS = Refusals(
     ),
     no_answer=("failed receiving gdi request", "got read error"),
     too_long=("you tried to submit a job with more than", "max_aj_tasks", "max_aj_instances"),
+    gone=(
+        "has registered the job",
+        "has deleted job",
+        "does not exist",
+        "is already in deletion",
+        "unable to sync state with remote execd",  # its node is silent: marked for deletion all the same
+    ),
+    unconfigured=("unable to read qmaster name", "SGE_ROOT", "cell directory", "error without diagnosis message"),
+    configure="source Grid Engine's settings.sh, which sets SGE_ROOT and SGE_CELL",
 )
 _OURS = Ours(
     short={
@@ -76,14 +81,7 @@ _OURS = Ours(
     is_joined=False,
 )
 _NO_SUCH_QUEUES = "no suitable queues"
-_GONE_OR_GOING = ("has registered the job", "has deleted job", "does not exist", "is already in deletion")
-_NODE_SILENT = "unable to sync state with remote execd"  # marked for deletion all the same
-_NO_ACCOUNTING = ("No such file or directory", "no jobs running since startup")
-
-_UNCONFIGURED = Unconfigured(
-    texts=("unable to read qmaster name", "SGE_ROOT", "cell directory", "error without diagnosis message"),
-    advice="source Grid Engine's settings.sh, which sets SGE_ROOT and SGE_CELL",
-)
+_NO_ACCOUNTING = ("not found", "No such file or directory", "no jobs running since startup")
 
 
 class GridEngine:
@@ -127,33 +125,24 @@ class GridEngine:
     passed: Sequence[str] = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
-        self._transport = transport
+        self._commands = Commands(transport, _SAYS, timeout_s=timeout_s)
         self._needs = needs
-        self._timeout_s = timeout_s
         self._environment = str(options.get("ParallelEnvironment", "smp"))
         self._memory = str(options.get("MemoryResource", "h_vmem"))
         self._gpu = str(options.get("GPUResource", "gpu"))
         self.index: Sequence[str] = (_INDEX, _GPUS.replace("RESOURCE", re.sub(r"\W", "_", self._gpu)))
         self._has_accounting = bool(options.get("Accounting", True))
-        self._unknown = UnknownWords("Grid Engine")
         _OURS.check(needs.submit_options)
         self._given = resources(needs.submit_options, {"h_rt": WALL, self._gpu: "use NumberOfGPUs"})
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem. What no queue could ever run is refused at once, by `-w e`, with the reason."""
-        done = self._run("qsub", *self._qsub(job, verify="e"))
-        if done.exit_code == _TOO_MANY_JOBS:
-            raise CEUnavailable(f"qsub: {done.sentence}")
-        if failure := refusal(done, "qsub", _REFUSALS, job.size):
-            return replace(failure, reason=f"qsub: {self._why(job, done).sentence}")
-        job_id = last_line(done.stdout).partition(".")[0]  # -terse: "42", or "42.1-5:1"
-        return Accepted(job_id) if job_id.isdecimal() else Uncertain(f"qsub printed {done.stdout!r} for a job number")
-
-    def _why(self, job: BatchJob, done: Done) -> Done:
-        """Return the refusal; where no queue is suitable, ask again for the reason, without submitting."""
-        if _NO_SUCH_QUEUES not in done.stderr:
-            return done
-        return self._run("qsub", *self._qsub(job, verify="v"))
+        done = self._commands.run("qsub", *self._qsub(job, verify="e"))
+        submitted = self._commands.submitted(done, "qsub", job.size, _job_id)
+        if isinstance(submitted, Accepted) or _NO_SUCH_QUEUES not in done.stderr:
+            return submitted
+        why = self._commands.run("qsub", *self._qsub(job, verify="v"))  # asks for the reason, and submits nothing
+        return replace(submitted, reason=f"qsub: {why.sentence}")
 
     def _qsub(self, job: BatchJob, *, verify: str) -> Iterator[str]:
         """Yield the arguments. Not rerun by Grid Engine: whether a lost job runs again is for the WMS to decide."""
@@ -174,7 +163,7 @@ class GridEngine:
     def _resources(self, job: BatchJob) -> Iterator[str]:
         """Yield what is asked for; memory is counted per slot, and so divided by the slots."""
         if job.wall_s:
-            yield f"h_rt={job.wall_s + _MARGIN_S}"
+            yield f"h_rt={job.queue_wall_s}"
         if job.memory_mb and self._memory and self._memory not in self._given:
             yield f"{self._memory}={math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB / job.processors)}M"
         if gpus := job.gpus or self._needs.gpus:
@@ -196,19 +185,16 @@ class GridEngine:
         return found | self._accounts(missing) if missing and self._has_accounting else found
 
     def _queue(self) -> list[Queued]:
-        done = self._run("qstat", "-xml", "-g", "d", "-u", "$user")  # $user is qstat's own word
-        if done.exit_code != 0:
-            raise CEError(f"qstat: {done.sentence}")
-        return list(queued(done.stdout))
+        return list(queued(self._commands.ask("qstat", "-xml", "-g", "d", "-u", "$user")))  # $user: qstat's own word
 
     def _status(self, state: str) -> TaskStatus:
-        return status_of(state) or self._unknown.status(state)
+        return status_of(state) or self._commands.unknown(state)
 
     def _give_up(self, task_ids: Sequence[str], found: Mapping[str, TaskStatus]) -> dict[str, TaskStatus]:
         """Return tasks in error (Eqw) with their reasons, and delete them: they would stay in the queue for ever."""
         reasons: dict[str, str] = {}
-        for jobs in _chunks(sorted({task_id.partition(".")[0] for task_id in task_ids})):
-            reasons |= error_reasons(self._run("qstat", "-j", ",".join(jobs)).stdout)
+        for jobs in self._commands.chunks(sorted({task_id.partition(".")[0] for task_id in task_ids})):
+            reasons |= error_reasons(self._commands.run("qstat", "-j", ",".join(jobs)).stdout)
         self.cancel(task_ids)
         return {task_id: _with_reason(found[task_id], reasons.get(task_id, "")) for task_id in task_ids}
 
@@ -232,22 +218,11 @@ class GridEngine:
         Raises:
             CEError: the accounting cannot be read.
         """
-        done = self._run("qacct", *arguments)
-        if done.exit_code == 0:
-            return done.stdout
-        if done.exit_code is not None and ("not found" in done.stderr or any(t in done.stderr for t in _NO_ACCOUNTING)):
-            return ""
-        raise CEError(f"qacct: {done.sentence}")
+        return self._commands.ask("qacct", *arguments, nothing=_NO_ACCOUNTING)
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """See BatchSystem. qdel's exit code is 1 too for what has ended or is ending: its lines tell."""
-        for some in _chunks(sorted(task_ids)):
-            done = self._run("qdel", *some)
-            if done.exit_code is None:
-                raise CEError(f"qdel: {done.sentence}")
-            refused = [line for line in lines_of(done.stdout + done.stderr) if not _is_gone_or_going(line)]
-            if done.exit_code != 0 and refused:
-                raise CEError(f"qdel: {' '.join(refused)}")
+        self._commands.cancel("qdel", sorted(task_ids))
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         """See BatchSystem."""
@@ -258,17 +233,10 @@ class GridEngine:
                 found[name] = task_id.partition(".")[0]
         return found
 
-    def _run(self, command: str, *arguments: str) -> Done:
-        done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
-        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
-
-
-def _is_gone_or_going(line: str) -> bool:
-    return _NODE_SILENT in line or any(text in line for text in _GONE_OR_GOING)
+def _job_id(printed: str) -> str:
+    """Return the number of `42` or `42.1-5:1`, which -terse has printed."""
+    return decimal(last_line(printed).partition(".")[0])
 
 
 def _with_reason(status: TaskStatus, reason: str) -> TaskStatus:

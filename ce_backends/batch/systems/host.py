@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from ce_backends.base import Accepted, Submission, TaskState, TaskStatus, Uncertain
-from ce_backends.batch.command import last_line, settled
+from ce_backends.batch.commands import last_line, settled
 from ce_backends.batch.options import NONE, Needs, Options
 from ce_backends.batch.system import BatchJob
 from ce_backends.batch.transport import Done, Transport

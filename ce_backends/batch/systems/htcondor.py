@@ -7,26 +7,22 @@ they have been seen, ten days at most.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain, Usage
-from ce_backends.batch.command import Refusals, Unconfigured, begun, last_line, parsed_json, refusal
+from ce_backends.base import Limit, Submission, TaskState, TaskStatus, Usage
+from ce_backends.batch.commands import Commands, Words, decimal, last_line, parsed_json
 from ce_backends.batch.launcher import RESULT, TASK
 from ce_backends.batch.options import NONE, Needs, Options
 from ce_backends.batch.submit_options import ASKED, FILES, NOTHING, Ours
 from ce_backends.batch.system import BatchJob
 from ce_backends.batch.systems.htcondor_extra import joined, read
 from ce_backends.batch.systems.htcondor_schedd import LOCAL, Schedd
-from ce_backends.batch.transport import Done, Transport
-from ce_backends.batch.unknown_words import UnknownWords
+from ce_backends.batch.transport import Transport
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.linux.pipes import MOST_FILE_BYTES
 from ce_backends.options import Option
 
-_AT_ONCE = 500  # ids in one command
-_MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one HTCondor is told
 _KEEP_S = 10 * 86400
 _BYTES_PER_KIB = 1024
 _BYTES_PER_MIB = 1 << 20
@@ -63,7 +59,8 @@ _REFUSED = 1006  # vacate code: the shadow could not activate its claim; forgott
 _HAS_NOT_BEGUN = f"NumShadowStarts =?= undefined || NumShadowStarts == 0 || VacateReasonCode =?= {_REFUSED}"
 _LIMITS = {34: Limit.MEMORY, 46: Limit.WALL, 47: Limit.WALL}
 
-_REFUSALS = Refusals(
+_SAYS = Words(
+    name="HTCondor",
     not_now=(
         "Failed to connect",
         "Failed to authenticate",
@@ -79,14 +76,13 @@ _REFUSALS = Refusals(
     no_answer=("Failed to commit", "spoolJobFiles", "Failed to spool", "Failed to end transaction"),
     for_good=("ubmit requirement", "SUBMIT_REQUIREMENT", "has no units"),  # the schedd's own rules about jobs
     too_long=("MAX_JOBS_PER_SUBMISSION",),
+    gone=("Couldn't find/remove", "not found", "already marked for removal"),
+    unconfigured=("contain a condor_config source", "File specified in CONDOR_CONFIG"),
+    configure="have /etc/condor/condor_config there, or set CONDOR_CONFIG",
+    at_once=500,
+    clean=lambda said: said.partition("Extra Info:")[0].replace("(null)", "no answer from the schedd"),
 )
-_NO_HISTORY = "No history file is defined"  # condor_history, where HISTORY is not set
-_GONE = ("Couldn't find/remove", "not found", "already marked for removal")
-
-_UNCONFIGURED = Unconfigured(
-    texts=("contain a condor_config source", "File specified in CONDOR_CONFIG"),
-    advice="have /etc/condor/condor_config there, or set CONDOR_CONFIG",
-)
+_NO_HISTORY = ("No history file is defined",)  # condor_history, where HISTORY is not set
 
 
 class Condor:
@@ -130,14 +126,12 @@ class Condor:
         options: Options = NONE,
         schedd: Schedd = LOCAL,
     ) -> None:
-        self._transport = transport
+        self._commands = Commands(transport, _SAYS, timeout_s=timeout_s, start=schedd.start)
         self._needs = needs
-        self._timeout_s = timeout_s
         self._schedd = schedd
         text = str(options.get("ExtraSubmitString") or "").replace("\\n", "\n")
         self._extra, self._added = read(text)
         _APPENDS.check(needs.submit_options)
-        self._unknown = UnknownWords("HTCondor")
 
     # ---- submission ----
 
@@ -145,15 +139,12 @@ class Condor:
         """See BatchSystem."""
         spool = ["-spool"] if self._schedd.is_remote else []
         description = "".join(f"{line}\n" for line in self._description(job)).encode()
-        done = self._run("condor_submit", "-terse", *spool, *self._needs.submit_options, "-", stdin=description)
+        arguments = ("-terse", *spool, *self._needs.submit_options, "-")
+        done = self._commands.run("condor_submit", *arguments, stdin=description)
         try:
-            failure = refusal(_without_advice(done), "condor_submit", _REFUSALS, job.size)
+            return self._commands.submitted(done, "condor_submit", job.size, _job_id)
         except CEUnavailable as error:
             raise CEUnavailable(f"{error}{self._schedd.asked}") from error
-        if failure:
-            return failure
-        cluster = last_line(done.stdout).partition(".")[0]  # -terse: "42.0 - 42.9"
-        return Accepted(cluster) if cluster.isdecimal() else Uncertain(f"condor_submit printed {done.stdout!r}")
 
     def _description(self, job: BatchJob) -> Iterator[str]:
         tasks = job.script.removesuffix(f"/jobs/{job.name}") + "/tasks"
@@ -195,7 +186,7 @@ class Condor:
         elif "periodic_hold" in self._added:
             yield self._with_added("periodic_hold", "")
         if job.wall_s:
-            yield f"allowed_execute_duration = {job.wall_s + _MARGIN_S}"
+            yield f"allowed_execute_duration = {job.queue_wall_s}"
 
     def element(self, job_id: str, number: int, size: int) -> str:  # noqa: ARG002
         """See BatchSystem."""
@@ -219,13 +210,13 @@ class Condor:
     def _bring(self, task_ids: Sequence[str]) -> dict[str, TaskStatus]:
         """Fetch the files of completed jobs; return what to think of those for which that did not work."""
         failed: dict[str, TaskStatus] = {}
-        for some in _chunks(task_ids):
-            if self._run("condor_transfer_data", *some).exit_code == 0:
+        for some in self._commands.chunks(task_ids):
+            if self._commands.run("condor_transfer_data", *some).exit_code == 0:
                 continue
             for task_id in some:  # one of them is at fault
-                done = self._run("condor_transfer_data", task_id)
+                done = self._commands.run("condor_transfer_data", task_id)
                 if done.exit_code != 0:
-                    reason = f"its files cannot be brought yet: {_said(done)}"
+                    reason = f"its files cannot be brought yet: {done.sentence}"
                     failed[task_id] = TaskStatus(state=TaskState.RUNNING, native=_WORDS[_COMPLETED], reason=reason)
         return failed
 
@@ -233,11 +224,10 @@ class Condor:
         """Return what HTCondor knows of these jobs' clusters, by id."""
         found: dict[str, Mapping[str, Any]] = {}
         clusters = sorted({task_id.partition(".")[0] for task_id in task_ids})
-        for some in _chunks(clusters):
+        for some in self._commands.chunks(clusters):
             # a history is long, and read from its end: it need not be read on when all have been found
             most = [] if command == "condor_q" else ["-limit", str(len(task_ids))]
-            done = self._run(command, "-json", "-attributes", _ATTRIBUTES, *most, *some)
-            ads = [] if _has_no_history(done) else _parse(command, done)
+            ads = self._asked(command, _ATTRIBUTES, *most, *some)
             found |= {f"{ad['ClusterId']}.{ad['ProcId']}": ad for ad in ads}
         return found
 
@@ -246,7 +236,7 @@ class Condor:
         number = ad.get("JobStatus")
         word = _WORDS.get(number, "") if isinstance(number, int) else ""
         if not word:
-            return self._unknown.status(str(number))
+            return self._commands.unknown(str(number))
         if number in (_RUNNING, _TRANSFERRING, _SUSPENDED):
             reason = "its node is out of reach" if number == _RUNNING and ad.get("JobDisconnectedDate") else ""
             return TaskStatus(state=TaskState.RUNNING, native=word, reason=reason)
@@ -265,20 +255,16 @@ class Condor:
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """See BatchSystem."""
-        for some in _chunks(sorted(task_ids)):
-            done = self._run("condor_rm", *some)
-            if done.exit_code != 0 and not any(text in done.stderr + done.stdout for text in _GONE):
-                raise CEError(f"condor_rm: {_said(done)}")
+        self._commands.cancel("condor_rm", sorted(task_ids))
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         """See BatchSystem. Jobs whose files never reached a remote schedd are removed, and not found."""
         found: dict[str, str] = {}
         halves: list[str] = []
-        for some in _chunks(sorted(names)):
+        for some in self._commands.chunks(sorted(names)):
             named = ("-constraint", f'stringListMember({_NAME}, "{",".join(some)}")')
             for command in ("condor_history", "condor_q"):
-                done = self._run(command, "-json", "-attributes", f"{_ATTRIBUTES},{_NAME}", *named)
-                for ad in [] if _has_no_history(done) else _parse(command, done):
+                for ad in self._asked(command, f"{_ATTRIBUTES},{_NAME}", *named):
                     is_half = ad.get("JobStatus") == _HELD and ad.get("HoldReasonCode") == _SPOOLING
                     if is_half:
                         halves.append(f"{ad['ClusterId']}.{ad['ProcId']}")
@@ -289,48 +275,30 @@ class Condor:
         self.cancel(halves)
         return found
 
-    def _run(self, command: str, *arguments: str, stdin: bytes = b"") -> Done:
-        self._schedd.require(command)
-        environment = [f"{name}={value}" for name, value in self._schedd.environment.items()]
-        prefix = ["env", *environment] if environment else []
-        argv = [*prefix, command, *self._schedd.arguments, *arguments]
-        done = self._transport.run(argv, timeout_s=self._timeout_s, stdin=stdin)
-        return begun(done, command, self._transport.where, _UNCONFIGURED)
+    def _asked(self, command: str, attributes: str, *which: str) -> Sequence[Mapping[str, Any]]:
+        """Return the ads that a tool prints; nothing at all is what condor_q prints for no job.
+
+        Where a schedd keeps no history, what has left its queue is known by what it left behind only.
+
+        Raises:
+            CEError: it gave no answer, or one that cannot be understood.
+        """
+        printed = self._commands.ask(command, "-json", "-attributes", attributes, *which, nothing=_NO_HISTORY)
+        if not printed.strip():
+            return []
+        ads = parsed_json(printed, command)
+        if not isinstance(ads, list) or not all(map(_is_ad, ads)):
+            raise CEError(f"{command}: expected a list of jobs, not {printed[:200]!r}")
+        return ads
 
 
-def _parse(command: str, done: Done) -> Sequence[Mapping[str, Any]]:
-    """Return the ads that a tool printed; nothing at all is what condor_q prints for no job.
-
-    Raises:
-        CEError: it gave no answer, or one that cannot be understood.
-    """
-    if done.exit_code != 0:
-        raise CEError(f"{command}: {_said(done)}")
-    if not done.stdout.strip():
-        return []
-    ads = parsed_json(done.stdout, command)
-    if not isinstance(ads, list) or not all(map(_is_ad, ads)):
-        raise CEError(f"{command}: expected a list of jobs, not {done.stdout[:200]!r}")
-    return ads
-
-
-def _has_no_history(done: Done) -> bool:
-    """Tell whether a schedd keeps none: what has left its queue is known by what it left behind only."""
-    return bool(done.exit_code) and _NO_HISTORY in done.stderr
+def _job_id(printed: str) -> str:
+    """Return the cluster of `42.0 - 42.9`, which -terse has printed."""
+    return decimal(last_line(printed).partition(".")[0])
 
 
 def _is_ad(ad: object) -> bool:
     return isinstance(ad, dict) and all(isinstance(ad.get(name), int) for name in ("ClusterId", "ProcId"))
-
-
-def _without_advice(done: Done) -> Done:
-    """Return a tool's failure without its advice to administrators."""
-    said = done.stderr.partition("Extra Info:")[0].replace("(null)", "no answer from the schedd")
-    return replace(done, stderr=said)
-
-
-def _said(done: Done) -> str:
-    return _without_advice(done).sentence
 
 
 def _leaving(ad: Mapping[str, Any]) -> TaskStatus | None:
@@ -366,7 +334,3 @@ def _usage(ad: Mapping[str, Any]) -> Usage:
         wall_s=float(wall) if isinstance(wall, int | float) and wall > 0 else None,
         memory_peak_mb=peak * _BYTES_PER_KIB / 1_000_000 if isinstance(peak, int) and peak > 0 else None,
     )
-
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))

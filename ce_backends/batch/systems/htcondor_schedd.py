@@ -38,17 +38,19 @@ class Schedd:
         """Who was asked for it, to end a sentence with: HTCondor's own do not say."""
         return f"; the collector asked is {self.pool}" if self.pool else ""
 
-    @property
-    def arguments(self) -> Sequence[str]:
-        """Of every tool."""
-        return [*(("-name", self.name) if self.name else ()), *(("-pool", self.pool) if self.pool else ())]
-
-    def require(self, command: str) -> None:
-        """Go on only if the token, where there is one, is good for a command.
+    def start(self, command: str) -> Sequence[str]:
+        """Return how a tool is started that asks this one.
 
         Raises:
-            CEUnavailable: it says itself that it is not.
+            CEUnavailable: the token, where there is one, says itself that it is not good for that.
         """
+        self._require(command)
+        environment = [f"{name}={value}" for name, value in self.environment.items()]
+        named = [*(("-name", self.name) if self.name else ()), *(("-pool", self.pool) if self.pool else ())]
+        return [*(("env", *environment) if environment else ()), command, *named]
+
+    def _require(self, command: str) -> None:
+        """Go on only if the token, where there is one, is good for a command."""
         try:
             text = Path(self.token).read_text("ascii") if self.token else ""
         except (OSError, UnicodeDecodeError):

@@ -3,29 +3,28 @@
 import math
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain, Usage
-from ce_backends.batch.command import Refusals, Unconfigured, begun, refusal, whole_rows
+from ce_backends.base import Limit, Submission, TaskState, TaskStatus, Usage
+from ce_backends.batch.commands import Commands, Words, whole_rows
 from ce_backends.batch.options import NONE, Needs, Options
 from ce_backends.batch.submit_options import FILES, NAMED, ONCE, PROCESSORS, WAITS, WALL, Ours
 from ce_backends.batch.system import BatchJob
-from ce_backends.batch.transport import Done, Transport
-from ce_backends.batch.unknown_words import UnknownWords
+from ce_backends.batch.transport import Transport
 from ce_backends.errors import CEError
 from ce_backends.options import Option
 from ce_backends.task.script import quote
-from ce_backends.untrusted.text import lines_of
 
-_AT_ONCE = 500  # ids in one command
-_MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one LSF is told
 _PREFIX = "gridpilot_"
 _SUBMITTED = re.compile(r"^Job <(\d+)> is submitted", re.MULTILINE)
 _FIELDS = ("jobid", "jobindex", "stat", "exit_code", "exit_reason", "run_time", "cpu_used", "name")
 _BY_SIGNAL = 128  # an exit code above it is that of a signal
 
-_REFUSALS = Refusals(
+_NOTHING_THERE = ("No job found", "No unfinished job found", "No matching job found")
+_SAYS = Words(
+    name="LSF",
+    queued=("> is submitted",),
     not_now=(
         "LSF is down",
         "try later",
@@ -37,6 +36,10 @@ _REFUSALS = Refusals(
     ),
     no_answer=("Communication time out", "Timeout in contacting"),
     too_long=("Job array index too large", "MAX_JOB_ARRAY_SIZE"),
+    gone=("is being terminated", "has already finished", "already finished", "is not found", *_NOTHING_THERE),
+    unconfigured=("Cannot open lsf.conf", "Unable to open file lsf.conf"),
+    configure="source LSF's profile.lsf, which sets LSF_ENVDIR",
+    at_once=500,
 )
 _OURS = Ours(
     short={
@@ -51,8 +54,6 @@ _OURS = Ours(
     },
     is_joined=False,
 )
-_NOTHING_THERE = ("No job found", "No unfinished job found", "No matching job found")
-_GONE = ("is being terminated", "has already finished", "already finished", "is not found", *_NOTHING_THERE)
 
 _STATES: Mapping[str, TaskState] = {
     **dict.fromkeys(("PEND", "PROV", "PSUSP", "WAIT"), TaskState.WAITING),
@@ -77,11 +78,6 @@ _LIMITS = {
     "TERM_THREADLIMIT": Limit.PROCESSES,
 }
 
-_UNCONFIGURED = Unconfigured(
-    texts=("Cannot open lsf.conf", "Unable to open file lsf.conf"),
-    advice="source LSF's profile.lsf, which sets LSF_ENVDIR",
-)
-
 
 class Lsf:
     """See BatchSystem.
@@ -102,18 +98,14 @@ class Lsf:
     unkept: Mapping[str, str] = {}
 
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:  # noqa: ARG002
-        self._transport = transport
+        self._commands = Commands(transport, _SAYS, timeout_s=timeout_s)
         self._needs = needs
-        self._timeout_s = timeout_s
-        self._unknown = UnknownWords("LSF")
         _OURS.check(needs.submit_options)
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
-        done = self._run("bsub", *self._bsub(job))
-        if submitted := _SUBMITTED.search(done.stdout):
-            return Accepted(submitted[1])
-        return refusal(done, "bsub", _REFUSALS, job.size) or Uncertain(f"bsub printed {done.stdout!r}: {done.sentence}")
+        done = self._commands.run("bsub", *self._bsub(job))
+        return self._commands.submitted(done, "bsub", job.size, _job_id)
 
     def _bsub(self, job: BatchJob) -> Iterator[str]:
         """Yield the arguments. Not rerun by LSF: whether a lost job runs again is for the WMS to decide."""
@@ -124,7 +116,7 @@ class Lsf:
         if job.memory_mb and "-M" not in self._needs.submit_options:
             yield from ("-M", f"{job.memory_mb}MB")
         if job.wall_s:
-            yield from ("-W", str(math.ceil((job.wall_s + _MARGIN_S) / 60)))
+            yield from ("-W", str(math.ceil(job.queue_wall_s / 60)))
         if gpus := job.gpus or self._needs.gpus:
             yield from ("-gpu", f"num={gpus}")
         if self._needs.queue:
@@ -148,18 +140,14 @@ class Lsf:
         word = row["stat"]
         state = _STATES.get(word)
         if state is None:
-            return self._unknown.status(word)
+            return self._commands.unknown(word)
         if not state.is_final:
             return TaskStatus(state=state, native=word, reason=_REMARKS.get(word, ""))
         return _ended(word, row)
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """See BatchSystem."""
-        for some in _chunks(sorted(task_ids)):
-            done = self._run("bkill", *some)
-            refused = [line for line in lines_of(done.stdout + done.stderr) if line.strip() and not _is_gone(line)]
-            if done.exit_code is None or (done.exit_code != 0 and refused):
-                raise CEError(f"bkill: {' '.join(refused) or done.sentence}")
+        self._commands.cancel("bkill", sorted(task_ids))
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         """See BatchSystem."""
@@ -172,7 +160,7 @@ class Lsf:
         Raises:
             CEError: LSF gave no answer, or not a whole one.
         """
-        done = self._run("bjobs", "-a", "-noheader", "-o", f"{' '.join(_FIELDS)} delimiter='|'")
+        done = self._commands.run("bjobs", "-a", "-noheader", "-o", f"{' '.join(_FIELDS)} delimiter='|'")
         if done.exit_code is not None and not done.stdout and any(text in done.stderr for text in _NOTHING_THERE):
             return []
         rows = whole_rows(done.stdout, "bjobs", len(_FIELDS)) if done.exit_code == 0 else []
@@ -180,17 +168,10 @@ class Lsf:
             raise CEError(f"bjobs: {done.sentence}")
         return [dict(zip(_FIELDS, (cell.strip() for cell in row), strict=True)) for row in rows]
 
-    def _run(self, command: str, *arguments: str) -> Done:
-        done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
-        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
-
-
-def _is_gone(line: str) -> bool:
-    return any(text in line for text in _GONE)
+def _job_id(printed: str) -> str:
+    submitted = _SUBMITTED.search(printed)
+    return submitted[1] if submitted else ""
 
 
 def _task_id(row: Mapping[str, str]) -> str:

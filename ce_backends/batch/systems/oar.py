@@ -2,27 +2,29 @@
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from ce_backends.base import Accepted, Limit, Rejected, Submission, TaskState, TaskStatus, Uncertain, Usage
-from ce_backends.batch.command import Refusals, Unconfigured, begun, parsed_json, refusal
+from ce_backends.base import Limit, Rejected, Submission, TaskState, TaskStatus, Usage
+from ce_backends.batch.commands import Commands, Words, parsed_json
 from ce_backends.batch.options import NONE, Needs, Options
 from ce_backends.batch.submit_options import COUNTED, FILES, NAMED, ONCE, PROCESSORS, WAITS, Ours
 from ce_backends.batch.system import BatchJob
-from ce_backends.batch.transport import Done, Transport
-from ce_backends.batch.unknown_words import UnknownWords
+from ce_backends.batch.transport import Transport
 from ce_backends.errors import CEError, CEMisconfigured
 from ce_backends.options import Option
 from ce_backends.task.script import quote
-from ce_backends.untrusted.text import lines_of
 
-_AT_ONCE = 1000  # ids in one command
-_MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one OAR is told
 _MOST_RESUBMISSIONS = 5  # of one job that are followed at one look
 _JOB_ID = re.compile(r"^OAR_JOB_ID=(\d+)\n", re.MULTILINE)
-_REFUSALS = Refusals(
+_SAYS = Words(
+    name="OAR",
+    # oarsub adds "Job is killed", which it does not do: the job stays queued
+    queued=("Cannot connect to executor",),
     not_now=("DBI connect", "Cannot connect to the database", "Couldn't connect to the database", "too many clients"),
+    gone=("already killed", "You are not the right user", "Could not connect to the socket"),
+    unconfigured=("Configuration file not found", "Open configuration file"),
+    configure="have a readable /etc/oar/oar.conf there",
 )
 _OURS = Ours(
     long={
@@ -41,8 +43,6 @@ _OURS = Ours(
     short={"-n": NAMED, "-l": PROCESSORS, "-d": FILES, "-O": FILES, "-E": FILES, "-I": WAITS, "-C": WAITS, "-S": FILES},
 )
 _AGAIN = "idempotent"  # a type of job: submitted again for an exit code of 99
-_SERVER_DOWN = "Cannot connect to executor"  # oarsub adds "Job is killed", which it does not do: the job stays queued
-_ALREADY_GONE = ("already killed", "You are not the right user", "Could not connect to the socket")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _BY_SIGNAL = 0x7F  # of a wait status, wait(2)
 
@@ -54,10 +54,6 @@ _STATES: Mapping[str, TaskState] = {
 }
 _REMARKS = {"Hold": "held", "Suspended": "suspended"}
 _NO_REASONS = ("SWITCH_INTO_", "SEND_KILL_JOB", "FRAG_JOB_REQUEST", "WALLTIME")  # events that explain nothing further
-_UNCONFIGURED = Unconfigured(
-    texts=("Configuration file not found", "Open configuration file"),
-    advice="have a readable /etc/oar/oar.conf there",
-)
 
 _Job = Mapping[str, Any]
 
@@ -91,11 +87,9 @@ class Oar:
     }
 
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
-        self._transport = transport
+        self._commands = Commands(transport, _SAYS, timeout_s=timeout_s)
         self._needs = needs
-        self._timeout_s = timeout_s
         self._property = str(options.get("ProcessorProperty", "core"))
-        self._unknown = UnknownWords("OAR")
         _OURS.check(needs.submit_options)
         if any(_AGAIN in word for word in needs.submit_options):
             raise CEMisconfigured(f"option SubmitOptions has {_AGAIN}: {ONCE}")
@@ -104,17 +98,12 @@ class Oar:
         """See BatchSystem. An array's id is the ids of its jobs, in order: each of them is a job of its own."""
         if job.gpus or self._needs.gpus:
             return Rejected("OAR: GPUs are not asked for, because sites name them differently; use SubmitOptions")
-        done = self._run("oarsub", *self._oarsub(job))
-        if _SERVER_DOWN not in done.stderr and (failure := refusal(done, "oarsub", _REFUSALS)):
-            return failure
-        numbers = [number for number in _JOB_ID.findall(done.stdout) if int(number)]
-        if len(numbers) != job.size:
-            return Uncertain(f"oarsub printed {done.stdout!r} for {job.size} job numbers")
-        return Accepted(",".join(numbers))
+        done = self._commands.run("oarsub", *self._oarsub(job))
+        return self._commands.submitted(done, "oarsub", job.size, lambda printed: _job_ids(printed, job.size))
 
     def _oarsub(self, job: BatchJob) -> Iterator[str]:
         """Yield the arguments; the last one goes to a shell on the node."""
-        walltime = f",walltime={_clock(job.wall_s + _MARGIN_S)}" if job.wall_s else ""
+        walltime = f",walltime={_clock(job.queue_wall_s)}" if job.wall_s else ""
         processors = "" if self._needs.whole_node else f"/{self._property}={job.processors}"
         yield from ("-n", job.name, "-d", posixpath.dirname(job.script), "-O", job.log, "-E", job.log)
         yield from ("-l", f"/nodes=1{processors}{walltime}")
@@ -133,7 +122,7 @@ class Oar:
     def states(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
         """See BatchSystem. A job that OAR has submitted again under another number is what became of that one."""
         jobs: dict[str, _Job] = {}
-        for some in _chunks(sorted(task_ids, key=int)):
+        for some in self._commands.chunks(sorted(task_ids, key=int)):
             jobs |= self._jobs(f"job_id IN ({','.join(some)})")
         for _ in range(_MOST_RESUBMISSIONS):
             again = {number: task_id for task_id, job in jobs.items() if (number := _resubmitted(job))}
@@ -149,7 +138,7 @@ class Oar:
         word = str(job.get("state", ""))
         state = _STATES.get(word)
         if state is None:
-            return self._unknown.status(word)
+            return self._commands.unknown(word)
         if state is TaskState.FAILED:
             return _failed(job)
         if state is TaskState.DONE:
@@ -158,17 +147,14 @@ class Oar:
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """See BatchSystem. A number that is not there is answered as one of another user."""
-        for some in _chunks(sorted(task_ids, key=int)):
+        for some in self._commands.chunks(sorted(task_ids, key=int)):
             again = self._jobs(f"resubmit_job_id IN ({','.join(some)})")
-            done = self._run("oardel", *some, *sorted(again, key=int))
-            said = [line for line in lines_of(done.stderr) if not any(text in line for text in _ALREADY_GONE)]
-            if done.exit_code is None or (done.exit_code != 0 and said):
-                raise CEError(f"oardel: {done.sentence}")
+            self._commands.cancel("oardel", [*some, *sorted(again, key=int)])
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         """See BatchSystem. Of a name that was submitted twice, the later one counts."""
         found: dict[str, dict[int, dict[int, str]]] = {}
-        for some in _chunks(sorted(names)):
+        for some in self._commands.chunks(sorted(names)):
             quoted = ",".join(f"'{name}'" for name in some)
             for number, job in self._jobs(f"job_name IN ({quoted})").items():
                 if not job.get("resubmit_job_id"):
@@ -185,7 +171,7 @@ class Oar:
         Raises:
             CEError: OAR gave no answer. Its exit code is 0 where its database has refused to answer.
         """
-        done = self._run("oarstat", "-J", "-f", "--sql", where)
+        done = self._commands.run("oarstat", "-J", "-f", "--sql", where)
         if done.exit_code != 0 or (not done.stdout.strip() and _is_error(done.stderr)):
             raise CEError(f"oarstat: {done.sentence}")
         jobs = parsed_json(done.stdout, "oarstat -J") if done.stdout.strip() else {}
@@ -193,13 +179,10 @@ class Oar:
             raise CEError(f"oarstat -J: expected jobs by number, not {done.stdout[-200:]!r}")
         return {number: job for number, job in jobs.items() if isinstance(job, dict) and _NUMBER.fullmatch(number)}
 
-    def _run(self, command: str, *arguments: str) -> Done:
-        done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
-        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
+def _job_ids(printed: str, size: int) -> str:
+    numbers = [number for number in _JOB_ID.findall(printed) if int(number)]
+    return ",".join(numbers) if len(numbers) == size else ""
 
 
 def _is_error(said: str) -> bool:

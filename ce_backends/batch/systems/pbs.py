@@ -2,30 +2,27 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain
-from ce_backends.batch.command import Refusals, Unconfigured, begun, last_line, refusal
+from ce_backends.base import Limit, Submission, TaskState, TaskStatus
+from ce_backends.batch.commands import Commands, Words, last_line
 from ce_backends.batch.options import NONE, Needs, Options
 from ce_backends.batch.submit_options import COUNTED, FILES, NAMED, ONCE, PROCESSORS, WAITS, WALL, Ours, resources
 from ce_backends.batch.system import MAY_NEVER, BatchJob
 from ce_backends.batch.systems.pbs_answers import attributes, ended
 from ce_backends.batch.transport import Done, Transport
-from ce_backends.batch.unknown_words import UnknownWords
 from ce_backends.errors import CEError
 from ce_backends.options import Option
-from ce_backends.untrusted.text import lines_of
 
-_AT_ONCE = 500  # ids in one command
-_MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one PBS is told
 _NAME_LENGTH = 15  # of a job's name, on old servers; so a job is found by the name of its log
 _BYTES_PER_MB = 1 << 20
 _JOB_ID = re.compile(r"^(\d+)(\[\])?(\.\S+)?$")
 _ARRAY_ELEMENT = re.compile(r"\[\d+\]")
 
-_REFUSALS = Refusals(
+_SAYS = Words(
+    name="PBS",
     not_now=(
         "cannot connect to server",
         "Connection refused",
@@ -41,6 +38,10 @@ _REFUSALS = Refusals(
     no_answer=("End of File", "Communication failure", "Premature end of message"),
     for_good=("exceeds queue resource limits", "Job violates queue and/or server resource limits"),
     too_long=("Array job exceeds", "array job size limit", "max_job_array_size"),
+    gone=("Unknown Job Id", "has finished", "invalid for state of job"),
+    unconfigured=("pbsconf error", "Cannot resolve default server host"),
+    configure="have pbs.conf (OpenPBS) or server_name (Torque) there, or set PBS_CONF_FILE or PBS_DEFAULT",
+    at_once=500,
 )
 _NO_HISTORY = ("not configured to maintain job history", "job_history_enable")
 _MEMORY = ("mem", "vmem", "pmem", "pvmem")
@@ -61,11 +62,6 @@ _OURS = Ours(
     },
 )
 _GRANTED = {"select": PROCESSORS, "nodes": PROCESSORS, "ncpus": PROCESSORS, "procs": PROCESSORS, "walltime": WALL}
-_GONE = ("Unknown Job Id", "has finished", "invalid for state of job")
-_UNCONFIGURED = Unconfigured(
-    texts=("pbsconf error", "Cannot resolve default server host"),
-    advice="have pbs.conf (OpenPBS) or server_name (Torque) there, or set PBS_CONF_FILE or PBS_DEFAULT",
-)
 # Torque names the GPUs of a job in a file, `wn1-gpu0` a line; CUDA obeys a variable.
 _GPUS = """\
 if [ -r "${PBS_GPUFILE-}" ] && [ -z "${CUDA_VISIBLE_DEVICES+set}" ]; then
@@ -139,24 +135,19 @@ class Pbs:
     unkept: Mapping[str, str] = {}
 
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
-        self._transport = transport
+        self._commands = Commands(transport, _SAYS, timeout_s=timeout_s)
         self._needs = needs
-        self._timeout_s = timeout_s
         self._is_torque = options.get("PBSFlavour", "Torque") == "Torque"
         self._flavour = _FLAVOURS["Torque" if self._is_torque else "OpenPBS"]
         self._history = self._flavour.history
         _OURS.check(needs.submit_options)
         self._given = resources(needs.submit_options, _GRANTED)
         resources(needs.submit_options, {"block": WAITS}, "-W")
-        self._unknown = UnknownWords("PBS")
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
-        done = self._run("qsub", *self._qsub(job))
-        if failure := refusal(done, "qsub", _REFUSALS, job.size):
-            return failure
-        job_id = last_line(done.stdout)
-        return Accepted(job_id) if _JOB_ID.match(job_id) else Uncertain(f"qsub printed {done.stdout!r} for a job id")
+        done = self._commands.run("qsub", *self._qsub(job))
+        return self._commands.submitted(done, "qsub", job.size, _job_id)
 
     def _qsub(self, job: BatchJob) -> Iterator[str]:
         """Yield the arguments. Not rerun by PBS: whether a lost job runs again is for the WMS to decide."""
@@ -165,7 +156,7 @@ class Pbs:
             yield from (self._flavour.array, f"1-{job.size}")
         yield from self._torque_resources(job) if self._is_torque else self._open_pbs_resources(job)
         if job.wall_s:
-            yield from ("-l", f"walltime={_clock(job.wall_s + _MARGIN_S)}")
+            yield from ("-l", f"walltime={_clock(job.queue_wall_s)}")
         if self._needs.queue:
             yield from ("-q", self._needs.queue)
         if self._needs.account:
@@ -196,7 +187,7 @@ class Pbs:
         """See BatchSystem. An end without an exit status is not believed: the answer is cut, or the server not done."""
         wanted = set(task_ids)
         found: dict[str, TaskStatus] = {}
-        for jobs in _chunks(sorted({_ARRAY_ELEMENT.sub("[]", task_id) for task_id in wanted})):
+        for jobs in self._commands.chunks(sorted({_ARRAY_ELEMENT.sub("[]", task_id) for task_id in wanted})):
             listed = attributes(self._qstat(*jobs))
             statuses = {task_id: self._status(job) for task_id, job in listed.items() if task_id in wanted}
             found |= {task_id: status for task_id, status in statuses.items() if status}
@@ -209,26 +200,26 @@ class Pbs:
             CEError: it gave no answer.
         """
         done = self._asked("-f", "-t", jobs=jobs)
-        complaints = [line for line in lines_of(done.stderr) if line.strip()]
-        is_told = "Job Id:" in done.stdout or any(map(_is_gone, complaints))
-        has_failed = done.exit_code != 0 and (not complaints or not all(map(_is_gone, complaints)))
+        knows_some_not = any(text in done.stderr for text in _SAYS.gone)
+        is_told = "Job Id:" in done.stdout or knows_some_not
+        has_failed = done.exit_code != 0 and (not knows_some_not or self._commands.complaints(done.stderr))
         if done.exit_code is None or has_failed or not is_told:
             raise CEError(f"qstat: {done.sentence}")
         return done.stdout
 
     def _asked(self, *options: str, jobs: Sequence[str] = ()) -> Done:
         """Ask qstat, with its history; from when a server says that it keeps none, without."""
-        done = self._run("qstat", *options, *self._history, *jobs)
+        done = self._commands.run("qstat", *options, *self._history, *jobs)
         if self._history and done.exit_code and any(text in done.stderr for text in _NO_HISTORY):
             self._history = ()
-            return self._run("qstat", *options, *jobs)
+            return self._commands.run("qstat", *options, *jobs)
         return done
 
     def _status(self, job: Mapping[str, str]) -> TaskStatus | None:
         word, comment = job.get("job_state", ""), job.get("comment", "")
         state = _STATES.get(word)
         if state is None:
-            return self._unknown.status(word)
+            return self._commands.unknown(word)
         if state is TaskState.DONE:
             return ended(word, job, self._flavour.limits)
         if state is TaskState.WAITING and comment.startswith(_NEVER):
@@ -237,10 +228,7 @@ class Pbs:
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """See BatchSystem."""
-        for some in _chunks(sorted(task_ids)):
-            done = self._run("qdel", *some)
-            if done.exit_code is None or (done.exit_code != 0 and not all(map(_is_gone, lines_of(done.stderr)))):
-                raise CEError(f"qdel: {done.sentence}")
+        self._commands.cancel("qdel", sorted(task_ids))
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         """See BatchSystem. A job's own name may be too short for ours; its log's is not."""
@@ -255,17 +243,10 @@ class Pbs:
                 found[name] = _ARRAY_ELEMENT.sub("[]", job_id)
         return found
 
-    def _run(self, command: str, *arguments: str) -> Done:
-        done = self._transport.run([command, *arguments], timeout_s=self._timeout_s)
-        return begun(done, command, self._transport.where, _UNCONFIGURED)
 
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
-
-
-def _is_gone(line: str) -> bool:
-    return any(text in line for text in _GONE)
+def _job_id(printed: str) -> str:
+    job_id = last_line(printed)
+    return job_id if _JOB_ID.match(job_id) else ""
 
 
 def _megabytes(memory_mb: int) -> int:

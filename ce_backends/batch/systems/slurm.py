@@ -2,11 +2,11 @@
 
 import logging
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from ce_backends.base import Accepted, Limit, Submission, TaskState, TaskStatus, Uncertain, Usage
-from ce_backends.batch.command import Refusals, Unconfigured, begun, last_line, refusal, whole_rows
+from ce_backends.base import Limit, Submission, TaskState, TaskStatus, Usage
+from ce_backends.batch.commands import Commands, Words, decimal, last_line, whole_rows
 from ce_backends.batch.options import NONE, Needs, Options
 from ce_backends.batch.submit_options import (
     COUNTED,
@@ -22,15 +22,12 @@ from ce_backends.batch.submit_options import (
     has_any,
 )
 from ce_backends.batch.system import MAY_NEVER, BatchJob
-from ce_backends.batch.transport import Done, Transport
-from ce_backends.batch.unknown_words import UnknownWords
+from ce_backends.batch.transport import Transport
 from ce_backends.errors import CEError
 from ce_backends.options import Option
 
 log = logging.getLogger("gridpilot.ce")
 
-_AT_ONCE = 1000  # ids in one command: an argument may be 128 kB long
-_MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one Slurm is told
 _BYTES_PER_MIB = 1 << 20
 _BYTES_PER_UNIT = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -65,7 +62,8 @@ _DOUBTFUL: Mapping[str, str] = {
 }
 _TOO_BIG = "PerJob"  # AssocMaxCpuPerJobLimit, QOSMaxNodePerJobLimit and their like
 _MORE_THAN_A_JOB_MAY_HAVE = "more than one job may ever have"
-_REFUSALS = Refusals(
+_SAYS = Words(
+    name="Slurm",
     not_now=(
         "Unable to contact slurm controller",
         "temporarily unable to accept job",
@@ -83,7 +81,12 @@ _REFUSALS = Refusals(
     no_answer=("Socket timed out", "Unexpected message received"),  # nextflow issue 970
     for_good=("PerJob",),  # AssocMaxWallDurationPerJobLimit and its like stand before `violates accounting/QOS policy`
     too_long=("Invalid job array specification", "MaxSubmit"),
+    gone=("Invalid job id",),
+    unconfigured=("Could not establish a configuration source", "Unable to process configuration file"),
+    configure="have slurm.conf there, or set SLURM_CONF or SLURM_CONF_SERVER",
 )
+_KNOWS_NONE = ("Invalid job id specified",)  # squeue, of all that it was asked about
+_NO_ACCOUNTING = ("accounting storage is disabled",)
 _MEMORY = ("--mem", "--mem-per-cpu", "--mem-per-gpu")  # sbatch takes one of them only
 _OURS = Ours(
     long={
@@ -123,11 +126,6 @@ _OURS = Ours(
     },
 )
 
-_UNCONFIGURED = Unconfigured(
-    texts=("Could not establish a configuration source", "Unable to process configuration file"),
-    advice="have slurm.conf there, or set SLURM_CONF or SLURM_CONF_SERVER",
-)
-
 
 class Slurm:
     """See BatchSystem.
@@ -158,21 +156,16 @@ class Slurm:
     passed: Sequence[str] = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
-        self._transport = transport
         self._needs = needs
-        self._cluster = [f"--clusters={cluster}"] if (cluster := options.get("Cluster")) else []
+        cluster = [f"--clusters={name}"] if (name := options.get("Cluster")) else []
+        self._commands = Commands(transport, _SAYS, timeout_s=timeout_s, start=lambda command: [command, *cluster])
         self._is_per_cpu = options.get("MemoryPer") == "cpu"
         _OURS.check(needs.submit_options)
-        self._timeout_s = timeout_s
-        self._unknown = UnknownWords("Slurm")
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
-        done = self._run("sbatch", *self._sbatch(job))
-        if failure := refusal(done, "sbatch", _REFUSALS, job.size):
-            return failure
-        job_id = last_line(done.stdout).partition(";")[0]  # --parsable: "42" or "42;cluster"
-        return Accepted(job_id) if job_id.isdecimal() else Uncertain(f"sbatch printed {done.stdout!r} for a job number")
+        done = self._commands.run("sbatch", *self._sbatch(job))
+        return self._commands.submitted(done, "sbatch", job.size, _job_id)
 
     def _sbatch(self, job: BatchJob) -> Iterator[str]:
         """Yield the arguments. Not requeued by Slurm: whether a lost job runs again is for the WMS to decide."""
@@ -185,7 +178,7 @@ class Slurm:
             name, share = ("--mem-per-cpu", job.processors) if self._is_per_cpu else ("--mem", 1)
             yield f"{name}={math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB / share)}M"
         if job.wall_s:
-            yield f"--time={math.ceil((job.wall_s + _MARGIN_S) / 60)}"
+            yield f"--time={math.ceil(job.queue_wall_s / 60)}"
         if gpus := job.gpus or self._needs.gpus:
             yield f"--gpus-per-node={gpus}"
         if self._needs.queue:
@@ -204,13 +197,13 @@ class Slurm:
         """See BatchSystem. squeue knows what waits, runs, and has ended a short time ago; sacct knows the rest."""
         wanted = set(task_ids)
         found: dict[str, TaskStatus] = {}
-        for jobs in _chunks(_jobs(wanted)):
+        for jobs in self._commands.chunks(_jobs(wanted)):
             found |= self._queue(jobs, wanted)
         if hopeless := [task_id for task_id, status in found.items() if status.reason.startswith(_NEVER)]:
             self.cancel(hopeless)
         failed = {task_id for task_id, status in found.items() if status.state is TaskState.FAILED}
         found |= self._explained(failed - set(hopeless))
-        for jobs in _chunks(_jobs(wanted - set(found))):
+        for jobs in self._commands.chunks(_jobs(wanted - set(found))):
             found |= self._accounts(jobs, wanted)
         return found
 
@@ -218,7 +211,7 @@ class Slurm:
         """Return what the accounting knows better than the queue: by whom it was cancelled, its peak of memory."""
         known: dict[str, TaskStatus] = {}
         try:
-            for jobs in _chunks(_jobs(failed)):
+            for jobs in self._commands.chunks(_jobs(failed)):
                 known |= self._accounts(jobs, failed)
         except CEError as error:
             log.info("slurm.not_explained cause=%s", error)
@@ -229,27 +222,19 @@ class Slurm:
         }
 
     def _queue(self, jobs: Sequence[str], wanted: Collection[str]) -> dict[str, TaskStatus]:
-        done = self._run(
-            "squeue", "--all", "--noheader", "--array", "--states=all", "--format=%i|%T|%r", f"--jobs={','.join(jobs)}"
-        )
-        if done.exit_code != 0:
-            if "Invalid job id specified" in done.stderr:  # it knows none of them
-                return {}
-            raise CEError(f"squeue: {done.sentence}")
-        rows = _rows("squeue", done.stdout, 3)
+        shown = ("--all", "--noheader", "--array", "--states=all", "--format=%i|%T|%r")
+        printed = self._commands.ask("squeue", *shown, f"--jobs={','.join(jobs)}", nothing=_KNOWS_NONE)
+        rows = _rows("squeue", printed, 3)
         return {task_id: self._status(word, reason) for task_id, word, reason in rows if task_id in wanted}
 
     def _accounts(self, jobs: Sequence[str], wanted: Collection[str]) -> dict[str, TaskStatus]:
         """Ask the accounting; where there is none, nothing is known."""
         fields = "--format=JobID,State,ExitCode,MaxRSS"
-        done = self._run("sacct", "--noheader", "--parsable2", "--duplicates", fields, f"--jobs={','.join(jobs)}")
-        if done.exit_code != 0:
-            if "accounting storage is disabled" in done.stderr:
-                return {}
-            raise CEError(f"sacct: {done.sentence}")
+        shown = ("--noheader", "--parsable2", "--duplicates", fields)
+        printed = self._commands.ask("sacct", *shown, f"--jobs={','.join(jobs)}", nothing=_NO_ACCOUNTING)
         found: dict[str, TaskStatus] = {}
         peaks: dict[str, float] = {}
-        for name, word, code, peak in _rows("sacct", done.stdout, 4):
+        for name, word, code, peak in _rows("sacct", printed, 4):
             task_id, _, step = name.partition(".")
             if task_id not in wanted:
                 continue
@@ -264,7 +249,7 @@ class Slurm:
         word = text.partition(" ")[0].rstrip("+")
         state = _STATES.get(word)
         if state is None:
-            return self._unknown.status(word)
+            return self._commands.unknown(word)
         if state is TaskState.WAITING:
             if why := _HOPELESS.get(reason) or (_MORE_THAN_A_JOB_MAY_HAVE if _TOO_BIG in reason else ""):
                 return TaskStatus(state=TaskState.FAILED, native=text, reason=f"{_NEVER}{why} ({reason})")
@@ -277,36 +262,29 @@ class Slurm:
 
     def cancel(self, task_ids: Collection[str]) -> None:
         """See BatchSystem. scancel says nothing, and returns 0, about what has ended or was never there."""
-        for some in _chunks(sorted(task_ids)):
-            done = self._run("scancel", *some)
-            if done.exit_code != 0 and "Invalid job id" not in done.stderr:
-                raise CEError(f"scancel: {done.sentence}")
+        self._commands.cancel("scancel", sorted(task_ids))
 
     def find(self, names: Collection[str]) -> Mapping[str, str]:
         """See BatchSystem."""
         found: dict[str, str] = {}
-        for some in _chunks(sorted(names)):
+        for some in self._commands.chunks(sorted(names)):
             names_of = ("--noheader", "--states=all", "--format=%j|%F", f"--name={','.join(some)}")
-            done = self._run("squeue", "--all", *names_of)  # --all: also in partitions that are hidden from us
-            if done.exit_code != 0:
-                raise CEError(f"squeue: {done.sentence}")
-            found |= dict(_rows("squeue", done.stdout, 2))
+            printed = self._commands.ask("squeue", "--all", *names_of)  # --all: also in partitions hidden from us
+            found |= dict(_rows("squeue", printed, 2))
         if missing := set(names) - set(found):
             found |= self._named_in_accounts(sorted(missing))
         return found
 
     def _named_in_accounts(self, names: Sequence[str]) -> dict[str, str]:
         fields = ("--starttime=now-30days", "--format=JobName,JobID", f"--name={','.join(names)}")
-        done = self._run("sacct", "--noheader", "--parsable2", "--allocations", *fields)
-        if done.exit_code != 0:
-            if "accounting storage is disabled" in done.stderr:
-                return {}
-            raise CEError(f"sacct: {done.sentence}")
-        return {name: job_id.partition("_")[0] for name, job_id in _rows("sacct", done.stdout, 2)}
+        shown = ("--noheader", "--parsable2", "--allocations", *fields)
+        printed = self._commands.ask("sacct", *shown, nothing=_NO_ACCOUNTING)
+        return {name: job_id.partition("_")[0] for name, job_id in _rows("sacct", printed, 2)}
 
-    def _run(self, command: str, *arguments: str) -> Done:
-        done = self._transport.run([command, *self._cluster, *arguments], timeout_s=self._timeout_s)
-        return begun(done, command, self._transport.where, _UNCONFIGURED)
+
+def _job_id(printed: str) -> str:
+    """Return the number of `42` or `42;cluster`, which --parsable has printed."""
+    return decimal(last_line(printed).partition(";")[0])
 
 
 _CLUSTER = "CLUSTER: "  # squeue's own heading where a cluster is named, also without headings
@@ -321,10 +299,6 @@ def _rows(command: str, text: str, columns: int) -> list[list[str]]:
 
 def _jobs(task_ids: Collection[str]) -> Sequence[str]:
     return sorted({task_id.partition("_")[0] for task_id in task_ids})
-
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[at : at + _AT_ONCE] for at in range(0, len(values), _AT_ONCE))
 
 
 def _failure(text: str, reason: str) -> str:

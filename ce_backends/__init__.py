@@ -30,7 +30,7 @@ from ce_backends.base import (
     Usage,
 )
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
-from ce_backends.options import Option, OptionValue
+from ce_backends.options import Option, OptionValue, setting, table_of, value_of
 
 __all__ = [
     "Accepted",
@@ -62,4 +62,7 @@ __all__ = [
     "TaskStatus",
     "Uncertain",
     "Usage",
+    "setting",
+    "table_of",
+    "value_of",
 ]

@@ -1,7 +1,12 @@
-"""What can be set for a CE type: one table per backend gives parsing, units, defaults and error texts."""
+"""What can be set for a CE type: one table per backend gives parsing, units, defaults and error texts.
+
+A backend writes its table as a frozen dataclass, a field for each option, and asks `value_of` for the values in it.
+Pure functions: any thread may call them.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ce_backends.errors import CEMisconfigured
 from ce_backends.readers import did_you_mean, nearest, number, whole_number, yes_no
@@ -101,3 +106,37 @@ def parse_options(
     return {
         name: option.parse(given[name], ce_type) if name in given else option.default for name, option in known.items()
     }
+
+
+class Described(Protocol):
+    """A frozen dataclass, each field of which is a `setting`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Value = TypeVar("Value", bound=Described)
+
+
+def setting(option: Option) -> Any:
+    """Declare a field of a backend's settings with its option; its default is the option's.
+
+    The field's type is the option's kind, or None besides where that is the default.
+    """
+    return field(default=option.default, metadata={"option": option})
+
+
+def table_of(settings: type[Described]) -> Sequence[Option]:
+    """Return the options of a backend's settings, in the order of the fields."""
+    return tuple(each.metadata["option"] for each in fields(settings))
+
+
+def value_of(settings: type[Value], options: Mapping[str, OptionValue | None]) -> Value:
+    """Return a backend's settings as a frozen value.
+
+    Args:
+        settings: the dataclass.
+        options: by DIRAC's names, in their types, as `from_options` of a backend gets them. Those that are not there
+            are as their defaults; those of others are left.
+    """
+    described = {each.name: each.metadata["option"] for each in fields(settings)}
+    return settings(**{name: options.get(option.name, option.default) for name, option in described.items()})

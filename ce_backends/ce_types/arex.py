@@ -1,7 +1,8 @@
 """CE type AREX: an ARC CE, by its REST interface."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,47 +14,58 @@ from ce_backends.arc.system import Arc
 from ce_backends.base import TaskSpec
 from ce_backends.batch import options as batch_options
 from ce_backends.batch.ce import BatchCE
-from ce_backends.batch.options import Options
+from ce_backends.batch.options import BatchSettings, Options
 from ce_backends.batch.task_book import TaskBook
 from ce_backends.ce_types.local_and_ssh import bounds, cap, steps
 from ce_backends.errors import CEMisconfigured
-from ce_backends.options import Option
+from ce_backends.options import Option, setting, table_of, value_of
 
 _NO_MEANING = ("Account", "SubmitOptions", "NumberOfNodes", "NumberOfGPUs", "SharedArea")
 _DIRAC_PREFIX = "nordugrid-"  # DIRAC calls a queue nordugrid-BATCHSYSTEM-QUEUE
 
 
-class AREX:
-    """See the module."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArexSettings:
+    """What can be set for the CE and who is let in."""
 
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(name="CEName", kind=str, default="", doc="Host of the CE; the name of its section if not set."),
-        Option(name="Port", kind=int, default=443, minimum=1, doc="Port of its REST interface."),
-        Option(name="RESTVersion", kind=str, default="1.0", doc="Version of the interface."),
+    host: str = setting(
+        Option(name="CEName", kind=str, default="", doc="Host of the CE; the name of its section if not set.")
+    )
+    port: int = setting(Option(name="Port", kind=int, default=443, minimum=1, doc="Port of its REST interface."))
+    rest_version: str = setting(Option(name="RESTVersion", kind=str, default="1.0", doc="Version of the interface."))
+    proxy: str = setting(
         Option(
             name="Proxy",
             kind=str,
             default="",
             doc="X.509 proxy to be let in with, and to delegate; $X509_USER_PROXY or /tmp/x509up_uUID if empty.",
-        ),
+        )
+    )
+    token: str = setting(
         Option(
             name="Token",
             kind=str,
             default="",
             doc="File with a bearer token to be let in with; then no proxy is used but by DelegateProxy.",
-        ),
+        )
+    )
+    always_delegates: bool = setting(
         Option(
             name="DelegateProxy",
             kind=bool,
             default=False,
             doc="Proxy is delegated to the jobs also where Token lets us in: for accounting, or for what A-REX stages.",
-        ),
+        )
+    )
+    ca_directory: str = setting(
         Option(
             name="CADirectory",
             kind=str,
             default="",
             doc="Certificates of authorities; $X509_CERT_DIR or /etc/grid-security/certificates if empty.",
-        ),
+        )
+    )
+    renew_before_s: int = setting(
         Option(
             name="ProxyTimeLeftBeforeRenewal",
             kind=int,
@@ -61,67 +73,76 @@ class AREX:
             unit="s",
             minimum=0,
             doc="Time left of the delegated proxy at which it is delegated again, if ours lasts longer.",
-        ),
+        )
+    )
+
+    @property
+    def delegates(self) -> bool:
+        """A proxy goes with the jobs."""
+        return not self.token or self.always_delegates
+
+
+class AREX:
+    """See the module."""
+
+    OPTIONS: ClassVar[Sequence[Option]] = (
+        *table_of(ArexSettings),
         *(option for option in batch_options.OPTIONS if option.name not in _NO_MEANING),
     )
 
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
-        batch_options.need_variables(options, _with_variables(options))
-        credential = _credential(options)
-        rest = Rest(_url(options), credential, timeout_s=float(options["CommandTimeout"] or 0.0))
-        renew_before_s = float(options["ProxyTimeLeftBeforeRenewal"] or 0)
-        return _build(work_dir, options, rest, Delegation(rest, credential.proxy, renew_before_s=renew_before_s))
+        settings, batch = value_of(ArexSettings, options), value_of(BatchSettings, options)
+        batch_options.need_variables(_with_variables(settings))
+        credential = _credential(settings)
+        rest = Rest(_url(settings), credential, timeout_s=batch.timeout_s)
+        delegation = Delegation(rest, credential.proxy, renew_before_s=settings.renew_before_s)
+        return _build(work_dir, batch, rest, delegation if settings.delegates else None)
 
     @classmethod
     def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
         """See registry.Plans."""
-        credential = _credential(options)
-        rest = RecordedRest(_url(options), credential)
-        ce = _build(work_dir, options, rest, RecordedDelegation(rest, credential))
-        return steps(ce, rest, tasks)
+        settings = value_of(ArexSettings, options)
+        credential = _credential(settings)
+        rest = RecordedRest(_url(settings), credential)
+        delegation = RecordedDelegation(rest, credential) if settings.delegates else None
+        return steps(_build(work_dir, value_of(BatchSettings, options), rest, delegation), rest, tasks)
 
 
-def _build(work_dir: Path, options: Options, rest: Rest, delegation: Delegation) -> BatchCE:
-    options = {**options, **_settled(options)}
+def _build(work_dir: Path, batch: BatchSettings, rest: Rest, delegation: Delegation | None) -> BatchCE:
     area = work_dir.resolve() / "area"
-    system = Arc(rest, area, batch_options.needs(options), delegation if _delegates(options) else None)
-    launcher = batch_options.image_launcher(options)
-    spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(options), launcher=launcher)
-    return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
+    system = Arc(rest, area, batch_options.needs(replace(batch, queue=_queue(batch.queue))), delegation)
+    launcher = batch_options.image_launcher(batch)
+    spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(batch), launcher=launcher)
+    return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(batch))
 
 
-def _settled(options: Options) -> Options:
-    """Return what batch systems with commands have and this has not; and the queue by its own name."""
-    queue = str(options["Queue"])
-    if queue.startswith(_DIRAC_PREFIX) and queue.count("-") >= 2:
-        queue = queue.split("-", 2)[2]
-    return {"Account": "", "SubmitOptions": "", "NumberOfNodes": "1", "NumberOfGPUs": 0, "Queue": queue}
+def _queue(written: str) -> str:
+    """Return the queue by its own name."""
+    is_diracs = written.startswith(_DIRAC_PREFIX) and written.count("-") >= 2
+    return written.split("-", 2)[2] if is_diracs else written
 
 
-def _delegates(options: Options) -> bool:
-    return not options["Token"] or bool(options["DelegateProxy"])
-
-
-def _with_variables(options: Options) -> Sequence[str]:
+def _with_variables(settings: ArexSettings) -> Mapping[str, str]:
     """Return the options in which variables may stand, of those that are used."""
-    used = {"Token": bool(options["Token"]), "Proxy": _delegates(options), "CADirectory": True}
-    return [name for name, is_used in used.items() if is_used]
+    token = {"Token": settings.token} if settings.token else {}
+    proxy = {"Proxy": settings.proxy} if settings.delegates else {}
+    return {**token, **proxy, "CADirectory": settings.ca_directory}
 
 
-def _url(options: Options) -> str:
-    if not options["CEName"]:
+def _url(settings: ArexSettings) -> str:
+    if not settings.host:
         raise CEMisconfigured("option CEName of CE type AREX is not set: expected the host of the CE")
-    return f"https://{options['CEName']}:{options['Port']}/arex/rest/{options['RESTVersion']}"
+    return f"https://{settings.host}:{settings.port}/arex/rest/{settings.rest_version}"
 
 
-def _credential(options: Options) -> Credential:
-    def path(name: str, default: str) -> Path:
-        return Path(os.path.expandvars(str(options[name]) or default))
+def _credential(settings: ArexSettings) -> Credential:
+    def path(written: str, default: str = "") -> Path:
+        return Path(os.path.expandvars(written or default))
 
     return Credential(
-        proxy=path("Proxy", os.environ.get("X509_USER_PROXY", f"/tmp/x509up_u{os.getuid()}")),  # noqa: S108 # its usual place
-        token=path("Token", "") if options["Token"] else None,
-        ca_directory=path("CADirectory", os.environ.get("X509_CERT_DIR", "/etc/grid-security/certificates")),
+        proxy=path(settings.proxy, os.environ.get("X509_USER_PROXY", f"/tmp/x509up_u{os.getuid()}")),  # noqa: S108 # its usual place
+        token=path(settings.token) if settings.token else None,
+        ca_directory=path(settings.ca_directory, os.environ.get("X509_CERT_DIR", "/etc/grid-security/certificates")),
     )

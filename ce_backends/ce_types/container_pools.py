@@ -10,12 +10,13 @@ from typing import Protocol
 
 from ce_backends.base import TaskSpec
 from ce_backends.containers.bubblewrap import Bubblewrap
-from ce_backends.containers.options import words
+from ce_backends.containers.options import ContainerSettings
 from ce_backends.containers.podman import Podman
 from ce_backends.containers.runtime import Containers, Runtime
 from ce_backends.containers.singularity import Singularity
-from ce_backends.options import Option, OptionValue, parse_options
+from ce_backends.options import Option, OptionValue, parse_options, value_of
 from ce_backends.pool.ce import InProcess, Pool
+from ce_backends.readers import comma_list
 
 
 class RuntimeType(Protocol):
@@ -57,7 +58,7 @@ class ContainerPool:
         return [shlex.join(containers.plan(task, work_dir / task.stamp)) for task in tasks]
 
     def _containers(self, options: Mapping[str, OptionValue | None]) -> Containers:
-        hidden = [Path(path) for path in words(options, "HiddenPaths")]
+        hidden = [Path(path) for path in comma_list(value_of(ContainerSettings, options).hidden_paths)]
         return Containers(self.runtime.from_options(options, os.environ), hidden, environ=os.environ)
 
 

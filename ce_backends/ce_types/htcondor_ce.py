@@ -7,13 +7,14 @@ authenticate (tokens, SSL with a proxy) is theirs, and can be set here.
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from ce_backends.base import TaskSpec
 from ce_backends.batch import options as batch_options
 from ce_backends.batch.ce import BatchCE
-from ce_backends.batch.options import Options
+from ce_backends.batch.options import BatchSettings, Options
 from ce_backends.batch.plan import Recorder
 from ce_backends.batch.staged_spool import StagedSpool
 from ce_backends.batch.systems.htcondor import Condor
@@ -22,40 +23,58 @@ from ce_backends.batch.task_book import TaskBook
 from ce_backends.batch.transport import Local, Transport
 from ce_backends.ce_types.local_and_ssh import bounds, cap, steps
 from ce_backends.errors import CEMisconfigured
-from ce_backends.options import Option
+from ce_backends.options import Option, setting, table_of, value_of
 
-_WITH_VARIABLES = ("TokenDirectory", "Token", "Proxy")
 _COPIED = {"_CONDOR_DELEGATE_JOB_GSI_CREDENTIALS": "false"}  # else it fails with a token in 24.4: HTCONDOR-2904
 _NO_MEANING = ("Queue", "NumberOfNodes", "SharedArea")
 
 
-class HTCondorCE:
-    """See the module."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheddSettings:
+    """What can be set for the schedd and who is let in."""
 
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(name="CEName", kind=str, default="", doc="Host of the CE; the name of its section if not set."),
-        Option(name="Port", kind=int, default=9619, minimum=1, doc="Port of its collector."),
-        Option(name="Schedd", kind=str, default="", doc="Name of the schedd, where it is not that of the host."),
+    host: str = setting(
+        Option(name="CEName", kind=str, default="", doc="Host of the CE; the name of its section if not set.")
+    )
+    port: int = setting(Option(name="Port", kind=int, default=9619, minimum=1, doc="Port of its collector."))
+    schedd: str = setting(
+        Option(name="Schedd", kind=str, default="", doc="Name of the schedd, where it is not that of the host.")
+    )
+    token_directory: str = setting(
         Option(
             name="TokenDirectory",
             kind=str,
             default="",
             doc="Directory with IDTOKENS to authenticate with; HTCondor's own configuration decides if empty.",
-        ),
-        Option(name="Token", kind=str, default="", doc="File with a SciToken or WLCG token to authenticate with."),
+        )
+    )
+    token: str = setting(
+        Option(name="Token", kind=str, default="", doc="File with a SciToken or WLCG token to authenticate with.")
+    )
+    proxy: str = setting(
         Option(
             name="Proxy",
             kind=str,
             default="",
             doc="X.509 proxy to authenticate with, by SSL; with DelegateProxy not where a token lets us in.",
-        ),
+        )
+    )
+    delegates: bool = setting(
         Option(
             name="DelegateProxy",
             kind=bool,
             default=False,
             doc="Proxy goes with each job, where it can be read by it: for the accounting of CEs that take the VO from "
             "its attributes.",
-        ),
+        )
+    )
+
+
+class HTCondorCE:
+    """See the module."""
+
+    OPTIONS: ClassVar[Sequence[Option]] = (
+        *table_of(ScheddSettings),
         *(option for option in batch_options.OPTIONS if option.name not in _NO_MEANING),
         *Condor.OPTIONS,
     )
@@ -63,7 +82,10 @@ class HTCondorCE:
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
-        batch_options.need_variables(options, _WITH_VARIABLES)
+        settings = value_of(ScheddSettings, options)
+        batch_options.need_variables(
+            {"TokenDirectory": settings.token_directory, "Token": settings.token, "Proxy": settings.proxy}
+        )
         return _build(work_dir, options, Local())
 
     @classmethod
@@ -79,36 +101,34 @@ class HTCondorCE:
 
 
 def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
-    if not options["CEName"]:
+    settings, batch = value_of(ScheddSettings, options), value_of(BatchSettings, options)
+    if not settings.host:
         raise CEMisconfigured("option CEName of CE type HTCondorCE is not set: expected the host of the CE")
-    host = str(options["CEName"])
-    nowhere: Options = {"Queue": "", "NumberOfNodes": "1"}
-    timeout_s = float(options["CommandTimeout"] or 0.0)
-    schedd = _schedd(host, options)
-    needs = batch_options.needs({**options, **nowhere})
-    system = Condor(transport, needs, timeout_s=timeout_s, options=options, schedd=schedd)
-    area, launcher = str(work_dir.resolve() / "area"), batch_options.image_launcher(options)
-    spool = StagedSpool(transport, area, work_dir / "moving", cap=cap(options), launcher=launcher)
-    return BatchCE("HTCondor", system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
+    needs, schedd = batch_options.needs(batch), _schedd(settings)
+    system = Condor(transport, needs, timeout_s=batch.timeout_s, options=options, schedd=schedd)
+    area, launcher = str(work_dir.resolve() / "area"), batch_options.image_launcher(batch)
+    spool = StagedSpool(transport, area, work_dir / "moving", cap=cap(batch), launcher=launcher)
+    return BatchCE("HTCondor", system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(batch))
 
 
-def _schedd(host: str, options: Options) -> Schedd:
+def _schedd(settings: ScheddSettings) -> Schedd:
     """Return which one, and what goes to it: with a token, a proxy may be there for the jobs alone, as in DIRAC.
 
     Raises:
         CEMisconfigured: there is no proxy that could go with the jobs.
     """
-    token_directory, token, proxy = (os.path.expandvars(str(options[name])) for name in _WITH_VARIABLES)
-    if (delegates := bool(options["DelegateProxy"])) and not proxy:
+    written = (settings.token_directory, settings.token, settings.proxy)
+    token_directory, token, proxy = map(os.path.expandvars, written)
+    if settings.delegates and not proxy:
         raise CEMisconfigured("option DelegateProxy is yes, and Proxy is not set: expected the proxy's file there")
-    is_for_jobs_alone = delegates and bool(token_directory or token)
+    is_for_jobs_alone = settings.delegates and bool(token_directory or token)
     ours = "" if is_for_jobs_alone else proxy
     return Schedd(
-        name=str(options["Schedd"] or host),
-        pool=f"{host}:{options['Port']}",
+        name=settings.schedd or settings.host,
+        pool=f"{settings.host}:{settings.port}",
         environment=_authentication(token_directory, token, ours) | (_COPIED if is_for_jobs_alone else {}),
         token="" if token_directory or ours else token,
-        job_proxy=str(Path(proxy).absolute()) if delegates else "",
+        job_proxy=str(Path(proxy).absolute()) if settings.delegates else "",
     )
 
 

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Protocol, cast
@@ -11,7 +12,7 @@ from ce_backends.base import TaskSpec
 from ce_backends.batch import options as batch_options
 from ce_backends.batch.ce import BatchCE, Bounds
 from ce_backends.batch.conclusion import Patience
-from ce_backends.batch.options import Needs, Options
+from ce_backends.batch.options import BatchSettings, Needs, Options
 from ce_backends.batch.plan import Recorder, Records
 from ce_backends.batch.spool import Spool
 from ce_backends.batch.ssh import Login, Ssh
@@ -20,7 +21,7 @@ from ce_backends.batch.system import BatchSystem
 from ce_backends.batch.task_book import TaskBook
 from ce_backends.batch.transport import Local, Transport
 from ce_backends.errors import CEMisconfigured
-from ce_backends.options import Option
+from ce_backends.options import Option, setting, table_of, value_of
 from ce_backends.task.log_limit import Cap
 
 BYTES_PER_MB = 1_000_000
@@ -55,39 +56,61 @@ def dialect(name: str) -> Dialect:
     return cast("Dialect", getattr(import_module(module), attribute))
 
 
-def _options(*, is_remote: bool) -> list[Option]:
-    batch_system = Option(
-        name="BatchSystem",
-        kind=str,
-        default="Host",
-        choices=sorted(SYSTEMS),
-        doc="What takes the tasks; Host for none, they are started on the machine itself.",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceSettings:
+    """What takes the tasks there."""
+
+    batch_system: str = setting(
+        Option(
+            name="BatchSystem",
+            kind=str,
+            default="Host",
+            choices=sorted(SYSTEMS),
+            doc="What takes the tasks; Host for none, they are started on the machine itself.",
+        )
     )
-    own = [option for name in sorted(SYSTEMS) for option in dialect(name).OPTIONS]
-    return [batch_system, *(SSH_OPTIONS if is_remote else ()), *batch_options.OPTIONS, *own]
 
 
-SSH_OPTIONS: Sequence[Option] = (
-    Option(name="SSHHost", kind=str, default="", doc="Host to log in to; needed.", example="ce.example.org"),
-    Option(name="SSHUser", kind=str, default="", doc="User there; ssh's own configuration decides if empty."),
-    Option(name="SSHPort", kind=int, default=0, minimum=0, doc="Port there; ssh's own configuration decides if 0."),
-    Option(name="SSHKey", kind=str, default="", doc="Private key file; ssh's own configuration decides if empty."),
-    Option(name="SSHTunnel", kind=str, default="", doc="Jump host, or several with commas, as ssh -J takes them."),
-    Option(
-        name="SSHOptions", kind=str, default="", doc="More arguments of ssh, quoted as for a shell.", is_quoted=True
-    ),
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshSettings:
+    """What can be set for the way to the other machine."""
+
+    host: str = setting(
+        Option(name="SSHHost", kind=str, default="", doc="Host to log in to; needed.", example="ce.example.org")
+    )
+    user: str = setting(
+        Option(name="SSHUser", kind=str, default="", doc="User there; ssh's own configuration decides if empty.")
+    )
+    port: int = setting(
+        Option(name="SSHPort", kind=int, default=0, minimum=0, doc="Port there; ssh's own configuration decides if 0.")
+    )
+    key: str = setting(
+        Option(name="SSHKey", kind=str, default="", doc="Private key file; ssh's own configuration decides if empty.")
+    )
+    jump: str = setting(
+        Option(name="SSHTunnel", kind=str, default="", doc="Jump host, or several with commas, as ssh -J takes them.")
+    )
+    options: str = setting(
+        Option(
+            name="SSHOptions", kind=str, default="", doc="More arguments of ssh, quoted as for a shell.", is_quoted=True
+        )
+    )
+
+
+def _options(way: Sequence[Option] = ()) -> Sequence[Option]:
+    own = (option for name in sorted(SYSTEMS) for option in dialect(name).OPTIONS)
+    return (*table_of(PlaceSettings), *way, *batch_options.OPTIONS, *own)
 
 
 class LocalBatch:
     """The batch system whose commands are on this machine: CE type `Local`."""
 
-    OPTIONS: ClassVar[Sequence[Option]] = _options(is_remote=False)
+    OPTIONS: ClassVar[Sequence[Option]] = _options()
 
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
-        batch_options.need_variables(*_with_variables(options))
+        batch_options.need_variables(_with_variables(options))
         return _build(work_dir, options, Local())
 
     @classmethod
@@ -104,12 +127,12 @@ class LocalBatch:
 class SshBatch:
     """The batch system of another machine, or that machine itself: CE type `SSH`."""
 
-    OPTIONS: ClassVar[Sequence[Option]] = _options(is_remote=True)
+    OPTIONS: ClassVar[Sequence[Option]] = _options(table_of(SshSettings))
 
     @classmethod
     def from_options(cls, work_dir: Path, options: Options) -> BatchCE:
         """See registry.Backend."""
-        batch_options.need_variables(*_with_variables(options))
+        batch_options.need_variables(_with_variables(options))
         return _build(work_dir, options, Ssh(_login(options)))
 
     @classmethod
@@ -124,27 +147,27 @@ class SshBatch:
 
 
 def _login(options: Options) -> Login:
-    if not options["SSHHost"]:
+    settings = value_of(SshSettings, options)
+    if not settings.host:
         raise CEMisconfigured("option SSHHost of CE type SSH is not set: expected the host to log in to")
     return Login(
-        host=str(options["SSHHost"]),
-        user=str(options["SSHUser"]),
-        port=int(options["SSHPort"] or 0),
-        key=os.path.expandvars(str(options["SSHKey"])),
-        jump=str(options["SSHTunnel"]),
-        options=batch_options.shell_words(options, "SSHOptions"),
+        host=settings.host,
+        user=settings.user,
+        port=settings.port,
+        key=os.path.expandvars(settings.key),
+        jump=settings.jump,
+        options=batch_options.shell_words("SSHOptions", settings.options),
     )
 
 
 def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
-    name = str(options["BatchSystem"])
+    name, settings = value_of(PlaceSettings, options).batch_system, value_of(BatchSettings, options)
     _refuse_foreign(name, options)
-    timeout_s = float(options["CommandTimeout"] or 0.0)
-    system = dialect(name)(transport, batch_options.needs(options), timeout_s=timeout_s, options=options)
+    system = dialect(name)(transport, batch_options.needs(settings), timeout_s=settings.timeout_s, options=options)
     spool_type = StagedSpool if name in STAGING else Spool
-    area, launcher = _area(str(options["SharedArea"])), batch_options.image_launcher(options)
-    spool = spool_type(transport, area, work_dir / "moving", cap=cap(options), launcher=launcher)
-    return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(options))
+    area, launcher = _area(settings.shared_area), batch_options.image_launcher(settings)
+    spool = spool_type(transport, area, work_dir / "moving", cap=cap(settings), launcher=launcher)
+    return BatchCE(name, system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(settings))
 
 
 def batch_system_of(option: str) -> str:
@@ -187,9 +210,10 @@ def _found_here() -> str:
     return f"yes: Host{''.join(f', {name}' for name in found)}"
 
 
-def _with_variables(options: Options) -> tuple[Options, Sequence[str]]:
-    """Return the options, and the names of those in which variables of this machine may stand."""
-    return {**options, "SharedArea": _below_home(str(options["SharedArea"]))}, ("SSHKey", "SharedArea")
+def _with_variables(options: Options) -> Mapping[str, str]:
+    """Return the options in which variables of this machine may stand."""
+    shared_area = _below_home(value_of(BatchSettings, options).shared_area)
+    return {"SSHKey": value_of(SshSettings, options).key, "SharedArea": shared_area}
 
 
 def _area(written: str) -> str:
@@ -203,21 +227,19 @@ def _below_home(written: str) -> str:
     return written
 
 
-def cap(options: Options) -> Cap:
+def cap(settings: BatchSettings) -> Cap:
     """Return how much of a task's log output is brought back."""
-    return Cap(int(options["OutputLimit"] or 0) * BYTES_PER_MB)
+    return Cap(settings.output_limit_mb * BYTES_PER_MB)
 
 
-def bounds(options: Options) -> Bounds:
+def bounds(settings: BatchSettings) -> Bounds:
     """Return how much, how often, how long."""
     return Bounds(
-        processors=int(options["NumberOfProcessors"] or 1),
-        gpus=int(options["NumberOfGPUs"] or 0),
-        wall_s=int(options["WallTime"] or 0),
-        most_tasks=int(options["MaxTotalJobs"] or 1),
-        most_waiting=int(options["MaxWaitingJobs"] or 1),
-        interval_s=float(options["StatusInterval"] or 0.0),
-        patience=Patience(
-            lost_after_s=float(options["LostAfter"] or 0.0), exit_code_s=float(options["ExitCodeWait"] or 0.0)
-        ),
+        processors=settings.processors,
+        gpus=settings.gpus,
+        wall_s=settings.wall_s,
+        most_tasks=settings.most_tasks,
+        most_waiting=settings.most_waiting,
+        interval_s=settings.interval_s,
+        patience=Patience(lost_after_s=settings.lost_after_s, exit_code_s=settings.exit_code_wait_s),
     )

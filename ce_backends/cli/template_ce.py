@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -24,6 +25,9 @@ from ce_backends import (
     TaskSpec,
     TaskState,
     TaskStatus,
+    setting,
+    table_of,
+    value_of,
 )
 from ce_backends.linux.processes import all_stats, variables
 from ce_backends.linux.removal import remove_tree
@@ -34,17 +38,22 @@ from ce_backends.task.record import pattern_problem
 from ce_backends.task.script import COOKIE, environment_of, render
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What can be set: a field for each option."""
+
+    at_a_time: int = setting(Option(name="MaxTotalJobs", kind=int, default=2, doc="Tasks at a time.", minimum=1))
+
+
 class TemplateCE:
     """Runs each task as soon as it comes, at most MaxTotalJobs at a time."""
 
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(name="MaxTotalJobs", kind=int, default=2, doc="Tasks at a time.", minimum=1),
-    )
+    OPTIONS: ClassVar[Sequence[Option]] = table_of(Settings)
 
     @classmethod
     def from_options(cls, work_dir: Path, options: Mapping[str, OptionValue | None]) -> Self:
         """See registry.Backend."""
-        return cls(work_dir, int(options["MaxTotalJobs"] or 0))
+        return cls(work_dir, value_of(Settings, options).at_a_time)
 
     unkept: ClassVar[Mapping[str, str]] = {
         f"{limit}_limit_ends_a_task": "an example keeps no limits" for limit in ("wall", "memory", "cpu", "disk")

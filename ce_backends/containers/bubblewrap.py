@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from ce_backends.containers.binds import Bind, is_below, trust_binds
-from ce_backends.containers.options import binds, container_options, words
+from ce_backends.containers.options import ContainerSettings, binds, container_options
 from ce_backends.containers.payload_user import payload_user
 from ce_backends.containers.runtime import ContainerStart, Way
-from ce_backends.options import Option, OptionValue
+from ce_backends.options import Option, OptionValue, value_of
+from ce_backends.readers import comma_list
 
 # Of the node's own system: programs, libraries, settings, software areas. No home, no scratch, no /run, no /var.
 _ROOT_PARTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "etc", "opt", "sys", "var/lib/sss")
@@ -66,12 +67,12 @@ class Bubblewrap:
     @classmethod
     def from_options(cls, options: Mapping[str, OptionValue | None], environ: Mapping[str, str]) -> Self:
         """Return it as the options say."""
-        image = str(options["ContainerRoot"] or "")
+        settings = value_of(ContainerSettings, options)
         return cls(
-            program=str(options["ContainerBin"] or shutil.which("bwrap", path=environ.get("PATH")) or "bwrap"),
-            image=Path(image) if image else None,
-            binds=(*trust_binds(environ), *binds(options)),
-            options=words(options, "ContainerOptions"),
+            program=settings.program or shutil.which("bwrap", path=environ.get("PATH")) or "bwrap",
+            image=Path(settings.root) if settings.root else None,
+            binds=(*trust_binds(environ), *binds(settings.binds)),
+            options=comma_list(settings.options),
         )
 
     @property

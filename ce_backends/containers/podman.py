@@ -16,12 +16,13 @@ from typing import ClassVar, Self
 
 from ce_backends.containers.binds import Bind, bind_text, trust_binds
 from ce_backends.containers.bubblewrap import directory_trouble, gpu_devices, is_program
-from ce_backends.containers.options import binds, container_options, words
+from ce_backends.containers.options import ContainerSettings, binds, container_options
 from ce_backends.containers.runtime import ContainerStart, Way
 from ce_backends.containment.cgroup_cell import BYTES_PER_MB, MAX_PROCESSES
 from ce_backends.linux.cgroup import Group
 from ce_backends.linux.small_files import read_small
-from ce_backends.options import Option, OptionValue
+from ce_backends.options import Option, OptionValue, value_of
+from ce_backends.readers import comma_list
 from ce_backends.task.script import COOKIE
 
 _REMOVE_S = 30.0
@@ -71,11 +72,12 @@ class Podman:
     @classmethod
     def from_options(cls, options: Mapping[str, OptionValue | None], environ: Mapping[str, str]) -> Self:
         """Return it as the options say."""
+        settings = value_of(ContainerSettings, options)
         return cls(
-            program=str(options["ContainerBin"] or shutil.which("podman", path=environ.get("PATH")) or "podman"),
-            image=str(options["ContainerRoot"] or ""),
-            binds=(*trust_binds(environ), *binds(options)),
-            options=words(options, "ContainerOptions"),
+            program=settings.program or shutil.which("podman", path=environ.get("PATH")) or "podman",
+            image=settings.root,
+            binds=(*trust_binds(environ), *binds(settings.binds)),
+            options=comma_list(settings.options),
             is_root=os.geteuid() == 0,
         )
 

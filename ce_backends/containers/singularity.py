@@ -9,10 +9,11 @@ from typing import ClassVar, Self
 
 from ce_backends.containers.binds import Bind, bind_text, trust_binds
 from ce_backends.containers.bubblewrap import directory_trouble, is_program
-from ce_backends.containers.options import binds, container_options, words
+from ce_backends.containers.options import ContainerSettings, binds, container_options
 from ce_backends.containers.payload_user import payload_user
 from ce_backends.containers.runtime import ContainerStart, Way
-from ce_backends.options import Option, OptionValue
+from ce_backends.options import Option, OptionValue, value_of
+from ce_backends.readers import comma_list
 
 DEFAULT_IMAGE = "/cvmfs/cernvm-prod.cern.ch/cvm4"  # as in DIRAC
 FALLBACK = (
@@ -58,13 +59,14 @@ class Singularity:
     @classmethod
     def from_options(cls, options: Mapping[str, OptionValue | None], environ: Mapping[str, str]) -> Self:
         """Return it as the options say."""
+        settings = value_of(ContainerSettings, options)
         path = f"{environ.get('PATH', os.defpath)}:{FALLBACK}"
         found = (shutil.which(name, path=path) for name in ("apptainer", "singularity"))
         return cls(
-            program=str(options["ContainerBin"] or next(filter(None, found), "apptainer")),
-            image=str(options["ContainerRoot"]),
-            binds=(*trust_binds(environ), *binds(options)),
-            options=words(options, "ContainerOptions"),
+            program=settings.program or next(filter(None, found), "apptainer"),
+            image=settings.root,
+            binds=(*trust_binds(environ), *binds(settings.binds)),
+            options=comma_list(settings.options),
         )
 
     @property

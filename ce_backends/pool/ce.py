@@ -26,14 +26,14 @@ from ce_backends.containment.probe import Probed, probe
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.linux.removal import remove_tree
 from ce_backends.linux.short_path import ShortPath
-from ce_backends.options import Option, OptionValue
+from ce_backends.options import Option, OptionValue, value_of
 from ce_backends.pool.adoption import adopted, stamps_in
 from ce_backends.pool.boot import BootMark
 from ce_backends.pool.fetch import OF_THE_TASK, fetch
 from ce_backends.pool.inspection import signal_matching, stacks
 from ce_backends.pool.layout import lay_out, renew_credential
 from ce_backends.pool.monitor import USUAL, Bounds, Monitor
-from ce_backends.pool.options import OPTIONS, bounds_of
+from ce_backends.pool.options import OPTIONS, PoolSettings, bounds_of
 from ce_backends.pool.recycled_dirs import RecycledDirs
 from ce_backends.pool.recycled_notes import RecycledNotes
 from ce_backends.pool.running_task import Cause, RunningTask
@@ -70,12 +70,13 @@ class Pool:
         cls, work_dir: Path, options: Mapping[str, OptionValue | None], *, containers: Containers | None = None
     ) -> Self:
         """See registry.Backend."""
+        settings = value_of(PoolSettings, options)
         return cls(
             work_dir,
-            processors=int(options["NumberOfProcessors"] or len(os.sched_getaffinity(0))),
-            grace_s=float(options["KillGraceTime"] or 0.0),
-            best_containment=Level[str(options["Containment"])],
-            bounds=bounds_of(options),
+            processors=settings.processors or len(os.sched_getaffinity(0)),
+            grace_s=settings.grace_s,
+            best_containment=Level[settings.containment],
+            bounds=bounds_of(settings),
             containers=containers,
         )
 

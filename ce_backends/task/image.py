@@ -6,12 +6,12 @@ image is refused.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends.errors import CEError, CEMisconfigured
-from ce_backends.options import Option, OptionValue
+from ce_backends.options import Option
 from ce_backends.readers import did_you_mean
 
 _NAME = "ContainerLauncher"
@@ -73,14 +73,18 @@ class ImageLauncher:
 NO_LAUNCHER = ImageLauncher()
 
 
-def launcher_of(options: Mapping[str, OptionValue | None], words: Sequence[str]) -> ImageLauncher:
-    """Return the launcher that an option names, split into words.
+def launcher_of(written: str, words: Sequence[str]) -> ImageLauncher:
+    """Return the launcher that the option names.
+
+    Args:
+        written: the option's value.
+        words: the same, split into words.
 
     Raises:
         CEMisconfigured: nothing can be started by it.
     """
     if words and (wrong := _wrong(words)):
-        raise CEMisconfigured(f"option {_NAME} is {options[_NAME]!r}: {wrong}")
+        raise CEMisconfigured(f"option {_NAME} is {written!r}: {wrong}")
     return ImageLauncher(words)
 
 

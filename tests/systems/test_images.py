@@ -45,7 +45,7 @@ def subject(system: RealSystem, tmp_path: Path) -> Iterator[Subject]:
     def create() -> BatchCE:
         transport = AsUser({"PATH": "/usr/bin:/bin", "HOME": str(system.home)})
         text = LAUNCHERS[system.name].format(**system.env)
-        launcher = launcher_of({"ContainerLauncher": text}, shlex.split(text))
+        launcher = launcher_of(text, shlex.split(text))
         area, scratch = f"{system.home}/{tmp_path.name}", tmp_path / "moving"
         spool = Spool(transport, area, scratch, cap=Cap(1_000_000), launcher=launcher)
         book = TaskBook(tmp_path / "tasks.sqlite")

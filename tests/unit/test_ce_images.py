@@ -90,7 +90,7 @@ def ended(ce: ComputingElement, spec: TaskSpec) -> TaskStatus:
 )
 def test_a_launcher_that_cannot_enter_an_image_is_a_wrong_option(words: list[str], why: str) -> None:
     with pytest.raises(CEMisconfigured) as raised:
-        launcher_of({"ContainerLauncher": " ".join(words)}, words)
+        launcher_of(" ".join(words), words)
 
     assert str(raised.value) == f"option ContainerLauncher is {' '.join(words)!r}: {why}"
 

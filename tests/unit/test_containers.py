@@ -148,13 +148,13 @@ def test_secret_that_is_all_of_what_is_shown_is_refused(shown: str, tmp_path: Pa
     ],
 )
 def test_binds_are_read_as_dirac_writes_them(text: str, expected: list[Bind]) -> None:
-    assert binds({"ContainerBind": text}) == expected
+    assert binds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["data", "/a:::b", "/a:::/b:::rx", "/a:::/b:::ro:::more"])
 def test_bind_of_another_form_is_told(text: str) -> None:
     with pytest.raises(CEMisconfigured, match=r"option ContainerBind: .*: expected SOURCE"):
-        binds({"ContainerBind": text})
+        binds(text)
 
 
 def test_options_of_dirac_are_those_of_the_type() -> None:

@@ -33,8 +33,8 @@ from ce_backends.batch.transport import Closes
 from ce_backends.errors import CEError
 from ce_backends.linux.loop import Loop
 from ce_backends.linux.processes import boot_s
+from ce_backends.task.outputs import OF_THE_TASK, tell_end
 
-OF_THE_TASK = ("stdout", "stderr")
 _QUEUED = TaskStatus(state=TaskState.WAITING, reason="just submitted")
 _WATCHED_BY_NOBODY = {
     "cpu_limit_ends_a_task": "batch systems bound the wall time of a job, not the CPU time of a task",
@@ -180,11 +180,7 @@ class BatchCE:
             state = "is not known" if entry is None else "has not ended"
             raise CEError(f"task {task_id} {state}: only an ended task can be fetched")
         skipped = self._spool.fetch(entry.stamp, entry.outputs, entry.capped, into)
-        if entry.end.exit_code is not None:
-            (into / "exit_code").write_text(f"{entry.end.exit_code}\n", encoding="ascii")
-        if skipped:
-            with (into / "stderr").open("a", encoding="utf-8", errors="backslashreplace") as stderr:
-                stderr.writelines(f"gridpilot: {sentence}\n" for sentence in skipped)
+        tell_end(into, entry.end.exit_code, skipped)
 
     def find(self, stamps: Collection[str]) -> dict[str, str]:
         """See ComputingElement.

@@ -24,8 +24,8 @@ from ce_backends.task.archive import add_file, add_task, unpack
 from ce_backends.task.directory import parse_cpu_s
 from ce_backends.task.image import NO_LAUNCHER, ImageLauncher
 from ce_backends.task.log_limit import Cap
-from ce_backends.task.output_list import OUTPUTS
-from ce_backends.task.outputs import copy_outputs
+from ce_backends.task.output_list import INSIDE, OUTPUTS
+from ce_backends.task.outputs import OF_THE_TASK, copy_outputs
 from ce_backends.task.record import MAX_REASON, WORST_EXIT_CODE
 from ce_backends.task.script import quote
 from ce_backends.untrusted.text import lines_of, printable
@@ -85,7 +85,7 @@ trap 'rm -rf -- "$scratch"' EXIT
 half=$(($3 / 2)); shift 3
 top=$(pwd -P)
 for name in stdout stderr "$@"; do
-    case $(readlink -f -- "$name") in "$top"/*) ;; *) continue ;; esac
+    inside "$top" "$name" || continue
     [ -f "$name" ] && [ ! -h "$name" ] && [ "$(stat -c %s -- "$name")" -gt $((2 * half)) ] || continue
     {{ head -c "$half" -- "$name"; printf '\\n[gridpilot: the middle of this output was cut out]\\n'
       tail -c "$half" -- "$name"; }} > "$scratch/capped" && mv -fT -- "$scratch/capped" "$name"
@@ -95,10 +95,11 @@ outputs "$scratch" > "$scratch/list"
 for name in stdout stderr; do [ -e "$name" ] || [ -h "$name" ] || : > "$name"; done
 tar -cf - --hard-dereference --null --verbatim-files-from --files-from="$scratch/list" stdout stderr
 """
-_TAIL = """\
+_TAIL = f"""\
+{INSIDE}
 cd -- "$1/tasks/$2" && [ -f "$3" ] && [ ! -h "$3" ] || exit
 case $3 in */*) below=$(pwd -P)/work ;; *) below=$(pwd -P) ;; esac
-case $(readlink -f -- "$3") in "$below"/*) ;; *) exit ;; esac
+inside "$below" "$3" || exit
 size=$(stat -c %s -- "$3")
 skip=$((size > $4 ? size - $4 : 0))
 dd if="$3" bs="$4" skip="$skip" count=1 iflag=nonblock,nofollow,skip_bytes,fullblock
@@ -247,7 +248,7 @@ class Spool:
                 sure(done, f"task {stamp} cannot be fetched")
                 skipped = [*lines_of(done.stderr), *unpack(archive, unpacked)]
                 into.mkdir(parents=True, exist_ok=True)
-                copy_outputs(unpacked, ("stdout", "stderr"), into)
+                copy_outputs(unpacked, OF_THE_TASK, into)
                 if (unpacked / "work").is_dir():
                     shutil.copytree(unpacked / "work", into / "outputs", symlinks=True, dirs_exist_ok=True)
                 return skipped

@@ -29,7 +29,7 @@ from ce_backends.linux.short_path import ShortPath
 from ce_backends.options import Option, OptionValue, value_of
 from ce_backends.pool.adoption import adopted, stamps_in
 from ce_backends.pool.boot import BootMark
-from ce_backends.pool.fetch import OF_THE_TASK, fetch
+from ce_backends.pool.fetch import fetch
 from ce_backends.pool.inspection import signal_matching, stacks
 from ce_backends.pool.layout import lay_out, renew_credential
 from ce_backends.pool.monitor import USUAL, Bounds, Monitor
@@ -43,7 +43,7 @@ from ce_backends.pool.wrapper_script import render
 from ce_backends.pool.wrappers import Wrappers
 from ce_backends.task.directory import NOTES, TaskDir
 from ce_backends.task.image import NO_LAUNCHER
-from ce_backends.task.outputs import has_file, tail
+from ce_backends.task.outputs import OF_THE_TASK, has_file, tail
 from ce_backends.task.record import patterns_problem, stamp_problem
 
 EVERYBODY = "everybody"  # shares wrappers that no payload can reach

@@ -4,10 +4,8 @@ from pathlib import Path
 
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.log_limit import Cap
-from ce_backends.task.outputs import copy_outputs
+from ce_backends.task.outputs import OF_THE_TASK, copy_outputs, tell_end
 from ce_backends.task.record import TaskRecord
-
-OF_THE_TASK = ("stdout", "stderr")  # lie beside the work directory: the payload's own files cannot be in the way
 
 
 def fetch(directory: TaskDir, record: TaskRecord, exit_code: int | None, into: Path, cap: Cap) -> None:
@@ -19,8 +17,4 @@ def fetch(directory: TaskDir, record: TaskRecord, exit_code: int | None, into: P
     into.mkdir(parents=True, exist_ok=True)
     skipped = copy_outputs(directory.path, OF_THE_TASK, into, cap=cap, capped=OF_THE_TASK)
     skipped += copy_outputs(directory.work, record.outputs, into / "outputs", cap=cap, capped=record.capped)
-    if exit_code is not None:
-        (into / "exit_code").write_text(f"{exit_code}\n", encoding="ascii")
-    if skipped:
-        with (into / "stderr").open("a", encoding="utf-8", errors="backslashreplace") as stderr:
-            stderr.writelines(f"gridpilot: {sentence}\n" for sentence in skipped)
+    tell_end(into, exit_code, skipped)

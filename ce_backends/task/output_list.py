@@ -1,4 +1,4 @@
-"""What patterns name in the work directory of a task on another machine: a shell function, in POSIX sh and GNU tools.
+"""What patterns name in the work directory of a task on another machine: shell functions, in POSIX sh and GNU tools.
 
 It searches as `output_search` does here: within bounds, and without going into links where a pattern has a wildcard.
 """
@@ -7,11 +7,15 @@ MOST_FILES = 10_000
 MOST_BYTES = 20 * 10**9  # as the files say themselves how large they are
 _SEARCH_S = 60  # for each of the three looks at a pattern
 
+# inside DIRECTORY NAME: whatever links are on its way, it lies in there, or is that; of a real directory, absolute.
+INSIDE = 'inside() { case $(readlink -f -- "$2")/ in "$1"/*) ;; *) return 1 ;; esac; }'
+
 # outputs SCRATCH < PATTERNS: print the names, each with `work/` before it and a NUL behind it; run beside `work`.
 # A pattern is taken apart where its first wildcard stands. `find` goes down to exactly the level of its last part: so
 # there are as many slashes in the name as in the pattern, and no wildcard matches one. As in a shell, a wildcard finds
 # hidden files only where the pattern has a part that begins with a dot.
 OUTPUTS = f"""\
+{INSIDE}
 skip() {{ printf 'output %s was skipped: %s\\n' "$pattern" "$1" >&2; }}
 named() {{
     case $rest in
@@ -36,10 +40,7 @@ outputs() {{
             case $rest in */*) base=$base/${{rest%%/*}} rest=${{rest#*/}} ;; *) break ;; esac
         done
         [ -d "$base" ] || continue
-        case $(readlink -f -- "$base")/ in
-            "$here"/*) ;;
-            *) skip 'it leads outside the work directory'; continue ;;
-        esac
+        inside "$here" "$base" || {{ skip 'it leads outside the work directory'; continue; }}
         more=$rest
         while case $more in */*) true ;; *) false ;; esac; do more=${{more#*/}} levels=$((levels + 1)); done
         named | head -z -n $((files + 1)) > "$found"

@@ -13,6 +13,7 @@ from ce_backends.task.log_limit import Cap
 from ce_backends.task.output_search import Found, OutputSearch, OverLimit, SearchLimits
 from ce_backends.untrusted.names import BadName, parts_of
 
+OF_THE_TASK = ("stdout", "stderr")  # lie beside the work directory: the payload's own files cannot be in the way
 MOST_DATA_BYTES = 20 * 10**9  # of all outputs of a task; holes are none
 _LIMITS = SearchLimits()
 _OUR_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EMFILE, errno.ENFILE)
@@ -80,6 +81,24 @@ def copy_outputs(
             except (Outside, OverLimit, BadName) as problem:
                 search.skip(found.name, problem)
         return search.problems
+
+
+def tell_end(into: Path, exit_code: int | None, skipped: Sequence[str]) -> None:
+    """Write what a fetched task ended with, and at the end of its `stderr` what could not be brought.
+
+    Args:
+        into: the directory of what was fetched; it is there.
+        exit_code: of the task, None where nobody knows it: then there is no such file.
+        skipped: a sentence for each thing.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if exit_code is not None:
+        (into / "exit_code").write_text(f"{exit_code}\n", encoding="ascii")
+    if skipped:
+        with (into / "stderr").open("a", encoding="utf-8", errors="backslashreplace") as stderr:
+            stderr.writelines(f"gridpilot: {sentence}\n" for sentence in skipped)
 
 
 class _Copies:

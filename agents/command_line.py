@@ -203,7 +203,7 @@ def _work(
         is_remote=isinstance(ce, Queues),
     )
     with ExitStack() as opened:  # closes all of it, whatever one of them says
-        for one in (ledger, ce, watch):
+        for one in (transports, ledger, ce, watch):
             opened.push(_leaving(one.close))
         seen = observers.begin(ledger, settings, slot, pilot_pid)
         opened.push(_leaving(seen.close))

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from agents import __version__
@@ -45,10 +46,19 @@ class DipsTransport:
         self._limits = limits
         self._monotonic = monotonic
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        """Make one call; errors as in `Transport.exchange`. Files cannot be carried: `raw` is refused."""
-        if raw:
-            raise AccessDenied(f"{url}: files are carried over https only; the configuration should publish such a URL")
+    def download(self, url: str, method: str, arguments: Sequence[object]) -> NoReturn:  # noqa: ARG002 - the border's
+        """See Transport. Files cannot be carried.
+
+        Raises:
+            AccessDenied: always.
+        """
+        raise AccessDenied(f"{url}: files are carried over https only; the configuration should publish such a URL")
+
+    def close(self) -> None:
+        """See Transport. No connection is kept."""
+
+    def call(self, url: str, method: str, arguments: Sequence[object]) -> object:
+        """See Transport."""
         ends = self._monotonic() + self._limits.whole_s
         place = urlsplit(url)
         with self._connected(url, place, ends) as frames:

@@ -3,7 +3,7 @@
 import re
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -14,6 +14,7 @@ import urllib3
 from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, Refused, Unreachable
 from agents.wms import jencode
 from agents.wms.server_clock import ServerClock
+from agents.wms.service import NoFile
 from ce_backends.untrusted.bounded_http import Answer, Failure, Limits, Session, TooLarge, TooSlow, caused_by, exchange
 
 __all__ = ["HttpsTransport", "Limits", "session"]
@@ -63,11 +64,21 @@ class HttpsTransport:
         if extra is not None:
             self._fixed["extraCredentials"] = jencode.encode(extra)
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        """Post one call; errors as in `Transport.exchange`."""
-        form = {"method": method, "args": jencode.encode(list(arguments)), **self._fixed}
-        if raw:
-            form["rawContent"] = "True"
+    def call(self, url: str, method: str, arguments: Sequence[object]) -> object:
+        """See Transport."""
+        return self._posted(url, method, arguments, {})
+
+    def download(self, url: str, method: str, arguments: Sequence[object]) -> bytes | NoFile:
+        """See Transport."""
+        answer = self._posted(url, method, arguments, {"rawContent": "True"})
+        return answer if isinstance(answer, bytes) else NoFile(answer)
+
+    def close(self) -> None:
+        """See Transport. The session is closed."""
+        self._session.close()
+
+    def _posted(self, url: str, method: str, arguments: Sequence[object], more: Mapping[str, str]) -> object:
+        form = {"method": method, "args": jencode.encode(list(arguments)), **self._fixed, **more}
         sent = self._clock.now()
         try:
             answer = exchange(

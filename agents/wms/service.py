@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from agents.errors import BadAnswer, NoAnswer, Refused, ServiceError, ServiceMissing, Unreachable
@@ -17,11 +17,28 @@ _LONGEST_MESSAGE = 500  # of a server's words that are passed on
 _BANNED_S = 300.0  # a server that failed is asked last for so long
 
 
-class Transport(Protocol):
-    """Carries one call to one URL."""
+Answer = TypeVar("Answer")
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        """Return the decoded answer, or the bytes of a raw one.
+
+@dataclass(frozen=True, slots=True)
+class NoFile:
+    """What a service says in the place of a file.
+
+    Attributes:
+        answer: decoded; S_ERROR, if the service keeps to the protocol.
+    """
+
+    answer: object
+
+
+class Transport(Protocol):
+    """Carries calls to services with one credential, from any thread; each call once, whatever comes of it.
+
+    `agents.wms.testing.FakeTransport` is one for tests.
+    """
+
+    def call(self, url: str, method: str, arguments: Sequence[object]) -> object:
+        """Return the decoded answer, whatever its shape: S_OK and S_ERROR are told apart by `Service`.
 
         Raises:
             Unreachable: the service surely did not receive the call.
@@ -29,6 +46,16 @@ class Transport(Protocol):
             BadAnswer: it answered outside the protocol.
             AccessDenied: not with this credential.
         """
+
+    def download(self, url: str, method: str, arguments: Sequence[object]) -> bytes | NoFile:
+        """Return the content of a file, or what the service says in its place.
+
+        Raises:
+            ServiceError: as `call`; AccessDenied where the transport carries no files.
+        """
+
+    def close(self) -> None:
+        """Let connections go. Nothing is to be called after it; what is under way may fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +134,12 @@ class Service:
             Refused: the service said no.
             ServiceError: it could not be asked, or not understood, within the retry budget.
         """
-        answer = self._repeat(method, arguments, repeatable=repeatable, raw=False)
-        return _value(answer, f"{self.name}.{method}")
+        name = f"{self.name}.{method}"
+
+        def attempt(url: str) -> Mapping[str, object]:
+            return _shaped(self._transport.call(url, method, arguments), name)
+
+        return _value(self._repeat(attempt, repeatable=repeatable), name)
 
     def download(self, method: str, *arguments: object) -> bytes:
         """Return a raw answer's bytes.
@@ -117,22 +148,27 @@ class Service:
             Refused: the answer is an S_ERROR (DIRAC sends it as a 200 with JSON in it).
             ServiceError: as `call`.
         """
-        answer = self._repeat(method, arguments, repeatable=True, raw=True)
+        name = f"{self.name}.{method}"
+
+        def attempt(url: str) -> bytes | Mapping[str, object]:
+            found = self._transport.download(url, method, arguments)
+            return _shaped(found.answer, name) if isinstance(found, NoFile) else found
+
+        answer = self._repeat(attempt, repeatable=True)
         if isinstance(answer, bytes):
             return answer
-        _value(answer, f"{self.name}.{method}")
-        raise BadAnswer(f"{self.name}.{method}: expected the content of a file, got {type(answer).__name__}")
+        _value(answer, name)
+        raise BadAnswer(f"{name}: expected the content of a file, got {type(answer).__name__}")
 
-    def _repeat(self, method: str, arguments: Sequence[object], *, repeatable: bool, raw: bool) -> object:
+    def _repeat(self, attempted: Callable[[str], Answer], *, repeatable: bool) -> Answer:
+        """Return what one attempt gives; it gets the URL to ask."""
         started = self._clock.monotonic()
         urls = self._order(started)
         not_before: dict[str, float] = {}
         for attempt in range(self._retry.attempts):
             url = urls[attempt % len(urls)]
             try:
-                answer = self._transport.exchange(url, method, arguments, raw=raw)
-                if not (raw and isinstance(answer, bytes)):
-                    _check_shape(answer, f"{self.name}.{method}")
+                answer = attempted(url)
             except (Unreachable, NoAnswer, BadAnswer) as error:
                 self._banned_until[url] = self._clock.monotonic() + _BANNED_S
                 if not (repeatable or isinstance(error, Unreachable)):
@@ -175,19 +211,19 @@ class Service:
         return tuple(sorted(self._published(), key=lambda url: banned.get(url, 0.0)))
 
 
-def _check_shape(answer: object, call: str) -> None:
-    """Take an answer for one of a DIRAC service.
+def _shaped(answer: object, call: str) -> Mapping[str, object]:
+    """Return an answer of a DIRAC service.
 
     Raises:
         BadAnswer: it is not S_OK or S_ERROR.
     """
     if not isinstance(answer, Mapping) or not isinstance(answer.get("OK"), int):
         raise BadAnswer(f"{call}: expected S_OK or S_ERROR, got {str(answer)[:80]!r}")
+    return answer
 
 
-def _value(answer: object, call: str) -> object:
+def _value(answer: Mapping[str, object], call: str) -> object:
     """Return the Value of an S_OK answer."""
-    assert isinstance(answer, Mapping), "the shape was looked at"
     if answer["OK"]:
         return answer.get("Value")
     errno = answer.get("Errno")
@@ -201,10 +237,22 @@ class ByScheme:
     def __init__(self, transports: Mapping[str, Transport]) -> None:
         self._transports = transports
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
+    def call(self, url: str, method: str, arguments: Sequence[object]) -> object:
         """Carry the call over the transport that the URL names."""
+        return self._of(url).call(url, method, arguments)
+
+    def download(self, url: str, method: str, arguments: Sequence[object]) -> bytes | NoFile:
+        """Get the file over the transport that the URL names."""
+        return self._of(url).download(url, method, arguments)
+
+    def close(self) -> None:
+        """Close them all."""
+        for transport in self._transports.values():
+            transport.close()
+
+    def _of(self, url: str) -> Transport:
         scheme = urlsplit(url).scheme
         if scheme not in self._transports:
             known = ", ".join(sorted(self._transports))
             raise Unreachable(f"{url}: no transport for {scheme!r}; known: {known}")
-        return self._transports[scheme].exchange(url, method, arguments, raw=raw)
+        return self._transports[scheme]

@@ -38,3 +38,8 @@ class Transports:
             identity = self.pilot if credential is None else Identity(certificate=credential, ca=self.pilot.ca)
             self._known[credential] = speaking_as(identity, self.clock, vo=self._vo, setup=self._setup)
         return self._known[credential]
+
+    def close(self) -> None:
+        """Close them all; the last thing that an agent does with them."""
+        for transport in list(self._known.values()):
+            transport.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agents.clock import SteadyClock
-from agents.errors import ServiceError, Unreachable
+from agents.errors import Unreachable
 from agents.job_agent import Ending, JobAgent
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
@@ -32,11 +32,12 @@ from agents.wms.lost_matches import LostMatches
 from agents.wms.matcher import Matcher
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Clock, Retry, Service
+from agents.wms.testing import FakeTransport, refused
 from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, TaskState, TaskStatus
 from ce_backends.cfg import from_options
 
 DEADLINE_S = 20.0
-NO_MATCH = {"OK": False, "Errno": 1510, "Message": "No match found"}
+NO_MATCH = refused("No match found", 1510)
 
 
 def job(job_id: int, attributes: str = "") -> dict[str, object]:
@@ -49,18 +50,16 @@ class MatcherService:
 
     def __init__(self) -> None:
         self.answers: list[object] = []
-        self.offers: list[Mapping[str, object]] = []
         self.before: Callable[[], object] = lambda: None
+        self.transport = FakeTransport({"requestJob": self._answer})
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        (offer,) = arguments
-        assert isinstance(offer, Mapping)
-        self.offers.append(offer)
+    @property
+    def offers(self) -> list[dict[str, object]]:
+        return [offer for call in self.transport.calls for offer in call.arguments if isinstance(offer, dict)]
+
+    def _answer(self, _offer: object) -> object:
         self.before()
-        answer = self.answers.pop(0) if self.answers else NO_MATCH
-        if isinstance(answer, ServiceError):
-            raise answer
-        return answer
+        return self.answers.pop(0) if self.answers else NO_MATCH
 
 
 class Ce:
@@ -193,7 +192,7 @@ class Scene:
                 watch=watch,
                 troubles=self.troubles or Fitness(watch, self.ce).troubles,  # type: ignore[arg-type] # the border
                 drain_file=DrainFile(self.work_dir / "drain"),
-                matcher=Matcher(Service("Matcher", ["https://m"], self.matcher, Retry(attempts=1))),
+                matcher=Matcher(Service("Matcher", ["https://m"], self.matcher.transport, Retry(attempts=1))),
                 lost=self.lost or LostMatches(self.ledger, None, "Unknown", 0.0),  # type: ignore[arg-type] # the border
                 runner=runner,
                 reporter=self.reporter,

@@ -17,6 +17,7 @@ from agents.runner.staging import Staging
 from agents.slot.allocation import Slot
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Service
+from agents.wms.testing import FakeTransport
 from ce_backends.base import Accepted, Submission, TaskSpec, TaskState, TaskStatus
 from ce_backends.errors import CEUnavailable
 
@@ -79,13 +80,6 @@ class Voice:
         """There are none."""
 
 
-class NoStore:
-    """A sandbox store that is never reached."""
-
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        raise AssertionError(f"{method} was not expected")
-
-
 @dataclass
 class Scene:
     """A runner over a real ledger, with a CE and workers of our own."""
@@ -100,7 +94,7 @@ class Scene:
     def restart(self, boot: str = "this boot") -> None:
         """Begin anew on the same ledger and CE, as after a crash."""
         self.workers, self.slot = Workers(), Slot(range(2), 1000)
-        store = SandboxStore(Service("SandboxStore", ["https://s"], NoStore()))
+        store = SandboxStore(Service("SandboxStore", ["https://s"], FakeTransport()))
         self.runner = JobRunner(
             context=JobContext(
                 site="LAB", work_dir=self.work_dir, environ={}, parameters={"GridCE": "ce01"}, boot=boot

@@ -1,6 +1,6 @@
 """Answers of odd shape are bad answers, whoever reads them: nothing else may come of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +14,7 @@ from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service
+from agents.wms.testing import FakeTransport, ok
 
 ODD: list[object] = [
     "text",
@@ -46,18 +47,10 @@ ODD: list[object] = [
 ]
 
 
-class Wire:
-    """A service with one answer."""
-
-    def __init__(self, answer: object) -> None:
-        self.answer = answer
-
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        return {"OK": True, "Value": self.answer}
-
-
-def readers(wire: Wire) -> dict[str, Callable[[], object]]:
-    service = Service("X", ["https://host/WorkloadManagement/X"], wire, Retry(attempts=1))
+def readers(answer: object) -> dict[str, Callable[[], object]]:
+    service = Service(
+        "X", ["https://host/WorkloadManagement/X"], FakeTransport(otherwise=ok(answer)), Retry(attempts=1)
+    )
     monitoring, state = JobMonitoring(service), JobState(service, service)
     return {
         "statuses": lambda: monitoring.statuses([7]),
@@ -76,9 +69,9 @@ def readers(wire: Wire) -> dict[str, Callable[[], object]]:
 
 
 @pytest.mark.parametrize("answer", ODD, ids=lambda answer: repr(answer)[:40] if not isinstance(answer, dict) else None)
-@pytest.mark.parametrize("reader", list(readers(Wire(None))))
+@pytest.mark.parametrize("reader", list(readers(None)))
 def test_an_odd_answer_is_understood_or_a_bad_answer_of_few_words(reader: str, answer: object) -> None:
-    assert len(sentence_of(readers(Wire(answer))[reader])) < 400
+    assert len(sentence_of(readers(answer)[reader])) < 400
 
 
 def sentence_of(read: Callable[[], object]) -> str:
@@ -92,4 +85,4 @@ def sentence_of(read: Callable[[], object]) -> str:
 @pytest.mark.parametrize("reader", ["statuses", "pilots", "untouched", "marked", "given", "request", "proxy", "upload"])
 def test_an_answer_without_sense_is_a_bad_answer(reader: str) -> None:
     with pytest.raises(BadAnswer):
-        readers(Wire({"x": ["y"]} if reader != "given" else {"7": 7}))[reader]()
+        readers({"x": ["y"]} if reader != "given" else {"7": 7})[reader]()

@@ -1,7 +1,6 @@
 """What goes over the wire for a job: calls and arguments as recorded on a real DIRAC; heartbeats; staging."""
 
 import hashlib
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from agents.runner.staging import Staging
 from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service
+from agents.wms.testing import FakeTransport, ok, refused
 from ce_backends.errors import CEError
 from ce_backends.linux.processes import boot_id, boot_s
 
@@ -32,30 +32,21 @@ JOB = Job(
 )
 
 
-class Wire:
-    """A service with one answer; keeps what it was asked."""
-
-    def __init__(self, answer: object = None) -> None:
-        self.answer = answer
-        self.asked: list[tuple[str, list[object]]] = []
-
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        self.asked.append((method, list(arguments)))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer if isinstance(self.answer, bytes) else {"OK": True, "Value": self.answer}
+def wire_with(answer: object = None) -> FakeTransport:
+    """Return a service with one answer."""
+    return FakeTransport(otherwise=answer if isinstance(answer, bytes | Exception) else ok(answer))
 
 
-def service(wire: Wire, retry: Retry = Retry(attempts=1)) -> Service:
+def service(wire: FakeTransport, retry: Retry = Retry(attempts=1)) -> Service:
     return Service("X", ["https://host:8443/WorkloadManagement/TornadoX"], wire, retry)
 
 
-def job_state(wire: Wire) -> JobState:
+def job_state(wire: FakeTransport) -> JobState:
     return JobState(service(wire), service(wire))
 
 
 def test_statuses_go_in_bulk_by_their_moments_and_are_not_forced() -> None:
-    wire = Wire()
+    wire = wire_with()
     when = "2026-11-22 00:22:11.390539"
 
     job_state(wire).set_statuses(7, {when: {"Status": "Running", "Source": "JobAgent@LAB"}})
@@ -64,7 +55,7 @@ def test_statuses_go_in_bulk_by_their_moments_and_are_not_forced() -> None:
 
 
 def test_parameters_go_as_pairs() -> None:
-    wire = Wire()
+    wire = wire_with()
 
     job_state(wire).set_parameters(7, [("a", "1"), ("b", "2")])
 
@@ -73,7 +64,7 @@ def test_parameters_go_as_pairs() -> None:
 
 @pytest.mark.parametrize(("answer", "commands"), [(None, {}), ("", {}), ({}, {}), ({"Kill": ""}, {"Kill": ""})])
 def test_a_heartbeat_brings_back_what_the_wms_orders(answer: object, commands: dict[str, str]) -> None:
-    wire = Wire(answer)
+    wire = wire_with(answer)
 
     assert job_state(wire).heartbeat(Heartbeat(job_id=7, dynamic={"n": 1.0}, static={"s": "x"})) == commands
     assert wire.asked == [("sendHeartBeat", [7, {"n": 1.0}, {"s": "x"}])]
@@ -82,11 +73,11 @@ def test_a_heartbeat_brings_back_what_the_wms_orders(answer: object, commands: d
 @pytest.mark.parametrize("answer", [["Kill"], "Kill", 7])
 def test_orders_of_a_wrong_type_are_a_bad_answer(answer: object) -> None:
     with pytest.raises(BadAnswer, match=r"sendHeartBeat: expected commands, got"):
-        job_state(Wire(answer)).heartbeat(Heartbeat(job_id=7))
+        job_state(wire_with(answer)).heartbeat(Heartbeat(job_id=7))
 
 
 def test_a_reschedule_that_may_have_been_received_is_not_repeated() -> None:
-    wire = Wire(NoAnswer("x"))
+    wire = wire_with(NoAnswer("x"))
 
     with pytest.raises(NoAnswer):
         JobState(service(wire), service(wire, Retry(attempts=3))).reschedule(7)
@@ -95,7 +86,7 @@ def test_a_reschedule_that_may_have_been_received_is_not_repeated() -> None:
 
 
 def test_a_sandbox_is_asked_for_by_its_path() -> None:
-    wire = Wire(b"packed")
+    wire = wire_with(b"packed")
 
     assert SandboxStore(service(wire)).download("SB:Store|/SandBox/l/u.g/5e9/a.tar.bz2") == b"packed"
 
@@ -104,7 +95,7 @@ def test_a_sandbox_is_asked_for_by_its_path() -> None:
 
 
 def test_an_output_sandbox_is_named_by_its_hash() -> None:
-    wire = Wire("SB:Store|/x")
+    wire = wire_with("SB:Store|/x")
 
     assert SandboxStore(service(wire)).upload_output(7, b"packed") == "SB:Store|/x"
 
@@ -114,7 +105,7 @@ def test_an_output_sandbox_is_named_by_its_hash() -> None:
 
 def test_an_upload_without_a_reference_is_a_bad_answer() -> None:
     with pytest.raises(BadAnswer, match="expected the sandbox's reference, got None"):
-        SandboxStore(service(Wire(None))).upload_output(7, b"packed")
+        SandboxStore(service(wire_with(None))).upload_output(7, b"packed")
 
 
 # ---- heartbeats ----
@@ -210,7 +201,7 @@ class Fetches:
         (into / "outputs/out").write_text("out")
 
 
-def staging(wire: Wire, ce: Fetches | None = None, limit_bytes: int = 10**6) -> Staging:
+def staging(wire: FakeTransport, ce: Fetches | None = None, limit_bytes: int = 10**6) -> Staging:
     store = SandboxStore(service(wire))
     return Staging(FixedProxy(None), lambda _: store, ce or Fetches(), limit_bytes)  # type: ignore[arg-type] # the border
 
@@ -222,39 +213,35 @@ def test_inputs_are_unpacked_into_a_directory_that_was_emptied(tmp_path: Path) -
     into.mkdir()
     (into / "left over").touch()
 
-    event = staging(Wire(packed)).download(JOB, ["SB:S|/a", "a"], into)
+    event = staging(wire_with(packed)).download(JOB, ["SB:S|/a", "a"], into)
 
     assert event.error is None
     assert [path.name for path in into.iterdir()] == ["a"]
 
 
 def test_inputs_that_are_no_sandbox_fail_the_job(tmp_path: Path) -> None:
-    event = staging(Wire(b"")).download(JOB, ["LFN:/lab/a"], tmp_path / "inputs")
+    event = staging(wire_with(b"")).download(JOB, ["LFN:/lab/a"], tmp_path / "inputs")
 
     assert isinstance(event.error, FailJob)
     assert event.error.detail == "LFN:/lab/a: only SB: references can be downloaded"
 
 
 def test_more_sandboxes_than_anybody_needs_fail_the_job(tmp_path: Path) -> None:
-    event = staging(Wire(b"")).download(JOB, [f"SB:S|/{number}" for number in range(21)], tmp_path / "inputs")
+    event = staging(wire_with(b"")).download(JOB, [f"SB:S|/{number}" for number in range(21)], tmp_path / "inputs")
 
     assert isinstance(event.error, FailJob)
     assert event.error.detail == "it has 21 input sandboxes, expected at most 20"
 
 
 def test_a_store_that_refuses_fails_the_job(tmp_path: Path) -> None:
-    class Refusing(Wire):
-        def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-            return {"OK": False, "Message": "No such file"}
-
-    event = staging(Refusing()).download(JOB, ["SB:S|/a"], tmp_path / "inputs")
+    event = staging(FakeTransport(otherwise=refused("No such file"))).download(JOB, ["SB:S|/a"], tmp_path / "inputs")
 
     assert isinstance(event.error, FailJob)
     assert "No such file" in event.error.detail
 
 
 def test_a_store_that_is_away_hands_the_job_back(tmp_path: Path) -> None:
-    event = staging(Wire(NoAnswer("x"))).download(JOB, ["SB:S|/a"], tmp_path / "inputs")
+    event = staging(wire_with(NoAnswer("x"))).download(JOB, ["SB:S|/a"], tmp_path / "inputs")
 
     assert isinstance(event.error, HandBack)
     assert event.error.blame is Blame.SERVER
@@ -263,20 +250,20 @@ def test_a_store_that_is_away_hands_the_job_back(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_made_hands_the_job_back(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    event = staging(Wire(b"")).download(JOB, ["SB:S|/a"], tmp_path / "file/inputs")
+    event = staging(wire_with(b"")).download(JOB, ["SB:S|/a"], tmp_path / "file/inputs")
 
     assert isinstance(event.error, HandBack)
     assert event.error.blame is Blame.SITE
 
 
 def test_outputs_are_uploaded_and_what_is_missing_is_named(tmp_path: Path) -> None:
-    event = staging(Wire("SB:S|/x")).upload(JOB, ["out", "none"], tmp_path)
+    event = staging(wire_with("SB:S|/x")).upload(JOB, ["out", "none"], tmp_path)
 
     assert event == Delivered(7, sandbox="SB:S|/x", missing=("none",))
 
 
 def test_outputs_whose_store_is_away_are_not_given_up(tmp_path: Path) -> None:
-    event = staging(Wire(NoAnswer("the store is away"))).upload(JOB, ["out"], tmp_path)
+    event = staging(wire_with(NoAnswer("the store is away"))).upload(JOB, ["out"], tmp_path)
 
     assert event == Undelivered(7, "the store is away")
 
@@ -284,14 +271,14 @@ def test_outputs_whose_store_is_away_are_not_given_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wire", "ce", "limit_bytes", "sentence"),
     [
-        (Wire(Refused("no access to this job")), Fetches(), 10**6, "no access to this job"),
-        (Wire("SB:S|/x"), Fetches(CEError("task t is not known")), 10**6, "task t is not known"),
-        (Wire("SB:S|/x"), Fetches(OSError(28, "No space left on device")), 10**6, "No space left on device"),
-        (Wire("SB:S|/x"), Fetches(), 10, "the output sandbox is too large"),
+        (wire_with(Refused("no access to this job")), Fetches(), 10**6, "no access to this job"),
+        (wire_with("SB:S|/x"), Fetches(CEError("task t is not known")), 10**6, "task t is not known"),
+        (wire_with("SB:S|/x"), Fetches(OSError(28, "No space left on device")), 10**6, "No space left on device"),
+        (wire_with("SB:S|/x"), Fetches(), 10, "the output sandbox is too large"),
     ],
 )
 def test_outputs_that_cannot_be_delivered_are_told_and_end_nothing_else(
-    tmp_path: Path, wire: Wire, ce: Fetches, limit_bytes: int, sentence: str
+    tmp_path: Path, wire: FakeTransport, ce: Fetches, limit_bytes: int, sentence: str
 ) -> None:
     event = staging(wire, ce, limit_bytes).upload(JOB, ["out"], tmp_path)
 

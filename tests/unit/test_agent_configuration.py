@@ -2,7 +2,6 @@
 
 import base64
 import zlib
-from collections.abc import Sequence
 
 import pytest
 
@@ -10,23 +9,17 @@ from agents.errors import ServiceMissing, Unreachable
 from agents.wms.configuration import download, service_urls, without_setups
 from agents.wms.published import Published
 from agents.wms.service import Retry, Service
+from agents.wms.testing import FakeTransport, ok
 from ce_backends.cfg import Section, from_options, parse
 
 
-class Wire:
+def serving(answer: object) -> FakeTransport:
     """A Configuration service with one answer."""
-
-    def __init__(self, answer: object) -> None:
-        self.answer = answer
-
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return {"OK": True, "Value": self.answer}
+    return FakeTransport(otherwise=answer if isinstance(answer, Exception) else ok(answer))
 
 
 def service(answer: object) -> Service:
-    return Service("Configuration/Server", ["https://c"], Wire(answer), Retry(attempts=1))
+    return Service("Configuration/Server", ["https://c"], serving(answer), Retry(attempts=1))
 
 
 def packed(text: str, version: str = "2026") -> dict[str, object]:
@@ -159,19 +152,19 @@ def matcher_at(host: str) -> str:
     return f"Systems\n{{\n WorkloadManagement\n {{\n  URLs\n  {{\n   Matcher = https://{host}/M\n  }}\n }}\n}}"
 
 
-def loaded(wire: Wire, local: Section | None = None) -> Published:
+def loaded(wire: FakeTransport, local: Section | None = None) -> Published:
     published = Published(Service("Configuration/Server", ["https://c"], wire, Retry(attempts=1)), local or Section())
     published.load()
     return published
 
 
 def test_a_newer_configuration_reaches_whoever_holds_the_tree_and_moves_the_services() -> None:
-    wire = Wire(packed(matcher_at("old"), "2026-01"))
+    wire = serving(packed(matcher_at("old"), "2026-01"))
     published = loaded(wire)
     tree = published.tree
     assert published.urls("WorkloadManagement/Matcher") == ["https://old/M"]
 
-    wire.answer = packed(matcher_at("new"), "2026-02")
+    wire.otherwise = ok(packed(matcher_at("new"), "2026-02"))
 
     assert published.refresh()
     assert published.urls("WorkloadManagement/Matcher") == ["https://new/M"]
@@ -190,20 +183,20 @@ def test_a_newer_configuration_reaches_whoever_holds_the_tree_and_moves_the_serv
     ids=["older", "the same", "away", "malformed", "nonsense"],
 )
 def test_a_refresh_that_brings_nothing_newer_changes_nothing(answer: object) -> None:
-    wire = Wire(packed(matcher_at("old"), "2026-01"))
+    wire = serving(packed(matcher_at("old"), "2026-01"))
     published = loaded(wire)
 
-    wire.answer = answer
+    wire.otherwise = answer if isinstance(answer, Exception) else ok(answer)
 
     assert not published.refresh()
     assert published.urls("WorkloadManagement/Matcher") == ["https://old/M"]
 
 
 def test_what_this_node_says_wins_over_every_version() -> None:
-    wire = Wire(packed(matcher_at("old"), "2026-01"))
+    wire = serving(packed(matcher_at("old"), "2026-01"))
     published = loaded(wire, parse(matcher_at("here"), "pilot.cfg"))
 
-    wire.answer = packed(matcher_at("new"), "2026-02")
+    wire.otherwise = ok(packed(matcher_at("new"), "2026-02"))
     published.refresh()
 
     assert published.urls("WorkloadManagement/Matcher") == ["https://here/M"]

@@ -16,6 +16,7 @@ from agents.errors import AccessDenied, BadAnswer, Busy, NoAnswer, ServiceError,
 from agents.local_wms.authority import Authority, Holder, open_authority, write_private
 from agents.wms.https import HttpsTransport, session
 from agents.wms.server_clock import ServerClock
+from agents.wms.service import NoFile
 from ce_backends.untrusted.bounded_http import Limits
 from tests.unit.https_server import DEADLINE_S, OK, Act, Server, http, serving
 
@@ -53,7 +54,8 @@ def client(certificate: Path, ca: Path, limits: Limits = Limits()) -> Iterator[H
 
 def asked(server: Server, proxy: Path, ca: Authority, limits: Limits = Limits(), *, raw: bool = False) -> object:
     with client(proxy, ca.certificates, limits) as transport:
-        return transport.exchange(server.url, "requestJob", [{"Site": "X"}], raw=raw)
+        carried = transport.download if raw else transport.call
+        return carried(server.url, "requestJob", [{"Site": "X"}])
 
 
 def failed(server: Server, proxy: Path, ca: Authority, limits: Limits = Limits()) -> ServiceError:
@@ -86,14 +88,14 @@ def test_the_servers_clock_is_reckoned_from_before_the_request_was_sent(
     dated = http("200 OK", b'{"OK": true, "Value": 7}', "Date: Fri, 02 Jan 2026 12:00:00 GMT")
 
     with serving(dated, host) as server, session(proxy, authority.certificates) as made:
-        HttpsTransport(made, vo="lab", clock=clock).exchange(server.url, "m", [], raw=False)
+        HttpsTransport(made, vo="lab", clock=clock).call(server.url, "m", [])
 
     assert clock.ahead_at_most() == timedelta(seconds=0.5)
 
 
 def test_a_host_certificate_says_what_it_stands_for(authority: Authority, host: Holder, proxy: Path) -> None:
     with serving(OK, host) as server, session(proxy, authority.certificates) as made:
-        HttpsTransport(made, vo="lab", extra="hosts").exchange(server.url, "m", [], raw=False)
+        HttpsTransport(made, vo="lab", extra="hosts").call(server.url, "m", [])
 
     assert server.forms[0]["extraCredentials"] == ['"hosts"']
 
@@ -109,13 +111,22 @@ def test_a_raw_answer_is_its_bytes(authority: Authority, host: Holder, proxy: Pa
 def test_a_refusal_in_place_of_a_raw_answer_is_decoded(authority: Authority, host: Holder, proxy: Path) -> None:
     act = http("200 OK", b'{"OK": false}', "Content-Type: application/json")
     with serving(act, host) as server:
-        assert asked(server, proxy, authority, raw=True) == {"OK": False}
+        assert asked(server, proxy, authority, raw=True) == NoFile({"OK": False})
+
+
+def test_a_transport_that_is_closed_keeps_no_connection(authority: Authority, host: Holder, proxy: Path) -> None:
+    with serving(OK, host) as server, client(proxy, authority.certificates) as transport:
+        transport.call(server.url, "m", [])
+        transport.close()
+        transport.call(server.url, "m", [])
+
+        assert server.connections == 2
 
 
 def test_a_connection_is_kept_for_the_next_call(authority: Authority, host: Holder, proxy: Path) -> None:
     with serving(OK, host) as server, client(proxy, authority.certificates) as transport:
         for _ in range(3):
-            transport.exchange(server.url, "m", [], raw=False)
+            transport.call(server.url, "m", [])
 
         assert server.connections == 1
 
@@ -292,21 +303,21 @@ def test_a_refused_connection_is_unreachable(authority: Authority, host: Holder,
     with serving(OK, host) as server:
         url = server.url
     with client(proxy, authority.certificates) as transport, pytest.raises(Unreachable) as caught:
-        transport.exchange(url, "m", [], raw=False)
+        transport.call(url, "m", [])
 
     assert str(caught.value) == f"{url}: [Errno 111] Connection refused"
 
 
 def test_a_host_that_does_not_exist_is_unreachable(authority: Authority, proxy: Path) -> None:
     with client(proxy, authority.certificates) as transport, pytest.raises(Unreachable) as caught:
-        transport.exchange("https://nowhere.invalid/X", "m", [], raw=False)
+        transport.call("https://nowhere.invalid/X", "m", [])
 
     assert str(caught.value).startswith("https://nowhere.invalid/X: [Errno -")
 
 
 def test_a_malformed_url_is_unreachable(authority: Authority, proxy: Path) -> None:
     with client(proxy, authority.certificates) as transport, pytest.raises(Unreachable):
-        transport.exchange("https://:8443/X", "m", [], raw=False)
+        transport.call("https://:8443/X", "m", [])
 
 
 def test_a_server_without_tls_is_unreachable(authority: Authority, proxy: Path) -> None:
@@ -406,10 +417,10 @@ def test_a_call_that_was_never_written_is_unreachable_after_one_that_was(
 ) -> None:
     with client(proxy, authority.certificates) as transport:
         with serving(OK, host) as server:
-            transport.exchange(server.url, "m", [], raw=False)
+            transport.call(server.url, "m", [])
             url = server.url
         with pytest.raises(Unreachable):
-            transport.exchange(url.replace("127.0.0.1", "nowhere.invalid"), "m", [], raw=False)
+            transport.call(url.replace("127.0.0.1", "nowhere.invalid"), "m", [])
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
@@ -453,6 +464,6 @@ def test_a_ca_bundle_without_certificates_is_unreachable(
     (tmp_path / "bundle.pem").write_text("nothing")
     with serving(OK, host) as server, client(proxy, tmp_path / "bundle.pem") as transport:
         with pytest.raises(Unreachable):
-            transport.exchange(server.url, "m", [], raw=False)
+            transport.call(server.url, "m", [])
 
         assert server.forms == []

@@ -1,6 +1,6 @@
 """Jobs that were matched for this agent and never arrived are found again, and no other agent's are taken for them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.lost_matches import LostMatches, LostMatchFinder, PilotJobs
 from agents.wms.matcher import Matcher
 from agents.wms.service import Retry, Service
+from agents.wms.testing import FakeTransport, ok
 
 REFERENCE = "pilot-1"
 AFTER_S = 45.0
@@ -23,42 +24,30 @@ LOCKED = {"OK": False, "Errno": 0, "Message": "Lock wait timeout exceeded; try r
 
 
 class Wms:
-    """A transport that plays the WMS; answers are values, or errors to raise."""
+    """A WMS; answers are values, or errors to raise."""
 
     def __init__(self) -> None:
         self.given: object = []
         self.touched: set[int] = set()
         self.matches: list[object] = []
-        self.calls: list[str] = []
+        self.transport = FakeTransport(
+            {
+                "getPilotInfo": self._pilot,
+                "getJobsStates": self._states,
+                "getJobSummary": ok({"Owner": "somebody", "OwnerGroup": "vo_user"}),
+                "getJobJDL": lambda job_id, _original: ok(f"[ JobID = {job_id}; ]"),
+                "requestJob": lambda _offer: self.matches.pop(0),
+            }
+        )
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        self.calls.append(method)
-        answer = getattr(self, method)(*arguments)
-        if isinstance(answer, ServiceError):
-            raise answer
-        return answer
-
-    def getPilotInfo(self, reference: str) -> object:  # noqa: N802 - DIRAC's name
+    def _pilot(self, reference: str) -> object:
         if isinstance(self.given, ServiceError | dict):
             return self.given
         return ok({reference: {"Jobs": self.given}} if self.given else {reference: {}})
 
-    def getJobsStates(self, job_ids: list[int]) -> object:  # noqa: N802
+    def _states(self, job_ids: list[int]) -> object:
         minor = {True: "Application", False: "Assigned"}
         return ok({str(job): {"Status": "Matched", "MinorStatus": minor[job in self.touched]} for job in job_ids})
-
-    def getJobSummary(self, job_id: int) -> object:  # noqa: N802
-        return ok({"Owner": "somebody", "OwnerGroup": "vo_user"})
-
-    def getJobJDL(self, job_id: int, original: bool) -> object:  # noqa: N802
-        return ok(f"[ JobID = {job_id}; ]")
-
-    def requestJob(self, offer: object) -> object:  # noqa: N802
-        return self.matches.pop(0)
-
-
-def ok(value: object) -> object:
-    return {"OK": True, "Value": value}
 
 
 def match(job_id: int) -> object:
@@ -81,7 +70,7 @@ class Scene:
         self.sure = LostMatchFinder(Matcher(self.service("Matcher")), self.lost)
 
     def service(self, name: str) -> Service:
-        return Service(name, [URL], self.wms, Retry(attempts=1))
+        return Service(name, [URL], self.wms.transport, Retry(attempts=1))
 
     def ask(self, answer: object, error: type[ServiceError] = ServiceError) -> None:
         self.wms.matches = [answer]
@@ -126,14 +115,14 @@ def test_nobody_looks_where_surely_nothing_was_matched(scene: Scene, answer: obj
         assert scene.sure.request_job({}) is None
 
     assert scene.look_for(200) is None
-    assert scene.wms.calls == ["requestJob"]
+    assert scene.wms.transport.methods == ["requestJob"]
 
 
 def test_a_plain_start_looks_for_nothing(scene: Scene) -> None:
     scene.wms.given = [8]
 
     assert scene.look_for(200) is None
-    assert scene.wms.calls == []
+    assert scene.wms.transport.methods == []
 
 
 def test_a_request_that_a_killed_agent_left_open_is_looked_for_by_the_next(scene: Scene) -> None:
@@ -214,10 +203,10 @@ def test_a_pilot_that_may_not_ask_does_not_ask_for_ever(scene: Scene, answer: ob
     scene.ask(NoAnswer("x"))
     scene.wms.given = answer
     scene.look_for(30)
-    scene.wms.calls.clear()
+    scene.wms.transport.forget_calls()
 
     assert scene.look_for(200) is None
-    assert (scene.wms.calls, scene.lost.is_over()) == ([], True)
+    assert (scene.wms.transport.methods, scene.lost.is_over()) == ([], True)
 
 
 # ---- the last look ----
@@ -250,15 +239,15 @@ def test_a_request_that_was_delivered_twice_is_put_right_before_the_agent_ends(s
 
 def test_the_last_look_costs_one_call_where_nothing_was_given(scene: Scene) -> None:
     asked(scene)
-    scene.wms.calls.clear()
+    scene.wms.transport.forget_calls()
 
     assert last_look(scene, 0) is None
-    assert scene.wms.calls == ["getPilotInfo"]
+    assert scene.wms.transport.methods == ["getPilotInfo"]
 
 
 def test_an_agent_that_never_asked_has_no_last_look(scene: Scene) -> None:
     assert last_look(scene, 0) is None
-    assert scene.wms.calls == []
+    assert scene.wms.transport.methods == []
 
 
 def test_where_other_agents_work_with_our_reference_the_last_look_takes_nothing(scene: Scene) -> None:

@@ -15,6 +15,7 @@ from agents.reporting.reporter import Reporter
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.job_state import Heartbeat
 from agents.wms.service import Clock, Retry, Service
+from agents.wms.testing import FakeTransport, ok
 
 DEADLINE_S = 10.0
 
@@ -28,15 +29,17 @@ class Wms:
         self.believes = True
         self.error: ServiceError | None = None
         self.beat_error: ServiceError | None = None
-        self.asked = 0
+        self.transport = FakeTransport({"getJobParameters": self._references}, otherwise=self._states)
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        if method == "getJobParameters":
-            return {"OK": True, "Value": {str(job): {"Pilot_Reference": name} for job, name in self.pilots.items()}}
-        self.asked += 1
-        if self.error:
-            raise self.error
-        return {"OK": True, "Value": {str(job): {"Status": status} for job, status in self.held.items()}}
+    @property
+    def asked(self) -> int:
+        return sum(method != "getJobParameters" for method in self.transport.methods)
+
+    def _references(self, *_: object) -> object:
+        return ok({str(job): {"Pilot_Reference": name} for job, name in self.pilots.items()})
+
+    def _states(self, *_: object) -> object:
+        return self.error or ok({str(job): {"Status": status} for job, status in self.held.items()})
 
     def set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]]) -> None:
         if self.believes:
@@ -65,7 +68,7 @@ class Scene:
         self.begin()
 
     def begin(self) -> None:
-        monitoring = JobMonitoring(Service("X", ["https://h/X"], self.wms, Retry(attempts=1)))
+        monitoring = JobMonitoring(Service("X", ["https://h/X"], self.wms.transport, Retry(attempts=1)))
         self.reporter = Reporter(
             self.ledger,
             self.wms,  # type: ignore[arg-type] # the border

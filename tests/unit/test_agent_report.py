@@ -1,6 +1,6 @@
 """Statuses and parameters in DIRAC's words and widths, how jobs end, and what the Matcher's answer is worth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -12,6 +12,7 @@ from agents.jobs.ledger import ReportKind
 from agents.jobs.report import Moments, Reports, written
 from agents.wms.matcher import Matcher
 from agents.wms.service import Service
+from agents.wms.testing import FakeTransport
 from ce_backends.base import Limit, TaskState, TaskStatus
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -166,22 +167,8 @@ def test_a_job_that_did_not_start_fails_or_goes_back_by_its_error() -> None:
     assert back == Outcome(JobStatus.RESCHEDULED, "CE Submission Error", "CE Submission Error", Blame.SITE)
 
 
-class Wire:
-    """A Matcher that gives one answer."""
-
-    def __init__(self, answer: object) -> None:
-        self.answer = answer
-        self.asked = 0
-
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        self.asked += 1
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
 def matched(answer: object) -> MatchedJob | None:
-    return Matcher(Service("Matcher", ["https://m"], Wire(answer))).request_job({"Site": "X"})
+    return Matcher(Service("Matcher", ["https://m"], FakeTransport(otherwise=answer))).request_job({"Site": "X"})
 
 
 MATCH = {"JDL": "[]", "JobID": 55, "Owner": "o", "Group": "g", "PilotInfoReportedFlag": True}
@@ -240,9 +227,9 @@ def test_a_match_of_wrong_types_is_a_bad_answer_that_names_the_job(value: object
 
 @pytest.mark.parametrize("answer", [BadAnswer("x"), AccessDenied("x"), {"OK": True, "Value": {}}])
 def test_a_request_that_may_have_taken_a_job_is_never_sent_twice(answer: object) -> None:
-    wire = Wire(answer)
+    wire = FakeTransport(otherwise=answer)
 
     with pytest.raises((BadAnswer, AccessDenied)):
         Matcher(Service("Matcher", ["https://a", "https://b"], wire)).request_job({})
 
-    assert wire.asked == 1
+    assert len(wire.calls) == 1

@@ -1,7 +1,7 @@
 """Payload proxies: delegated to a key of this node, limited, renewed in time, never half written."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from agents.runner.payload_proxies import FixedProxy, PayloadProxies
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.registry import Registry
 from agents.wms.service import Clock, Retry, Service
+from agents.wms.testing import FakeTransport, ok
 from ce_backends.cfg import from_options
 
 START = datetime.now(UTC).replace(microsecond=0)
@@ -41,14 +42,11 @@ class Manager:
     def __init__(self, stored: Holder) -> None:
         self.stored = stored
         self.now = START
-        self.calls: list[tuple[str, tuple[object, ...]]] = []
         self.failure: Exception | dict[str, object] | None = None
+        self.transport = FakeTransport(otherwise=self._answer)
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        self.calls.append((method, tuple(arguments)))
-        if isinstance(self.failure, Exception):
-            raise self.failure
-        return self.failure or {"OK": True, "Value": self.signed(str(arguments[2]))}
+    def _answer(self, *arguments: object) -> object:
+        return self.failure or ok(self.signed(str(arguments[2])))
 
     def signed(self, request_pem: str) -> str:
         request = x509.load_pem_x509_csr(request_pem.encode())
@@ -80,14 +78,14 @@ def manager(stored: Holder) -> Manager:
 def proxies(manager: Manager, directory: Path, *, limit: bool = True, **registry: str) -> PayloadProxies:
     cfg = from_options({"/Registry/Users/user/DN": "/O=Lab/CN=Lab User", **registry}, "test")
     clock = Clock(monotonic=lambda: 0.0, sleep=lambda _: None, jitter=lambda: 0.0)
-    service = Service("ProxyManager", ["https://h/F/P"], manager, Retry(attempts=2), clock)
+    service = Service("ProxyManager", ["https://h/F/P"], manager.transport, Retry(attempts=2), clock)
     return PayloadProxies(directory, ProxyManager(service), Registry(cfg), limit=limit, now=lambda: manager.now)
 
 
 def test_the_proxy_is_asked_for_by_the_owner_s_name_and_group(manager: Manager, tmp_path: Path) -> None:
     proxies(manager, tmp_path / "proxies").obtain(JOB)
 
-    ((method, (dn, group, request, life_s)),) = manager.calls
+    ((method, (dn, group, request, life_s)),) = manager.transport.asked
     assert (method, dn, group, life_s) == ("getProxy", "/O=Lab/CN=Lab User", "lab_user", 5 * 86400)
     assert x509.load_pem_x509_csr(str(request).encode()).subject.rfc4514_string() == "CN=limited proxy"
 
@@ -97,8 +95,8 @@ def test_a_group_with_a_voms_role_has_it_in_its_proxy(manager: Manager, tmp_path
 
     proxies(manager, tmp_path, **role).obtain(JOB)
 
-    assert manager.calls[0][0] == "getVOMSProxy"
-    assert manager.calls[0][1][4] == "/lab/Role=user"
+    assert manager.transport.asked[0][0] == "getVOMSProxy"
+    assert manager.transport.asked[0][1][4] == "/lab/Role=user"
 
 
 @pytest.mark.parametrize("limit", [True, False])
@@ -136,7 +134,7 @@ def test_one_proxy_serves_all_jobs_of_an_owner_and_group(manager: Manager, tmp_p
     held.obtain(MatchedJob(job_id=2, jdl="[]", owner="user", group="lab_user"))
 
     assert held.is_ready(JOB)
-    assert len(manager.calls) == 1
+    assert len(manager.transport.calls) == 1
 
 
 def test_owners_and_groups_do_not_share_a_file(manager: Manager, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def transport(proxy: Path, authority: Authority, **options: Any) -> DipsTranspor
 
 
 def call(proxy: Path, authority: Authority, url: str, *arguments: object) -> object:
-    return transport(proxy, authority).exchange(url, "requestJob", arguments, raw=False)
+    return transport(proxy, authority).call(url, "requestJob", arguments)
 
 
 def answering(*answers: object) -> Script:
@@ -175,7 +175,7 @@ def test_a_host_certificate_says_hosts_in_the_proposal(authority: Authority, pro
         read.append(peer.read()[1])
 
     with serving(authority, script) as url, pytest.raises(Unreachable):
-        transport(proxy, authority, extra="hosts", setup="LAB").exchange(url, "ping", [], raw=False)
+        transport(proxy, authority, extra="hosts", setup="LAB").call(url, "ping", [])
 
     assert read[0]["Value"][0] == ["WorkloadManagement/Matcher", "LAB", "labvo"]
     assert read[0]["Value"][2] == "hosts"
@@ -294,7 +294,7 @@ def test_a_server_that_drips_is_given_up_at_the_whole_deadline(authority: Author
 
 def test_a_proposal_longer_than_the_server_reads_is_not_sent(authority: Authority, proxy: Path) -> None:
     with serving(authority, answering(ACCEPTED)) as url, pytest.raises(Unreachable, match="are too many for one frame"):
-        transport(proxy, authority, vo="v" * 1100).exchange(url, "ping", [], raw=False)
+        transport(proxy, authority, vo="v" * 1100).call(url, "ping", [])
 
 
 def test_nobody_listens(authority: Authority, proxy: Path) -> None:
@@ -340,7 +340,7 @@ def test_a_server_that_does_not_accept_our_ca_says_so(authority: Authority, prox
 
 def test_files_are_not_carried(authority: Authority, proxy: Path) -> None:
     with pytest.raises(AccessDenied, match="files are carried over https only"):
-        transport(proxy, authority).exchange("dips://localhost:1/W/X", "streamToClient", [], raw=True)
+        transport(proxy, authority).download("dips://localhost:1/W/X", "streamToClient", [])
 
 
 def test_a_proxy_that_has_gone_is_one_sentence(authority: Authority, tmp_path: Path) -> None:

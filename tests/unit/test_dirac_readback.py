@@ -1,6 +1,5 @@
 """What keeps a late word from doing harm: reading back, the servers' clock, accounts in bulk."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,27 +16,19 @@ from agents.reporting.ownership import Ownership
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.server_clock import ServerClock
 from agents.wms.service import Clock, Retry, Service
+from agents.wms.testing import FakeTransport, ok
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 
 
-class Wms:
-    """A service at the transport; answers by method."""
+def wms_with(**answers: object) -> FakeTransport:
+    """A WMS that answers by method."""
+    return FakeTransport({name: one if isinstance(one, Exception) else ok(one) for name, one in answers.items()})
 
-    def __init__(self, **answers: object) -> None:
-        self.answers = answers
-        self.calls: list[tuple[str, list[Any]]] = []
 
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        self.calls.append((method, list(arguments)))
-        answer = self.answers[method]
-        if isinstance(answer, Exception):
-            raise answer
-        return {"OK": True, "Value": answer}
-
-    def service(self) -> Service:
-        clock = Clock(monotonic=lambda: 0.0, sleep=lambda _: None, jitter=lambda: 0.0)
-        return Service("Any", ["https://h/S/X"], self, Retry(attempts=1), clock)
+def service(wms: FakeTransport) -> Service:
+    clock = Clock(monotonic=lambda: 0.0, sleep=lambda _: None, jitter=lambda: 0.0)
+    return Service("Any", ["https://h/S/X"], wms, Retry(attempts=1), clock)
 
 
 @pytest.fixture
@@ -56,8 +47,8 @@ def said(job_id: int, kind: ReportKind = ReportKind.STATUS, at: datetime = NOW, 
     return Report(job_id, kind, written(at), body)
 
 
-def ownership(wms: Wms, ledger: Ledger, lost: list[int]) -> Ownership:
-    return Ownership(JobMonitoring(wms.service()), ledger, lost.append, now=lambda: NOW)
+def ownership(wms: FakeTransport, ledger: Ledger, lost: list[int]) -> Ownership:
+    return Ownership(JobMonitoring(service(wms)), ledger, lost.append, now=lambda: NOW)
 
 
 def statuses(**by_id: str) -> dict[str, dict[str, str]]:
@@ -67,13 +58,13 @@ def statuses(**by_id: str) -> dict[str, dict[str, str]]:
 def test_jobs_of_a_former_agent_are_asked_about_once_and_in_bulk(ledger: Ledger) -> None:
     for number in (1, 2):
         ledger.save(job(number))
-    wms, lost = Wms(getJobsStatus=statuses(job1="Running", job2="Matched")), []
+    wms, lost = wms_with(getJobsStatus=statuses(job1="Running", job2="Matched")), []
 
     asking = ownership(wms, ledger, lost)
     asking.settle()
     asking.settle()
 
-    assert wms.calls == [("getJobsStatus", [[1, 2]])]
+    assert wms.asked == [("getJobsStatus", [[1, 2]])]
     assert lost == []
 
 
@@ -83,7 +74,7 @@ def test_nothing_more_is_said_of_a_job_that_was_taken_away(ledger: Ledger, statu
     ledger.save(job(2), [said(2, Status="Done")])
     lost: list[int] = []
 
-    asking = ownership(Wms(getJobsStatus=statuses(job1=status, job2="Running")), ledger, lost)
+    asking = ownership(wms_with(getJobsStatus=statuses(job1=status, job2="Running")), ledger, lost)
 
     assert asking.settle() == {1}
     assert lost == [1]
@@ -98,14 +89,14 @@ def test_an_end_that_we_have_told_ourselves_has_not_taken_the_job_away(
 ) -> None:
     ledger.save(replace(job(1), phase=Phase.REPORTING, status=end), [said(1, Status=end)])
 
-    taken_away = ownership(Wms(getJobsStatus=statuses(job1="Done")), ledger, []).settle()
+    taken_away = ownership(wms_with(getJobsStatus=statuses(job1="Done")), ledger, []).settle()
 
     assert taken_away == ({1} if is_lost else set())
 
 
 def test_a_new_attempt_at_a_job_that_was_taken_away_is_ours(ledger: Ledger) -> None:
     ledger.save(job(1))
-    ownership(Wms(getJobsStatus=statuses(job1="Waiting")), ledger, []).settle()
+    ownership(wms_with(getJobsStatus=statuses(job1="Waiting")), ledger, []).settle()
 
     assert ledger.attempts(1) == 1
     ledger.save(job(1), [said(1, Status="Matched")])
@@ -116,7 +107,7 @@ def test_a_new_attempt_at_a_job_that_was_taken_away_is_ours(ledger: Ledger) -> N
 def test_a_job_that_we_put_back_ourselves_still_gets_its_order(ledger: Ledger) -> None:
     ledger.save(job(1), [said(1, ReportKind.RESCHEDULE)])
 
-    taken_away = ownership(Wms(getJobsStatus=statuses(job1="Rescheduled")), ledger, []).settle()
+    taken_away = ownership(wms_with(getJobsStatus=statuses(job1="Rescheduled")), ledger, []).settle()
 
     assert taken_away == set()
     assert len(ledger.unsent()) == 1
@@ -124,13 +115,13 @@ def test_a_job_that_we_put_back_ourselves_still_gets_its_order(ledger: Ledger) -
 
 @pytest.mark.parametrize(("age", "is_asked"), [(timedelta(minutes=9), False), (timedelta(minutes=11), True)])
 def test_reports_that_an_outage_made_old_are_asked_about(ledger: Ledger, age: timedelta, is_asked: bool) -> None:
-    wms = Wms(getJobsStatus=statuses(job1="Running"))
+    wms = wms_with(getJobsStatus=statuses(job1="Running"))
     asking = ownership(wms, ledger, [])
     ledger.save(job(1), [said(1, at=NOW - age)])
 
     asking.settle()
 
-    assert bool(wms.calls) is is_asked
+    assert bool(wms.asked) is is_asked
 
 
 OURS, ANOTHER = "https://ce/1", "https://ce/2"
@@ -140,23 +131,23 @@ OURS, ANOTHER = "https://ce/1", "https://ce/2"
 def test_a_job_that_another_pilot_runs_is_not_ours(ledger: Ledger, pilot: str, is_lost: bool) -> None:
     ledger.save(job(1))
     parameters = {"1": {"Pilot_Reference": pilot}} if pilot else {}
-    wms = Wms(getJobsStatus=statuses(job1="Running"), getJobParameters=parameters)
+    wms = wms_with(getJobsStatus=statuses(job1="Running"), getJobParameters=parameters)
 
-    taken_away = Ownership(JobMonitoring(wms.service()), ledger, lambda _: None, OURS).settle()
+    taken_away = Ownership(JobMonitoring(service(wms)), ledger, lambda _: None, OURS).settle()
 
     assert taken_away == ({1} if is_lost else set())
 
 
 def test_a_job_is_ours_while_the_wms_has_not_heard_that_it_is(ledger: Ledger) -> None:
     ledger.save(job(1), [said(1, ReportKind.PARAMETERS, Pilot_Reference=OURS)])
-    wms = Wms(getJobsStatus=statuses(job1="Matched"), getJobParameters={"1": {"Pilot_Reference": ANOTHER}})
+    wms = wms_with(getJobsStatus=statuses(job1="Matched"), getJobParameters={"1": {"Pilot_Reference": ANOTHER}})
 
-    assert Ownership(JobMonitoring(wms.service()), ledger, lambda _: None, OURS).settle() == set()
+    assert Ownership(JobMonitoring(service(wms)), ledger, lambda _: None, OURS).settle() == set()
 
 
 def test_a_lost_heartbeat_raises_a_doubt(ledger: Ledger) -> None:
     lost: list[int] = []
-    asking = ownership(Wms(getJobsStatus=statuses(job1="Failed")), ledger, lost)
+    asking = ownership(wms_with(getJobsStatus=statuses(job1="Failed")), ledger, lost)
     ledger.save(job(1))
 
     asking.about(1)
@@ -166,12 +157,12 @@ def test_a_lost_heartbeat_raises_a_doubt(ledger: Ledger) -> None:
 
 def test_a_doubt_that_cannot_be_settled_stays(ledger: Ledger) -> None:
     ledger.save(job(1))
-    wms = Wms(getJobsStatus=Unreachable("h: refused"))
+    wms = wms_with(getJobsStatus=Unreachable("h: refused"))
     asking = ownership(wms, ledger, [])
     with pytest.raises(Unreachable):
         asking.settle()
 
-    wms.answers["getJobsStatus"] = statuses(job1="Failed")
+    wms.answers["getJobsStatus"] = ok(statuses(job1="Failed"))
 
     assert asking.settle() == {1}
 
@@ -179,15 +170,15 @@ def test_a_doubt_that_cannot_be_settled_stays(ledger: Ledger) -> None:
 def test_a_wms_that_lets_us_not_ask_holds_nothing_up(ledger: Ledger) -> None:
     ledger.save(job(1), [said(1)])
 
-    assert ownership(Wms(getJobsStatus=AccessDenied("h: 401")), ledger, []).settle() == set()
+    assert ownership(wms_with(getJobsStatus=AccessDenied("h: 401")), ledger, []).settle() == set()
     assert len(ledger.unsent()) == 1
 
 
 @pytest.mark.parametrize(("minor", "is_marked"), [("Marked for termination", True), ("Application", False)])
 def test_an_order_to_kill_leaves_its_mark(minor: str, is_marked: bool) -> None:
-    wms = Wms(getJobsMinorStatus={"1": {"MinorStatus": minor}})
+    wms = wms_with(getJobsMinorStatus={"1": {"MinorStatus": minor}})
 
-    assert JobMonitoring(wms.service()).is_marked_for_termination(1) is is_marked
+    assert JobMonitoring(service(wms)).is_marked_for_termination(1) is is_marked
 
 
 # ---- the servers' clock ----
@@ -298,11 +289,11 @@ def ended(ledger: Ledger, *records: Report) -> None:
 
 def test_accounts_go_in_one_call_in_the_columns_of_dirac(ledger: Ledger) -> None:
     ended(ledger, account(1, CPUTime="12.6", ExecTime="120.4", Site="LAB", FinalMajorStatus="Done"), account(2))
-    wms = Wms(commitRegisters="ok")
+    wms = wms_with(commitRegisters="ok")
 
-    Accounting(ledger, wms.service()).send()
+    Accounting(ledger, service(wms)).send()
 
-    ((method, (entries,)),) = wms.calls
+    ((method, (entries,)),) = wms.asked
     assert (method, len(entries)) == ("commitRegisters", 2)
     kind, start, end, values = entries[0]
     assert (kind, start, end) == ("Job", NOW - timedelta(seconds=60), NOW)
@@ -314,11 +305,11 @@ def test_accounts_go_in_one_call_in_the_columns_of_dirac(ledger: Ledger) -> None
 
 def test_keys_are_cut_to_the_widths_of_the_columns(ledger: Ledger) -> None:
     ended(ledger, account(1, JobType="t" * 50))
-    wms = Wms(commitRegisters="ok")
+    wms = wms_with(commitRegisters="ok")
 
-    Accounting(ledger, wms.service()).send()
+    Accounting(ledger, service(wms)).send()
 
-    assert wms.calls[0][1][0][0][3][3] == "t" * 32
+    assert wms.asked[0][1][0][0][3][3] == "t" * 32
 
 
 @pytest.mark.parametrize(("failure", "is_kept"), [(Unreachable("h: refused"), True), (NoAnswer("h: silence"), False)])
@@ -327,7 +318,7 @@ def test_accounts_are_sent_again_only_when_they_surely_did_not_arrive(
 ) -> None:
     ended(ledger, account(1))
 
-    Accounting(ledger, Wms(commitRegisters=failure).service()).send()
+    Accounting(ledger, service(wms_with(commitRegisters=failure))).send()
 
     assert bool(ledger.unsent_accounts(10)) is is_kept
 

@@ -110,7 +110,7 @@ def _no_proxy_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 def agent(ca: Authority, proxy_file: Path, port: int) -> object:
     with session(proxy_file, ca.certificates) as kept:
         transport = HttpsTransport(kept, vo="lab", limits=LIMITS)
-        answer = transport.exchange(f"https://{HOST}:{port}/X/Y", "m", [], raw=False)
+        answer = transport.call(f"https://{HOST}:{port}/X/Y", "m", [])
     assert isinstance(answer, dict)
     return answer["Value"]
 
@@ -211,7 +211,7 @@ def test_dips_is_called_straight_and_says_that_a_proxy_cannot_carry_it(
         dips = DipsTransport(lambda: tls(proxy_file, authority.certificates), vo="lab", limits=LIMITS)
 
         with pytest.raises(Unreachable, match="cannot carry dips"):
-            dips.exchange(f"dips://{HOST}:1/X/Y", "m", [], raw=False)
+            dips.call(f"dips://{HOST}:1/X/Y", "m", [])
         with pytest.raises(PilotError, match="cannot carry dips"):
             pilots(authority, proxy_file).call(f"dips://{HOST}:1/X/Y", "m", timeout_s=2)
 
@@ -262,11 +262,11 @@ def test_a_connection_that_was_idle_is_not_used_again(
     with serving(answering_twice, made) as server, session(proxy_file, authority.certificates) as held:
         transport = HttpsTransport(held, vo="lab", limits=LIMITS)
         url = f"https://localhost:{server.port}/X/Y"
-        transport.exchange(url, "m", [], raw=False)
-        transport.exchange(url, "m", [], raw=False)
+        transport.call(url, "m", [])
+        transport.call(url, "m", [])
         at_once = len(server.connections)
         threading.Event().wait(0.4)
-        transport.exchange(url, "m", [], raw=False)
+        transport.call(url, "m", [])
 
     assert (at_once, len(server.connections)) == (1, 2)
 
@@ -293,7 +293,7 @@ def test_the_kernel_asks_whether_the_other_end_is_still_there(
     made.load_cert_chain(authority.host())
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", noted)
     with serving(http(GOOD), made) as server, session(proxy_file, authority.certificates) as held:
-        HttpsTransport(held, vo="lab").exchange(f"https://localhost:{server.port}/X/Y", "m", [], raw=False)
+        HttpsTransport(held, vo="lab").call(f"https://localhost:{server.port}/X/Y", "m", [])
 
     assert len(seen) == 1
 
@@ -305,6 +305,6 @@ def test_what_is_too_much_for_a_server_is_refused_for_good(authority: Authority,
     with serving(http(b"<html>", status=f"{status} Too much"), made) as server:
         url = f"https://localhost:{server.port}/X/Y"
         with session(proxy_file, authority.certificates) as held, pytest.raises(Refused, match=f"HTTP {status}"):
-            HttpsTransport(held, vo="lab").exchange(url, "m", ["x" * 1000], raw=False)
+            HttpsTransport(held, vo="lab").call(url, "m", ["x" * 1000])
         with pytest.raises(ServiceRefused, match=f"HTTP {status}"):
             pilots(authority, proxy_file).call(url, "m", timeout_s=2)

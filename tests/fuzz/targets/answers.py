@@ -1,7 +1,6 @@
 """What services send: JEncode, the frames of dips, JSON to the pilot, the agent, from ARC; and redaction."""
 
 import time
-from collections.abc import Sequence
 
 from agents import redaction
 from agents.errors import AgentError, ServiceError
@@ -15,6 +14,7 @@ from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service
+from agents.wms.testing import FakeTransport
 from ce_backends.arc import rest as arc_rest
 from ce_backends.arc.system import Arc
 from ce_backends.batch.options import Needs
@@ -46,16 +46,6 @@ SECRETS = (
 )
 
 
-class Says:
-    """A transport that has one answer for everything."""
-
-    def __init__(self, answer: object) -> None:
-        self._answer = answer
-
-    def exchange(self, url: str, method: str, arguments: Sequence[object], *, raw: bool) -> object:
-        return self._answer
-
-
 class Wire:
     """A connection on which this comes, and nothing more."""
 
@@ -79,7 +69,7 @@ def quickly() -> Retry:
 
 def _clients(data: bytes) -> None:
     """Give one answer to every question that the agent has."""
-    service = Service("S", ["https://s"], Says(jencode.decode(data)), quickly())
+    service = Service("S", ["https://s"], FakeTransport(otherwise=jencode.decode(data)), quickly())
     monitoring = JobMonitoring(service)
     for ask in (
         lambda: Matcher(service).request_job({}),

@@ -7,6 +7,7 @@ from pathlib import Path
 from agents.errors import AgentError
 from agents.wms import configuration as agents_configuration
 from agents.wms.service import Service
+from agents.wms.testing import FakeTransport, ok
 from ce_backends import cfg
 from ce_backends.configuration import site_file
 from ce_backends.errors import CEError, CfgError
@@ -17,7 +18,7 @@ from pilot.settings import Settings
 from pilot.wms import configuration as pilots_configuration
 from tests.fuzz import scratch
 from tests.fuzz.target import Target, text
-from tests.fuzz.targets.answers import Says, quickly
+from tests.fuzz.targets.answers import quickly
 
 ROOT = Path(__file__).parents[3]
 WORDS = ("{", "}", "=", "+=", "#", "\n", "/", "Systems", "Resources", "Sites", "CEs", "CEType", "Queues", "\ufeff", ",")
@@ -41,7 +42,7 @@ def _packed(data: bytes) -> str:
 
 def _agents(data: bytes) -> None:
     value = {"newestVersion": "1", "data": _packed(data)}
-    agents_configuration.download_newer(Service("C", ["https://c"], Says({"OK": True, "Value": value}), quickly()), "0")
+    agents_configuration.download_newer(Service("C", ["https://c"], FakeTransport(otherwise=ok(value)), quickly()), "0")
 
 
 def _ces(data: bytes) -> None:

@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ce_backends.base import Admits
-from ce_backends.conformance import checks, grants, keeping
-from ce_backends.conformance import concurrency as meetings
-from ce_backends.conformance import limits as bounds
+from ce_backends.conformance import checks, concurrency, grants, keeping, limits
 from ce_backends.conformance.subject import NotTried, Subject, offers, open_to_tasks
 from ce_backends.errors import CEError
 
@@ -48,12 +46,12 @@ CHECKS: Sequence[Check] = (
     checks.end_of_a_task_ends_its_daemons,
     checks.others_processes_are_never_touched,
     checks.clean_forgets_the_task,
-    bounds.many_at_once_are_told_apart,
-    bounds.exit_codes_from_0_to_255_come_back,
-    bounds.end_by_a_signal_is_told,
-    bounds.large_output_comes_back,
-    bounds.names_may_hold_any_letter,
-    bounds.processors_are_held,
+    limits.many_at_once_are_told_apart,
+    limits.exit_codes_from_0_to_255_come_back,
+    limits.end_by_a_signal_is_told,
+    limits.large_output_comes_back,
+    limits.names_may_hold_any_letter,
+    limits.processors_are_held,
     grants.credential_is_delivered,
     grants.secrets_are_delivered_and_stay,
     grants.processor_ids_are_kept,
@@ -76,10 +74,10 @@ CHECKS: Sequence[Check] = (
     keeping.work_directory_that_cannot_be_made_is_told,
     keeping.full_work_directory_harms_no_other_task,
     keeping.two_objects_keep_apart,
-    bounds.unknown_ids_are_no_error_and_no_end,
-    bounds.lost_answer_is_found_by_stamp,
-    meetings.stamp_submitted_again_at_its_end_loses_nothing,
-    meetings.calls_from_several_threads_keep_apart,
+    limits.unknown_ids_are_no_error_and_no_end,
+    limits.lost_answer_is_found_by_stamp,
+    concurrency.stamp_submitted_again_at_its_end_loses_nothing,
+    concurrency.calls_from_several_threads_keep_apart,
 )
 
 QUICK = ("output_and_exit_code_come_back", "cancel_ends_the_whole_tree")

@@ -99,9 +99,9 @@ class Pool:
         self._may_begin: Callable[[], bool] = lambda: True
         self._probed: Probed | None = None
         self._boot = BootMark(self._work_dir / NOTES)
-        self._spare_dirs = RecycledDirs(self._work_dir, most=processors)
-        self._spare_notes = RecycledNotes(self._work_dir / NOTES, most=processors)
-        self._short_place = ShortPath(self._work_dir)
+        self._recycled_dirs = RecycledDirs(self._work_dir, most=processors)
+        self._recycled_notes = RecycledNotes(self._work_dir / NOTES, most=processors)
+        self._short_path = ShortPath(self._work_dir)
         self._wrappers = Wrappers(most_idle=processors)
         self._watcher = Watcher(self._wrappers, grace_s=grace_s, over=self._is_over, broken=self._tell)
         self._bounds = replace(bounds, processors=processors)
@@ -245,10 +245,10 @@ class Pool:
             self._monitor.close()
             self._watcher.close()
             self._wrappers.close()
-            self._spare_dirs.close()
-            self._spare_notes.close()
+            self._recycled_dirs.close()
+            self._recycled_notes.close()
             held = self._tasks.held()
-            self._short_place.close(is_needed=bool(held))
+            self._short_path.close(is_needed=bool(held))
             self._probed.containment.sweep(held)
             if not held and not self._tasks.all_ended():
                 self._boot.remove()
@@ -262,9 +262,9 @@ class Pool:
                 raise CEUnavailable(f"work directory {self._work_dir} cannot be made: {error.strerror}") from error
             key = hashlib.sha256(bytes(self._work_dir)).hexdigest()[:12]
             self._probed = probe(key, best=self._best, may_swap=self._bounds.may_swap)
-            self._spare_dirs.open()
-            self._spare_notes.open()
-            self._short_place.open()
+            self._recycled_dirs.open()
+            self._recycled_notes.open()
+            self._short_path.open()
             self._watcher.start()
             self._monitor.start()
             self._adopt_all(self._probed)
@@ -332,17 +332,17 @@ class Pool:
         try:
             launch = self._containers.launch(spec, directory.path, joins) if self._containers else None
             cell = ContainerCell(cell) if launch else cell
-            tmpdir = self._short_place.tmpdir(directory.path)
-            told = render(spec, directory, launch, joins, is_counted=is_counted, tmpdir=tmpdir)
+            tmpdir = self._short_path.tmpdir(directory.path)
+            script = render(spec, directory, launch, joins, is_counted=is_counted, tmpdir=tmpdir)
             owner = (EVERYBODY if launch else spec.owner) if is_counted else ""
-            make, write = self._spare_dirs.make, self._spare_notes.write
-            record = lay_out(spec, directory, told=told, launch=launch, make=make, write=write)
+            make, write = self._recycled_dirs.make, self._recycled_notes.write
+            record = lay_out(spec, directory, wrapper_script=script, launch=launch, make=make, write=write)
             self._boot.set()
             self._ask_before_start(directory)
             since_s = time.monotonic()
             task = RunningTask(stamp=spec.stamp, directory=directory, record=record, cell=cell, since_s=since_s)
             self._tasks.hold(spec.stamp, spec.processors)
-            start = partial(self._wrappers.start, told.order, spec.processor_ids, cell.bind, owner=owner)
+            start = partial(self._wrappers.start, script.order, spec.processor_ids, cell.bind, owner=owner)
             self._watcher.add(task, start)
         except (CEError, OSError):
             cell.remove()
@@ -389,8 +389,8 @@ class Pool:
         if self._containers:
             self._containers.forget(directory.path, self._open().containment.joins(directory.path.name))
         try:
-            directory.forget(self._spare_notes.keep if is_used_again else os.unlink)
-            (self._spare_dirs.remove if is_used_again else remove_tree)(directory.path)
+            directory.forget(self._recycled_notes.keep if is_used_again else os.unlink)
+            (self._recycled_dirs.remove if is_used_again else remove_tree)(directory.path)
         except OSError as error:
             raise CEError(f"{directory.path} cannot be removed: {error.strerror}") from error
 

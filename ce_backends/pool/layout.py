@@ -27,7 +27,7 @@ def lay_out(
     spec: TaskSpec,
     directory: TaskDir,
     *,
-    told: WrapperScript | None = None,
+    wrapper_script: WrapperScript | None = None,
     launch: Launch | None = None,
     make: Callable[[Path], None] = make_directories,
     write: Callable[[str, bytes], None] = write_small,
@@ -37,7 +37,7 @@ def lay_out(
     Args:
         spec: the task.
         directory: where it will be.
-        told: how its wrapper is told to start it, where there is one.
+        wrapper_script: tells its wrapper to start it, where there is one.
         launch: starts the payload, where it is not to be started by that shell.
         make: makes the directories.
         write: writes the record.
@@ -53,8 +53,8 @@ def lay_out(
     if spec.credential is not None:
         _bring_credential(spec.credential, directory.path / "credential")
     write_secrets(spec, directory.path)
-    preamble = told.preamble if told else ""
-    if not (told and told.has_script):
+    preamble = wrapper_script.preamble if wrapper_script else ""
+    if not (wrapper_script and wrapper_script.has_script):
         write_small(f"{directory.path}/payload", _bytes(spec.script if launch else preamble + spec.script))
     if launch:
         os.mkfifo(directory.path / "entered", 0o600)

@@ -64,7 +64,7 @@ class Monitor:
         bounds: what holds for every task.
         tasks: tells which run now.
         end: ends one because of an excess.
-        broken: called in the thread of the rounds when an error has ended it, see Loop.
+        broken: called in its thread when an error has ended it, see Loop.
         clock: monotonic, in seconds.
     """
 
@@ -86,7 +86,7 @@ class Monitor:
         self._observations: dict[str, Observation] = {}
         self._activities: dict[str, Activity] = {}
         self._next_room_s = 0.0
-        self._loop = Loop(self._turn, "gridpilot-rounds", broken=broken)
+        self._loop = Loop(self._turn, "gridpilot-monitor", broken=broken)
 
     def start(self) -> None:
         """Begin."""
@@ -117,7 +117,7 @@ class Monitor:
         return 0.0 if tasks else None
 
     def go(self, tasks: Sequence[RunningTask]) -> None:
-        """Make one round."""
+        """Look at all of them once."""
         known = self._observations
         self._observations = {task.stamp: known.get(task.stamp) or Observation(task) for task in tasks}
         mounts = mounts_below(self._place) if tasks else ()

@@ -55,12 +55,12 @@ class Watcher:
         self._lock = threading.RLock()
         self._tasks: dict[str, RunningTask] = {}
         self._by_fd: dict[int, RunningTask] = {}
-        self._bell = Wakeup()
-        self._loop = Loop(self._turn, "gridpilot-pool", broken=broken, waken=self._bell.wake)
+        self._wakeup = Wakeup()
+        self._loop = Loop(self._turn, "gridpilot-pool", broken=broken, waken=self._wakeup.wake)
 
     def start(self) -> None:
         """Begin to watch."""
-        self._bell.open()
+        self._wakeup.open()
         self._loop.start()
 
     def add(self, task: RunningTask, start: Callable[[], Wrapper] | None = None) -> None:
@@ -77,7 +77,7 @@ class Watcher:
             self._set_wall_limit(task)
             self._follow_wrapper(task)
         if task.next_look_s != FAR:
-            self._bell.wake()
+            self._wakeup.wake()
 
     def end(self, stamp: str, cause: Cause, *, at_once: bool = False) -> None:
         """Begin to end a task: SIGTERM to all of it, after the grace (or at once) SIGKILL. Returns at once."""
@@ -88,7 +88,7 @@ class Watcher:
             task.cause = task.cause or cause
             task.next_look_s = self._clock()
             task.kill_from_s = task.next_look_s + (0.0 if at_once else self._grace_s)
-        self._bell.wake()
+        self._wakeup.wake()
 
     def end_for(self, stamp: str, excess: Excess) -> None:
         """Begin to end a task that has gone over a limit, unless it is to end already."""
@@ -114,14 +114,14 @@ class Watcher:
             self._unfollow(task)
             if task.own_wrapper is not None:
                 self._wrappers.give_up(task.own_wrapper)
-        self._bell.close()
+        self._wakeup.close()
 
     def check(self) -> None:
         """Do nothing while all is well; else raise as Loop.check does."""
         self._loop.check()
 
     def _turn(self) -> float:
-        for fd in self._bell.wait(self._sleep_s()):
+        for fd in self._wakeup.wait(self._sleep_s()):
             self._hear(self._by_fd[fd])
         now = self._clock()
         with self._lock:
@@ -149,11 +149,11 @@ class Watcher:
             task.next_look_s = self._clock()
         else:
             self._by_fd[task.fd] = task
-            self._bell.follow(task.fd)
+            self._wakeup.follow(task.fd)
 
     def _unfollow(self, task: RunningTask) -> None:
         if task.fd is not None:
-            self._bell.unfollow(task.fd)
+            self._wakeup.unfollow(task.fd)
             del self._by_fd[task.fd]
             if task.own_wrapper is None:
                 os.close(task.fd)

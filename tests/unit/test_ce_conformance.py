@@ -12,9 +12,7 @@ from types import FunctionType
 import pytest
 
 from ce_backends.base import ComputingElement, Submission, TaskSpec, TaskState, TaskStatus
-from ce_backends.conformance import checks, grants, keeping
-from ce_backends.conformance import concurrency as meetings
-from ce_backends.conformance import limits as bounds
+from ce_backends.conformance import checks, concurrency, grants, keeping, limits
 from ce_backends.conformance.subject import Subject
 from ce_backends.conformance.suite import CHECKS, Check, run
 from ce_backends.options import OptionValue
@@ -55,7 +53,7 @@ def test_backend_conforms(check: Check, backend: str, tmp_path: Path, monkeypatc
 def test_every_check_is_in_the_suite() -> None:
     written = {
         name
-        for module in (checks, bounds, grants, keeping, meetings)
+        for module in (checks, limits, grants, keeping, concurrency)
         for name, check in vars(module).items()
         if isinstance(check, FunctionType) and check.__module__ == module.__name__
     }
@@ -160,15 +158,15 @@ class Unguarded(Pool):
         (Raising, checks.output_and_exit_code_come_back, "KeyError: 'no such field'; see "),
         (Leaving, checks.output_and_exit_code_come_back, "SystemExit: 3; see "),
         (Unmade, checks.output_and_exit_code_come_back, "ZeroDivisionError: in its constructor; see "),
-        (Forgetful, meetings.stamp_submitted_again_at_its_end_loses_nothing, ""),
-        (Unguarded, meetings.calls_from_several_threads_keep_apart, "while other threads called, stdout of task"),
+        (Forgetful, concurrency.stamp_submitted_again_at_its_end_loses_nothing, ""),
+        (Unguarded, concurrency.calls_from_several_threads_keep_apart, "while other threads called, stdout of task"),
     ],
 )
 def test_no_fault_of_a_backend_ends_the_suite(kind: type[Pool], check: Check, seen: str, tmp_path: Path) -> None:
     deadline_s = 0.5 if kind is Hanging else 2
     subject = Subject(lambda: kind(tmp_path / "state", processors=4, grace_s=0.1), tmp_path, deadline_s)
 
-    first, second = run(subject, [check, bounds.names_may_hold_any_letter])
+    first, second = run(subject, [check, limits.names_may_hold_any_letter])
 
     assert not first.passed
     assert first.problem.startswith(seen)

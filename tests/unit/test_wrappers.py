@@ -51,7 +51,7 @@ def laid_out(parent: Path, script: str, *, joins: tuple[Path, ...] = ()) -> Task
     directory = TaskDir(parent / f"task-{len(list(parent.iterdir()))}")
     spec = TaskSpec(stamp="0" * 32, script=script)
     first = preamble(directory.path, joins, reset_oom_score=False)
-    lay_out(spec, directory, told=WrapperScript(b"", first, has_script=False))
+    lay_out(spec, directory, wrapper_script=WrapperScript(b"", first, has_script=False))
     return directory
 
 

@@ -27,7 +27,7 @@ def read_secret(path: Path, noun: str) -> str:
         link, fd = path.lstat(), os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
             _check(path, noun, link, os.fstat(fd))
-            return file.read(MAX_SECRET_BYTES).decode("ascii")
+            return file.read(MAX_SECRET_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise CredentialError(f"{path}: the {noun} cannot be read: {reason}") from error

@@ -95,6 +95,8 @@ LACKS = {
     errno.EACCES: "the node does not allow it",
     errno.EPERM: "the node does not allow it",
 }
+_NO_THREAD = "can't start new thread"  # RuntimeError of CPython, which drops the errno
+_NOT_LOADED = ("Cannot allocate memory", "failed to map segment")  # ImportError with a word of ld.so
 
 
 def lack(error: BaseException) -> str:
@@ -103,10 +105,12 @@ def lack(error: BaseException) -> str:
         if isinstance(one, OSError) and one.errno in LACKS:
             where = f"{one.filename}: " if one.filename else ""
             return f"{where}{LACKS[one.errno]} ({one.strerror})"
-        if isinstance(one, MemoryError) or (isinstance(one, ImportError) and "Cannot allocate memory" in str(one)):
+        if isinstance(one, MemoryError):
             return LACKS[errno.ENOMEM]
-        if isinstance(one, RuntimeError) and "can't start new thread" in str(one):
+        if isinstance(one, RuntimeError) and _NO_THREAD in str(one):
             return f"{LACKS[errno.EAGAIN]} ({one})"
+        if isinstance(one, ImportError) and any(word in str(one) for word in _NOT_LOADED):
+            return f"{LACKS[errno.ENOMEM]} ({one})"
     return ""
 
 

@@ -16,17 +16,20 @@ def read_secret(path: Path, *, forbidden: int = 0o077) -> str:
     """Return the text of a credential; a link to it has to be ours too.
 
     Raises:
-        CredentialError: it cannot be read, is too large, belongs to somebody else, or its mode has a forbidden bit.
+        CredentialError: it cannot be read, is no text (UTF-8), is too large, belongs to somebody else, or its mode has
+            a forbidden bit.
     """
     try:
         link, fd = path.lstat(), os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
             _check(path, link, os.fstat(fd), forbidden)
-            return file.read(MAX_SECRET_BYTES).decode("utf-8", "replace")
+            return file.read(MAX_SECRET_BYTES).decode("utf-8")
     except FileNotFoundError as error:
         raise CredentialError(f"{path}: there is no such credential; set X509_USER_PROXY, or use --cert") from error
     except OSError as error:
         raise CredentialError(f"{path}: the credential is not readable: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CredentialError(f"{path}: the credential is not readable: it is not text") from error
 
 
 def _check(path: Path, link: os.stat_result, found: os.stat_result, forbidden: int) -> None:

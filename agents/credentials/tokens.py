@@ -53,7 +53,7 @@ def _read(path: Path) -> str:
 
 def _checked(text: str, origin: str) -> str:
     token = text.strip()
-    if not token or any(character.isspace() for character in token):
+    if not token.isascii() or not token or any(character.isspace() for character in token):
         raise CredentialError(f"{origin}: expected one bearer token, got {len(text)} characters that are none")
     return token
 

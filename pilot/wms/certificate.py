@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 SEQUENCE, UTC_TIME, GENERALIZED_TIME, OCTET_STRING = 0x30, 0x17, 0x18, 0x04
-DNS_NAME = 0x82  # of a GeneralName (RFC 5280)
+DNS_NAME, URI = 0x82, 0x86  # of a GeneralName (RFC 5280)
 SUBJECT_ALT_NAME = bytes.fromhex("0603551d11")  # OID 2.5.29.17
 PROXY_INFO = bytes.fromhex("06082b0601050507010e")  # OID 1.3.6.1.5.5.7.1.14, RFC 3820
 OLD_PROXY_INFO = bytes.fromhex("060a2b060104019b500181")  # OID 1.3.6.1.4.1.3536.1.…, Globus 3
 OLD_PROXY_NAMES = (b"\x05proxy", b"\x0dlimited proxy")  # the last part of a subject, Globus 2
 DEEPEST = 10  # elements in each other around the names of a VOMS extension: three
+VOMS_EXTENSION = bytes.fromhex("060a2b06010401be45646405")  # OID 1.3.6.1.4.1.8005.100.100.5
 VOMS_FQANS = bytes.fromhex("060a2b06010401be45646404")  # OID 1.3.6.1.4.1.8005.100.100.4
 
 
@@ -46,16 +47,17 @@ def read_chain(pem: str) -> tuple[Certificate, ...]:
 
 
 def voms_vo(certificate: Certificate) -> str:
-    """Return the VO that the VOMS extension names, "" without one."""
-    at = certificate.der.find(VOMS_FQANS)
-    if at < 0:
-        return ""
+    """Return the VO that the VOMS extension names: whose authority it is, else the first group; "" without one."""
     try:
-        _, values, _ = _element(certificate.der, at + len(VOMS_FQANS))
-        fqans = re.search(rb"/([\w.-]+)", b"\n".join(_octet_strings(values, DEEPEST)))
-    except IndexError:
+        extension = _extension(certificate.der, VOMS_EXTENSION)
+        list(_leaves(extension, DEEPEST))  # it is whole
+        _, values, _ = _element(extension, extension.index(VOMS_FQANS) + len(VOMS_FQANS))
+        leaves = list(_leaves(values, DEEPEST))
+    except (IndexError, ValueError):
         return ""
-    return fqans[1].decode("ascii") if fqans else ""
+    authority = next((content for tag, content in leaves if tag == URI), b"").partition(b"://")[0]
+    fqans = re.search(rb"/([\w.-]+)", b"\n".join(content for tag, content in leaves if tag == OCTET_STRING))
+    return (authority or (fqans[1] if fqans else b"")).decode("ascii", "replace")
 
 
 def is_proxy(certificate: Certificate) -> bool:
@@ -72,15 +74,25 @@ def is_old_proxy(certificate: Certificate) -> bool:
 
 def host_names(der: bytes) -> tuple[str, ...]:
     """Return the DNS names in a certificate's subjectAltName; none if it has none, or is damaged."""
-    at = der.find(SUBJECT_ALT_NAME)
-    if at < 0:
-        return ()
     try:
-        wrapped = next(content for tag, content in _elements(der[at + len(SUBJECT_ALT_NAME) :]) if tag == OCTET_STRING)
-        _, names, _ = _element(wrapped, 0)
+        _, names, _ = _element(_extension(der, SUBJECT_ALT_NAME), 0)
         return tuple(name.decode("ascii", "replace") for tag, name in _elements(names) if tag == DNS_NAME)
-    except (IndexError, StopIteration):
+    except (IndexError, ValueError):
         return ()
+
+
+def _extension(der: bytes, oid: bytes) -> bytes:
+    """Return what a certificate's extension holds.
+
+    Raises:
+        ValueError: it has none.
+        IndexError: it is damaged.
+    """
+    after = der[der.index(oid) + len(oid) :]
+    for tag, content in _elements(after):
+        if tag == OCTET_STRING:
+            return content
+    raise IndexError(len(after))
 
 
 def _read(der: bytes) -> Certificate:
@@ -102,12 +114,12 @@ def _time(tag: int, content: bytes) -> datetime:
     return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
 
 
-def _octet_strings(content: bytes, levels: int) -> Iterator[bytes]:
+def _leaves(content: bytes, levels: int) -> Iterator[tuple[int, bytes]]:
     for tag, inner in _elements(content):
-        if tag == OCTET_STRING:
-            yield inner
-        elif tag & 0x20 and levels:  # constructed: it holds elements
-            yield from _octet_strings(inner, levels - 1)
+        if not tag & 0x20:
+            yield tag, inner
+        elif levels:  # constructed: it holds elements
+            yield from _leaves(inner, levels - 1)
 
 
 def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:

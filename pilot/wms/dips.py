@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pilot import strict_json
 
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+PROPOSAL_BYTES = 1024  # what the server reads of one
 CONNECT_S = 5.0
 CHUNK_BYTES = 65536
 RECORD_BYTES = 16384  # of TLS: what one write may wait for
@@ -55,7 +56,7 @@ def exchange(
     plain = socket.create_connection((place.hostname, place.port), timeout=connect_s)
     with plain, context.wrap_socket(plain, server_hostname=place.hostname) as secured:
         frames = Frames(secured, deadline, clock)
-        frames.send([[place.path.strip("/"), setup, vo], ["RPC", method], extra, "gridpilot"])
+        frames.send([[place.path.strip("/"), setup, vo], ["RPC", method], extra, "gridpilot"], most=PROPOSAL_BYTES)
         accepted = frames.receive()
         if not isinstance(accepted, dict) or not accepted.get("OK"):
             return accepted
@@ -72,9 +73,16 @@ class Frames:
         self._clock = clock
         self._waiting = bytearray()
 
-    def send(self, value: object, prefix: bytes = b"") -> None:
-        """Send one value, wrapped as DIRAC wraps every value."""
+    def send(self, value: object, prefix: bytes = b"", most: int = ANSWER_LIMIT_BYTES) -> None:
+        """Send one value, wrapped as DIRAC wraps every value.
+
+        Raises:
+            OSError: it may have been sent in part.
+            ValueError: it has more bytes than `most`, and was not sent.
+        """
         payload = json.dumps({"OK": True, "Value": value}).encode()
+        if len(payload) > most:
+            raise ValueError(f"{len(payload)} bytes are too many for one frame, {most} are allowed")
         frame = b"%b%d:%b" % (prefix, len(payload), payload)
         for at in range(0, len(frame), RECORD_BYTES):
             self._be_patient()

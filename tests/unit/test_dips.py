@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -244,28 +244,32 @@ def closing_after_arguments(peer: Peer) -> None:
     peer.read()
 
 
-@pytest.mark.parametrize(
-    ("script", "kind", "words"),
-    [
-        (refusing(UNAUTHORIZED), AccessDenied, "no access to requestJob with this credential"),
-        (
-            refusing({"OK": False, "Errno": 0, "Message": "W/X is not up in this server"}),
-            Unreachable,
-            "is not up in this server",
-        ),
-        (refusing(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Unreachable, "expected a frame"),
-        (refusing([1]), Unreachable, "answered the proposal with '[1]'"),
-        (silent_after(1), Unreachable, "timed out"),
-        (silent_after(2), NoAnswer, "no answer to requestJob"),
-        (closing_after_arguments, NoAnswer, "the server closed the connection"),
-        (answering(b"12:{"), NoAnswer, "the server closed the connection"),
-        (answering(b"3:{a}"), BadAnswer, "is not JSON"),
-        (answering(b"x:{}"), BadAnswer, "expected a frame's length, got b'x'"),
-        (answering(b"-4:{}"), BadAnswer, "expected a frame's length, got b'-4'"),
-        (answering(b"9" * 40), BadAnswer, "expected a frame, got"),
-        (answering(b"2000000:{}"), BadAnswer, "2000000 bytes, more than 1 MB"),
-    ],
-)
+# What may go wrong, one table for both clients: the agent's error and its words; the pilot's, or None for an answer.
+WRONG: list[tuple[Script, type[ServiceError], str, type[Exception] | None]] = [
+    (refusing(UNAUTHORIZED), AccessDenied, "no access to requestJob with this credential", None),
+    (
+        refusing({"OK": False, "Errno": 0, "Message": "W/X is not up in this server"}),
+        Unreachable,
+        "is not up in this server",
+        None,
+    ),
+    (refusing([1]), Unreachable, "answered the proposal with '[1]'", None),
+    (refusing(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Unreachable, "expected a frame", ValueError),
+    (silent_after(1), Unreachable, "timed out", TimeoutError),
+    (silent_after(2), NoAnswer, "no answer to requestJob", TimeoutError),
+    (closing_after_arguments, NoAnswer, "the server closed the connection", ConnectionResetError),
+    (answering(b"12:{"), NoAnswer, "the server closed the connection", ConnectionResetError),
+    (answering(b"3:{a}"), BadAnswer, "is not JSON", ValueError),
+    (answering(b"3:NaN"), BadAnswer, "is not JSON", ValueError),
+    (answering(b"x:{}"), BadAnswer, "expected a frame's length, got b'x'", ValueError),
+    (answering(b"-4:{}"), BadAnswer, "expected a frame's length, got b'-4'", ValueError),
+    (answering(b":{}"), BadAnswer, "expected a frame's length, got b''", ValueError),
+    (answering(b"9" * 40), BadAnswer, "expected a frame, got", ValueError),
+    (answering(b"200000000:{}"), BadAnswer, "200000000 bytes, more than 1 MB", ValueError),
+]
+
+
+@pytest.mark.parametrize(("script", "kind", "words"), [case[:3] for case in WRONG])
 def test_what_goes_wrong_says_whether_the_call_was_sent(
     authority: Authority, proxy: Path, script: Script, kind: type[ServiceError], words: str
 ) -> None:
@@ -351,13 +355,15 @@ def test_a_proxy_that_has_gone_is_one_sentence(authority: Authority, tmp_path: P
 # ---- the pilot's own client, which shares no line with the agent's ----
 
 
-def pilot_call(proxy: Path, authority: Authority, url: str, *arguments: object, within_s: float = 1.0) -> Any:
+def pilot_call(
+    proxy: Path, authority: Authority, url: str, *arguments: object, within_s: float = 1.0, vo: str = "labvo"
+) -> Any:
     return pilot_dips.exchange(
         tls(proxy, authority.certificates),
         url,
         "setPilotStatus",
         arguments,
-        who=("None", "labvo", ""),
+        who=("None", vo, ""),
         deadline=time.monotonic() + within_s,
         clock=time.monotonic,
     )
@@ -384,21 +390,20 @@ def test_the_pilot_gets_a_refused_proposal_as_the_answer(authority: Authority, p
         assert pilot_call(proxy, authority, url) == UNAUTHORIZED
 
 
-@pytest.mark.parametrize(
-    ("script", "kind"),
-    [
-        (answering(b"x:{}"), ValueError),
-        (answering(b"9" * 40), ValueError),
-        (answering(b"3:{a}"), ValueError),
-        (closing_after_arguments, ConnectionResetError),
-        (silent_after(2), TimeoutError),
-    ],
-)
+@pytest.mark.parametrize(("script", "kind"), [(case[0], case[3]) for case in WRONG])
 def test_the_pilot_tells_silence_from_nonsense(
-    authority: Authority, proxy: Path, script: Script, kind: type[Exception]
+    authority: Authority, proxy: Path, script: Script, kind: type[Exception] | None
 ) -> None:
-    with serving(authority, script) as url, pytest.raises(kind):
+    with serving(authority, script) as url, pytest.raises(kind) if kind else nullcontext():
         pilot_call(proxy, authority, url, within_s=0.5)
+
+
+def test_the_pilot_sends_no_proposal_longer_than_the_server_reads_either(authority: Authority, proxy: Path) -> None:
+    with (
+        serving(authority, answering(ACCEPTED)) as url,
+        pytest.raises(ValueError, match="are too many for one frame"),
+    ):
+        pilot_call(proxy, authority, url, vo="v" * 1100)
 
 
 def test_a_proxy_that_goes_while_the_agent_runs_stops_the_call_only(authority: Authority, tmp_path: Path) -> None:

@@ -27,12 +27,12 @@ from agents.slot.fitness import Fitness
 from agents.slot.monitor import Power, SlotMonitor
 from agents.slot.stop import DrainFile
 from agents.slot.time_left import TimeLeft
-from agents.wms.job_state import Heartbeat
+from agents.wms.job_state import JobState
 from agents.wms.lost_matches import LostMatches
 from agents.wms.matcher import Matcher
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Clock, Retry, Service
-from agents.wms.testing import FakeTransport, refused
+from agents.wms.testing import FakeTransport, ok, refused
 from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, TaskState, TaskStatus
 from ce_backends.cfg import from_options
 
@@ -120,6 +120,15 @@ class Wms:
         self.statuses: list[tuple[int, str]] = []
         self.rescheduled: list[int] = []
         self.is_away = False
+        transport = FakeTransport(
+            {
+                "setJobStatusBulk": self._set_statuses,
+                "setJobParameters": self._set_parameters,
+                "rescheduleJob": self._reschedule,
+            }
+        )
+        service = Service("X", ["https://x"], transport, Retry(attempts=1))
+        self.job_state = JobState(service, service)
 
     def come_back(self) -> None:
         self.is_away = False
@@ -128,20 +137,19 @@ class Wms:
         if self.is_away:
             raise Unreachable("the WMS is away")
 
-    def set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]]) -> None:
+    def _set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]], _is_forced: bool) -> object:
         self._be_there()
         self.statuses += [(job_id, words["Status"]) for words in statuses.values()]
+        return ok()
 
-    def set_parameters(self, job_id: int, parameters: Sequence[tuple[str, str]]) -> None:
-        """Take them."""
+    def _set_parameters(self, *_: object) -> object:
         self._be_there()
+        return ok()
 
-    def heartbeat(self, beat: Heartbeat) -> dict[str, str]:
-        raise AssertionError(f"no heartbeat of job {beat.job_id} was due")
-
-    def reschedule(self, job_id: int) -> None:
+    def _reschedule(self, job_id: int) -> object:
         self._be_there()
         self.rescheduled.append(job_id)
+        return ok()
 
 
 class Scene:
@@ -167,7 +175,7 @@ class Scene:
         slot = Slot(range(self.processors))
         self.reporter = Reporter(
             self.ledger,
-            self.wms,  # type: ignore[arg-type] # the border
+            self.wms.job_state,
             accepted=lambda job_id: None,
             commanded=lambda job_id, commands: None,
             gather_s=0.0,

@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from agents.jobs.job import Job, JobStatus, MatchedJob, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.process.events import Staged
 from agents.reporting.reporter import Reporter
-from agents.wms.service import Clock
+from agents.wms.job_state import JobState
+from agents.wms.service import Clock, Retry, Service
+from agents.wms.testing import FakeTransport, ok
 from ce_backends.base import Submission, TaskSpec
 from ce_backends.errors import CEUnavailable
 from tests.unit.runner_scene import SANDBOX, Ce, Scene, scene
@@ -142,22 +144,25 @@ class Wms:
     def __init__(self, disk: Disk) -> None:
         self.told: list[tuple[str, list[str]]] = []
         self._disk = disk
+        transport = FakeTransport(
+            {
+                "setJobStatusBulk": lambda *_: self._tell("statuses"),
+                "rescheduleJob": lambda *_: self._tell("order"),
+            }
+        )
+        service = Service("X", ["https://h/X"], transport, Retry(attempts=1))
+        self.job_state = JobState(service, service)
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: str) -> object:
         _, unsent = self._disk.after_power_failure()
         self.told.append((what, [report.kind for report in unsent]))
-
-    def set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]]) -> None:
-        self._tell("statuses")
-
-    def reschedule(self, job_id: int) -> None:
-        self._tell("order")
+        return ok()
 
 
 @pytest.fixture
 def reporting(tmp_path: Path, disk: Disk) -> Iterator[tuple[Ledger, Wms, Callable[[], bool]]]:
     ledger, wms = Ledger(tmp_path / "ledger.sqlite"), Wms(disk)
-    reporter = Reporter(ledger, wms, lambda _: None, lambda *_: None, Clock(), gather_s=0.0)  # type: ignore[arg-type] # the border
+    reporter = Reporter(ledger, wms.job_state, lambda _: None, lambda *_: None, Clock(), gather_s=0.0)
 
     def run() -> bool:
         reporter.start()
@@ -189,7 +194,7 @@ def test_the_order_that_follows_a_word_is_on_the_disk_before_the_word_is_told(
 
 def test_the_end_of_a_payload_is_brought_to_the_disk_while_its_words_still_gather(tmp_path: Path, disk: Disk) -> None:
     ledger, wms = Ledger(tmp_path / "ledger.sqlite"), Wms(disk)
-    reporter = Reporter(ledger, wms, lambda _: None, lambda *_: None, Clock(), gather_s=DEADLINE_S)  # type: ignore[arg-type] # the border
+    reporter = Reporter(ledger, wms.job_state, lambda _: None, lambda *_: None, Clock(), gather_s=DEADLINE_S)
     reporter.start()
     assert reporter.flush(DEADLINE_S)
     for number in (7, 8):

@@ -1,6 +1,6 @@
 """The last word on a job counts as told when the WMS holds it afterwards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from agents.reporting import reporter as reporter_module
 from agents.reporting.read_back import ReadBack
 from agents.reporting.reporter import Reporter
 from agents.wms.job_monitoring import JobMonitoring
-from agents.wms.job_state import Heartbeat
+from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.service import Clock, Retry, Service
 from agents.wms.testing import FakeTransport, ok
 
@@ -29,11 +29,20 @@ class Wms:
         self.believes = True
         self.error: ServiceError | None = None
         self.beat_error: ServiceError | None = None
-        self.transport = FakeTransport({"getJobParameters": self._references}, otherwise=self._states)
+        self.transport = FakeTransport(
+            {
+                "getJobParameters": self._references,
+                "getJobsStatus": self._states,
+                "setJobStatusBulk": self._set_statuses,
+                "sendHeartBeat": lambda *_: self.beat_error or ok({}),
+                "rescheduleJob": self._reschedule,
+            }
+        )
+        self.service = Service("X", ["https://h/X"], self.transport, Retry(attempts=1))
 
     @property
     def asked(self) -> int:
-        return sum(method != "getJobParameters" for method in self.transport.methods)
+        return self.transport.methods.count("getJobsStatus")
 
     def _references(self, *_: object) -> object:
         return ok({str(job): {"Pilot_Reference": name} for job, name in self.pilots.items()})
@@ -41,20 +50,14 @@ class Wms:
     def _states(self, *_: object) -> object:
         return self.error or ok({str(job): {"Status": status} for job, status in self.held.items()})
 
-    def set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]]) -> None:
+    def _set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]], _is_forced: bool) -> object:
         if self.believes:
             self.held[job_id] = list(statuses.values())[-1]["Status"]
+        return ok()
 
-    def set_parameters(self, job_id: int, parameters: Sequence[tuple[str, str]]) -> None:
-        """Take them."""
-
-    def heartbeat(self, beat: Heartbeat) -> dict[str, str]:
-        if self.beat_error:
-            raise self.beat_error
-        return {}
-
-    def reschedule(self, job_id: int) -> None:
+    def _reschedule(self, job_id: int) -> object:
         self.held[job_id] = "Received"
+        return ok()
 
 
 class Scene:
@@ -68,10 +71,10 @@ class Scene:
         self.begin()
 
     def begin(self) -> None:
-        monitoring = JobMonitoring(Service("X", ["https://h/X"], self.wms.transport, Retry(attempts=1)))
+        monitoring = JobMonitoring(self.wms.service)
         self.reporter = Reporter(
             self.ledger,
-            self.wms,  # type: ignore[arg-type] # the border
+            JobState(self.wms.service, self.wms.service),
             self.told.append,
             lambda job_id, commands: None,
             Clock(jitter=lambda: -0.99),

@@ -59,7 +59,7 @@ class Scene:
     def begin(self) -> None:
         self.reporter = Reporter(
             self.ledger,
-            self.wms,  # type: ignore[arg-type] # the border
+            self.wms.job_state,
             self.accepted.append,
             lambda job_id, commands: self.commanded.append((job_id, commands)),
             Clock(monotonic=lambda: self.now),

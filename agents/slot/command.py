@@ -1,16 +1,14 @@
 """Asking a command of the node, with a deadline that holds whatever the command does."""
 
 import os
-import signal
-import subprocess
 from collections.abc import Mapping
 from typing import Protocol
 
 from agents.log import EventLog
+from ce_backends.linux.command import Around, run
 
 log = EventLog("slot")
 
-_GIVEN_UP_S = 1.0  # for a killed command to be gone; one that hangs in the kernel is left behind
 # Variables of a job that say where its batch system keeps its commands; the last is no more than its user's PATH.
 _OWN_PLACES = ("SGE_BINARY_PATH", "LSF_BINDIR")
 _USERS_PATH = "PBS_O_PATH"
@@ -42,33 +40,21 @@ class Commands:
 
     def __call__(self, *argv: str) -> str | None:
         """See Ask."""
+        around = Around(env=self._environment(), hears_stderr=False)  # a group, unlike all that belongs to payloads
         try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=self._environment(),
-                process_group=0,  # to be killed as one; in our session, unlike all that belongs to payloads
-                encoding="utf-8",
-                errors="replace",
-            )
+            said = run(argv, timeout_s=self._timeout_s, around=around)
         except OSError as error:
             log.debug("command.missing", command=argv[0], cause=error.strerror)
             return None
-        return self._answer(process, argv[0])
-
-    def _answer(self, process: "subprocess.Popen[str]", name: str) -> str | None:
-        try:
-            printed, _ = process.communicate(timeout=self._timeout_s)
-        except subprocess.TimeoutExpired:
-            log.warning("command.silent", command=name, seconds=self._timeout_s)
-            _kill(process)
+        if said.exit_code is None:
+            log.warning("command.silent", command=argv[0], seconds=self._timeout_s)
+            if said.left:
+                log.error("command.unkillable", pid=said.left)
             return None
-        if process.returncode != 0:
-            log.debug("command.failed", command=name, exit_code=process.returncode)
+        if said.exit_code != 0:
+            log.debug("command.failed", command=argv[0], exit_code=said.exit_code)
             return None
-        return printed
+        return said.stdout.decode("utf-8", "replace")
 
     def _environment(self) -> dict[str, str]:
         """Return the job's environment with a long PATH, in words and times that do not depend on the user's taste."""
@@ -76,11 +62,3 @@ class Commands:
         path = [*own, self._environ.get("PATH", os.defpath), self._environ.get(_USERS_PATH, "")]
         kept = {name: text for name, text in self._environ.items() if not name.startswith(("LC_", "SLURM_TIME"))}
         return {**kept, "PATH": ":".join(filter(None, path)), "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _kill(process: "subprocess.Popen[str]") -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    try:
-        process.communicate(timeout=_GIVEN_UP_S)
-    except subprocess.TimeoutExpired:
-        log.error("command.unkillable", pid=process.pid)

@@ -3,12 +3,13 @@
 import errno
 import os
 import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from ce_backends.linux.command import NOWHERE, Around, run
 
 MB = 10**6
 
@@ -108,14 +109,12 @@ def files_can_be_opened(node: Node) -> str:
 def programs_start(node: Node) -> str:
     """Start the smallest program there is and wait for its end."""
     try:
-        subprocess.run(["true"], check=True, timeout=_START_S, env={"PATH": node.environ.get("PATH", os.defpath)})
-    except subprocess.TimeoutExpired:
-        return f"the program `true` did not end in {_START_S:.0f} s"
-    except subprocess.CalledProcessError as error:
-        return f"the program `true` ended with {error.returncode}"
+        said = run(["true"], timeout_s=_START_S, around=_alone({"PATH": node.environ.get("PATH", os.defpath)}))
     except OSError as error:
         return f"no program can be started: {error.strerror}"
-    return ""
+    if said.exit_code is None:
+        return f"the program `true` did not end in {_START_S:.0f} s"
+    return f"the program `true` ended with {said.exit_code}" if said.exit_code else ""
 
 
 def work_dir_starts_programs(node: Node) -> str:
@@ -133,13 +132,17 @@ def work_dir_starts_programs(node: Node) -> str:
 def _cannot_start(program: Path) -> str:
     where = f"{program.parents[1]}: programs cannot be started from the work directory"
     try:
-        done = subprocess.run([program], timeout=_START_S, env={}, stderr=subprocess.DEVNULL, check=False)
-    except subprocess.TimeoutExpired:
-        return f"{where}: no end in {_START_S:.0f} s"
+        said = run([str(program)], timeout_s=_START_S, around=_alone({}))
     except OSError as error:
         # another thread's child may hold the file open for the moment between its fork and its program
         return "" if error.errno == errno.ETXTBSY else f"{where}: {error.strerror} (is it mounted noexec?)"
-    return "" if done.returncode == 0 else f"{where}: exit code {done.returncode}"
+    if said.exit_code is None:
+        return f"{where}: no end in {_START_S:.0f} s"
+    return f"{where}: exit code {said.exit_code}" if said.exit_code else ""
+
+
+def _alone(env: Mapping[str, str]) -> Around:
+    return Around(env=env, stdout=NOWHERE, hears_stderr=False)
 
 
 def clock_is_sane(node: Node) -> str:

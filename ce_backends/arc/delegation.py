@@ -6,7 +6,6 @@ No Python library that we may ask for reads A-REX's request, which says that its
 import math
 import re
 import secrets
-import subprocess
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from ce_backends.arc.rest import Answer, Rest
 from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.linux.command import run
 from ce_backends.untrusted.text import lines_of
 
 _OPENSSL_S = 30.0
@@ -126,10 +126,12 @@ def _subject(proxy: Path) -> str:
 
 def _openssl(*arguments: str) -> bytes:
     try:
-        done = subprocess.run(["openssl", *arguments], check=False, capture_output=True, timeout=_OPENSSL_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        said = run(["openssl", *arguments], timeout_s=_OPENSSL_S)
+    except OSError as error:
         raise CEUnavailable(f"openssl: {error}") from error
-    if done.returncode != 0:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())
-        raise CEUnavailable(f"openssl {arguments[0]}: {said[:300]}")
-    return done.stdout
+    if said.exit_code is None:
+        raise CEUnavailable(f"openssl {arguments[0]}: no answer in {_OPENSSL_S:g} s")
+    if said.exit_code != 0:
+        words = " ".join(said.stderr.decode("utf-8", "replace").split())
+        raise CEUnavailable(f"openssl {arguments[0]}: {words[:300]}")
+    return said.stdout

@@ -6,17 +6,14 @@ A backend never knows which. Commands are argv lists; nothing is ever put togeth
 import errno
 import os
 import shutil
-import signal
-import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.linux import children as offspring
-from ce_backends.linux.pipes import Pipes
+from ce_backends.linux import command
+from ce_backends.linux.command import Around, NotStarted
 from ce_backends.untrusted.text import printable
 
 CANNOT_EXECUTE, NOT_FOUND = 126, 127  # exit codes of shells and env(1) for a command that they could not start
@@ -26,7 +23,6 @@ _ADVICE = {
 }
 _AS_EXIT_CODE = {errno.EACCES: CANNOT_EXECUTE, errno.ENOENT: NOT_FOUND}
 _MOST_SAID = 2000  # characters that are looked at for a sentence
-_LAST_WORDS_S = 2.0  # for the pipes of a command that was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +100,14 @@ class Local:
         self, argv: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | bytes = b"", into: Path | None = None
     ) -> Done:
         """See Transport."""
-        with _stdout(into) as stdout:
-            try:
-                with offspring.starting() as started:
-                    process = subprocess.Popen(
-                        argv,
-                        stdin=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
-                        stdout=stdout,
-                        stderr=subprocess.PIPE,
-                        env={**os.environ, "LC_ALL": "C"},
-                        start_new_session=True,
-                    )
-                    started(process.pid)
-            except OSError as error:
-                sentence = f"{argv[0]} cannot be started on {self.where}: {error.strerror}"
-                raise CEUnavailable(advised(sentence, _AS_EXIT_CODE.get(error.errno or 0))) from error
-            try:
-                with process:
-                    return _answer(process, stdin if isinstance(stdin, bytes) else None, timeout_s, into)
-            finally:
-                offspring.ended(process.pid)
+        around = Around(env={**os.environ, "LC_ALL": "C"}, stdout=into, is_session=True)
+        try:
+            said = command.run(argv, timeout_s=timeout_s, stdin=stdin, around=around)
+        except NotStarted as error:
+            sentence = f"{argv[0]} cannot be started on {self.where}: {error.strerror}"
+            raise CEUnavailable(advised(sentence, _AS_EXIT_CODE.get(error.errno or 0))) from error
+        code = said.exit_code if said.exit_code is not None and said.exit_code >= 0 else None
+        return Done(code, _text(said.stdout), said.flood or _text(said.stderr))
 
     def put(self, source: Path, target: str, *, timeout_s: float) -> None:  # noqa: ARG002 # a copy on one machine
         """See Transport."""
@@ -137,38 +121,7 @@ class Local:
         """See Transport."""
 
 
-@contextmanager
-def _stdout(into: Path | None) -> Iterator[int | IO[bytes]]:
-    if into is None:
-        yield subprocess.PIPE
-        return
-    with into.open("wb") as file:
-        yield file
-
-
-def _answer(process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float, into: Path | None) -> Done:
-    pipes = Pipes(process, stdin, into=into)
-    try:
-        if not pipes.listen(timeout_s):
-            _kill(process, pipes)
-            if pipes.flood:
-                return Done(None, "", pipes.flood)
-            return Done(None, _text(pipes.stdout), _text(pipes.stderr))
-    finally:
-        pipes.close()
-    code = process.returncode
-    return Done(code if code >= 0 else None, _text(pipes.stdout), _text(pipes.stderr))
-
-
-def _kill(process: subprocess.Popen[bytes], pipes: Pipes) -> None:
-    """End a command and its children; one that we may not kill (oarsub is setuid) is left alone."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    if not pipes.listen(_LAST_WORDS_S) and process.poll() is None:
-        process.returncode = -signal.SIGKILL  # nobody waits for it any more
-
-
-def _text(written: bytes | bytearray) -> str:
+def _text(written: bytes) -> str:
     return written.decode("utf-8", "replace")
 
 

@@ -7,7 +7,6 @@ its own, which is put below the task's.
 import os
 import resource
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ce_backends.containers.options import ContainerSettings, binds, container_o
 from ce_backends.containers.runtime import ContainerStart, Way
 from ce_backends.containment.cgroup_cell import BYTES_PER_MB, MAX_PROCESSES
 from ce_backends.linux.cgroup import Group
+from ce_backends.linux.command import run
 from ce_backends.linux.small_files import read_small
 from ce_backends.options import Option, OptionValue, value_of
 from ce_backends.readers import comma_list
@@ -128,9 +128,9 @@ class Podman:
     def forget(self, directory: Path, joins: Sequence[Path]) -> None:
         """See Runtime. A container whose podman was killed is still there, whatever `--rm` says."""
         command = [self.program, "rm", "--force", "--ignore", "--time=0", _name(directory)]
-        with suppress(OSError, subprocess.TimeoutExpired):
+        with suppress(OSError):
             for _ in range(_REMOVE_TIMES):  # it fails once on one that was killed while Podman stopped it
-                if subprocess.run(command, check=False, capture_output=True, timeout=_REMOVE_S).returncode == 0:
+                if run(command, timeout_s=_REMOVE_S).exit_code in (0, None):
                     break
         parent = _parent(directory, joins)
         for mount in _hierarchies():  # runc makes groups in more of them than the task's own cell

@@ -4,9 +4,6 @@ The runtime runs with an environment of its own, so that no variable of a job ha
 exactly its task's variables inside. That the node can do it is found out by doing it once, before any job is asked for.
 """
 
-import os
-import signal
-import subprocess
 import threading
 import time
 import uuid
@@ -22,6 +19,7 @@ from ce_backends.containers.entrypoint import Launch, prepare_inside
 from ce_backends.containers.payload_user import PayloadUser, payload_user
 from ce_backends.containers.secret_places import has_hard_links, places_of, read_mounts
 from ce_backends.errors import CEError
+from ce_backends.linux.command import NOWHERE, Around, run
 from ce_backends.linux.removal import remove_tree
 from ce_backends.linux.small_files import read_small
 from ce_backends.task.image import other_than
@@ -256,8 +254,8 @@ class Containers:
                 problem = str(error)
             except OSError as error:
                 problem = f"{self._runtime.program} cannot be started: {error.strerror}"
-            except subprocess.TimeoutExpired:
-                return f"it did not start a container within {self._probe_s:g} s"
+            except _NoAnswer as silence:
+                return str(silence)
             if not problem:
                 self._way = replace(way, lacks=f"{way.lacks} ({refusals[0]})") if way.lacks else way
                 return ""
@@ -266,7 +264,11 @@ class Containers:
         return refusals[0] + others + _knobs_hint() + _roots_hint(refusals[0])
 
     def _try(self, way: Way, work_dir: Path) -> str:
-        """Start the smallest payload; return what went wrong."""
+        """Start the smallest payload; return what went wrong.
+
+        Raises:
+            _NoAnswer: it did not end; no other way is tried, which would take as long.
+        """
         spec = TaskSpec(stamp=uuid.uuid4().hex, script=f"echo seen > seen; exit {_PROBE_EXIT_CODE}\n")
         directory = work_dir / f".probe-{spec.stamp}"
         launch = self._launch(way, spec, directory, ())
@@ -275,13 +277,21 @@ class Containers:
                 place.mkdir(parents=True)
             (directory / "payload").write_text(spec.script, encoding="ascii")
             prepare_inside(spec, directory, launch)
-            done = _run(launch, directory / "work", self._probe_s)
-            seen = done.returncode == _PROBE_EXIT_CODE and (directory / "work/seen").exists()
-            return "" if seen else _last_line(done.stderr) or f"its test payload ended with {done.returncode}"
+            # in our session: see `session_cell`
+            around = Around(env=dict(launch.environment), cwd=directory / "work", stdout=NOWHERE)
+            said = run(launch.argv, timeout_s=self._probe_s, around=around)
+            if said.exit_code is None:
+                raise _NoAnswer(said.flood or f"it did not start a container within {self._probe_s:g} s")
+            seen = said.exit_code == _PROBE_EXIT_CODE and (directory / "work/seen").exists()
+            return "" if seen else _last_line(said.stderr) or f"its test payload ended with {said.exit_code}"
         finally:
             self._runtime.forget(directory, ())
             with suppress(OSError):
                 remove_tree(directory)
+
+
+class _NoAnswer(Exception):
+    """A test payload did not end."""
 
 
 def _in_temporary(view: View, directory: Path) -> list[Path]:
@@ -291,25 +301,6 @@ def _in_temporary(view: View, directory: Path) -> list[Path]:
         for bind in view.binds
         if is_below(bind.target, _TEMPORARY) and not bind.source.is_file()
     ]
-
-
-def _run(launch: Launch, cwd: Path, limit_s: float) -> "subprocess.CompletedProcess[bytes]":
-    """Run the test payload; nothing it started goes on after it."""
-    with subprocess.Popen(
-        launch.argv,
-        cwd=cwd,
-        env=dict(launch.environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        process_group=0,  # not a session: see `session_cell`
-    ) as process:
-        try:
-            _, stderr = process.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    return subprocess.CompletedProcess(launch.argv, process.returncode, b"", stderr)
 
 
 def _last_line(text: bytes) -> str:

@@ -247,8 +247,7 @@ class Pool:
             self._wrappers.close()
             self._recycled_dirs.close()
             self._recycled_notes.close()
-            held = self._tasks.held()
-            self._short_path.close(is_needed=bool(held))
+            self._short_path.close(is_needed=bool(held := self._tasks.held()))
             self._probed.containment.sweep(held)
             if not held and not self._tasks.all_ended():
                 self._boot.remove()

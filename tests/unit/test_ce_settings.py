@@ -7,6 +7,11 @@ from typing import get_type_hints
 import pytest
 
 from ce_backends.batch.options import BatchSettings
+from ce_backends.batch.systems.grid_engine import GridEngineSettings
+from ce_backends.batch.systems.htcondor import CondorSettings
+from ce_backends.batch.systems.oar import OarSettings
+from ce_backends.batch.systems.pbs import PbsSettings
+from ce_backends.batch.systems.slurm import SlurmSettings
 from ce_backends.ce_types.arex import ArexSettings
 from ce_backends.ce_types.htcondor_ce import ScheddSettings
 from ce_backends.ce_types.local_and_ssh import PlaceSettings, SshSettings
@@ -18,10 +23,15 @@ from ce_backends.pool.options import PoolSettings
 OURS = (
     ArexSettings,
     BatchSettings,
+    CondorSettings,
     ContainerSettings,
+    GridEngineSettings,
+    OarSettings,
+    PbsSettings,
     PlaceSettings,
     PoolSettings,
     ScheddSettings,
+    SlurmSettings,
     SshSettings,
     TemplateSettings,
 )

@@ -4,7 +4,7 @@ import math
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ce_backends.base import Accepted, Submission, TaskState, TaskStatus
@@ -25,7 +25,7 @@ from ce_backends.batch.submit_options import (
 from ce_backends.batch.system import BatchJob
 from ce_backends.batch.systems.grid_engine_answers import Queued, accounts, error_reasons, queued, status_of
 from ce_backends.batch.transport import Transport
-from ce_backends.options import Option
+from ce_backends.options import Option, setting, table_of, value_of
 
 _ONE_BY_ONE = 10  # questions to the accounting at one look, beside the one for all
 _BYTES_PER_MIB = 1 << 20
@@ -84,6 +84,40 @@ _NO_SUCH_QUEUES = "no suitable queues"
 _NO_ACCOUNTING = ("not found", "No such file or directory", "no jobs running since startup")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridEngineSettings:
+    """What can be set for Grid Engine alone."""
+
+    environment: str = setting(
+        Option(
+            name="ParallelEnvironment",
+            kind=str,
+            default="smp",
+            doc="Grid Engine: what a task of several processors asks for; its slots must be on one host.",
+        )
+    )
+    memory: str = setting(
+        Option(
+            name="MemoryResource",
+            kind=str,
+            default="h_vmem",
+            doc="Grid Engine: what a memory limit is asked with, per slot; empty to ask for none. "
+            "h_vmem limits the address space.",
+        )
+    )
+    gpu: str = setting(
+        Option(name="GPUResource", kind=str, default="gpu", doc="Grid Engine: what GPUs are asked with, per job.")
+    )
+    has_accounting: bool = setting(
+        Option(
+            name="Accounting",
+            kind=bool,
+            default=True,
+            doc="Grid Engine: ask qacct why a task has ended without an exit code; no where that takes minutes.",
+        )
+    )
+
+
 class GridEngine:
     """See BatchSystem.
 
@@ -94,28 +128,7 @@ class GridEngine:
         options: of those below.
     """
 
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(
-            name="ParallelEnvironment",
-            kind=str,
-            default="smp",
-            doc="Grid Engine: what a task of several processors asks for; its slots must be on one host.",
-        ),
-        Option(
-            name="MemoryResource",
-            kind=str,
-            default="h_vmem",
-            doc="Grid Engine: what a memory limit is asked with, per slot; empty to ask for none. "
-            "h_vmem limits the address space.",
-        ),
-        Option(name="GPUResource", kind=str, default="gpu", doc="Grid Engine: what GPUs are asked with, per job."),
-        Option(
-            name="Accounting",
-            kind=bool,
-            default=True,
-            doc="Grid Engine: ask qacct why a task has ended without an exit code; no where that takes minutes.",
-        ),
-    )
+    OPTIONS: ClassVar[Sequence[Option]] = table_of(GridEngineSettings)
     COMMAND: ClassVar[str] = "qacct"  # PBS has a qsub too
 
     array_limit: int = 1000  # sge_conf(5): max_aj_tasks is 75000 by default
@@ -127,13 +140,11 @@ class GridEngine:
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
         self._commands = Commands(transport, _SAYS, timeout_s=timeout_s)
         self._needs = needs
-        self._environment = str(options.get("ParallelEnvironment", "smp"))
-        self._memory = str(options.get("MemoryResource", "h_vmem"))
-        self._gpu = str(options.get("GPUResource", "gpu"))
-        self.index: Sequence[str] = (_INDEX, _GPUS.replace("RESOURCE", re.sub(r"\W", "_", self._gpu)))
-        self._has_accounting = bool(options.get("Accounting", True))
+        self._settings = value_of(GridEngineSettings, options)
+        gpu = self._settings.gpu
+        self.index: Sequence[str] = (_INDEX, _GPUS.replace("RESOURCE", re.sub(r"\W", "_", gpu)))
         _OURS.check(needs.submit_options)
-        self._given = resources(needs.submit_options, {"h_rt": WALL, self._gpu: "use NumberOfGPUs"})
+        self._given = resources(needs.submit_options, {"h_rt": WALL, gpu: "use NumberOfGPUs"})
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem. What no queue could ever run is refused at once, by `-w e`, with the reason."""
@@ -151,7 +162,7 @@ class GridEngine:
         if job.size > 1:
             yield from ("-t", f"1-{job.size}")
         if job.processors > 1:
-            yield from ("-pe", self._environment, str(job.processors))
+            yield from ("-pe", self._settings.environment, str(job.processors))
         if resources := ",".join(self._resources(job)):
             yield from ("-l", resources)
         if self._needs.queue:
@@ -164,10 +175,10 @@ class GridEngine:
         """Yield what is asked for; memory is counted per slot, and so divided by the slots."""
         if job.wall_s:
             yield f"h_rt={job.queue_wall_s}"
-        if job.memory_mb and self._memory and self._memory not in self._given:
-            yield f"{self._memory}={math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB / job.processors)}M"
+        if job.memory_mb and self._settings.memory and self._settings.memory not in self._given:
+            yield f"{self._settings.memory}={math.ceil(job.memory_mb * 1_000_000 / _BYTES_PER_MIB / job.processors)}M"
         if gpus := job.gpus or self._needs.gpus:
-            yield f"{self._gpu}={gpus}"
+            yield f"{self._settings.gpu}={gpus}"
         if self._needs.whole_node:
             yield "exclusive=true"
 
@@ -182,7 +193,7 @@ class GridEngine:
         if in_error := [task_id for task_id, status in found.items() if status.state is TaskState.FAILED]:
             found |= self._give_up(in_error, found)
         missing = wanted - set(found)
-        return found | self._accounts(missing) if missing and self._has_accounting else found
+        return found | self._accounts(missing) if missing and self._settings.has_accounting else found
 
     def _queue(self) -> list[Queued]:
         return list(queued(self._commands.ask("qstat", "-xml", "-g", "d", "-u", "$user")))  # $user: qstat's own word
@@ -228,7 +239,7 @@ class GridEngine:
         """See BatchSystem."""
         found = {entry.name: entry.task_id.partition(".")[0] for entry in self._queue()}
         found = {name: found[f"{_PREFIX}{name}"] for name in names if f"{_PREFIX}{name}" in found}
-        for name in set(names) - set(found) if self._has_accounting else ():
+        for name in set(names) - set(found) if self._settings.has_accounting else ():
             for task_id, _, _ in accounts(self._records("-j", f"{_PREFIX}{name}")):
                 found[name] = task_id.partition(".")[0]
         return found

@@ -8,6 +8,7 @@ they have been seen, ten days at most.
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ce_backends.base import Limit, Submission, TaskState, TaskStatus, Usage
@@ -21,7 +22,7 @@ from ce_backends.batch.systems.htcondor_schedd import LOCAL, Schedd
 from ce_backends.batch.transport import Transport
 from ce_backends.errors import CEError, CEUnavailable
 from ce_backends.linux.pipes import MOST_FILE_BYTES
-from ce_backends.options import Option
+from ce_backends.options import Option, setting, table_of, value_of
 
 _KEEP_S = 10 * 86400
 _BYTES_PER_KIB = 1024
@@ -85,6 +86,20 @@ _SAYS = Words(
 _NO_HISTORY = ("No history file is defined",)  # condor_history, where HISTORY is not set
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondorSettings:
+    """What can be set for HTCondor alone."""
+
+    extra_submit_string: str = setting(
+        Option(
+            name="ExtraSubmitString",
+            kind=str,
+            default="",
+            doc=r"HTCondor: more lines of the submit file, \n between them.",
+        )
+    )
+
+
 class Condor:
     """See BatchSystem.
 
@@ -97,14 +112,7 @@ class Condor:
     """
 
     COMMAND: ClassVar[str] = "condor_submit"
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(
-            name="ExtraSubmitString",
-            kind=str,
-            default="",
-            doc=r"HTCondor: more lines of the submit file, \n between them.",
-        ),
-    )
+    OPTIONS: ClassVar[Sequence[Option]] = table_of(CondorSettings)
 
     array_limit: int = 1000
     index: Sequence[str] = (
@@ -129,8 +137,8 @@ class Condor:
         self._commands = Commands(transport, _SAYS, timeout_s=timeout_s, start=schedd.start)
         self._needs = needs
         self._schedd = schedd
-        text = str(options.get("ExtraSubmitString") or "").replace("\\n", "\n")
-        self._extra, self._added = read(text)
+        extra = value_of(CondorSettings, options).extra_submit_string
+        self._extra, self._added = read(extra.replace("\\n", "\n"))
         _APPENDS.check(needs.submit_options)
 
     # ---- submission ----

@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ce_backends.base import Limit, Rejected, Submission, TaskState, TaskStatus, Usage
@@ -12,7 +13,7 @@ from ce_backends.batch.submit_options import COUNTED, FILES, NAMED, ONCE, PROCES
 from ce_backends.batch.system import BatchJob
 from ce_backends.batch.transport import Transport
 from ce_backends.errors import CEError, CEMisconfigured
-from ce_backends.options import Option
+from ce_backends.options import Option, setting, table_of, value_of
 from ce_backends.task.script import quote
 
 _MOST_RESUBMISSIONS = 5  # of one job that are followed at one look
@@ -58,6 +59,20 @@ _NO_REASONS = ("SWITCH_INTO_", "SEND_KILL_JOB", "FRAG_JOB_REQUEST", "WALLTIME") 
 _Job = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OarSettings:
+    """What can be set for OAR alone."""
+
+    processor_property: str = setting(
+        Option(
+            name="ProcessorProperty",
+            kind=str,
+            default="core",
+            doc="OAR: the property of a resource that counts processors: core, cpu or resource_id.",
+        )
+    )
+
+
 class Oar:
     """See BatchSystem.
 
@@ -68,14 +83,7 @@ class Oar:
         options: of those below.
     """
 
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(
-            name="ProcessorProperty",
-            kind=str,
-            default="core",
-            doc="OAR: the property of a resource that counts processors: core, cpu or resource_id.",
-        ),
-    )
+    OPTIONS: ClassVar[Sequence[Option]] = table_of(OarSettings)
     COMMAND: ClassVar[str] = "oarsub"
 
     array_limit: int = 1000
@@ -89,7 +97,7 @@ class Oar:
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
         self._commands = Commands(transport, _SAYS, timeout_s=timeout_s)
         self._needs = needs
-        self._property = str(options.get("ProcessorProperty", "core"))
+        self._property = value_of(OarSettings, options).processor_property
         _OURS.check(needs.submit_options)
         if any(_AGAIN in word for word in needs.submit_options):
             raise CEMisconfigured(f"option SubmitOptions has {_AGAIN}: {ONCE}")

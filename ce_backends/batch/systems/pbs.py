@@ -14,7 +14,7 @@ from ce_backends.batch.system import MAY_NEVER, BatchJob
 from ce_backends.batch.systems.pbs_answers import attributes, ended
 from ce_backends.batch.transport import Done, Transport
 from ce_backends.errors import CEError
-from ce_backends.options import Option
+from ce_backends.options import Option, setting, table_of, value_of
 
 _NAME_LENGTH = 15  # of a job's name, on old servers; so a job is found by the name of its log
 _BYTES_PER_MB = 1 << 20
@@ -108,6 +108,21 @@ _FLAVOURS = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PbsSettings:
+    """What can be set for PBS alone."""
+
+    flavour: str = setting(
+        Option(
+            name="PBSFlavour",
+            kind=str,
+            default="Torque",
+            choices=sorted(_FLAVOURS),
+            doc="Torque: which PBS it is; OpenPBS for PBS Professional too.",
+        )
+    )
+
+
 class Pbs:
     """See BatchSystem.
 
@@ -118,15 +133,7 @@ class Pbs:
         options: of those below.
     """
 
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(
-            name="PBSFlavour",
-            kind=str,
-            default="Torque",
-            choices=sorted(_FLAVOURS),
-            doc="Torque: which PBS it is; OpenPBS for PBS Professional too.",
-        ),
-    )
+    OPTIONS: ClassVar[Sequence[Option]] = table_of(PbsSettings)
     COMMAND: ClassVar[str] = "pbsnodes"  # Grid Engine has a qsub too
 
     array_limit: int = 1000
@@ -137,8 +144,9 @@ class Pbs:
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
         self._commands = Commands(transport, _SAYS, timeout_s=timeout_s)
         self._needs = needs
-        self._is_torque = options.get("PBSFlavour", "Torque") == "Torque"
-        self._flavour = _FLAVOURS["Torque" if self._is_torque else "OpenPBS"]
+        flavour = value_of(PbsSettings, options).flavour
+        self._is_torque = flavour == "Torque"
+        self._flavour = _FLAVOURS[flavour]
         self._history = self._flavour.history
         _OURS.check(needs.submit_options)
         self._given = resources(needs.submit_options, _GRANTED)

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from ce_backends.base import Limit, Submission, TaskState, TaskStatus, Usage
@@ -24,7 +25,7 @@ from ce_backends.batch.submit_options import (
 from ce_backends.batch.system import MAY_NEVER, BatchJob
 from ce_backends.batch.transport import Transport
 from ce_backends.errors import CEError
-from ce_backends.options import Option
+from ce_backends.options import Option, setting, table_of, value_of
 
 log = logging.getLogger("gridpilot.ce")
 
@@ -127,6 +128,25 @@ _OURS = Ours(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmSettings:
+    """What can be set for Slurm alone."""
+
+    cluster: str = setting(
+        Option(name="Cluster", kind=str, default="", doc="Slurm: which cluster, where there are several.")
+    )
+    memory_per: str = setting(
+        Option(
+            name="MemoryPer",
+            kind=str,
+            default="node",
+            choices=("cpu", "node"),
+            doc="Slurm: how memory is asked for, --mem or, where a site takes that only, --mem-per-cpu. "
+            "With a memory option in SubmitOptions nothing is added to it.",
+        )
+    )
+
+
 class Slurm:
     """See BatchSystem.
 
@@ -138,17 +158,7 @@ class Slurm:
     """
 
     COMMAND: ClassVar[str] = "sbatch"
-    OPTIONS: ClassVar[Sequence[Option]] = (
-        Option(name="Cluster", kind=str, default="", doc="Slurm: which cluster, where there are several."),
-        Option(
-            name="MemoryPer",
-            kind=str,
-            default="node",
-            choices=("cpu", "node"),
-            doc="Slurm: how memory is asked for, --mem or, where a site takes that only, --mem-per-cpu. "
-            "With a memory option in SubmitOptions nothing is added to it.",
-        ),
-    )
+    OPTIONS: ClassVar[Sequence[Option]] = table_of(SlurmSettings)
 
     unkept: Mapping[str, str] = {}
     array_limit: int = 1000  # slurm.conf's MaxArraySize is 1001 by default
@@ -157,9 +167,10 @@ class Slurm:
 
     def __init__(self, transport: Transport, needs: Needs, *, timeout_s: float = 60.0, options: Options = NONE) -> None:
         self._needs = needs
-        cluster = [f"--clusters={name}"] if (name := options.get("Cluster")) else []
+        settings = value_of(SlurmSettings, options)
+        cluster = [f"--clusters={settings.cluster}"] if settings.cluster else []
         self._commands = Commands(transport, _SAYS, timeout_s=timeout_s, start=lambda command: [command, *cluster])
-        self._is_per_cpu = options.get("MemoryPer") == "cpu"
+        self._is_per_cpu = settings.memory_per == "cpu"
         _OURS.check(needs.submit_options)
 
     def submit(self, job: BatchJob) -> Submission:

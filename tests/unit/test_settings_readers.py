@@ -5,6 +5,7 @@ The pilot imports nothing of ours, so it has its own.
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -132,3 +133,13 @@ def test_a_ce_takes_no_value_that_the_others_refuse(kind: type, value: object) -
 
     with pytest.raises(CEMisconfigured, match="expected"):
         option.parse(value, "Pool")
+
+
+def test_nobody_else_guesses_which_name_was_meant() -> None:
+    root = Path(__file__).parents[2]
+    files = [path for package in ("pilot", "agents", "ce_backends") for path in (root / package).rglob("*.py")]
+
+    guessing = {str(path.relative_to(root)) for path in files if "import difflib" in path.read_text(encoding="utf-8")}
+
+    of_the_dev_wms = {"agents/local_wms/jdl.py"}  # it shares nothing with the agent that it tries
+    assert guessing == {"ce_backends/readers.py", "pilot/readers.py"} | of_the_dev_wms

@@ -22,6 +22,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """Where the logs are; the logging module is left as it was."""
     loggers = (logging.getLogger("gridpilot"), logging.getLogger())
     before = [(one, list(one.handlers), one.level, one.propagate) for one in loggers]
+    for one in loggers:  # another test's may be there
+        one.handlers.clear()
     configure(
         "INFO",
         tmp_path / "agent.log",

@@ -194,9 +194,9 @@ def test_the_order_that_follows_a_word_is_on_the_disk_before_the_word_is_told(
 
 def test_the_end_of_a_payload_is_brought_to_the_disk_while_its_words_still_gather(tmp_path: Path, disk: Disk) -> None:
     ledger, wms = Ledger(tmp_path / "ledger.sqlite"), Wms(disk)
-    reporter = Reporter(ledger, wms.job_state, lambda _: None, lambda *_: None, Clock(), gather_s=DEADLINE_S)
+    reporter = Reporter(ledger, wms.job_state, lambda _: None, lambda *_: None, Clock(), gather_s=9 * DEADLINE_S)
     reporter.start()
-    assert reporter.flush(DEADLINE_S)
+    assert reporter._idle.wait(DEADLINE_S)  # it has seen that there is nothing yet, and waits
     for number in (7, 8):
         ledger.save(*ended(number))
         reporter.wake()

@@ -6,12 +6,14 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/.ready
 # AGAIN=1 tries only what has failed before, one by one
 PYTEST      := $(BIN)/python -m pytest -q $(if $(AGAIN),--last-failed)
+PARALLEL    := $(if $(AGAIN),,-n 3 --dist loadfile)
+BESIDE      := $(MAKE) --no-print-directory $(if $(AGAIN),-j1,-j2 --output-sync=line)
 FAULTS      := $(PYTEST) tests/faults $(if $(AGAIN),,-n 4 --maxschedchunk 1)
 CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
+.PHONY: help setup demo test check tests rest style changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
         interop systems systems-canary bundle pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
@@ -26,7 +28,21 @@ $(READY): pyproject.toml constraints.txt tools/set_up.sh
 demo: $(READY) ## run the demo jobs on this machine and check their results
 	@$(BIN)/python -m agents.local_wms.demo
 
-test: $(READY) lint types unit contract end-to-end faults-quick ## everything that needs no root and no batch system
+test: $(READY) ## everything that needs no root and no batch system, style and types beside it
+	@$(BESIDE) tests rest
+
+check: $(READY) ## before each commit: style, types, and the fast tests that import what has changed
+	@$(BESIDE) style changed
+
+changed: $(READY)
+	@tests=$$($(BIN)/python -m tools.changed_tests) && \
+	    if [ "$$tests" ]; then $(PYTEST) $(PARALLEL) $$tests; else echo "no fast test imports what has changed"; fi
+
+tests: $(READY)
+	$(PYTEST) $(PARALLEL) tests/unit tests/contract tests/end_to_end
+
+style rest: $(READY)
+	@$(MAKE) --no-print-directory -j1 lint types $(if $(filter rest,$@),faults-quick)
 
 lint: $(READY) ## style and layout of the code
 	$(BIN)/ruff check $(CODE)
@@ -40,7 +56,7 @@ types: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
 unit: $(READY) ## fast tests
-	$(PYTEST) tests/unit
+	$(PYTEST) $(PARALLEL) tests/unit
 
 contract: $(READY) ## the wire format, against the embedded WMS
 	$(PYTEST) tests/contract

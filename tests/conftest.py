@@ -3,8 +3,13 @@
 import os
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+
+SPREAD = ("test_ce_conformance.py", "test_ce_planted_bugs.py", "test_batch_cut_answers.py")
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +18,19 @@ def usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+class Scheduler(LoadFileScheduling):
+    """Gives the tests of a file to one worker, since they share what is made once; of those named, to all."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return nodeid if Path(file).name in SPREAD else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler | None:
+    """Say how tests are shared out for `--dist loadfile`."""
+    return Scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

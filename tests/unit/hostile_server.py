@@ -201,11 +201,12 @@ class Server:
 
 def _request(peer: socket.socket) -> bytes:
     """Read a whole HTTP request, or whatever comes first of anything else."""
-    data = peer.recv(65536)
-    head, found, body = data.partition(_END)
-    while data.startswith((b"POST ", b"GET ", b"PUT ")) and not (found and len(body) >= _length(head)):
-        data += peer.recv(65536)
+    data = b""
+    while more := peer.recv(65536):
+        data += more
         head, found, body = data.partition(_END)
+        if not data.startswith((b"POST ", b"GET ", b"PUT ")) or (found and len(body) >= _length(head)):
+            break
     return data
 
 

@@ -50,8 +50,8 @@ class WebProxy:
     def _one(self, near: socket.socket) -> None:
         with suppress(OSError), near:
             head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                head += near.recv(1)
+            while not head.endswith(b"\r\n\r\n") and (more := near.recv(1)):
+                head += more
             self.asked.append(head)
             place = head.split()[1].decode()
             if self.refusal or not place.startswith(f"{HOST}:"):

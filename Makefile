@@ -13,7 +13,7 @@ CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check tests rest style changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
+.PHONY: help setup demo test check tests changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
         interop systems systems-canary bundle pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
@@ -29,20 +29,17 @@ demo: $(READY) ## run the demo jobs on this machine and check their results
 	@$(BIN)/python -m agents.local_wms.demo
 
 test: $(READY) ## everything that needs no root and no batch system, style and types beside it
-	@$(BESIDE) tests rest
+	@$(BESIDE) tests lint types faults-quick
 
 check: $(READY) ## before each commit: style, types, and the fast tests that import what has changed
-	@$(BESIDE) style changed
+	@$(BESIDE) changed lint types
 
-changed: $(READY)
+changed: $(READY) ## the fast tests that import what has changed since the last commit
 	@tests=$$($(BIN)/python -m tools.changed_tests) && \
 	    if [ "$$tests" ]; then $(PYTEST) $(PARALLEL) $$tests; else echo "no fast test imports what has changed"; fi
 
-tests: $(READY)
+tests: $(READY) ## unit, contract and end-to-end at once
 	$(PYTEST) $(PARALLEL) tests/unit tests/contract tests/end_to_end
-
-style rest: $(READY)
-	@$(MAKE) --no-print-directory -j1 lint types $(if $(filter rest,$@),faults-quick)
 
 lint: $(READY) ## style and layout of the code
 	$(BIN)/ruff check $(CODE)

@@ -1,7 +1,8 @@
 """`python -m tools.moved FILE…`: adapts scripts to modules and names that have moved since they were written.
 
-Reads docs/decisions/moves.tsv: `old module, new module`; or `module, old name, new name` of something in it, the module
-as it is called now. Files are changed in place; what is adapted already stays as it is.
+Reads docs/decisions/moves.tsv: `old module, new module`; `module, old name, new name` of something in a module as it is
+called now; or `call, expression, replacement` for a call that has got another form. Files are changed in place; what
+is adapted already stays as it is.
 """
 
 import argparse
@@ -22,6 +23,7 @@ _PATH = re.compile(rf"(?<![\w.-])((?:{_ROOT})(?:/\w+)+)(\.py\b|/)")
 _ALIAS = r"\w+(?: as \w+)?"
 _IMPORT_IN_TEXT = re.compile(rf"\bfrom (?:{_ROOT})(?:\.\w+)* import {_ALIAS}(?:, {_ALIAS})*")
 _SAYS = (tokenize.STRING, tokenize.COMMENT)  # elsewhere `pilot.credential` may be an attribute of somebody's `pilot`
+_CALL = "call"
 Position = tuple[int, int]
 
 
@@ -31,13 +33,17 @@ class Moves:
     Attributes:
         modules: old module to new module, packages too.
         names: module, as it is called now, to old names to new names.
+        calls: what old calls of programs look like on their line, and what stands for them.
     """
 
     def __init__(self, rows: Iterable[Sequence[str]]) -> None:
         self.modules: dict[str, str] = {}
         self.names: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self.calls: list[tuple[re.Pattern[str], str]] = []
         for first, *rest in rows:
-            if len(rest) == 1:
+            if first == _CALL:
+                self.calls.append((re.compile(rest[0]), rest[1]))
+            elif len(rest) == 1:
                 self.modules[first] = rest[0]
             else:
                 self.names[first][rest[0]] = rest[1]
@@ -99,7 +105,10 @@ def adapted(text: str, moves: Moves, *, module: str | None = None) -> str:
         tail = re.search(r"\s+#.*$", lines[node.lineno - 1]) if node.lineno == node.end_lineno else None
         made = [f"{' ' * node.col_offset}{line}{tail[0].rstrip() if tail else ''}\n" for line in _import(node, moves)]
         lines[node.lineno - 1 : node.end_lineno] = made
-    return "".join(lines)
+    done = "".join(lines)
+    for old, replacement in moves.calls:
+        done = old.sub(replacement, done)
+    return done
 
 
 def _imports(tree: ast.Module) -> Iterator[ast.ImportFrom]:

@@ -23,6 +23,7 @@ def main(pilot):
     """See ce_backends/pool.py, ce_backends.bell.Bell and agents.jobs."""
     patch("ce_backends.batch_ce.boot_s", Surroundings, rounds.Rounds, rounds.Bounds)
     run("from agents.wms.transports import Voices; print(1)")
+    transport.exchange(f"{url}/Matcher", "requestJob", [{}], raw=False)
     return pilot.credential, shared.Surroundings, task_archive.unpack
 '''
 NEW = '''\
@@ -38,6 +39,7 @@ def main(pilot):
     """See ce_backends/pool/ce.py, ce_backends.linux.wakeup.Wakeup and agents.jobs."""
     patch("ce_backends.batch.ce.boot_s", JobContext, rounds.Monitor, rounds.Bounds)
     run("from agents.wms.transports import Transports; print(1)")
+    transport.call(f"{url}/Matcher", "requestJob", [{}])
     return pilot.credential, shared.Surroundings, task_archive.unpack
 '''
 

@@ -9,12 +9,11 @@ When it is asked to end, by SIGTERM, by a file `gridpilot-end` beside it, or bec
 gone, it passes that on to all that carries the task's cookie, and ends what stays.
 """
 
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ce_backends.base import TaskSpec
-from ce_backends.task.archive import add_file, add_task
+from ce_backends.task.archive import add_file, add_task, new_archive
 from ce_backends.task.image import NO_LAUNCHER, ImageLauncher
 from ce_backends.task.output_list import OUTPUTS
 from ce_backends.task.script import COOKIE, DEFAULT_PATH
@@ -112,6 +111,6 @@ def write_task(path: Path, task: TaskSpec, passed: Sequence[str], launcher: Imag
         CEError: an input cannot be read, a variable not passed on, or nothing starts the task's image.
         OSError: it cannot be written.
     """
-    with tarfile.open(path, mode="w", format=tarfile.GNU_FORMAT) as archive:
+    with path.open("wb") as file, new_archive(file) as archive:
         add_file(archive, "patterns", "".join(f"{pattern}\n" for pattern in task.outputs).encode(), 0o600)
         add_task(archive, task, ".", _NODE_DIR, passed, launcher)

@@ -20,7 +20,7 @@ from ce_backends.base import Limit, TaskSpec, Usage
 from ce_backends.batch.system import BatchJob
 from ce_backends.batch.transport import Done, Transport, sure
 from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.task.archive import add_file, add_task, unpack
+from ce_backends.task.archive import add_file, add_task, new_archive, unpack
 from ce_backends.task.directory import parse_cpu_s
 from ce_backends.task.image import NO_LAUNCHER, ImageLauncher
 from ce_backends.task.log_limit import Cap
@@ -200,7 +200,7 @@ class Spool:
         """Bring there what is put into the archive meanwhile."""
         root = self.root
         with tempfile.NamedTemporaryFile(dir=self._scratch, suffix=".tar") as file:
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            with new_archive(file) as archive:
                 yield archive
             file.flush()
             self._transport.put(Path(file.name), f"{root}/incoming/{name}.tar", timeout_s=MOVE_S)
@@ -252,7 +252,7 @@ class Spool:
                 if (unpacked / "work").is_dir():
                     shutil.copytree(unpacked / "work", into / "outputs", symlinks=True, dirs_exist_ok=True)
                 return skipped
-        except (OSError, tarfile.TarError) as error:
+        except OSError as error:
             raise CEError(f"task {stamp} cannot be fetched into {into}: {error}") from error
 
     def peek(self, stamp: str, path: str, max_bytes: int) -> bytes:

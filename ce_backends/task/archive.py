@@ -6,6 +6,7 @@ import tarfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from ce_backends.base import TaskSpec
 from ce_backends.errors import CEError
@@ -19,6 +20,11 @@ from ce_backends.untrusted.names import BadName, parts_of, shown
 
 _MOST_MEMBERS = 20_000
 _UNPACK_S = 3600.0  # as long as it may take to come
+
+
+def new_archive(file: IO[bytes]) -> tarfile.TarFile:
+    """Return an archive that is written into a file, in the form that every tar of the field reads."""
+    return tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT)
 
 
 def add_task(

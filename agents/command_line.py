@@ -25,7 +25,7 @@ from agents.settings.agent import AgentSettings, explain, load, nearly_ours, wit
 from agents.settings.given import read_files
 from agents.settings.inner_ce import inner_ce_options, known_options
 from agents.slot.allocation import Slot
-from agents.slot.build import build_watch
+from agents.slot.build import build_slot_monitor
 from agents.slot.command import Commands
 from agents.slot.gpus import Gpu, find_gpus
 from agents.slot.remote import RemoteSlot
@@ -193,7 +193,7 @@ def _work(
     gpus = find_gpus(Path("/"), os.environ, Commands(os.environ))
     hidden = [work_dir, *secrets(transports.pilot, os.environ)]
     slot, ce = _slot_and_ce(cfg, settings, gpus, hidden, work_dir / "tasks")
-    watch = build_watch(
+    monitor = build_slot_monitor(
         cfg,
         settings,
         ledger,
@@ -203,11 +203,11 @@ def _work(
         is_remote=isinstance(ce, Queues),
     )
     with ExitStack() as opened:  # closes all of it, whatever one of them says
-        for one in (transports, ledger, ce, watch):
+        for one in (transports, ledger, ce, monitor):
             opened.push(_leaving(one.close))
         seen = observers.begin(ledger, settings, slot, pilot_pid)
         opened.push(_leaving(seen.close))
-        given = wiring.Given(published, transports, events, ledger, workers, slot, gpus, watch, ce, schedule, seen)
+        given = wiring.Given(published, transports, events, ledger, workers, slot, gpus, monitor, ce, schedule, seen)
         agent = wiring.build(settings, work_dir, given)
         opened.push(_leaving(agent.close))
         opened.push(_leaving(schedule.stop))

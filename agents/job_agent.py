@@ -118,7 +118,7 @@ class JobAgent:
                 self._handle(event)
             self._check_deadline()
             if patience.is_over(
-                is_now=self._is_ending_now or self._is_leaving, is_end_known=self._parts.watch.time_left.is_told
+                is_now=self._is_ending_now or self._is_leaving, is_end_known=self._parts.monitor.time_left.is_told
             ):
                 return False
         return True
@@ -136,11 +136,11 @@ class JobAgent:
             self._parts.runner.endings.let_go()
 
     def _begin_watch(self) -> None:
-        watch, workers = self._parts.watch, self._parts.workers
-        self._asking.awaits_batch_system = watch.waits_for_batch_system
-        workers.start(happened.by_result(happened.SlotEndsFound, watch.ask_ends))
-        if watch.benchmark:
-            workers.start(happened.by_result(happened.PowerMeasured, watch.measure_power))
+        monitor, workers = self._parts.monitor, self._parts.workers
+        self._asking.awaits_batch_system = monitor.waits_for_batch_system
+        workers.start(happened.by_result(happened.SlotEndsFound, monitor.ask_ends))
+        if monitor.benchmark:
+            workers.start(happened.by_result(happened.PowerMeasured, monitor.measure_power))
 
     def _is_over(self) -> bool:
         awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
@@ -226,15 +226,15 @@ class JobAgent:
         """Ask about the slot, or take in what was answered; the next offer knows it."""
         match event:
             case happened.SlotEndsDue():
-                self._parts.workers.start(happened.by_result(happened.SlotEndsFound, self._parts.watch.ask_ends))
+                self._parts.workers.start(happened.by_result(happened.SlotEndsFound, self._parts.monitor.ask_ends))
             case happened.SlotEndsFound(told):
-                self._parts.watch.time_left.update(told)
+                self._parts.monitor.time_left.update(told)
                 self._asking.awaits_batch_system = False
             case happened.LookAround():
-                self._parts.watch.look_again()
+                self._parts.monitor.look_again()
                 self._look_around()
             case happened.PowerMeasured(hs06):
-                self._parts.watch.power.hs06 = hs06 or self._parts.watch.power.hs06
+                self._parts.monitor.power.hs06 = hs06 or self._parts.monitor.power.hs06
 
     def _look_around(self, *, is_confirmed: bool = False) -> None:
         """See what tasks do, go on with those that are confirmed; a slot that became free is offered at once."""
@@ -260,7 +260,7 @@ class JobAgent:
 
     def _check_deadline(self) -> None:
         """Hand back what runs when only the margin for bringing results away is left of the slot."""
-        time_left = self._parts.watch.time_left
+        time_left = self._parts.monitor.time_left
         if self._is_ending_now or not time_left.is_known:
             return
         self._parts.runner.ask_to_stop(time_left.usable_s())
@@ -328,7 +328,7 @@ class JobAgent:
         jobs = self._parts.runner.jobs
         if self._settings.takes_one_job and jobs.working:
             return False
-        if jobs.is_clearing or not self._parts.watch.breaker.lets_try(len(jobs.working)):
+        if jobs.is_clearing or not self._parts.monitor.breaker.lets_try(len(jobs.working)):
             return False
         return can_offer(self._settings, self._parts.slot) and self._parts.ledger.has_space()
 
@@ -338,9 +338,9 @@ class JobAgent:
             self._stop_for(reason)
 
     def _request(self) -> None:
-        work_left = self._parts.watch.time_left.work_hs06s(self._parts.watch.power.hs06)
+        work_left = self._parts.monitor.time_left.work_hs06s(self._parts.monitor.power.hs06)
         descriptions = offers(
-            replace(self._settings, pilot_benchmark_hs06=self._parts.watch.power.hs06),
+            replace(self._settings, pilot_benchmark_hs06=self._parts.monitor.power.hs06),
             self._parts.slot,
             work_left_hs06s=work_left,
             requirements=self._parts.requirements,

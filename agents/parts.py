@@ -32,7 +32,7 @@ class Parts:
     settings: AgentSettings
     requirements: Mapping[str, object]
     slot: Slot
-    watch: SlotMonitor
+    monitor: SlotMonitor
     troubles: Callable[[], Sequence[str]]
     drain_file: DrainFile
     matcher: Matches

@@ -33,13 +33,13 @@ class Reasons:
 
     def _unfit(self) -> str:
         """Return why the node runs no jobs, empty while it may."""
-        tally, watch = self._parts.runner.tally, self._parts.watch
+        tally, monitor = self._parts.runner.tally, self._parts.monitor
         if tally.host_failures_in_a_row >= max(1, self._parts.settings.stop_after_host_failures):
             return Stop.HOST_FAILURES.format(limit=tally.host_failures_in_a_row)
         if tally.failed_here_twice:
             return Stop.SAME_JOB_TWICE.format(job=tally.failed_here_twice)
-        if watch.breaker.is_worn:
-            return Stop.BLACK_HOLE.format(reason=watch.breaker.reason)
+        if monitor.breaker.is_worn:
+            return Stop.BLACK_HOLE.format(reason=monitor.breaker.reason)
         if not self._parts.slot.processors:
             return Stop.ALL_BROKEN
         return "" if self._parts.ledger.lasts else Stop.NO_LEDGER
@@ -51,8 +51,8 @@ class Reasons:
             requests: so far.
             empty_in_a_row: answers that brought nothing.
         """
-        settings, runner, watch = self._parts.settings, self._parts.runner, self._parts.watch
-        if watch.time_left.work_hs06s(watch.power.hs06) <= settings.minimum_time_left_hs06s:
+        settings, runner, monitor = self._parts.settings, self._parts.runner, self._parts.monitor
+        if monitor.time_left.work_hs06s(monitor.power.hs06) <= settings.minimum_time_left_hs06s:
             return Reason(Stop.TIME_OVER)
         if runner.tally.matched and not settings.filling:
             return Reason(Stop.NOT_FILLING)

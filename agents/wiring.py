@@ -77,7 +77,7 @@ class Given:
     workers: Workers
     slot: Slot
     gpus: Sequence[Gpu]
-    watch: SlotMonitor
+    monitor: SlotMonitor
     ce: ComputingElement
     schedule: Schedule
     observers: Observers
@@ -125,8 +125,8 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             settings=settings,
             requirements=site_requirements(cfg),
             slot=given.slot,
-            watch=given.watch,
-            troubles=Fitness(given.watch, given.ce).troubles,
+            monitor=given.monitor,
+            troubles=Fitness(given.monitor, given.ce).troubles,
             drain_file=DrainFile(Path(settings.drain_file)),
             matcher=given.observers.counted(LostMatchFinder(once, lost)),
             lost=lost,
@@ -138,7 +138,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             ledger=given.ledger,
             begin_ticks=given.schedule.start,
             chores=lambda: _chores(given.published, accounting, credentials),
-            keep_time=given.observers.each_turn(given.schedule.keep_time, given.slot, runner, given.watch.time_left),
+            keep_time=given.observers.each_turn(given.schedule.keep_time, given.slot, runner, given.monitor.time_left),
             leaves_tasks=isinstance(given.ce, Queues),
         )
     )
@@ -261,11 +261,11 @@ def _context(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given
             "PilotAgent": f"gridpilot {__version__}",
             **({} if is_remote else {"HostName": socket.gethostname()}),
         },
-        power=given.watch.power,
+        power=given.monitor.power,
         output_patience_s=settings.output_patience_s,
         keep_directories=settings.keep_directories,
         cfg=cfg,
         gpus=given.gpus,
-        breaker=given.watch.breaker,
-        watch=settings,
+        breaker=given.monitor.breaker,
+        watchdog=settings,
     )

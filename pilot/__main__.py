@@ -22,8 +22,7 @@ from pilot.errors import ENDED, INTERNAL, UNFIT, NodeUnfit, PilotError, Stopped,
 from pilot.log import Log, visible
 from pilot.node import batch_slot, bundle, worker_node, wrapper_log
 from pilot.redact import redacted
-from pilot.steps import order as command_list
-from pilot.steps import standard as commands
+from pilot.steps import order, standard
 from pilot.steps.state import Pilot
 from pilot.wms import credential, remote_log
 
@@ -129,7 +128,7 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         for each in wrapper_log.lines(sys.stdin.fileno()):  # on the screen the wrapper has shown it itself
             _to_file(work_dir / LOG_FILE, remote, redacted(each))
     log.info("pilot.python", python=started.python or sys.executable, why=started.why or "started with it")
-    unused = [*line.without_effect, *commands.without_effect(loaded.settings)]
+    unused = [*line.without_effect, *standard.without_effect(loaded.settings)]
     for name in dict.fromkeys(unused):
         log.warning("setting.without_effect", name=name)
     return run(
@@ -206,7 +205,7 @@ def _to_file(path: Path, remote: remote_log.RemoteLog, line: str) -> None:
 def run(pilot: Pilot) -> int:
     """Run the commands, then say goodbye to the services; return the exit code."""
     try:
-        for step in command_list.chosen(pilot):
+        for step in order.chosen(pilot):
             pilot = step.run(pilot)
     except PilotError as error:
         ending.failed(pilot, error)

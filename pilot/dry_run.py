@@ -14,7 +14,7 @@ from pilot.log import Log, visible
 from pilot.node.batch_slot import BatchSlot
 from pilot.node.worker_node import WorkerNode
 from pilot.settings import Loaded
-from pilot.steps import order as command_list
+from pilot.steps import order
 from pilot.steps.offer import agent_options
 from pilot.steps.state import AGENT, Pilot, user_options
 from pilot.wms.remote_log import RemoteLog
@@ -37,7 +37,7 @@ def show(loaded: Loaded, vo: str, slot: BatchSlot, node: WorkerNode, environ: Ma
         log=log,
         remote_log=RemoteLog(work_dir, slot.stamp),
     )
-    for step in command_list.chosen(pilot):
+    for step in order.chosen(pilot):
         if step.name in LEFT_OUT or step.is_foreign:
             log.info("command.left_out", name=step.name)
         else:

@@ -8,7 +8,7 @@ from pilot.agent import launch
 from pilot.agent.launch import AgentReport
 from pilot.agent.supervision import PASSED_ON
 from pilot.errors import ENDED, NodeUnfit, PilotError
-from pilot.steps import standard as commands
+from pilot.steps import standard
 from pilot.steps.state import Pilot
 from pilot.wms import configuration, remote_log
 
@@ -79,7 +79,7 @@ def _last_words(pilot: Pilot, status: str, reason: str, exit_code: int) -> None:
         pilot.log.warning("remote_log.ended", why=pilot.remote_log.trouble)
     tell = pilot.log.info if exit_code == ENDED else pilot.log.error
     tell("pilot.ended", why=reason, exit_code=exit_code)
-    url = commands.logging_url(pilot)
+    url = standard.logging_url(pilot)
     if url and pilot.services is not None:
         pilot.remote_log.close(exit_code, remote_log.sender(pilot.services, url, vo=pilot.vo), within_s=LAST_WORDS_S)
 

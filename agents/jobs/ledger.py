@@ -20,7 +20,7 @@ from pathlib import Path
 
 from agents import last_word
 from agents.errors import ConfigurationError, NodeUnfit
-from agents.jobs import ledger_archive as past
+from agents.jobs import ledger_archive
 from agents.jobs.disk_reserve import DiskReserve
 from agents.jobs.early_sync import EarlySync
 from agents.jobs.job import Job, Phase
@@ -137,7 +137,7 @@ class Ledger:
             if rows:
                 db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
             if job.phase is Phase.CLOSED:
-                past.shorten(db, _KEPT_JOBS)
+                ledger_archive.shorten(db, _KEPT_JOBS)
 
         moment = f"{job.phase}={self._now():.3f} "
         self._write(change)
@@ -186,7 +186,7 @@ class Ledger:
         """Return how often this job was matched here before; from the next attempt on it is ours again."""
         self._disowned.discard(job_id)
         with self._reading() as db:
-            row = db.execute(past.ATTEMPTS, (job_id,)).fetchone()
+            row = db.execute(ledger_archive.ATTEMPTS, (job_id,)).fetchone()
         return int(row[0])
 
     def has(self, job_id: int, attempt: int) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agents.errors import NodeUnfit
-from agents.jobs import ledger_archive as past
+from agents.jobs import ledger_archive
 from agents.log import EventLog
 
 log = EventLog("ledger")
@@ -103,7 +103,7 @@ def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
-        db.executescript(_SCHEMA + past.SCHEMA)
+        db.executescript(_SCHEMA + ledger_archive.SCHEMA)
         _renew(db)
         _check(db)
         with suppress(OSError):  # on a full disk it grows as it must

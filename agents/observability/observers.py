@@ -15,7 +15,7 @@ from agents.observability.counters import CountedMatcher, Counts, Snapshot
 from agents.observability.history import PastJob, parse_moments
 from agents.runner.job_runner import JobRunner
 from agents.settings.agent import AgentSettings
-from agents.settings.observability import OutsideSettings
+from agents.settings.observability import ObservabilitySettings
 from agents.slot.allocation import Slot
 from agents.slot.time_left import TimeLeft
 from agents.wms.matcher import Asks
@@ -70,8 +70,8 @@ class Observers:
     def _closed(self, job: Job) -> None:
         began = parse_moments(self._ledger.moments(job))
         one = PastJob(job=job, began=began, now_s=time.time())
-        for watch in self._watch_closed:
-            watch(one)
+        for told in self._watch_closed:
+            told(one)
 
     def counted(self, matcher: Asks) -> Asks:
         """Return a Matcher whose requests are counted, where that is wanted."""
@@ -121,7 +121,7 @@ def begin(ledger: Ledger, settings: AgentSettings, slot: Slot, pilot_pid: int) -
     return made
 
 
-def _metrics(counts: Counts, settings: OutsideSettings, known: Mapping[str, object]) -> "Exposition | None":
+def _metrics(counts: Counts, settings: ObservabilitySettings, known: Mapping[str, object]) -> "Exposition | None":
     if not (settings.metrics_port or settings.metrics_directory):
         return None
     try:
@@ -137,7 +137,7 @@ def _metrics(counts: Counts, settings: OutsideSettings, known: Mapping[str, obje
     return shown
 
 
-def _traces(settings: OutsideSettings, known: Mapping[str, object]) -> "Traces | None":
+def _traces(settings: ObservabilitySettings, known: Mapping[str, object]) -> "Traces | None":
     if not (settings.traces_endpoint or any(os.environ.get(name) for name in _ENDPOINTS)):
         return None
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agents.jobs.job import Job, JobStatus
 from agents.runner.orphans import directory_name
-from agents.settings.watchdog import WatchSettings
+from agents.settings.watchdog import WatchdogSettings
 from agents.slot.circuit_breaker import CircuitBreaker, Patience
 from agents.slot.gpus import Gpu
 from agents.slot.monitor import Power
@@ -30,7 +30,7 @@ class JobContext:
         cfg: of the agent, of which payloads get a part to read.
         gpus: devices of the slot.
         breaker: is told how payloads end.
-        watch: their limits.
+        watchdog: their limits.
         is_remote: jobs run on other nodes: nothing of this one is told to them.
         boot: of this node: what was started before it has ended, whatever it has left.
     """
@@ -45,7 +45,7 @@ class JobContext:
     cfg: Section = field(default_factory=Section)
     gpus: Sequence[Gpu] = ()
     breaker: CircuitBreaker = field(default_factory=lambda: CircuitBreaker(Patience(), time.monotonic))
-    watch: WatchSettings = field(default_factory=WatchSettings)
+    watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
     is_remote: bool = False
     boot: str = field(default_factory=boot_id)
 

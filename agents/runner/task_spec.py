@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.errors import Blame, FailJob, HandBack
-from agents.jobs import payload
-from agents.jobs import payload_cfg as limits
+from agents.jobs import payload, payload_cfg
 from agents.jobs.jdl import JdlError, JobDescription, Request, describe
 from agents.jobs.job import Grant, Job, Minor
 from agents.runner.context import JobContext
@@ -37,7 +36,7 @@ def task_of(
     variables = payload.environment(description, grant, site=around.site, base=base)
     if not around.is_remote:
         variables |= visibility(grant.gpu_ids, around.gpus)
-    own = limits.write_payload_cfg(around.directory(job), around.cfg, job.job_id, grant, around.power.hs06)
+    own = payload_cfg.write_payload_cfg(around.directory(job), around.cfg, job.job_id, grant, around.power.hs06)
     task = TaskSpec(
         stamp=job.stamp,
         script=payload.script(description),
@@ -52,7 +51,7 @@ def task_of(
         capped=description.log_files,
         owner=_owner(job),
     )
-    return around.watch.limited(task, description.cpu_time_s, is_remote=around.is_remote)
+    return around.watchdog.limited(task, description.cpu_time_s, is_remote=around.is_remote)
 
 
 def _owner(job: Job) -> str:

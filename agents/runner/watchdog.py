@@ -11,7 +11,7 @@ from agents.jobs.unforeseen import words
 from agents.log import EventLog
 from agents.runner.job_runner import JobRunner
 from agents.runner.staging import STACKS
-from agents.settings.watchdog import WatchSettings
+from agents.settings.watchdog import WatchdogSettings
 from ce_backends.base import Activity, ComputingElement, Examines
 
 log = EventLog("watchdog")
@@ -103,7 +103,7 @@ class Watchdog:
         self,
         runner: JobRunner,
         ce: ComputingElement,
-        settings: WatchSettings,
+        settings: WatchdogSettings,
         environ: Mapping[str, str],
         directory: Callable[[Job], Path],
     ) -> None:

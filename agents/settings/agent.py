@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, get_type_hints
 
 from agents.errors import ConfigurationError
-from agents.settings.observability import OutsideSettings
+from agents.settings.observability import ObservabilitySettings
 from agents.settings.option import AGENT, WRAPPER, option
 from ce_backends.cfg import Section, Value
 from ce_backends.configuration.slot_sections import CE_DEFAULTS, LOCAL
@@ -55,7 +55,7 @@ _DIRAC_LEVELS: Mapping[str, LogLevel] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSettings(OutsideSettings):
+class AgentSettings(ObservabilitySettings):
     """What the agent was told, frozen at start."""
 
     site: str = option(f"{LOCAL}/Site", doc="Name of the site, as the WMS knows it.")

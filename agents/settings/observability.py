@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from agents.settings.option import AGENT, option
-from agents.settings.watchdog import WatchSettings
+from agents.settings.watchdog import WatchdogSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutsideSettings(WatchSettings):
+class ObservabilitySettings(WatchdogSettings):
     """A part of the agent's settings."""
 
     json_log: str = option(

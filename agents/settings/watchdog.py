@@ -7,7 +7,7 @@ from ce_backends.base import TaskSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WatchSettings:
+class WatchdogSettings:
     """What every payload meets alike; a part of the agent's settings."""
 
     limits_wall_time: bool = option(

@@ -46,7 +46,7 @@ def _benchmark(cfg: Section, settings: AgentSettings, processors: int, kept_in: 
     return Benchmark(this_machine(_ROOT, copies), kept_in)
 
 
-def build_watch(
+def build_slot_monitor(
     cfg: Section,
     settings: AgentSettings,
     ledger: Ledger,
@@ -74,7 +74,7 @@ def build_watch(
     environ = {} if is_remote else environ
     now = (lambda: started_s) if is_remote else clock
     budget_s = settings.cpu_time_left_hs06s / max(settings.pilot_benchmark_hs06, _LEAST_HS06)
-    watch = SlotMonitor(
+    monitor = SlotMonitor(
         environ=environ,
         processors=processors,
         clock=clock,
@@ -92,5 +92,5 @@ def build_watch(
         ),
         breaker=_breaker(settings),
     )
-    watch.first_look()
-    return watch
+    monitor.first_look()
+    return monitor

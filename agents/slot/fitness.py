@@ -12,14 +12,14 @@ log = EventLog("slot")
 class Fitness:
     """Looks at both before each request to the Matcher."""
 
-    def __init__(self, watch: SlotMonitor, ce: ComputingElement) -> None:
-        self._watch = watch
+    def __init__(self, monitor: SlotMonitor, ce: ComputingElement) -> None:
+        self._monitor = monitor
         self._ce = ce
         self._has_told = False
 
     def troubles(self) -> Sequence[str]:
         """Return why no job can run here now; takes longer where the CE has to try a container first."""
-        found = list(self._watch.troubles())
+        found = list(self._monitor.troubles())
         if isinstance(self._ce, CanTell):
             trouble = self._ce.trouble()
             found += [trouble] if trouble else []

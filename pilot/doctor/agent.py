@@ -12,8 +12,7 @@ from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding, Patient
 from pilot.errors import CREDENTIAL, UNFIT, NodeUnfit
 from pilot.log import Log
-from pilot.steps import offer
-from pilot.steps import standard as commands
+from pilot.steps import offer, standard
 from pilot.steps.state import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
 from pilot.wms.remote_log import RemoteLog
 
@@ -88,17 +87,17 @@ def _pilot(patient: Patient) -> Pilot:
         remote_log=RemoteLog(patient.work_dir, patient.slot.stamp),
         configuration=patient.configuration,
     )
-    return commands.check_ce_capabilities(pilot)
+    return standard.check_ce_capabilities(pilot)
 
 
 def _told(patient: Patient) -> dict[str, str]:
     """Return the options of pilot.cfg that the agent reads, by path."""
     pilot = _pilot(patient).having("/DIRAC", Setup=patient.settings.setup)
     for command in (
-        commands.check_wn_capabilities,
-        commands.configure_site,
-        commands.configure_architecture,
-        commands.configure_cpu_requirements,
+        standard.check_wn_capabilities,
+        standard.configure_site,
+        standard.configure_architecture,
+        standard.configure_cpu_requirements,
     ):
         pilot = command(pilot)
     pilot = pilot.having(AGENT, **offer.agent_options(pilot))
@@ -110,8 +109,8 @@ def _answer(patient: Patient, told: dict[str, str]) -> dict[str, Any]:
     command = [launch.interpreter(patient.settings.python_environment), "-P", "-m", "agents.check"]
     ours, cas = patient.credential, patient.cas
     has_credential = ours is not None and cas is not None
-    more = commands.credential_variables(ours, cas) if ours and cas else {}
-    security = commands.security_options(ours, cas) if ours and cas else {}
+    more = standard.credential_variables(ours, cas) if ours and cas else {}
+    security = standard.security_options(ours, cas) if ours and cas else {}
     environment = launch.agent_environment(patient.environ, patient.settings, more)
     question = json.dumps([cfg.render(patient.configuration), {**told, **security}, has_credential]).encode()
     try:

@@ -20,21 +20,21 @@ from typing import Any
 
 from pilot.errors import NodeUnfit, UsageError
 from pilot.node import bundle
-from pilot.steps import standard as commands
+from pilot.steps import standard
 from pilot.steps.extension_parameters import Parameters
 from pilot.steps.state import Pilot
 
 HOOKS = ("_getBasicsCFG", "_getSecurityCFG")  # of DIRAC's ConfigureBasics; extensions add options there
 STANDARD = {
-    "CheckWorkerNode": commands.check_worker_node,
-    "ConfigureBasics": commands.configure_basics,
-    "CheckCECapabilities": commands.check_ce_capabilities,
-    "CheckWNCapabilities": commands.check_wn_capabilities,
-    "ConfigureSite": commands.configure_site,
-    "ConfigureArchitecture": commands.configure_architecture,
-    "ConfigureCPURequirements": commands.configure_cpu_requirements,
-    "RegisterPilot": commands.register_pilot,
-    "LaunchAgent": commands.launch_agent,
+    "CheckWorkerNode": standard.check_worker_node,
+    "ConfigureBasics": standard.configure_basics,
+    "CheckCECapabilities": standard.check_ce_capabilities,
+    "CheckWNCapabilities": standard.check_wn_capabilities,
+    "ConfigureSite": standard.configure_site,
+    "ConfigureArchitecture": standard.configure_architecture,
+    "ConfigureCPURequirements": standard.configure_cpu_requirements,
+    "RegisterPilot": standard.register_pilot,
+    "LaunchAgent": standard.launch_agent,
     "InstallDIRAC": lambda pilot: pilot,
 }
 

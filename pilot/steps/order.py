@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pilot.errors import UsageError
-from pilot.steps import deadline, extensions, nagios
-from pilot.steps import standard as commands
+from pilot.steps import deadline, extensions, nagios, standard
 from pilot.steps.state import Pilot
 
 Command = Callable[[Pilot], Pilot]
@@ -20,19 +19,19 @@ EXTENSION_S = 300.0
 NO_LIMIT = 0.0  # the agent has the whole slot
 
 STANDARD: Mapping[str, tuple[Command, float]] = {
-    "CheckWorkerNode": (commands.check_worker_node, USUAL_S),
-    "ConfigureBasics": (commands.configure_basics, USUAL_S),
-    "RegisterPilot": (commands.register_pilot, USUAL_S),
-    "CheckCECapabilities": (commands.check_ce_capabilities, USUAL_S),
-    "CheckWNCapabilities": (commands.check_wn_capabilities, USUAL_S),
-    "ConfigureSite": (commands.configure_site, USUAL_S),
-    "ConfigureArchitecture": (commands.configure_architecture, USUAL_S),
-    "ConfigureCPURequirements": (commands.configure_cpu_requirements, USUAL_S),
-    "LaunchAgent": (commands.launch_agent, NO_LIMIT),
+    "CheckWorkerNode": (standard.check_worker_node, USUAL_S),
+    "ConfigureBasics": (standard.configure_basics, USUAL_S),
+    "RegisterPilot": (standard.register_pilot, USUAL_S),
+    "CheckCECapabilities": (standard.check_ce_capabilities, USUAL_S),
+    "CheckWNCapabilities": (standard.check_wn_capabilities, USUAL_S),
+    "ConfigureSite": (standard.configure_site, USUAL_S),
+    "ConfigureArchitecture": (standard.configure_architecture, USUAL_S),
+    "ConfigureCPURequirements": (standard.configure_cpu_requirements, USUAL_S),
+    "LaunchAgent": (standard.launch_agent, NO_LIMIT),
 }
 OTHERS: Mapping[str, tuple[Command, float]] = {
-    "ConfigureArchitectureWithoutCLI": (commands.configure_architecture, USUAL_S),
-    "MultiLaunchAgent": (commands.launch_pool_agent, NO_LIMIT),
+    "ConfigureArchitectureWithoutCLI": (standard.configure_architecture, USUAL_S),
+    "MultiLaunchAgent": (standard.launch_pool_agent, NO_LIMIT),
     "NagiosProbes": (nagios.run_probes, NO_LIMIT),  # each probe has a limit of its own
 }
 NOT_NEEDED = ("GetPilotVersion", "InstallDIRAC", "ReplaceDIRACCode", "SetPilotStatus")

@@ -191,14 +191,14 @@ class Scene:
             staging=Staging(FixedProxy(None), self._no_store, self.ce, 10**6),  # type: ignore[arg-type] # the border
             workers=workers,  # type: ignore[arg-type] # the border
         )
-        watch = self._watch()
+        monitor = self._monitor()
         agent = JobAgent(
             Parts(
                 settings=settings,
                 requirements={},
                 slot=slot,
-                watch=watch,
-                troubles=self.troubles or Fitness(watch, self.ce).troubles,  # type: ignore[arg-type] # the border
+                monitor=monitor,
+                troubles=self.troubles or Fitness(monitor, self.ce).troubles,  # type: ignore[arg-type] # the border
                 drain_file=DrainFile(self.work_dir / "drain"),
                 matcher=Matcher(Service("Matcher", ["https://m"], self.matcher.transport, Retry(attempts=1))),
                 lost=self.lost or LostMatches(self.ledger, None, "Unknown", 0.0),  # type: ignore[arg-type] # the border
@@ -226,7 +226,7 @@ class Scene:
     def _no_store(self, path: Path | None) -> SandboxStore:
         raise AssertionError("there are no sandboxes")
 
-    def _watch(self) -> SlotMonitor:
+    def _monitor(self) -> SlotMonitor:
         return SlotMonitor(
             environ={},
             processors=self.processors,

@@ -19,7 +19,7 @@ from agents.process.events import Crashed, Events, Undelivered, Workers
 from agents.reporting.reporter import Reporter
 from ce_backends.base import Limit, TaskState, TaskStatus
 from ce_backends.errors import CEBroken, CEMisconfigured
-from ce_backends.pool import monitor as rounds
+from ce_backends.pool import monitor
 from ce_backends.pool.ce import Pool
 from ce_backends.pool.running_task import Excess
 from tests.unit.agent_scene import Scene as AgentScene
@@ -144,7 +144,7 @@ def test_a_task_that_cannot_be_looked_at_is_ended_and_the_others_are_looked_at(t
     tasks = [SimpleNamespace(stamp=stamp, directory=None, cell=None) for stamp in ("odd", "fine")]
     looked: list[str] = []
 
-    class Sight:
+    class Seen:
         next_processes_s = next_disk_s = float("inf")
         activity = disk = None
 
@@ -160,9 +160,11 @@ def test_a_task_that_cannot_be_looked_at_is_ended_and_the_others_are_looked_at(t
             return False
 
     ended: list[tuple[str, Excess]] = []
-    watch = rounds.Monitor(tmp_path, rounds.USUAL, tasks=list, end=lambda stamp, excess: ended.append((stamp, excess)))
-    watch._observations = {task.stamp: Sight(task) for task in tasks}  # type: ignore[misc]
-    watch.go(tasks)  # type: ignore[arg-type]
+    looks = monitor.Monitor(
+        tmp_path, monitor.USUAL, tasks=list, end=lambda stamp, excess: ended.append((stamp, excess))
+    )
+    looks._observations = {task.stamp: Seen(task) for task in tasks}  # type: ignore[misc]
+    looks.go(tasks)  # type: ignore[arg-type]
 
     assert looked == ["odd", "fine"]
     assert ended == [("odd", Excess(Limit.FAULT, "internal error: TypeError: what nobody foresaw"))]
@@ -321,7 +323,7 @@ def test_an_error_that_ends_the_reporter_reaches_the_main_thread(monkeypatch: py
 def test_an_error_that_ends_a_thread_of_a_pool_reaches_whoever_polls(
     thread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bounds = replace(rounds.USUAL, round_s=0.01)
+    bounds = replace(monitor.USUAL, round_s=0.01)
     pool = Pool(tmp_path / "pool", processors=1, bounds=bounds)
     told = threading.Event()
     pool.notify(told.set)

@@ -11,14 +11,14 @@ from agents.jobs.job import JobStatus, Minor, Outcome
 from agents.jobs.ledger import ReportKind
 from agents.runner.staging import STACKS
 from agents.runner.watchdog import DISABLED, Sample, Watchdog
-from agents.settings.watchdog import WatchSettings
+from agents.settings.watchdog import WatchdogSettings
 from ce_backends.base import Activity, TaskSpec, TaskState, TaskStatus
 from tests.unit.runner_scene import Ce, Scene, scene
 
 __all__ = ["scene"]
 
 IDLE = Activity(at_s=0.0, cpu_s=10.0, io_bytes=10**6, file_changes=1)
-SETTINGS = WatchSettings(sample_s=100.0, quiet_samples=2)
+SETTINGS = WatchdogSettings(sample_s=100.0, quiet_samples=2)
 
 
 @dataclass
@@ -45,7 +45,7 @@ class SeeingCe(Ce):
 class Trial:
     """A running job of which a watchdog sees what a test lets it."""
 
-    def __init__(self, scene: Scene, attributes: str, settings: WatchSettings, environ: dict[str, str]) -> None:
+    def __init__(self, scene: Scene, attributes: str, settings: WatchdogSettings, environ: dict[str, str]) -> None:
         self.scene, self.ce = scene, SeeingCe()
         scene.ce = self.ce
         scene.restart()
@@ -72,7 +72,7 @@ class Trial:
 
 
 def trial(
-    scene: Scene, attributes: str = "", settings: WatchSettings = SETTINGS, environ: dict[str, str] | None = None
+    scene: Scene, attributes: str = "", settings: WatchdogSettings = SETTINGS, environ: dict[str, str] | None = None
 ) -> Trial:
     made = Trial(scene, attributes, settings, environ or {})
     made.look()
@@ -186,7 +186,7 @@ def test_payload_of_which_nothing_is_known_is_left_alone(scene: Scene) -> None:
 def test_watchdog_lets_a_payload_alone_that_it_was_told_to(
     scene: Scene,
     attributes: str,
-    settings: WatchSettings,
+    settings: WatchdogSettings,
     environ: dict[str, str],
 ) -> None:
     tried = trial(scene, attributes, settings, environ)
@@ -230,20 +230,20 @@ def test_cpu_share_is_counted_over_the_sample_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "asked_s", "limit_s"),
     [
-        (WatchSettings(), 1000, 0),
-        (WatchSettings(limits_cpu_time=True), 1000, 1200),
-        (WatchSettings(limits_cpu_time=True, cpu_margin_percent=0.0), 1000, 1000),
-        (WatchSettings(limits_cpu_time=True), None, 0),
+        (WatchdogSettings(), 1000, 0),
+        (WatchdogSettings(limits_cpu_time=True), 1000, 1200),
+        (WatchdogSettings(limits_cpu_time=True, cpu_margin_percent=0.0), 1000, 1000),
+        (WatchdogSettings(limits_cpu_time=True), None, 0),
     ],
 )
 def test_cpu_limit_is_what_the_job_asked_for_and_the_margin(
-    settings: WatchSettings, asked_s: int | None, limit_s: int
+    settings: WatchdogSettings, asked_s: int | None, limit_s: int
 ) -> None:
     assert settings.cpu_limit_s(asked_s) == limit_s
 
 
 def test_wall_time_elsewhere_is_for_the_queue_to_say() -> None:
-    settings = WatchSettings(limits_cpu_time=True, most_disk_mb=50)
+    settings = WatchdogSettings(limits_cpu_time=True, most_disk_mb=50)
 
     here, elsewhere = (
         settings.limited(TaskSpec(stamp="0" * 32, script=""), 1000, is_remote=it) for it in (False, True)
@@ -311,7 +311,7 @@ def test_payload_that_computes_and_shows_something_begins_anew(scene: Scene, lif
     [('JobType = "Test";', LOOPING), ("DisableCPUCheck = true;", LOOPING), ("", replace(LOOPING, looping_s=0.0))],
 )
 def test_payload_that_may_compute_for_ever_is_not_told_of(
-    scene: Scene, attributes: str, settings: WatchSettings
+    scene: Scene, attributes: str, settings: WatchdogSettings
 ) -> None:
     tried = trial(scene, attributes, settings)
 

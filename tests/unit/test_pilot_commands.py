@@ -13,9 +13,7 @@ from pilot import cfg, settings
 from pilot.agent import launch
 from pilot.errors import NodeUnfit, UsageError
 from pilot.node import bundle
-from pilot.steps import deadline, nagios
-from pilot.steps import order as command_list
-from pilot.steps import standard as commands
+from pilot.steps import deadline, nagios, order, standard
 from pilot.steps.state import LOCAL
 from pilot.wms import configuration, credential
 from tests.unit.test_pilot_offer import pilot
@@ -69,7 +67,7 @@ def names(steps):
 
 
 def test_without_a_list_the_standard_commands_run_in_dirac_s_order():
-    assert [step.name for step in command_list.chosen(pilot())] == [
+    assert [step.name for step in order.chosen(pilot())] == [
         "CheckWorkerNode", "ConfigureBasics", "RegisterPilot", "CheckCECapabilities", "CheckWNCapabilities",
         "ConfigureSite", "ConfigureArchitecture", "ConfigureCPURequirements", "LaunchAgent",
     ]  # fmt: skip
@@ -78,20 +76,20 @@ def test_without_a_list_the_standard_commands_run_in_dirac_s_order():
 def test_listed_commands_run_in_their_order_and_unneeded_ones_are_skipped():
     listed = ["ConfigureSite", "InstallDIRAC", "GetPilotVersion", "CheckWorkerNode", "MultiLaunchAgent"]
 
-    assert names(command_list.chosen(pilot({"commands": listed}))) == [
-        ("ConfigureSite", commands.configure_site),
-        ("CheckWorkerNode", commands.check_worker_node),
-        ("MultiLaunchAgent", commands.launch_pool_agent),
+    assert names(order.chosen(pilot({"commands": listed}))) == [
+        ("ConfigureSite", standard.configure_site),
+        ("CheckWorkerNode", standard.check_worker_node),
+        ("MultiLaunchAgent", standard.launch_pool_agent),
     ]
 
 
 def test_an_unknown_command_is_named_with_who_asked_for_it():
     with pytest.raises(UsageError, match=r"^option: no command 'Sing'; expected some of CheckWorkerNode, "):
-        command_list.chosen(pilot({"commands": ["Sing"]}))
+        order.chosen(pilot({"commands": ["Sing"]}))
 
 
 def test_a_command_that_takes_too_long_is_interrupted():
-    step = command_list.Step("Slow", lambda pilot: time.sleep(30), 0.05)
+    step = order.Step("Slow", lambda pilot: time.sleep(30), 0.05)
 
     with pytest.raises(NodeUnfit, match=r"^command Slow: not done within 0 s"):
         step.run(pilot())
@@ -105,13 +103,13 @@ def test_a_limit_that_was_kept_leaves_no_alarm_behind():
 
 
 def test_a_command_of_an_extension_comes_before_the_standard_one(lab):
-    (step,) = command_list.chosen(lab("ConfigureSite"))
+    (step,) = order.chosen(lab("ConfigureSite"))
 
     assert step.run(lab()).options == {}
 
 
 def test_what_an_extension_s_command_sets_comes_back(lab):
-    (step,) = command_list.chosen(lab("CheckNode"))
+    (step,) = order.chosen(lab("CheckNode"))
 
     after = step.run(lab())
 
@@ -120,19 +118,19 @@ def test_what_an_extension_s_command_sets_comes_back(lab):
 
 
 def test_the_hooks_of_dirac_s_commands_are_called(lab):
-    (step,) = command_list.chosen(lab("Basics"))
+    (step,) = order.chosen(lab("Basics"))
 
     assert step.run(lab()).options == {"/DIRAC/Lab": "yes"}
 
 
 def test_a_class_that_an_extension_only_imports_is_not_its_command(lab):
-    (step,) = command_list.chosen(lab("LaunchAgent"))
+    (step,) = order.chosen(lab("LaunchAgent"))
 
-    assert step.command == commands.launch_agent
+    assert step.command == standard.launch_agent
 
 
 def test_an_extension_s_command_can_end_the_pilot(lab):
-    (step,) = command_list.chosen(lab("Gives"))
+    (step,) = order.chosen(lab("Gives"))
 
     with pytest.raises(NodeUnfit, match="command Gives of an extension ended the pilot with code 17"):
         step.run(lab())
@@ -140,22 +138,22 @@ def test_an_extension_s_command_can_end_the_pilot(lab):
 
 def test_an_extension_that_is_not_there_or_broken_is_named_with_its_place(tmp_path, lab):
     with pytest.raises(UsageError, match=r"no OtherCommands.py in .*; put it beside dirac-pilot.py"):
-        command_list.chosen(dataclasses.replace(pilot({"extensions": "Other"}), work_dir=tmp_path))
+        order.chosen(dataclasses.replace(pilot({"extensions": "Other"}), work_dir=tmp_path))
     (tmp_path / "LabCommands.py").write_text("import a_module_that_is_not_there")
     with pytest.raises(UsageError, match=r"LabCommands.py: cannot be imported: ModuleNotFoundError"):
-        command_list.chosen(lab("CheckNode"))
+        order.chosen(lab("CheckNode"))
 
 
 def test_modules_are_looked_for_beside_dirac_pilot(tmp_path, lab):
     told = {bundle.VARIABLE: json.dumps({"beside": str(tmp_path)})}
 
-    (step,) = command_list.chosen(
+    (step,) = order.chosen(
         dataclasses.replace(
             pilot({"extensions": "Lab", "commands": ["CheckNode"]}), work_dir=tmp_path / "w", environ=told
         )
     )
 
-    assert step.limit_s == command_list.EXTENSION_S
+    assert step.limit_s == order.EXTENSION_S
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from pilot.errors import UsageError
 from pilot.log import Log
 from pilot.node.batch_slot import BatchSlot
 from pilot.node.worker_node import Fact, WorkerNode
-from pilot.steps import offer
-from pilot.steps import standard as commands
+from pilot.steps import offer, standard
 from pilot.steps.state import CE_DEFAULTS, LOCAL, Pilot
 from pilot.wms.remote_log import RemoteLog
 
@@ -71,14 +70,14 @@ def test_more_processors_than_the_node_has_are_a_warning():
 def test_the_same_numbers_stand_everywhere_in_the_configuration():
     before = {f"{LOCAL}/NumberOfProcessors": "64", f"{LOCAL}/MaxRAM": "4000", f"{LOCAL}/Tag": "a"}
 
-    after = commands.check_wn_capabilities(pilot(options=before)).options
+    after = standard.check_wn_capabilities(pilot(options=before)).options
 
     assert [after[f"{place}/NumberOfProcessors"] for place in (LOCAL, CE_DEFAULTS)] == ["8", "8"]
     assert [after[f"{place}/MaxRAM"] for place in (LOCAL, CE_DEFAULTS)] == ["4000", "4000"]
 
 
 def test_a_whole_node_is_tagged_as_one():
-    after = commands.check_wn_capabilities(pilot(options={f"{LOCAL}/WholeNode": "yes"})).options
+    after = standard.check_wn_capabilities(pilot(options={f"{LOCAL}/WholeNode": "yes"})).options
 
     assert after[f"{CE_DEFAULTS}/Tag"] == "WholeNode"
 
@@ -102,20 +101,20 @@ def test_the_time_left_is_the_least_of_batch_system_and_queue():
 
 
 def test_an_unknown_end_is_left_out_not_zero():
-    after = commands.configure_cpu_requirements(pilot()).options
+    after = standard.configure_cpu_requirements(pilot()).options
 
     assert f"{LOCAL}/CPUTime" not in after
     assert f"{LOCAL}/CPUNormalizationFactor" not in after, "the agent measures what nobody tells"
 
 
 def test_power_that_is_told_is_passed_on_in_diracs_form():
-    after = commands.configure_cpu_requirements(pilot(options={f"{LOCAL}/CPUNormalizationFactor": "12.345"})).options
+    after = standard.configure_cpu_requirements(pilot(options={f"{LOCAL}/CPUNormalizationFactor": "12.345"})).options
 
     assert after[f"{LOCAL}/CPUNormalizationFactor"] == "12.3"
 
 
 def test_the_cpu_work_that_was_given_is_taken_as_it_is():
-    after = commands.configure_cpu_requirements(pilot({"cpu_work_hs06s": "7000"})).options
+    after = standard.configure_cpu_requirements(pilot({"cpu_work_hs06s": "7000"})).options
 
     assert (after[f"{LOCAL}/CPUTime"], after[f"{LOCAL}/CPUTimeLeft"]) == ("7000", "7000")
 
@@ -128,7 +127,7 @@ def test_an_absurd_power_is_refused(power):
 
 def test_without_a_site_the_pilot_says_how_to_give_one():
     with pytest.raises(UsageError, match="the site is not known: give -n"):
-        commands.configure_site(pilot())
+        standard.configure_site(pilot())
 
 
 def test_an_error_that_nobody_expected_is_one_sentence_and_a_traceback_in_the_log(tmp_path, capsys):

@@ -5,6 +5,7 @@ DIRAC 9 serves PilotManager only so, unless the site has added a handler for htt
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -56,7 +57,8 @@ def exchange(
     plain = socket.create_connection((place.hostname, place.port), timeout=connect_s)
     with plain, context.wrap_socket(plain, server_hostname=place.hostname) as secured:
         frames = Frames(secured, deadline, clock)
-        frames.send([[place.path.strip("/"), setup, vo], ["RPC", method], extra, "gridpilot"], most=PROPOSAL_BYTES)
+        with contextlib.suppress(OSError):  # what the server has against us is read next (TLS 1.3)
+            frames.send([[place.path.strip("/"), setup, vo], ["RPC", method], extra, "gridpilot"], most=PROPOSAL_BYTES)
         accepted = frames.receive()
         if not isinstance(accepted, dict) or not accepted.get("OK"):
             return accepted

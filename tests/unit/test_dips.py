@@ -1,14 +1,10 @@
 """DISET against a small real TLS server that speaks DIRAC's frames, well and badly; agent and pilot alike."""
 
 import functools
-import json
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,74 +16,11 @@ from agents.local_wms.authority import Authority, open_authority, write_private
 from agents.wms.dips import DipsTransport, tls
 from agents.wms.https import Limits
 from pilot.wms import dips as pilot_dips
+from tests.unit.dips_server import Peer, Script, frame, server_context, serving
 
-DEADLINE_S = 5.0
 LIMITS = Limits(connect_s=2.0, read_s=0.5, whole_s=1.0, body_mb=1)
 ACCEPTED = {"OK": True, "Value": None}
 UNAUTHORIZED = {"OK": False, "Errno": 1111, "Message": "Unauthorized query ( 1111 : Unauthorized query)"}
-
-
-def frame(value: object, prefix: bytes = b"") -> bytes:
-    payload = json.dumps(value).encode()
-    return b"%b%d:%b" % (prefix, len(payload), payload)
-
-
-class Peer:
-    """The server's end of one connection."""
-
-    def __init__(self, connection: ssl.SSLSocket) -> None:
-        self.connection = connection
-        self.stream = connection.makefile("rb")
-
-    def read(self) -> tuple[bytes, Any]:
-        """Return the next frame: what stands before its length, and its value; (b"", None) at the end."""
-        head = b""
-        while not head.endswith(b":"):
-            byte = self.stream.read(1)
-            if not byte:
-                return b"", None
-            head += byte
-        digits = head[:-1].lstrip(b"dka")
-        return head[: -1 - len(digits)], json.loads(self.stream.read(int(digits)))
-
-    def say(self, *values: object) -> None:
-        for value in values:
-            self.connection.sendall(value if isinstance(value, bytes) else frame(value))
-
-
-Script = Callable[[Peer], None]
-
-
-@dataclass
-class Server:
-    """Lets a script have each connection; keeps what it reads by `listen`."""
-
-    context: ssl.SSLContext
-    script: Script
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
-    open: list[socket.socket] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"dips://localhost:{self.listener.getsockname()[1]}/WorkloadManagement/Matcher"
-
-    def run(self) -> None:
-        while True:
-            try:
-                plain, _ = self.listener.accept()
-            except OSError:
-                return
-            self.open.append(plain)
-            with plain, suppress(OSError):
-                plain.settimeout(DEADLINE_S)
-                with self.context.wrap_socket(plain, server_side=True) as secured:
-                    self.script(Peer(secured))
-
-    def stop(self) -> None:
-        for held in (self.listener, *self.open):
-            with suppress(OSError):
-                socket.socket.shutdown(held, socket.SHUT_RDWR)
-        self.listener.close()
 
 
 @pytest.fixture(scope="module")
@@ -100,32 +33,6 @@ def proxy(authority: Authority) -> Path:
     path = authority.folder / "pilot.proxy.pem"
     write_private(path, authority.delegate(authority.issue("Lab Pilot"), "lab_pilot").pem())
     return path
-
-
-def server_context(authority: Authority, *host_names: str, asks_for_proxy: bool = True) -> ssl.SSLContext:
-    path = authority.folder / f"{'-'.join(host_names) or 'none'}.pem"
-    if not path.exists():
-        write_private(path, authority.issue("localhost", host_names=host_names).pem())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    if asks_for_proxy:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(capath=str(authority.certificates))
-        context.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS
-    return context
-
-
-@contextmanager
-def serving(authority: Authority, script: Script, context: ssl.SSLContext | None = None) -> Iterator[str]:
-    server = Server(context or server_context(authority, "localhost"), script)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server.url
-    finally:
-        server.stop()
-        thread.join(DEADLINE_S)
-        assert not thread.is_alive()
 
 
 def transport(proxy: Path, authority: Authority, **options: Any) -> DipsTransport:
@@ -404,6 +311,14 @@ def test_the_pilot_sends_no_proposal_longer_than_the_server_reads_either(authori
         pytest.raises(ValueError, match="are too many for one frame"),
     ):
         pilot_call(proxy, authority, url, vo="v" * 1100)
+
+
+def test_a_server_that_does_not_accept_our_ca_says_so_to_the_pilot(authority: Authority, tmp_path: Path) -> None:
+    other = open_authority(tmp_path / "other", lambda: datetime.now(UTC), "another CA")
+    write_private(tmp_path / "stranger.pem", other.issue("Stranger").pem())
+
+    with serving(authority, answering(ACCEPTED)) as url, pytest.raises(ssl.SSLError, match=r"(?i)alert"):
+        pilot_call(tmp_path / "stranger.pem", authority, url)
 
 
 def test_a_proxy_that_goes_while_the_agent_runs_stops_the_call_only(authority: Authority, tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def test_suspended_goes_on_running(slurm: Scene) -> None:
 
 
 def test_what_can_never_start_is_failed_with_slurms_reason(system: RealSystem, tmp_path: Path) -> None:
-    with scene(system, tmp_path, submit_options=["--partition=short", "--time=30"]) as slurm:
-        task = slurm.task()
+    with scene(system, tmp_path, queue="short") as slurm:  # of a minute
+        task = slurm.task(wall_s=1800)
         (task_id,) = slurm.submit(task)
         end = slurm.ended(task_id)
 

@@ -10,6 +10,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 SPREAD = ("test_ce_conformance.py", "test_ce_planted_bugs.py", "test_batch_cut_answers.py")
+LONG = ("test_main_job.py", "test_outside.py", "test_remote_ce.py", "test_doctor.py", *SPREAD)
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +27,11 @@ class Scheduler(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         return nodeid if Path(file).name in SPREAD else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler | None:

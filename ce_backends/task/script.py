@@ -82,7 +82,7 @@ for gridpilot_round in 1 2 3 4 5 6 7 8 9 10 11 12; do
         gridpilot_pid=${{gridpilot_pid%/environ}}
         [ "$gridpilot_pid" = $$ ] || {{ kill -KILL "$gridpilot_pid" 2> /dev/null && gridpilot_left=1; }}
     done
-    for gridpilot_file in $(grep -L '' /proc/[0-9]*/environ 2> /dev/null); do
+    for gridpilot_file in $(timeout 20 grep -L '' /proc/[0-9]*/environ 2> /dev/null); do
         gridpilot_file=${{gridpilot_file%/environ}}
         [ -e "$gridpilot_file/exe" ] && read -r gridpilot_stat < "$gridpilot_file/stat" || continue
         gridpilot_birth "$gridpilot_stat"

@@ -212,8 +212,6 @@ class BatchCE:
             empty = [name for name, members in jobs.items() if {member.stamp for member in members} <= stamps]
             self._spool.remove(stamps, empty)
             self._book.forget(stamps)
-            for stamp in stamps:
-                self._seen.pop(stamp, None)
 
     def close(self) -> None:
         """See ComputingElement."""

@@ -258,6 +258,15 @@ def test_one_thread_looks_whoever_asks(ce: BatchCE) -> None:
     assert [thread.name for thread in threading.enumerate()].count("gridpilot-Fake") == 1
 
 
+def test_the_way_to_the_host_is_closed_with_the_ce(ce: BatchCE) -> None:
+    closed: list[bool] = []
+    vars(ce._transport)["close"] = lambda: closed.append(True)
+
+    ce.close()
+
+    assert closed
+
+
 def test_no_thread_begins_after_the_end(ce: BatchCE) -> None:
     del vars(ce._loop)["start"]
     ce.close()

@@ -194,6 +194,8 @@ def test_slots_count_what_waits_and_runs(ce: BatchCE, system: AtOnce) -> None:
     system.answer = RUNNING
     look(ce, first)
     two_run = ce.slots()
+    look(ce, submitted(ce))
+    three_run = ce.slots()
     for _ in range(3):
         submitted(ce)
     more_than_may = ce.slots()
@@ -202,7 +204,8 @@ def test_slots_count_what_waits_and_runs(ce: BatchCE, system: AtOnce) -> None:
     assert one_waits == SlotCount(running=0, waiting=1, free_processors=2)
     assert two_wait == SlotCount(running=0, waiting=2, free_processors=0)
     assert two_run == SlotCount(running=2, waiting=0, free_processors=4)
-    assert more_than_may == SlotCount(running=2, waiting=3, free_processors=0)
+    assert three_run == SlotCount(running=3, waiting=0, free_processors=2)
+    assert more_than_may == SlotCount(running=3, waiting=3, free_processors=0)
     assert ce.places == Places(tasks=4, processors=2, gpus=1)
 
 

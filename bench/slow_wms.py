@@ -30,7 +30,7 @@ class Deliberate(CallReceiver):
     async def post(self) -> None:  # type: ignore[override] # Tornado takes both kinds
         ends = time.monotonic() + self.answer_s
         super().post()
-        if self.get_body_argument("method") == "requestJob":
+        if self.form.get("method") == "requestJob":
             await asyncio.sleep(ends - time.monotonic())
 
 

@@ -96,7 +96,8 @@ def _sentence(error: getopt.GetoptError, known: Iterable[str]) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    near = readers.nearest(name, known)
+    bare = {spelling.lstrip("-"): spelling for spelling in known}  # that both begin with dashes makes nothing alike
+    near = bare.get(readers.nearest(name.lstrip("-"), bare))
     return f"; did you mean {near}?" if near else "; --help lists those that exist"
 
 

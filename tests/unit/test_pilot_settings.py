@@ -71,6 +71,7 @@ def test_every_option_that_dirac_pilot_knows_is_accepted():
         (["--userEnvVariables", "A=b"], "option --userEnvVariables: 'A=b' is not NAME:::value,..."),
         (["--PolingTime", "3"], "option --PolingTime: unknown; did you mean --PollingTime?"),
         (["--stopafterfailedmatches", "3"], "did you mean --StopAfterFailedMatches?"),
+        (["--nonsense"], "option --nonsense: unknown; --help lists those that exist"),
         (["-q", "x"], "option -q: unknown"),
         (["-n"], "option -n: expected a value after it"),
         (["--debug=yes"], "option --debug: it takes no value"),

@@ -169,12 +169,11 @@ def test_jobs_come_through_a_bad_line(scene: Scene, proxy: FaultProxy) -> None:
 
     proxy.always("*", bad_line)
     job_ids = [scene.submit(sleeps(1), 'OutputSandbox = {"std.out"};', sandbox=True) for _ in range(5)]
-    more = {f"{AGENT}/StopAfterFailedMatches": "5", f"{AGENT}/HeartBeatPeriod": "1"}
+    agent = scene.agent(Options(url=proxy.url, more={**PATIENT, f"{AGENT}/HeartBeatPeriod": "1"}))
 
-    agent = scene.agent(Options(url=proxy.url, more=more))
-
-    assert agent.ended(120) == 0, agent.written()
-    assert set(scene.statuses(job_ids).values()) == {"Done"}
+    scene.until(lambda: set(scene.statuses(job_ids).values()) == {"Done"}, "all jobs are reported", 120)
+    agent.signal(15)
+    assert agent.ended(60) == 0, agent.written()
     invariants.check(scene)
 
 

@@ -77,6 +77,7 @@ class Minor(StrEnum):
     OUTPUT_LOST = "Failed Uploading Output Sandbox"  # ours, in the manner of the failed download
     OUTPUT_UPLOADED = "Output Sandbox Uploaded"
     COMPLETE = "Execution Complete"
+    UNMET = "Job needs what this agent cannot do"  # ours
     BAD_JDL = "Could Not Extract JDL Parameters"
     KILLED = "Received Kill signal"
     GOING_TO_RESCHEDULE = "Going to reschedule job"

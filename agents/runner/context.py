@@ -32,6 +32,7 @@ class JobContext:
         breaker: is told how payloads end.
         watchdog: their limits.
         is_remote: jobs run on other nodes: nothing of this one is told to them.
+        moves_data: input and output data are moved; else jobs that have any are handed back.
         boot: of this node: what was started before it has ended, whatever it has left.
     """
 
@@ -47,6 +48,7 @@ class JobContext:
     breaker: CircuitBreaker = field(default_factory=lambda: CircuitBreaker(Patience(), time.monotonic))
     watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
     is_remote: bool = False
+    moves_data: bool = False
     boot: str = field(default_factory=boot_id)
 
     @property

@@ -98,7 +98,7 @@ class JobRunner:
     def _prepare(self, job: Job) -> None:
         description = description_of(job)
         self.jobs.describe(job, description)
-        grant = granted(self._slot, description.request)
+        grant = granted(self._slot, description, self._around)
         has_all = not description.input_sandbox and self._staging.has_credential(job)
         phase = Phase.SUBMITTING if has_all else Phase.STAGING
         job = replace(job, grant=grant, phase=phase, boot=self._around.boot)

@@ -1,11 +1,12 @@
 """What a job's JDL says, and what the CE is given for the job."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from agents.errors import Blame, FailJob, HandBack
-from agents.jobs import payload, payload_cfg
-from agents.jobs.jdl import JdlError, JobDescription, Request, describe
+from agents.jobs import needs, payload, payload_cfg
+from agents.jobs.jdl import JdlError, JobDescription, describe
 from agents.jobs.job import Grant, Job, Minor
 from agents.runner.context import JobContext
 from agents.slot.allocation import Slot
@@ -79,18 +80,27 @@ def description_of(job: Job) -> JobDescription:
     return description
 
 
-def granted(slot: Slot, request: Request) -> Grant:
+def granted(slot: Slot, description: JobDescription, around: JobContext) -> Grant:
     """Take from the slot what a job asks for.
 
     Raises:
-        HandBack: there is not as much.
+        HandBack: it needs what this agent cannot do, or there is not as much.
     """
+    needs.check(description, moves_data=around.moves_data, path=_search_path(description, around))
+    request = description.request
     grant = slot.take(request)
     if grant is None:
         wanted = "the whole node" if request.whole_node else request.min_processors
         detail = f"wants {wanted}, {slot.free_processors} processors are free"
         raise HandBack("Not enough processors for the job", detail, blame=Blame.SERVER)
     return grant
+
+
+def _search_path(description: JobDescription, around: JobContext) -> str | None:
+    """Return where the payload's programs are looked for, None on other nodes."""
+    if around.is_remote:
+        return None
+    return description.execution_environment.get("PATH", around.environ.get("PATH", os.defpath))
 
 
 def _inputs(downloaded: Path, own: Sequence[Path]) -> Sequence[Path]:

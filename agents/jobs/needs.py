@@ -1,4 +1,4 @@
-"""What a job needs and this agent cannot do. Such a job is handed back before it runs, never half done and called Done."""
+"""What a job needs and this agent cannot do: such a job is handed back before it runs, never half done and Done."""
 
 import shutil
 

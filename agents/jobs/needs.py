@@ -1,6 +1,7 @@
 """What a job needs and this agent cannot do: such a job is handed back before it runs, never half done and Done."""
 
 import shutil
+from collections.abc import Sequence
 
 from agents.errors import Blame, HandBack
 from agents.jobs.jdl import JobDescription
@@ -40,7 +41,7 @@ def _data(description: JobDescription) -> list[str]:
     return [f"{what} ({_listed(names)})" for what, names in named.items() if names]
 
 
-def _listed(names: "tuple[str, ...] | list[str]") -> str:
+def _listed(names: Sequence[str]) -> str:
     more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 

@@ -1,0 +1,61 @@
+"""Files moved with one owner's credential: by the implementation that speaks the endpoint's protocol."""
+
+from pathlib import Path
+
+from agents.credentials.identity import Identity
+from agents.data import choice
+from agents.data.catalogue import FileRecord
+from agents.data.choice import Source, Target
+from agents.data.elements import Elements
+from agents.data.errors import Unsupported
+from agents.data.way import UNWATCHED, Content, Watch, Way
+
+
+class Transfers:
+    """Moves files of one owner, each call in its caller's thread; any thread may call.
+
+    Args:
+        owner: whose credential is shown.
+        elements: what there is.
+        vo: the owner's.
+    """
+
+    def __init__(self, owner: Identity, elements: Elements, vo: str) -> None:
+        self._owner, self._vo = owner, vo
+        self._elements = elements
+        self._ways: dict[str, Way] = {}
+
+    def get(self, record: FileRecord, source: Source, into: Path, watch: Watch = UNWATCHED) -> None:
+        """Bring a replica to a file here, of which size and checksum are those of the catalogue.
+
+        It is written beside, as `.NAME.part`, and renamed when it is whole; a part that a former try has left there is
+        gone on with where the server can, and kept at Transient and GivenUp. A file of that name is replaced.
+
+        Raises:
+            TransferError: see agents.data.errors.
+        """
+        raise NotImplementedError
+
+    def put(self, path: Path, lfn: str, target: Target, content: Content, watch: Watch = UNWATCHED) -> str:
+        """Bring a file to an element; return its PFN there. Size and checksum at the element are compared afterwards.
+
+        Raises:
+            Exists: there is a file of that name; it was not touched. Its size and checksum come with the error, so that
+                the caller sees whether it is this file, of an earlier try.
+            TransferError: see agents.data.errors. What was written of it is taken away as far as the server can.
+        """
+        raise NotImplementedError
+
+    def speaks(self, family: str) -> bool:
+        """Tell whether endpoints of this family (https, root, dips, srm) can be used on this node."""
+        return family in self._ways
+
+    def urls_for(self, record: FileRecord, protocols: tuple[str, ...] = ()) -> list[str]:
+        """Return URLs by which a payload may read a file itself, the best first; of these protocols, of all if none."""
+        found = choice.sources(record, self._elements)
+        return [source.url for source in found if not protocols or source.endpoint.protocol in protocols]
+
+    def _way(self, family: str) -> Way:
+        if family not in self._ways:
+            raise Unsupported(f"nothing on this node speaks {family or 'the protocol'}")
+        return self._ways[family]

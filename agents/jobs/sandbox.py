@@ -4,12 +4,13 @@ import errno
 import io
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from agents.errors import AgentError, Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
 from ce_backends.task import unpacking
 from ce_backends.untrusted.archive import ArchiveLimits, BadArchive, TooSlow
+from ce_backends.untrusted.compression import UnreadableFormat
 from ce_backends.untrusted.names import BadName
 
 LIMITS = ArchiveLimits(unpacked_bytes=4 * 10**9)
@@ -25,24 +26,31 @@ _OF_THE_ARCHIVE = (
     errno.ENOENT,  # of a second name of nothing
     errno.EMLINK,
 )
+_PACKED = ("", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".lzma", ".zst", ".tzst")
 
 
 class TooLarge(AgentError):
     """A file does not fit into what a sandbox may have."""
 
 
-def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS) -> ArchiveLimits:
+def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS, *, name: str = "") -> ArchiveLimits:
     """Unpack an input sandbox. Before anything is written all of it has been read once, and judged.
 
     Whatever the archive holds, nothing outside of the directory is touched: no name and no link leads out of it, and
     files are made by directory descriptors, through no link.
+
+    Args:
+        packed: the archive.
+        into: the directory.
+        limits: what it may be.
+        name: the archive's; its end tells how the archive is packed where its content does not.
 
     Returns:
         What is left of the limits, for further sandboxes of the same job.
 
     Raises:
         FailJob: it is no tar archive, more than its limits allow, or a member leads outside.
-        HandBack: this node cannot hold it, or not write it in its time.
+        HandBack: this node cannot hold it, or not write it in its time; or this pilot has no reader for its format.
     """
     try:
         seen = unpacking.look_through(io.BytesIO(packed), limits)
@@ -50,7 +58,11 @@ def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS) -> Archive
         _write(packed, into, limits)
     except BadName as error:
         raise _refusal(f"a member of the archive is not allowed: {error}") from error
+    except UnreadableFormat as error:
+        raise _no_reader(str(error)) from error
     except BadArchive as error:
+        if (suffix := PurePosixPath(name).suffix) not in _PACKED:
+            raise _no_reader(f"its name ends in {suffix[:20]!r}, a format that is not known here ({error})") from error
         raise _refusal(str(error)) from error
     except OSError as error:
         raise _unpack_error(error) from error
@@ -78,6 +90,10 @@ def _check_room(size_bytes: int, into: Path) -> None:
 
 def _refusal(detail: str) -> FailJob:
     return FailJob(Minor.FAILED_DOWNLOADING_INPUT, f"input sandbox: {detail}", blame=Blame.USER)
+
+
+def _no_reader(detail: str) -> HandBack:
+    return HandBack(Minor.FAILED_DOWNLOADING_INPUT, f"input sandbox: {detail}", blame=Blame.AGENT)
 
 
 def _no_room(detail: str) -> HandBack:

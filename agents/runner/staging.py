@@ -89,7 +89,7 @@ class Staging:
             raise FailJob(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.USER) from error
         except ServiceError as error:
             raise HandBack(Minor.FAILED_DOWNLOADING_INPUT, f"{name}: {error}", blame=Blame.SERVER) from error
-        return limits if job.stamp in self._given_up else sandbox.unpack(packed, into, limits)
+        return limits if job.stamp in self._given_up else sandbox.unpack(packed, into, limits, name=name)
 
     def upload(
         self, job: Job, patterns: Sequence[str], into: Path, logs: Sequence[str] = ()

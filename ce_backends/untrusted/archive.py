@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ce_backends.errors import CEError
-from ce_backends.untrusted.compression import unpacked_stream
+from ce_backends.untrusted.compression import BadStream, unpacked_stream
 
 _BLOCK_BYTES = 512
 _CHUNK_BYTES = 1 << 16
@@ -53,7 +53,7 @@ class ArchiveLimits:
 
 
 class ForeignArchive:
-    """The members of a tar archive, plain or packed by gzip, bzip2 or xz, in order, once.
+    """The members of a tar archive, plain or packed by gzip, bzip2, xz or zstd, in order, once.
 
     Args:
         packed: the archive, at its beginning.
@@ -79,6 +79,7 @@ class ForeignArchive:
 
         Raises:
             BadArchive: it cannot be read, or is more than its limits allow.
+            UnreadableFormat: it is packed in a way for which there is no reader here.
         """
         with _readable():
             self._stream = unpacked_stream(self._packed, self._check_time)
@@ -203,7 +204,7 @@ def _readable() -> Iterator[None]:
     """Say in one way what cannot be read."""
     try:
         yield
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, BadStream, ValueError) as error:
         raise BadArchive(f"the archive cannot be read: {error}") from error
     except OSError as error:
         if error.errno is None:  # bz2's and gzip's word for damaged data

@@ -5,14 +5,38 @@ readers go through all that in one call, some of it byte by byte.
 """
 
 import bz2
+import importlib
 import lzma
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
+
+from ce_backends.errors import CEError
 
 _CHUNK_BYTES = 1 << 16
 _XZ_MEMORY_BYTES = 128 << 20  # xz -9 takes 65 MB; a header may ask for 4 GB
+_ZSTD_WINDOW_LOG = 27  # 128 MB, which `zstd --ultra -22` and `--long` take; a header may ask for 2 GB
 _GZIP = 16 + zlib.MAX_WBITS  # zlib: with the header and check sum of gzip
+_MAGIC_BYTES = 10
+_SKIPPABLE = tuple(bytes((0x50 + n, 0x2A, 0x4D, 0x18)) for n in range(16))  # may begin a zstd file (RFC 8878)
+_UNREADABLE = {
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "rar",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"LZIP": "lzip",
+    b"\x89LZO": "lzop",
+    b"\x1f\x9d": "compress (.Z)",
+    b"\xff\x06\x00\x00sNaPpY": "snappy",
+}
+
+
+class UnreadableFormat(CEError):
+    """Something good, as far as one can see, in a format that this installation has no reader for."""
+
+
+class BadStream(Exception):
+    """A compressed stream is damaged, or asks for more memory than it gets."""
 
 
 class Reads(Protocol):
@@ -35,25 +59,76 @@ class _Decompressor(Protocol):
 
 
 def unpacked_stream(packed: BinaryIO, check_time: Callable[[], None]) -> Reads:
-    """Return what is in a file, packed by gzip, bzip2, xz or not at all.
+    """Return what is in a file, packed by gzip, bzip2, xz, zstd or not at all.
 
     Args:
         packed: the file, at its beginning.
         check_time: raises when it has taken too long.
+
+    Raises:
+        UnreadableFormat: it is packed in another way.
     """
-    magic = packed.read(6)
+    magic = packed.read(_MAGIC_BYTES)
     packed.seek(0)
+    for beginning, name in _UNREADABLE.items():
+        if magic.startswith(beginning):
+            raise UnreadableFormat(
+                f"it is packed by {name}, which cannot be read here: expected tar, plain or {_KNOWN}"
+            )
     if magic.startswith(b"\x1f\x8b"):
         return _Streams(packed, _Gzip, check_time)
     if magic.startswith(b"BZh"):
         return _Streams(packed, bz2.BZ2Decompressor, check_time)
     if magic.startswith((b"\xfd7zXZ\0", b"\x5d\0\0")):
         return _Streams(packed, _xz, check_time)
+    if magic.startswith((b"\x28\xb5\x2f\xfd", *_SKIPPABLE)):
+        return _Streams(packed, _zstd(), check_time)
     return packed
+
+
+_KNOWN = "packed by gzip, bzip2, xz or zstd"
 
 
 def _xz() -> _Decompressor:
     return lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
+
+
+def _zstd() -> Callable[[], _Decompressor]:
+    """Return what begins a stream of zstd, by Python's own module (3.14 and later) or its backport."""
+    for module in ("compression.zstd", "backports.zstd"):
+        try:
+            found = importlib.import_module(module)
+        except ImportError:
+            continue
+        return lambda: _Zstd(found)
+    raise UnreadableFormat("it is packed by zstd: expected Python 3.14, or the package backports.zstd")
+
+
+class _Zstd:
+    """One frame of zstd."""
+
+    def __init__(self, module: Any) -> None:
+        self._error: type[Exception] = module.ZstdError
+        limit = {module.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        self._stream = module.ZstdDecompressor(options=limit)
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._stream.eof)
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._stream.needs_input)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._stream.unused_data)
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        try:
+            return bytes(self._stream.decompress(data, max_length))
+        except self._error as error:
+            raise BadStream(str(error)) from error
 
 
 class _Gzip:

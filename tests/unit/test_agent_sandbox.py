@@ -5,6 +5,7 @@ import io
 import lzma
 import random
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.errors import Blame, FailJob
+from agents.errors import Blame, FailJob, HandBack
 from agents.jobs.output_sandbox import Shortfall, pack
 from agents.jobs.sandbox import unpack
+from tests.packing import PACKED, zstd
 
 MB = 10**6
 
@@ -101,6 +103,52 @@ def test_rights_beyond_the_owner_are_not_unpacked(into: Path) -> None:
     assert (into / "set").stat().st_mode & 0o7022 == 0
 
 
+def test_zstd_is_unpacked(into: Path) -> None:
+    unpack(zstd.compress(archive(member("a.txt", b"text"), mode="w")), into)
+
+    assert (into / "a.txt").read_text() == "text"
+
+
+UNREADABLE = {
+    "zip": b"PK\x03\x04",
+    "7z": b"7z\xbc\xaf\x27\x1c",
+    "rar": b"Rar!\x1a\x07\x01\0",
+    "lz4": b"\x04\x22\x4d\x18",
+    "lzip": b"LZIP\x01",
+    "lzop": b"\x89LZO\0\r\n",
+    "compress": b"\x1f\x9d\x90",
+    "snappy": b"\xff\x06\x00\x00sNaPpY",
+}
+
+
+@pytest.mark.parametrize(("name", "magic"), UNREADABLE.items())
+def test_a_format_without_a_reader_is_not_the_owners_fault(into: Path, name: str, magic: bytes) -> None:
+    with pytest.raises(HandBack, match=f"it is packed by {name}.*expected tar, plain or packed by gzip") as raised:
+        unpack(magic + bytes(2000), into)
+
+    assert raised.value.blame is Blame.AGENT
+
+
+def test_a_format_that_only_its_name_tells_is_not_the_owners_fault(into: Path) -> None:
+    with pytest.raises(HandBack, match=r"its name ends in '\.br'"):
+        unpack(b"\x8b\x07\x80text", into, name="SB:SE|/S3/vo/owner/sha256:0123.tar.br")
+
+
+@pytest.mark.parametrize("name", ["SB:SE|/SandBox/o/ab/c.tar.bz2", "SB:SE|/S3/sha256:01.tar.zst", "SB:SE|/a", ""])
+def test_damage_in_a_format_that_is_read_fails_the_job(into: Path, name: str) -> None:
+    with pytest.raises(FailJob, match="cannot be read"):
+        unpack(b"<html>", into, name=name)
+
+
+def test_zstd_without_a_reader_is_not_the_owners_fault(into: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = zstd.compress(archive(member("a")))
+    for module in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(HandBack, match=r"packed by zstd: expected Python 3\.14, or the package backports\.zstd"):
+        unpack(packed, into)
+
+
 def cut(packed: bytes) -> bytes:
     return packed[: len(packed) // 2]
 
@@ -111,12 +159,12 @@ def garbled(packed: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("harm", [cut, garbled])
-@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("compress", PACKED.values(), ids=PACKED.keys())
 def test_a_damaged_archive_fails_the_job_and_blames_its_maker(
-    into: Path, mode: str, harm: Callable[[bytes], bytes]
+    into: Path, compress: Callable[[bytes], bytes], harm: Callable[[bytes], bytes]
 ) -> None:
     noise = bytes((i * i * 7919 >> 3) % 251 for i in range(60_000))
-    packed = archive(*(member(f"f{number}", noise[number:]) for number in range(4)), mode=mode)
+    packed = compress(archive(*(member(f"f{number}", noise[number:]) for number in range(4)), mode="w"))
 
     assert refusal(harm(packed), into).blame is Blame.USER
 

@@ -1,9 +1,6 @@
 """Archives: input sandboxes from the store, outputs from where a payload ran."""
 
-import bz2
-import gzip
 import io
-import lzma
 import tarfile
 
 from agents.errors import AgentError
@@ -12,6 +9,7 @@ from ce_backends.errors import CEError
 from ce_backends.task import archive as task_archive
 from tests.fuzz import scratch
 from tests.fuzz.target import Target
+from tests.packing import PACKED
 
 
 def _tar(kind: str = "") -> bytes:
@@ -22,7 +20,7 @@ def _tar(kind: str = "") -> bytes:
             entry.type, entry.linkname = (tarfile.SYMTYPE, linked) if linked else (tarfile.REGTYPE, "")
             entry.size = 0 if linked else 3
             archive.addfile(entry, io.BytesIO(b"abc"))
-    packed = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}.get(kind, bytes)
+    packed = PACKED.get(kind, bytes)
     return packed(made.getvalue())
 
 
@@ -39,7 +37,7 @@ TARGETS = (
         name="sandbox",
         run=_input,
         errors=(AgentError,),
-        seeds=lambda: [_tar(kind) for kind in ("", "gz", "bz2", "xz")],
+        seeds=lambda: [_tar(kind) for kind in ("", *PACKED)],
         words=("ustar", "../", "././@PaxHeader", "path=", "size=", "GNU.sparse.map="),
     ),
     Target(

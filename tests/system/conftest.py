@@ -1,10 +1,12 @@
-"""The one real DIRAC that all tests of this folder share."""
+"""The one real DIRAC, and the one real storage, that all tests of this folder share."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.system import storage as storage_scripts
 from tests.system.dirac_stack import Stack, is_up, script
+from tests.system.storage import Storage
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +17,12 @@ def stack() -> Iterator[Stack]:
     script("publish.sh", "dips")
     if not was_up:
         script("down.sh")
+
+
+@pytest.fixture(scope="session")
+def storage() -> Iterator[Storage]:
+    was_up = storage_scripts.is_up()
+    storage_scripts.script("up.sh")
+    yield Storage()
+    if not was_up:
+        storage_scripts.script("down.sh")

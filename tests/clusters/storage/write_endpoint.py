@@ -1,0 +1,47 @@
+"""Write endpoint.json, which is all that a test needs to know about the running storage."""
+
+import json
+import os
+from pathlib import Path
+
+VO = "labvo"
+
+
+def port(name: str) -> int:
+    """The loopback port that env.sh gave to a server, by the end of its variable's name."""
+    return int(os.environ[f"STORAGE_PORT_{name}"])
+
+
+def endpoint(home: Path) -> dict[str, object]:
+    """Paths are absolute; `urls` are of the VO's folder, whose files lie in `folders` on this machine."""
+    return {
+        "vo": VO,
+        "ca_dir": str(home / "certificates"),
+        "ca_file": str(home / "etc" / "ca.pem"),
+        "proxies": {path.stem: str(path) for path in sorted((home / "proxies").glob("*.pem"))},
+        "tokens": {path.name: str(path) for path in sorted((home / "tokens").iterdir())},
+        "urls": {
+            "near root": f"root://localhost:{port('NEAR_ROOT')}//{VO}",
+            "near https": f"https://localhost:{port('NEAR_HTTPS')}/{VO}",
+            "far root": f"root://localhost:{port('FAR_ROOT')}//{VO}",
+            "far https": f"https://localhost:{port('FAR_HTTPS')}/{VO}",
+            "webdav": f"https://localhost:{port('WEBDAV')}/{VO}",
+        },
+        "folders": {name: str(home / "store" / name / VO) for name in ("near", "far", "webdav")},
+        # the host certificate names localhost, and GSI would look for this machine's name
+        "client_env": {"X509_CERT_DIR": str(home / "certificates"), "XrdSecGSISRVNAMES": "localhost|127.0.0.1"},
+        "run": str(home / "run"),
+    }
+
+
+def main() -> None:
+    """Written aside and renamed: whoever sees the file sees all of it."""
+    home = Path(os.environ["STORAGE_HOME"])
+    path = home / "endpoint.json"
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps(endpoint(home), indent=2) + "\n", encoding="utf-8")
+    aside.rename(path)
+
+
+if __name__ == "__main__":
+    main()

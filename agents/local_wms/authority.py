@@ -63,7 +63,7 @@ class Authority:
         """Sign a certificate: a host's when there are host names, otherwise a person's. A negative life: expired."""
         key = _new_key()
         usage = [ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = self._builder(_name(common_name), self._ca, key, life)
+        builder = self._builder(_name(common_name), self._ca, key.public_key(), life)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         if host_names:
             usage.append(ExtendedKeyUsageOID.SERVER_AUTH)
@@ -78,6 +78,27 @@ class Authority:
     ) -> Holder:
         """Sign a proxy of a certificate or of another proxy, with a DIRAC group or none."""
         key = _new_key()
+        certificate = self._proxy_of(issuer, key.public_key(), group, limited=limited, life=life)
+        return Holder(certificate, key, (issuer.certificate, *issuer.chain))
+
+    def sign_request(self, person: Person, group: str, request_pem: str, life_s: int) -> str:
+        """Return a limited proxy of a person for somebody else's key, and the chain behind it.
+
+        Raises:
+            ValueError: the request is none, or not signed by its key.
+        """
+        request = x509.load_pem_x509_csr(request_pem.encode())
+        key = request.public_key()
+        if not (request.is_signature_valid and isinstance(key, rsa.RSAPublicKey)):
+            raise ValueError("the request is not signed by its RSA key")
+        issuer = _load(self._certificate(person))
+        life = min(timedelta(seconds=life_s), LIFE["proxy"])
+        signed = self._proxy_of(issuer, key, group, limited=True, life=life)
+        return b"".join(map(_pem, (signed, issuer.certificate, *issuer.chain))).decode()
+
+    def _proxy_of(
+        self, issuer: Holder, key: rsa.RSAPublicKey, group: str | None, *, limited: bool, life: timedelta
+    ) -> x509.Certificate:
         serial = secrets.randbits(63)
         subject = x509.Name([*issuer.certificate.subject, x509.NameAttribute(NameOID.COMMON_NAME, str(serial))])
         policy = LIMITED if limited else INHERIT_ALL
@@ -87,16 +108,17 @@ class Authority:
         if group:
             text = bytes([IA5_STRING, len(group)]) + group.encode("ascii")
             builder = builder.add_extension(x509.UnrecognizedExtension(DIRAC_GROUP, text), critical=False)
-        certificate = builder.sign(issuer.key, hashes.SHA256())
-        return Holder(certificate, key, (issuer.certificate, *issuer.chain))
+        return builder.sign(issuer.key, hashes.SHA256())
 
-    def _builder(self, subject: x509.Name, issuer: Holder, key: Key, life: timedelta) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, issuer: Holder, key: rsa.RSAPublicKey, life: timedelta
+    ) -> x509.CertificateBuilder:
         now = self._now()
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer.certificate.subject)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(min(now, now + life) - BACKDATED)
             .not_valid_after(now + life)
@@ -109,8 +131,11 @@ class Authority:
 
     def proxy(self, person: Person) -> Path:
         """Return a person's proxy file with their first group, new or renewed when it nears its end."""
-        kept = self._kept(f"{person.username}.pem", lambda: self.issue(person.common_name))
+        kept = self._certificate(person)
         return self._kept(f"{person.username}.proxy.pem", lambda: self.delegate(_load(kept), person.groups[0]))
+
+    def _certificate(self, person: Person) -> Path:
+        return self._kept(f"{person.username}.pem", lambda: self.issue(person.common_name))
 
     def _kept(self, name: str, make: Callable[[], Holder]) -> Path:
         path = self.folder / name

@@ -61,6 +61,11 @@ class Home:
         return self.folder / "sandboxes"
 
     @property
+    def storage(self) -> Path:
+        """What lies in the storage elements, a folder each."""
+        return self.folder / "storage"
+
+    @property
     def pilot_logs(self) -> Path:
         """One log file for each pilot."""
         return self.folder / "pilot_logs"

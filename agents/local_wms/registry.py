@@ -7,6 +7,7 @@ SITE = "LOCAL.Demo.ch"
 CE = "local-ce.localhost"
 QUEUE = "local"
 SANDBOX_SE = "LocalSandboxSE"
+DISK_SE, FAILOVER_SE = "LOCAL-disk", "FAR-disk"  # the site's own, and one elsewhere
 ORGANIZATION = "Gridpilot local WMS"
 
 # DIRAC's properties (Core/Security/Properties), those that our services ask for

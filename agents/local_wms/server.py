@@ -38,13 +38,17 @@ from agents.local_wms.jobs import Jobs
 from agents.local_wms.registry import ADMIN, CE, PILOT, QUEUE, SITE, USER, VO
 from agents.local_wms.services.base import Answer, Caller, Method, RawContent, Refusal, Service
 from agents.local_wms.services.configuration import Configuration, local_tree, path_of
+from agents.local_wms.services.file_catalog import FileCatalog
 from agents.local_wms.services.job_manager import JobManager
 from agents.local_wms.services.job_monitoring import JobMonitoring
 from agents.local_wms.services.job_state_update import JobStateUpdate
 from agents.local_wms.services.matcher import Matcher
 from agents.local_wms.services.pilot_logging import PilotLogging
 from agents.local_wms.services.pilot_manager import PilotManager, Pilots
+from agents.local_wms.services.proxy_manager import ProxyManager, Sign
+from agents.local_wms.services.req_manager import ReqManager
 from agents.local_wms.services.sandbox_store import SandboxStore
+from agents.local_wms.storage import Storage
 
 HEAD_S = 60.0  # for TLS and the head of a request; who sends none for so long has his connection closed
 BODY_S = 60.0
@@ -173,8 +177,8 @@ class Server:
         self.jobs.database.close()
 
 
-def services_of(jobs: Jobs, home: Home, base_url: str, version: str) -> list[Service]:
-    """Wire all services."""
+def services_of(jobs: Jobs, home: Home, base_url: str, version: str, sign: Sign | None = None) -> list[Service]:
+    """Wire all services; without anybody who signs there is no ProxyManager, and payloads have no proxies."""
     pilots = Pilots(jobs)
     services: list[Service] = [
         Matcher(jobs, pilots),
@@ -184,6 +188,9 @@ def services_of(jobs: Jobs, home: Home, base_url: str, version: str) -> list[Ser
         PilotManager(pilots),
         SandboxStore(jobs, home.sandboxes),
         PilotLogging(home.pilot_logs),
+        FileCatalog(jobs),
+        ReqManager(jobs),
+        *([ProxyManager(sign)] if sign else []),
     ]
     names = [service.name for service in services] + [Configuration.name]
     return [*services, Configuration(local_tree(base_url, version, names), version)]
@@ -199,7 +206,7 @@ def build(home: Home, port: int) -> Server:
     jobs = Jobs(open_database(home.database), utc_now)
     doorman = Doorman(utc_now)
     http = Listener(
-        _application(services_of(jobs, home, url, str(utc_now())), jobs, doorman),
+        _application(services_of(jobs, home, url, str(utc_now()), authority.sign_request), jobs, doorman, home.storage),
         ssl_options=tls_context(authority.host(), authority.certificates),
         max_body_size=MOST_BYTES,
         max_buffer_size=MOST_BYTES,
@@ -211,13 +218,14 @@ def build(home: Home, port: int) -> Server:
     return Server(http, jobs, authority, _endpoint(url, authority))
 
 
-def _application(services: list[Service], jobs: Jobs, doorman: Doorman) -> Application:
+def _application(services: list[Service], jobs: Jobs, doorman: Doorman, storage: Path) -> Application:
     calls = [
         (path_of(service.name), CallReceiver, {"methods": service.methods(), "doorman": doorman})
         for service in services
     ]
     pages = ("/", JobsPage, {"jobs": jobs, "doorman": doorman})
-    return Application([pages, *calls], compress_response=True, log_function=_log_problem)
+    files = (r"/storage/([^/]+)(/.*)", Storage, {"folder": storage, "doorman": doorman})
+    return Application([pages, files, *calls], compress_response=True, log_function=_log_problem)
 
 
 def _log_problem(answered: RequestHandler) -> None:

@@ -42,7 +42,8 @@ class Wms:
 
     def _published(self) -> dict[str, str]:
         text = self.configuration()
-        return dict(re.findall(r"^\s*(\w+) = (https://\S+/WorkloadManagement/\S+)$", text, re.MULTILINE))
+        systems = "WorkloadManagement|DataManagement|RequestManagement"
+        return dict(re.findall(rf"^\s*(\w+) = (https://\S+/(?:{systems})/\S+)$", text, re.MULTILINE))
 
     def configuration(self) -> str:
         packed = self.value("pilot", "Configuration", "getCompressedData")

@@ -4,13 +4,28 @@ import base64
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
-from agents.local_wms.registry import CE, DEFAULT_GROUP, GROUPS, HOST, HOSTS_GROUP, PEOPLE, QUEUE, SANDBOX_SE, SITE, VO
+from agents.local_wms.registry import (
+    CE,
+    DEFAULT_GROUP,
+    DISK_SE,
+    FAILOVER_SE,
+    GROUPS,
+    HOST,
+    HOSTS_GROUP,
+    PEOPLE,
+    QUEUE,
+    SANDBOX_SE,
+    SITE,
+    VO,
+)
 from agents.local_wms.services.base import Caller, Service, exported
 
 Tree = Mapping[str, "str | int | Tree"]
 PILOT_VERSION = "9.1.22"  # the DIRAC whose wire format is spoken; checked by nobody here (CheckVersion)
 HTTPS_STORAGE = {"Protocol": "https", "InputProtocols": "https", "OutputProtocols": "https", "AccessProtocols": "https"}
+CATALOGUE: Tree = {"Status": "Active", "AccessType": "Read-Write"}
 # maxCPUTime is in minutes; SI00 of 2500 is a benchmark of 10 HS06 per processor
 QUEUE_OPTIONS: Tree = {"maxCPUTime": 5760, "SI00": 2500, "MaxWaitingJobs": 10, "MaxTotalJobs": 10, "VO": VO}
 
@@ -67,11 +82,40 @@ def local_tree(base_url: str, version: str, services: Sequence[str]) -> Tree:
         },
         "Systems": {system: {"URLs": names} for system, names in urls.items()},
         "Registry": _registry(),
-        "Operations": {"Defaults": {"Pilot": {"Version": PILOT_VERSION, "CheckVersion": "False"}}},
+        "Operations": {"Defaults": {"Pilot": {"Version": PILOT_VERSION, "CheckVersion": "False"}, **_data()}},
         "Resources": {
-            "StorageElements": {SANDBOX_SE: {"AccessProtocol.1": HTTPS_STORAGE}},
-            "Sites": {"LOCAL": {SITE: {"CE": CE, "CEs": {CE: _ce()}}}},
+            "FileCatalogs": {"FileCatalog": {"CatalogType": "FileCatalog", **CATALOGUE}},
+            "StorageElements": {
+                SANDBOX_SE: {"AccessProtocol.1": HTTPS_STORAGE},
+                **{name: _element(base_url, name) for name in (DISK_SE, FAILOVER_SE)},
+            },
+            "StorageElementGroups": {"SE-USER": DISK_SE, "Tier1-Failover": FAILOVER_SE},
+            "Sites": {"LOCAL": {SITE: {"CE": CE, "SE": DISK_SE, "CEs": {CE: _ce()}}}},
         },
+    }
+
+
+def _element(base_url: str, name: str) -> Tree:
+    """Return a storage element that the server itself holds, as DIRAC describes one that is spoken to by WebDAV."""
+    url = urlsplit(base_url)
+    plugin = {
+        "PluginName": "GFAL2_HTTPS",
+        "Protocol": "https",
+        "Host": str(url.hostname),
+        "Port": str(url.port),
+        "Path": f"/storage/{name}",
+        "Access": "remote",
+    }
+    return {"BackendType": "local", "ReadAccess": "Active", "WriteAccess": "Active", "WebDAV": plugin}
+
+
+def _data() -> Tree:
+    client = "DIRAC.WorkloadManagementSystem.Client"
+    policies = {"Download": f"{client}.DownloadInputData", "Protocol": f"{client}.InputDataByProtocol"}
+    return {
+        "InputDataPolicy": {**policies, "Default": policies["Download"]},
+        "DataManagement": {"AccessProtocols": "https", "WriteProtocols": "https", "SEsUsedForFailover": FAILOVER_SE},
+        "Services": {"Catalogs": {"FileCatalog": CATALOGUE}},
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.system import storage as storage_scripts
 from tests.system.dirac_stack import Stack, is_up, script
-from tests.system.storage import Storage
+from tests.system.storage import DiracData, Rucio, Storage
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +26,15 @@ def storage() -> Iterator[Storage]:
     yield Storage()
     if not was_up:
         storage_scripts.script("down.sh")
+
+
+@pytest.fixture(scope="session")
+def data(stack: Stack, storage: Storage) -> DiracData:
+    storage_scripts.script("up.sh", "dirac")
+    return DiracData(stack, Storage())
+
+
+@pytest.fixture(scope="session")
+def rucio(storage: Storage) -> Rucio:
+    storage_scripts.script("up.sh", "rucio")
+    return Rucio(Storage())

@@ -6,6 +6,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.system.dirac_stack import CLIENT_S, Stack
+from tests.system.dirac_stack import SCRIPTS as STACK_SCRIPTS
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "tests" / "clusters" / "storage"
 UP_S = 600.0  # the first time packages are installed
@@ -22,9 +25,11 @@ def script(name: str, *arguments: str) -> None:
     subprocess.run(["bash", str(SCRIPTS / name), *arguments], check=True, timeout=UP_S)
 
 
-def is_up() -> bool:
-    """Tell whether all of it runs."""
-    status = subprocess.run(["bash", str(SCRIPTS / "status.sh")], check=False, capture_output=True, timeout=STATUS_S)
+def is_up(*parts: str) -> bool:
+    """Tell whether the file servers run, and the parts."""
+    status = subprocess.run(
+        ["bash", str(SCRIPTS / "status.sh"), *parts], check=False, capture_output=True, timeout=STATUS_S
+    )
     return status.returncode == 0
 
 
@@ -53,3 +58,61 @@ class Storage:
     def token(self, who: str) -> str:
         """A token's text: user, reader, expired, forged."""
         return Path(self.endpoint["tokens"][who]).read_text(encoding="utf-8")
+
+
+class DiracData:
+    """DIRAC's elements, catalogue and requests, seen through DIRAC's own client."""
+
+    def __init__(self, stack: Stack, storage: Storage) -> None:
+        self.storage = storage
+        self._stack = stack
+
+    def client(self, who: str, *arguments: str) -> Any:
+        """Run data_client.py with one of the proxies; its JSON answer."""
+        endpoint = self._stack.endpoint
+        environment = os.environ | endpoint["dirac_env"] | self.storage.endpoint["client_env"]
+        environment |= {
+            "X509_USER_PROXY": endpoint[f"{who}_proxy"],
+            "PYTHONPATH": f"{self.storage.endpoint['gfal']}:{STACK_SCRIPTS}",
+        }
+        argv = [endpoint["dirac_python"], str(SCRIPTS / "data_client.py"), *arguments]
+        done = subprocess.run(argv, check=False, env=environment, capture_output=True, text=True, timeout=CLIENT_S)
+        if done.returncode != 0:
+            raise AssertionError(f"DIRAC's client, {' '.join(arguments)}: {done.stderr[-2000:]}")
+        return json.loads(done.stdout)
+
+    def put(self, lfn: str, file: Path, *elements: str, who: str = "user") -> None:
+        """Put and register a file, and copy it to further elements."""
+        self.client(who, "put", lfn, str(file), *elements)
+
+    def look(self, *lfns: str) -> dict[str, Any]:
+        """What the catalogue says of each file, replicas too; None for one that it does not know."""
+        known: dict[str, Any] = self.client("user", "look", *lfns)
+        return known
+
+    def path(self, element: str, lfn: str) -> Path:
+        """Where an element keeps a file on this machine."""
+        return Path(self.storage.endpoint["elements"][element]) / lfn.removeprefix(f"/{self.storage.endpoint['vo']}/")
+
+    def execute_requests(self) -> None:
+        """DIRAC's own RequestExecutingAgent, until all that waits has been tried."""
+        script("execute_requests.sh")
+
+
+class Rucio:
+    """A Rucio server, seen through Rucio's own client as labuser; README.md of the storage names its elements."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.url = str(storage.endpoint["rucio"])
+        self._storage = storage
+
+    def client(self, *arguments: str) -> Any:
+        """Run rucio_client.py; its JSON answer."""
+        endpoint = self._storage.endpoint
+        environment = os.environ | endpoint["client_env"] | endpoint["rucio_env"]
+        environment |= {"X509_USER_PROXY": self._storage.proxy("user")}
+        argv = [endpoint["rucio_python"], str(SCRIPTS / "rucio_client.py"), *arguments]
+        done = subprocess.run(argv, check=False, env=environment, capture_output=True, text=True, timeout=CLIENT_S)
+        if done.returncode != 0:
+            raise AssertionError(f"Rucio's client, {' '.join(arguments)}: {done.stderr[-2000:]}")
+        return json.loads(done.stdout)

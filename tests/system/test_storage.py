@@ -3,11 +3,12 @@
 import os
 import subprocess
 import uuid
+import zlib
 from pathlib import Path
 
 import pytest
 
-from tests.system.storage import Storage
+from tests.system.storage import DiracData, Rucio, Storage
 
 COMMAND_S = 60.0
 CONTENT = b"some bytes\n"
@@ -59,3 +60,29 @@ def test_a_token_is_good_for_what_it_says(storage: Storage, file: Path, scheme: 
         token = storage.endpoint["tokens"][who]
         put = by_xrdcp(storage, url, file, BEARER_TOKEN_FILE=token, XrdSecPROTOCOL="ztn")
     assert put is (who == "user")
+
+
+def test_dirac_itself_puts_a_file_to_every_element_and_reads_it_back(
+    data: DiracData, file: Path, tmp_path: Path
+) -> None:
+    lfn = f"/labvo/data/{uuid.uuid4().hex}.bin"
+    elements = ["LAB-disk", "FAR-disk", "XRD-https", "DAV-disk", "FAR-https"]
+    data.put(lfn, file, *elements)
+    known = data.look(lfn)[lfn]
+    assert known["Replicas"] == sorted(elements)
+    assert known["Size"] == len(CONTENT)
+    assert int(known["Checksum"], 16) == zlib.adler32(CONTENT)
+    assert [data.path(element, lfn).read_bytes() for element in elements] == [CONTENT] * len(elements)
+    for element in (*elements, "XRD-root"):
+        got = data.client("user2", "get", lfn, "--into", str(tmp_path), "--element", element)
+        assert got["size"] == len(CONTENT)
+
+
+@pytest.mark.parametrize("element", ["XRD1", "XRD2", "DAV"])
+def test_rucio_itself_puts_a_file_and_finds_it(rucio: Rucio, file: Path, element: str) -> None:
+    name = f"{uuid.uuid4().hex}.bin"
+    rucio.client("upload", name, str(file), element)
+    (found,) = rucio.client("replicas", name)
+    assert found["bytes"] == len(CONTENT)
+    assert int(found["adler32"], 16) == zlib.adler32(CONTENT)
+    assert list(found["rses"]) == [element]

@@ -15,6 +15,11 @@ export STACK_PORT_MIND=$((stack_first_port + 6))           # OptimizationMind (d
 export STACK_PORT_DATABASE=$((stack_first_port + 7))       # MariaDB
 export STACK_PORT_OPENSEARCH=$((stack_first_port + 8))     # the OpenSearch double (http)
 
+# what data_services.py says of storage (../storage), which need not run
+# shellcheck source=../storage/ports.sh
+. "$stack_code/../storage/ports.sh"
+export STORAGE_STORES="${GRIDPILOT_CLUSTERS:-/var/tmp/gridpilot-clusters}/storage/store"
+
 stack_python="$STACK_HOME/venv/bin/python"
 # requests lets the bundle variables override Session.verify, which is how DIRAC passes its CA directory
 stack_dirac=(env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u X509_USER_PROXY

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import data_services
 import stack
 
 ANYBODY_KNOWN = {"Authorization": {"Default": "authenticated"}}
@@ -17,6 +18,16 @@ def cfg(section: Mapping[str, Any], indent: str = "") -> str:
         else:
             text += f"{indent}{name} = {value}\n"
     return text
+
+
+def merged(*sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings laid over one another."""
+    result: dict[str, Any] = {}
+    for name, value in [item for section in sections for item in section.items()]:
+        before = result.get(name)
+        both = isinstance(value, Mapping) and isinstance(before, Mapping)
+        result[name] = merged(before, value) if both else value  # type: ignore[arg-type]
+    return result
 
 
 def registry() -> dict[str, Any]:
@@ -108,7 +119,6 @@ def resources() -> dict[str, Any]:
     return {
         "Sites": {"LAB": {stack.SITE: {"Name": "Local", "CE": stack.CE, "CEs": {stack.CE: ce}}}},
         "StorageElements": {stack.SANDBOX_SE: element},
-        "FileCatalogs": {},
     }
 
 
@@ -168,9 +178,10 @@ def workload_management() -> dict[str, Any]:
     }
     system["Databases"]["JobParametersDB"] = {"index_name": "job_parameters"}
     system["Executors"] = {
-        "Optimizers": {"Load": "JobPath, JobSanity, JobScheduling"},
+        "Optimizers": {"Load": "JobPath, JobSanity, InputData, JobScheduling"},
         "JobPath": {},
         "JobSanity": {},
+        "InputData": {},
         # no RescheduleDelays: 9.1.22 compares its text with a number and fails, for this job and every later one
         "JobScheduling": {},
     }
@@ -204,7 +215,11 @@ def systems() -> dict[str, Any]:
         "WorkloadManagement": workload_management(),
         "Framework": tornado_system("Framework", {"ProxyManager": {"Authorization": proxies}}, ["ProxyDB"]),
         "ResourceStatus": tornado_system("ResourceStatus", site_status, ["ResourceStatusDB"]),
-        "RequestManagement": tornado_system("RequestManagement", {"ReqManager": ANYBODY_KNOWN}, ["ReqDB"]),
+        "RequestManagement": {
+            **tornado_system("RequestManagement", {"ReqManager": ANYBODY_KNOWN}, ["ReqDB"]),
+            "Agents": data_services.request_agent(),
+        },
+        "DataManagement": data_services.data_management(),
     }
 
 
@@ -220,8 +235,8 @@ def published() -> dict[str, Any]:
         # no DiracX server here: every VO stays on the DIRAC services
         "DiracX": {"DisabledVOs": stack.VO},
         "Registry": registry(),
-        "Operations": operations(),
-        "Resources": resources(),
+        "Operations": merged(operations(), data_services.operations()),
+        "Resources": merged(resources(), data_services.resources()),
         "Systems": systems(),
     }
 

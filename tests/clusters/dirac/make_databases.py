@@ -17,9 +17,10 @@ DATABASES = {
     "ResourceStatusDB": "ResourceStatusSystem",
     "ReqDB": "RequestManagementSystem",
     "AccountingDB": "AccountingSystem",
+    "FileCatalogDB": "DataManagementSystem",
 }
 # what the files say about databases and users is for a database server that others share
-FOREIGN = re.compile(r"^\s*(grant|flush|create database|drop database)[^;]*;", re.IGNORECASE | re.MULTILINE)
+FOREIGN = re.compile(r"^\s*(grant|flush|create database|drop database|use)\b[^;]*;", re.IGNORECASE | re.MULTILINE)
 # triggers and functions of the files need this while a binary log could exist
 PREPARE = """
 CREATE USER IF NOT EXISTS 'Dirac'@'localhost' IDENTIFIED BY 'Dirac';

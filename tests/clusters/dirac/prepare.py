@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import Any
 
+import data_services
 import stack
 
 PROXY_LIFE_S = 20 * 24 * 3600
@@ -43,9 +44,11 @@ def activate(element: str, name: str, status_type: str, **more: str) -> None:
 def main() -> None:
     """Idempotent: existing states are set again, proxies are made anew."""
     resolve_name("DIRAC:initialize")(host_credentials=True)
-    activate("Site", stack.SITE, "all", elementType="Site")
-    for access in ("ReadAccess", "WriteAccess", "CheckAccess", "RemoveAccess"):
-        activate("Resource", stack.SANDBOX_SE, access, elementType="StorageElement")
+    for site in (stack.SITE, data_services.FAR_SITE):
+        activate("Site", site, "all", elementType="Site")
+    for element in (stack.SANDBOX_SE, *data_services.ELEMENTS):
+        for access in data_services.ACCESSES:
+            activate("Resource", element, access, elementType="StorageElement")
     for name, (certificate, group) in stack.PROXIES.items():
         make_proxy(name, certificate, group)
 

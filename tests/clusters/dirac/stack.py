@@ -36,9 +36,9 @@ def home() -> Path:
     return Path(os.environ["STACK_HOME"])
 
 
-def port(name: str) -> int:
-    """The loopback port that env.sh gave to a server, by the end of its variable's name."""
-    return int(os.environ[f"STACK_PORT_{name}"])
+def port(name: str, of: str = "STACK") -> int:
+    """The loopback port that env.sh gave to a server, by the end of its variable's name; of STORAGE, its ports.sh."""
+    return int(os.environ[f"{of}_PORT_{name}"])
 
 
 def distinguished_name(certificate: str) -> str:
@@ -51,6 +51,6 @@ def configuration_url() -> str:
     return f"https://localhost:{port('CONFIGURATION')}/Configuration/Server"
 
 
-def dips_url(system_and_service: str, port_name: str) -> str:
+def dips_url(system_and_service: str, port_name: str, of: str = "STACK") -> str:
     """The URL of a DISET service."""
-    return f"dips://localhost:{port(port_name)}/{system_and_service}"
+    return f"dips://localhost:{port(port_name, of)}/{system_and_service}"

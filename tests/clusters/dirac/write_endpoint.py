@@ -2,6 +2,7 @@
 
 import json
 
+import data_services
 import stack
 
 
@@ -44,6 +45,8 @@ def endpoint() -> dict[str, object]:
         "matcher_https": f"{https_wms}/TornadoMatcher",
         "pilot_manager_dips": stack.dips_url("WorkloadManagement/PilotManager", "PILOT_MANAGER"),
         "pilot_manager_https": f"{https_wms}/TornadoPilotManager",
+        "catalogue_dips": data_services.catalogue_dips(),
+        "catalogue_https": data_services.catalogue_https(),
         "server_capture": str(home / "server_capture.jsonl"),
         "dirac_python": str(home / "venv" / "bin" / "python"),
         "dirac_env": client_environment(),

@@ -44,7 +44,7 @@ filled() {
 
 xrootd() { # NAME ROOT_PORT HTTPS_PORT
   local as=() dn="/C=CH/O=gridpilot tests/CN=Lab" etc=$system_home/etc
-  mkdir -p "$system_home/store/$1/$storage_vo"
+  mkdir -p "$system_home/store/$1/$storage_vo/rucio" # Rucio expects the base folder of an element
   printf '"%s %s" %s\n' "$dn" User labuser "$dn" "User Two" labuser2 "$dn" Admin labadmin "$dn" Pilot labpilot >"$etc/gridmap"
   printf 'u %s /%s %s\n' labuser "$storage_vo" a labuser2 "$storage_vo" a labadmin "$storage_vo" a labpilot "$storage_vo" rl \
     xrootd "$storage_vo" a >"$etc/authdb"
@@ -63,7 +63,7 @@ webdav() {
   local user group
   user=$(id -un) group=$(id -gn)
   [[ $user != root ]] || user=www-data group=www-data
-  mkdir -p "$system_home"/{store/webdav/$storage_vo,work/webdav}
+  mkdir -p "$system_home"/{store/webdav/$storage_vo/rucio/user/labuser,work/webdav} # made by the client nowhere else
   belongs_to www-data "$system_home/store/webdav" "$system_home/work/webdav"
   filled httpd.conf.in "s#@PORT@#$STORAGE_PORT_WEBDAV#; s#@USER@#$user#; s#@GROUP@#$group#" >"$system_home/etc/httpd.conf"
   need_free_port webdav "$STORAGE_PORT_WEBDAV"

@@ -5,6 +5,14 @@ import os
 from pathlib import Path
 
 VO = "labvo"
+ELEMENTS = {
+    "LAB-disk": "dips-near",
+    "FAR-disk": "dips-far",
+    "XRD-root": "near",
+    "XRD-https": "near",
+    "FAR-https": "far",
+    "DAV-disk": "webdav",
+}
 
 
 def port(name: str) -> int:
@@ -28,8 +36,19 @@ def endpoint(home: Path) -> dict[str, object]:
             "webdav": f"https://localhost:{port('WEBDAV')}/{VO}",
         },
         "folders": {name: str(home / "store" / name / VO) for name in ("near", "far", "webdav")},
+        # where a DIRAC element keeps the files of the VO's folder on this machine
+        "elements": {element: str(home / "store" / name / VO) for element, name in ELEMENTS.items()},
         # the host certificate names localhost, and GSI would look for this machine's name
         "client_env": {"X509_CERT_DIR": str(home / "certificates"), "XrdSecGSISRVNAMES": "localhost|127.0.0.1"},
+        "rucio": f"https://localhost:{port('RUCIO')}",
+        "rucio_python": str(Path(os.environ["STORAGE_CACHE"]) / "rucio-venv" / "bin" / "python"),
+        "rucio_env": {
+            "RUCIO_CONFIG": str(home / "work" / "rucio" / "rucio.cfg"),
+            "RUCIO_HOME": str(home / "work" / "rucio"),
+        },
+        "gfal": str(
+            Path(os.environ["STORAGE_CACHE"]) / "gfal"
+        ),  # Debian's module, for the PYTHONPATH of DIRAC's client
         "run": str(home / "run"),
     }
 

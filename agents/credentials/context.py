@@ -17,12 +17,25 @@ def tls(certificate: Path | tuple[Path, Path], ca: Path) -> ssl.SSLContext:
         CredentialError: certificate and key do not work together, or the CAs cannot be read.
     """
     chain, key = (certificate, None) if isinstance(certificate, Path) else certificate
+    context = anonymous(ca)
+    try:
+        context.load_cert_chain(chain, key)
+    except (ssl.SSLError, OSError) as error:
+        raise CredentialError(f"{chain} with the CAs of {ca}: TLS cannot use them: {error}") from error
+    return context
+
+
+def anonymous(ca: Path) -> ssl.SSLContext:
+    """Return a context without an identity, which accepts the same servers.
+
+    Raises:
+        CredentialError: the CAs cannot be read.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False
     try:
-        context.load_cert_chain(chain, key)
         context.load_verify_locations(**{"cafile" if ca.is_file() else "capath": str(ca)})
     except (ssl.SSLError, OSError) as error:
-        raise CredentialError(f"{chain} with the CAs of {ca}: TLS cannot use them: {error}") from error
+        raise CredentialError(f"the CAs of {ca}: TLS cannot use them: {error}") from error
     return context

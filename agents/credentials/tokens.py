@@ -64,6 +64,14 @@ class BearerToken(AuthBase):
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
+    def text(self) -> str:
+        """Return the token as it is now.
+
+        Raises:
+            CredentialError: it has gone.
+        """
+        return find(self._environ)
+
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Add the header; a token that has gone is an OSError, so that the call surely was not sent."""
         try:

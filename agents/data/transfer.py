@@ -1,13 +1,17 @@
 """Files moved with one owner's credential: by the implementation that speaks the endpoint's protocol."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from agents.credentials.identity import Identity
-from agents.data import choice
+from agents.data import choice, tools
+from agents.data.by_command import ByCommand
 from agents.data.catalogue import FileRecord
 from agents.data.choice import Source, Target
 from agents.data.elements import Elements
-from agents.data.errors import Unsupported
+from agents.data.errors import Damaged, NoSpaceHere, Unsupported
+from agents.data.over_dips import OverDips
+from agents.data.over_https import OverHttps
 from agents.data.way import UNWATCHED, Content, Watch, Way
 
 
@@ -21,20 +25,32 @@ class Transfers:
     """
 
     def __init__(self, owner: Identity, elements: Elements, vo: str) -> None:
-        self._owner, self._vo = owner, vo
         self._elements = elements
-        self._ways: dict[str, Way] = {}
+        self._ways: dict[str, Way] = {"https": OverHttps(owner), "dips": OverDips(owner, vo)}
+        for family in ("root", "srm", "gsiftp"):
+            if tool := tools.find(family):
+                self._ways[family] = ByCommand(owner, tool)
 
     def get(self, record: FileRecord, source: Source, into: Path, watch: Watch = UNWATCHED) -> None:
         """Bring a replica to a file here, of which size and checksum are those of the catalogue.
 
         It is written beside, as `.NAME.part`, and renamed when it is whole; a part that a former try has left there is
-        gone on with where the server can, and kept at Transient and GivenUp. A file of that name is replaced.
+        gone on with where the server can. It is kept, but for what is Damaged. A file of that name is replaced.
 
         Raises:
             TransferError: see agents.data.errors.
         """
-        raise NotImplementedError
+        part = into.with_name(f".{into.name[:200]}.part")
+        content = Content(size_bytes=record.size_bytes, adler32=record.adler32)
+        try:
+            self._way(source.endpoint.family).get(source.url, part, content, watch)
+        except Damaged as error:
+            part.unlink(missing_ok=True)
+            raise Damaged(f"{source.element.name}: {record.lfn}: {error}") from error
+        try:
+            part.replace(into)
+        except OSError as error:
+            raise NoSpaceHere(f"{into}: {error.strerror}") from error
 
     def put(self, path: Path, lfn: str, target: Target, content: Content, watch: Watch = UNWATCHED) -> str:
         """Bring a file to an element; return its PFN there. Size and checksum at the element are compared afterwards.
@@ -44,13 +60,15 @@ class Transfers:
                 the caller sees whether it is this file, of an earlier try.
             TransferError: see agents.data.errors. What was written of it is taken away as far as the server can.
         """
-        raise NotImplementedError
+        url = target.endpoint.url(lfn)
+        self._way(target.endpoint.family).put(path, url, content, watch)
+        return url
 
     def speaks(self, family: str) -> bool:
         """Tell whether endpoints of this family (https, root, dips, srm) can be used on this node."""
         return family in self._ways
 
-    def urls_for(self, record: FileRecord, protocols: tuple[str, ...] = ()) -> list[str]:
+    def urls_for(self, record: FileRecord, protocols: Sequence[str] = ()) -> list[str]:
         """Return URLs by which a payload may read a file itself, the best first; of these protocols, of all if none."""
         found = choice.sources(record, self._elements)
         return [source.url for source in found if not protocols or source.endpoint.protocol in protocols]

@@ -4,25 +4,29 @@ Seen on the wire of DIRAC 9.1.22: proposal, its acceptance, arguments, answer. A
 """
 
 import contextlib
+import functools
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from agents import __version__
 from agents.credentials.context import tls
 from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
-from agents.wms import jencode
+from agents.wms import dips_files, jencode
+from agents.wms.service import NoFile
 from ce_backends.untrusted.bounded_http import Limits, web_proxies
 
 __all__ = ["DipsTransport", "tls"]
+_T = TypeVar("_T")
 _KEEP_ALIVE = b"dka"
 _LONGEST_LENGTH = len("999999999")
 _CHUNK_BYTES = 65536
 _PROPOSAL_BYTES = 1024  # what the server reads of one
 _LONGEST_MESSAGE = 500
+_LOOK_S = 1.0
 _UNAUTHORIZED = 1111  # DErrno.ENOAUTH, "Unauthorized query"
 
 
@@ -38,6 +42,7 @@ class DipsTransport:
         extra: str | None = None,
         limits: Limits = Limits(),
         monotonic: Callable[[], float] = time.monotonic,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
         self._secure = secure
         self._setup = setup
@@ -45,25 +50,60 @@ class DipsTransport:
         self._extra = extra or ""
         self._limits = limits
         self._monotonic = monotonic
+        self._look = look
 
-    def download(self, url: str, method: str, arguments: Sequence[object]) -> NoReturn:  # noqa: ARG002 - the border's
-        """See Transport. Files cannot be carried.
+    def download(self, url: str, method: str, arguments: Sequence[object]) -> bytes | NoFile:
+        """See Transport. What https calls `streamToClient` is a transfer to the client here.
 
         Raises:
-            AccessDenied: always.
+            AccessDenied: it is another method.
         """
-        raise AccessDenied(f"{url}: files are carried over https only; the configuration should publish such a URL")
+        if method != "streamToClient":
+            raise AccessDenied(f"{url}: {method} carries no file over dips")
+        pieces: list[bytes] = []
+        answer = self.receive(url, [*arguments, "CheckSum"], pieces.append, most_bytes=self._limits.body_mb * 10**6)
+        is_good = isinstance(answer, Mapping) and answer.get("OK")
+        return b"".join(pieces) if is_good else NoFile(answer)
 
     def close(self) -> None:
         """See Transport. No connection is kept."""
 
     def call(self, url: str, method: str, arguments: Sequence[object]) -> object:
-        """See Transport."""
-        ends = self._monotonic() + self._limits.whole_s
-        place = urlsplit(url)
-        with self._connected(url, place, ends) as frames:
-            self._propose(frames, url, place.path.strip("/"), method)
+        """See Transport. What https calls `streamFromClient` is a transfer from the client here: its last argument."""
+        if method == "streamFromClient" and isinstance(content := arguments[-1], bytes):
+            return self.send(url, arguments[:-1], [memoryview(content)])
+        with self._agreed(url, ["RPC", method]) as frames:
             return _answer(frames, url, method, arguments)
+
+    def receive(
+        self, url: str, arguments: Sequence[object], take: Callable[[bytes], object], *, most_bytes: int
+    ) -> object:
+        """Hand over a file in pieces of a megabyte; return the service's last word, S_OK or S_ERROR.
+
+        Raises:
+            ServiceError: as `call`; BadAnswer too where the MD5 is not that of what came, or more came than wanted.
+        """
+        with self._agreed(url, ["FileTransfer", "ToClient"]) as frames, _meant(url, "ToClient"):
+            frames.send(_ok(list(arguments)))
+            return dips_files.receive(frames, take, most_bytes)
+
+    def send(self, url: str, arguments: Sequence[object], pieces: Iterable[memoryview]) -> object:
+        """Send a file in pieces of at most a megabyte; return the service's last word, S_OK or S_ERROR.
+
+        Raises:
+            ServiceError: as `call`; what was sent may have been stored.
+        """
+        with self._agreed(url, ["FileTransfer", "FromClient"]) as frames, _meant(url, "FromClient"):
+            frames.send(_ok(list(arguments)))
+            return dips_files.send(frames, pieces)
+
+    @contextlib.contextmanager
+    def _agreed(self, url: str, action: Sequence[str]) -> Iterator["_Frames"]:
+        """Connect, and agree with the server on what is to be done."""
+        place = urlsplit(url)
+        with self._connected(url, place, self._monotonic() + self._limits.whole_s) as frames:
+            self._propose(frames, url, place.path.strip("/"), action)
+            yield frames
 
     @contextlib.contextmanager
     def _connected(self, url: str, place: SplitResult, ends: float) -> Iterator["_Frames"]:
@@ -82,9 +122,9 @@ class DipsTransport:
             except OSError as error:
                 raise _rejected(url, error) from error
             with secured:
-                yield _Frames(secured, self._limits, ends, self._monotonic)
+                yield _Frames(secured, self._limits, ends, self._monotonic, self._look)
 
-    def _propose(self, frames: "_Frames", url: str, service: str, method: str) -> None:
+    def _propose(self, frames: "_Frames", url: str, service: str, action: Sequence[str]) -> None:
         """Agree with the server on the call, before its arguments are sent.
 
         Raises:
@@ -92,7 +132,7 @@ class DipsTransport:
             Unreachable: the server will not take the call, and has not.
         """
         who = [service, self._setup, self._vo]
-        proposal = _ok([who, ["RPC", method], self._extra, f"gridpilot {__version__}"])
+        proposal = _ok([who, list(action), self._extra, f"gridpilot {__version__}"])
         try:
             with contextlib.suppress(OSError):  # what the server has against us is read next (TLS 1.3)
                 frames.send(proposal, limit_bytes=_PROPOSAL_BYTES)
@@ -100,14 +140,21 @@ class DipsTransport:
         except (OSError, BadAnswer) as error:
             raise _rejected(url, error) from error
         if not isinstance(answer, Mapping) or not answer.get("OK"):
-            raise _refused(url, method, answer)
+            raise _refused(url, action[-1], answer)
 
 
 def _answer(frames: "_Frames", url: str, method: str, arguments: Sequence[object]) -> object:
     """Send the arguments and return the answer; from here on the call may have been received."""
-    try:
+    with _meant(url, method):
         frames.send(_ok(list(arguments)))
         return frames.receive()
+
+
+@contextlib.contextmanager
+def _meant(url: str, method: str) -> Iterator[None]:
+    """Name the call in what goes wrong once it may have been received."""
+    try:
+        yield
     except OSError as error:
         raise NoAnswer(f"{url}: no answer to {method}: {_plain(error)}") from error
     except BadAnswer as error:
@@ -145,11 +192,19 @@ def _plain(error: Exception) -> str:
 class _Frames:
     """Values in frames of `<decimal length>:<JEncode>`, within limits of silence, whole time and size."""
 
-    def __init__(self, secured: ssl.SSLSocket, limits: Limits, ends: float, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        secured: ssl.SSLSocket,
+        limits: Limits,
+        ends: float,
+        monotonic: Callable[[], float],
+        look: Callable[[], object],
+    ) -> None:
         self._socket = secured
         self._limits = limits
         self._ends = ends
         self._monotonic = monotonic
+        self._look = look
         self._waiting = bytearray()
 
     def send(self, value: object, *, prefix: bytes = b"", limit_bytes: int = 0) -> None:
@@ -162,8 +217,9 @@ class _Frames:
         payload = jencode.encode(value).encode()
         if limit_bytes and len(payload) > limit_bytes:
             raise BadAnswer(f"{len(payload)} bytes are too many for one frame, {limit_bytes} are allowed")
-        self._be_patient()
-        self._socket.sendall(b"%b%d:%b" % (prefix, len(payload), payload))
+        waiting = memoryview(b"%b%d:%b" % (prefix, len(payload), payload))
+        while waiting:
+            waiting = waiting[self._patiently(functools.partial(self._socket.send, waiting)) :]
 
     def receive(self) -> object:
         """Return the next value that is no keep-alive; those are answered on the way.
@@ -202,18 +258,25 @@ class _Frames:
         return payload
 
     def _read(self) -> None:
-        self._be_patient()
-        chunk = self._socket.recv(_CHUNK_BYTES)
+        chunk = self._patiently(functools.partial(self._socket.recv, _CHUNK_BYTES))
         if not chunk:
             raise ConnectionResetError("the server closed the connection")
         self._waiting += chunk
 
-    def _be_patient(self) -> None:
-        """Wait for the next piece as long as the limits allow."""
-        left_s = self._ends - self._monotonic()
-        if left_s <= 0:
-            raise TimeoutError(f"not complete in {self._limits.whole_s:.0f} s")
-        self._socket.settimeout(min(self._limits.read_s, left_s))
+    def _patiently(self, move: Callable[[], _T]) -> _T:
+        """Move the next piece, as long as the limits allow; who looks on may raise meanwhile."""
+        silent_at = self._monotonic() + self._limits.read_s
+        while True:
+            self._look()
+            left_s = self._ends - self._monotonic()
+            if left_s <= 0:
+                raise TimeoutError(f"not complete in {self._limits.whole_s:.0f} s")
+            self._socket.settimeout(min(_LOOK_S, self._limits.read_s, left_s))
+            try:
+                return move()
+            except TimeoutError:
+                if self._monotonic() >= silent_at:
+                    raise
 
 
 def _length(text: bytes, limit_mb: int) -> int:

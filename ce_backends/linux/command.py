@@ -7,7 +7,8 @@ elsewhere (`spawn`, `batch/launcher`).
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import IO
 from ce_backends.linux import children as offspring
 from ce_backends.linux.pipes import Pipes
 
+_LOOK_S = 0.5
 _LAST_WORDS_S = 2.0  # for the pipes of a command that was killed
 
 
@@ -65,7 +67,14 @@ NOWHERE = Path(os.devnull)
 USUAL = Around()
 
 
-def run(argv: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | bytes = b"", around: Around = USUAL) -> Said:
+def run(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    stdin: IO[bytes] | bytes = b"",
+    around: Around = USUAL,
+    look: Callable[[int], object] | None = None,
+) -> Said:
     """Run a command; it ends within this time, or is killed with all of its group as far as we may.
 
     It is known as a child of ours to whoever looks for what tasks have left. Any thread may call this; it waits no
@@ -76,6 +85,7 @@ def run(argv: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | bytes = b""
         timeout_s: how long it may take. One whose children keep its pipes has not ended either.
         stdin: what it reads.
         around: what it finds around it.
+        look: called every half a second with its pid while it runs; what it raises ends the command, and comes out.
 
     Raises:
         NotStarted: it was not.
@@ -85,7 +95,7 @@ def run(argv: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | bytes = b""
         process = _started(argv, stdin, stdout, around)
         try:
             with process:
-                return _said(process, stdin if isinstance(stdin, bytes) else None, timeout_s, around.stdout)
+                return _said(process, stdin if isinstance(stdin, bytes) else None, timeout_s, around.stdout, look)
         finally:
             offspring.ended(process.pid)
 
@@ -120,11 +130,17 @@ def _stdout(into: Path | None) -> Iterator[int | IO[bytes]]:
         yield file
 
 
-def _said(process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float, into: Path | None) -> Said:
+def _said(
+    process: subprocess.Popen[bytes],
+    stdin: bytes | None,
+    timeout_s: float,
+    into: Path | None,
+    look: Callable[[int], object] | None,
+) -> Said:
     try:
         pipes = Pipes(process, stdin, into=None if into == NOWHERE else into)
         try:
-            has_ended = pipes.listen(timeout_s)
+            has_ended = pipes.listen(timeout_s) if look is None else _watched(process, pipes, timeout_s, look)
             left = 0 if has_ended else _kill(process, pipes)
         finally:
             pipes.close()
@@ -134,6 +150,16 @@ def _said(process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: floa
     exit_code = process.returncode if has_ended else None
     stdout, stderr = (b"", b"") if pipes.flood else (bytes(pipes.stdout), bytes(pipes.stderr))
     return Said(exit_code=exit_code, stdout=stdout, stderr=stderr, flood=pipes.flood, left=left)
+
+
+def _watched(process: subprocess.Popen[bytes], pipes: Pipes, timeout_s: float, look: Callable[[int], object]) -> bool:
+    """Listen until the command has ended, and let somebody look at it meanwhile."""
+    deadline = time.monotonic() + timeout_s
+    while not pipes.flood and (left_s := deadline - time.monotonic()) > 0:
+        if pipes.listen(min(left_s, _LOOK_S)):
+            return True
+        look(process.pid)
+    return False
 
 
 def _kill(process: subprocess.Popen[bytes], pipes: Pipes) -> int:

@@ -249,11 +249,6 @@ def test_a_server_that_does_not_accept_our_ca_says_so(authority: Authority, prox
         call(stranger, authority, url)
 
 
-def test_files_are_not_carried(authority: Authority, proxy: Path) -> None:
-    with pytest.raises(AccessDenied, match="files are carried over https only"):
-        transport(proxy, authority).download("dips://localhost:1/W/X", "streamToClient", [])
-
-
 def test_a_proxy_that_has_gone_is_one_sentence(authority: Authority, tmp_path: Path) -> None:
     with pytest.raises(CredentialError, match="TLS cannot use them"):
         tls(tmp_path / "none.pem", authority.certificates)

@@ -1,0 +1,124 @@
+"""Requests to a storage server during one transfer: connections that are kept, the owner's credential, redirects."""
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from agents.credentials import context
+from agents.credentials.identity import Identity
+from agents.data import http_head
+from agents.data.errors import NotAllowed, Transient, Unsupported
+from agents.data.http_head import Head
+from agents.data.http_link import Body, Link
+from agents.data.local_file import Outgoing
+from agents.data.way import Watch
+from agents.errors import CredentialError
+
+_MOST_REDIRECTS = 4
+_REDIRECTS = (301, 302, 303, 307, 308)
+_FOLLOWED = ("GET", "HEAD", "PUT")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer's head, and the connection on which its body still is."""
+
+    head: Head
+    link: Link
+
+
+class Visit:
+    """Requests one after the other, by one thread; open it by `with`.
+
+    Args:
+        owner: whose proxy, or token, is shown. It is read anew for each connection.
+        watch: looks on.
+    """
+
+    def __init__(self, owner: Identity, watch: Watch) -> None:
+        self._owner = owner
+        self._watch = watch
+        self._kept: Link | None = None
+        self._kept_for: tuple[str, bool] = ("", False)
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._drop()
+
+    @contextmanager
+    def asked(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, outgoing: Outgoing | None = None
+    ) -> Iterator[Answered]:
+        """Make a request; redirects of one that reads or writes a file are followed (`http_head.redirected`).
+
+        Raises:
+            TransferError: there is no answer, or it leads where we do not go. Whatever HTTP status comes is an answer.
+        """
+        origin, shows_credential = url, True
+        for _ in range(_MOST_REDIRECTS + 1):
+            link, head = self._head_of(method, url, headers or {}, outgoing, shows_credential=shows_credential)
+            if head.status not in _REDIRECTS:
+                yield Answered(head, link)
+                return
+            if method not in _FOLLOWED:
+                raise Unsupported(f"{url}: a redirect of {method} is not followed")
+            self._drop()
+            url, shows_credential = http_head.redirected(origin, url, head.headers.get("location", ""))
+        raise Unsupported(f"{origin}: more than {_MOST_REDIRECTS} redirects")
+
+    def status(self, method: str, url: str) -> int:
+        """Return the status of a request whose answer's body nobody wants."""
+        with self.asked(method, url) as answered:
+            answered.link.said(method, answered.head)
+            return answered.head.status
+
+    def _head_of(
+        self, method: str, url: str, headers: Mapping[str, str], outgoing: Outgoing | None, *, shows_credential: bool
+    ) -> tuple[Link, Head]:
+        link, is_new = self._link(url, shows_credential=shows_credential)
+        shown = self._token() if shows_credential else {}
+        try:
+            return link, link.ask(method, url, {**headers, **shown}, _body(outgoing))
+        except Transient:
+            self._drop()
+            if is_new or link.has_heard:
+                raise
+        return self._head_of(method, url, headers, outgoing, shows_credential=shows_credential)  # it was closed idle
+
+    def _link(self, url: str, *, shows_credential: bool) -> tuple[Link, bool]:
+        """Return a connection to the server, and whether it is new."""
+        wanted = (urlsplit(url).netloc, shows_credential)
+        if self._kept and self._kept_for == wanted and not self._kept.is_busy:
+            return self._kept, False
+        self._drop()
+        self._kept = Link(url, self._with_credential if shows_credential else self._without, self._watch)
+        self._kept_for = wanted
+        return self._kept, True
+
+    def _drop(self) -> None:
+        if self._kept:
+            self._kept.close()
+        self._kept = None
+
+    def _with_credential(self) -> ssl.SSLContext:
+        owner = self._owner
+        return self._without() if owner.token else context.tls(owner.certificate, owner.ca)
+
+    def _without(self) -> ssl.SSLContext:
+        return context.anonymous(self._owner.ca)
+
+    def _token(self) -> dict[str, str]:
+        if self._owner.token is None:
+            return {}
+        try:
+            return {"Authorization": f"Bearer {self._owner.token.text()}"}
+        except CredentialError as error:
+            raise NotAllowed(str(error)) from error
+
+
+def _body(outgoing: Outgoing | None) -> Body | None:
+    return Body(outgoing.size_bytes, outgoing.pieces()) if outgoing else None

@@ -1,0 +1,226 @@
+"""Files over https, as WebDAV servers and XRootD speak it, with the owner's proxy or token."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from agents.credentials.identity import Identity
+from agents.data.errors import Exists, NoRoom, NotAllowed, NotHere, TransferError, Transient, Unsupported
+from agents.data.http_head import Head
+from agents.data.http_visit import Answered, Visit
+from agents.data.local_file import Incoming, Outgoing
+from agents.data.way import Content, Watch
+
+_GOOD = range(200, 300)
+_NONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+_NO_MOVE = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
+_DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_FULL = (
+    HTTPStatus.INSUFFICIENT_STORAGE,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.LOCKED,
+)
+_FULL_WORDS = ("no space", "read-only", "quota", "out of space")
+_DIGEST = {"Want-Digest": "adler32"}
+_CLEARING_S = 30.0  # for taking away what was left
+
+
+class OverHttps:
+    """GET with resume; PUT beside, compared, then moved to its name. Any thread may call.
+
+    Args:
+        owner: whose proxy, or token, is shown.
+    """
+
+    def __init__(self, owner: Identity) -> None:
+        self._owner = owner
+        self._without_move: set[str] = set()
+
+    def get(self, url: str, into: Path, content: Content, watch: Watch) -> None:
+        """See Way."""
+        url = _https(url)
+        with Incoming(into, content, watch) as incoming, Visit(self._owner, watch) as visit:
+            incoming.completed(lambda: _fetch(visit, url, incoming, content.size_bytes))
+
+    def put(self, path: Path, url: str, content: Content, watch: Watch) -> None:
+        """See Way. A server without MOVE gets the file under its name at once."""
+        url = _https(url)
+        host = urlsplit(url).netloc
+        outgoing = Outgoing(path, content, watch)
+        with Visit(self._owner, watch) as visit:
+            _refuse_existing(visit, url)
+            if host not in self._without_move:
+                if self._put_beside(visit, outgoing, url, content):
+                    return
+                self._without_move.add(host)
+            try:
+                _send(visit, outgoing, url, {"If-None-Match": "*"})
+                _compare(visit, url, content)
+            except Exists:
+                raise
+            except TransferError:
+                self._clear(url)
+                raise
+
+    def _put_beside(self, visit: Visit, outgoing: Outgoing, url: str, content: Content) -> bool:
+        """Upload under another name, compare, and rename; False where the server cannot rename."""
+        beside = f"{url}.part-{secrets.token_hex(4)}"
+        try:
+            _send(visit, outgoing, beside, {})
+            _compare(visit, beside, content)
+            _refuse_existing(visit, url)  # XRootD's MOVE replaces whatever is there
+            is_moved = _move(visit, beside, url)
+        except TransferError:
+            self._clear(beside)
+            raise
+        if not is_moved:
+            self._clear(beside)
+        return is_moved
+
+    def _clear(self, url: str) -> None:
+        """Take away what was written; that it cannot be is no further error."""
+        watch = Watch(ends_s=time.monotonic() + _CLEARING_S, silence_s=_CLEARING_S)
+        with suppress(TransferError), Visit(self._owner, watch) as visit:
+            visit.status("DELETE", url)
+
+
+def _fetch(visit: Visit, url: str, incoming: Incoming, size_bytes: int) -> None:
+    begins = incoming.arrived_bytes
+    wanted = {"Range": f"bytes={begins}-{size_bytes - 1}"} if begins else {}  # XRootD 5.5 wants to hear the end, too
+    with visit.asked("GET", url, wanted) as answered:
+        head = answered.head
+        if begins and head.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            incoming.begin_anew()
+            raise Transient(f"{url}: the server has no bytes from {begins} on; what had come is forgotten")
+        if head.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            raise _error(url, "GET", answered)
+        if begins and not _begins_at(head, begins):
+            incoming.begin_anew()
+        answered.link.receive(head, incoming.take)
+
+
+def _begins_at(head: Head, begins: int) -> bool:
+    """Tell whether an answer goes on where it was asked to. The whole file from its beginning is no fault.
+
+    Raises:
+        Transient: it is another part.
+    """
+    if head.status == HTTPStatus.OK:
+        return False
+    if not head.headers.get("content-range", "").startswith(f"bytes {begins}-"):
+        raise Transient(f"bytes from {begins} on were asked for, got {head.headers.get('content-range', '')[:60]!r}")
+    return True
+
+
+def _send(visit: Visit, outgoing: Outgoing, url: str, headers: Mapping[str, str]) -> None:
+    """PUT a file; the folders above it are made where the server asks for them by 409."""
+    for _ in range(2):
+        with visit.asked("PUT", url, headers, outgoing) as answered:
+            status = answered.head.status
+            if status in _GOOD:
+                answered.link.said("PUT", answered.head)
+                return
+            if status == HTTPStatus.PRECONDITION_FAILED:
+                raise Exists(f"{url}: there is a file of that name already")
+            if status != HTTPStatus.CONFLICT:
+                raise _error(url, "PUT", answered)
+        _make_folders(visit, url)
+    raise Transient(f"{url}: HTTP 409, although the folders above it are there")
+
+
+def _make_folders(visit: Visit, url: str) -> None:
+    """Make the folders above a file that are missing: upwards until one can be made, and down again."""
+    base, parts = f"https://{urlsplit(url).netloc}", urlsplit(url).path.split("/")[1:-1]
+    missing: list[str] = []
+    for depth in range(len(parts), 0, -1):
+        folder = f"{base}/{'/'.join(parts[:depth])}"
+        status = visit.status("MKCOL", folder)
+        if status in _GOOD or status == HTTPStatus.METHOD_NOT_ALLOWED:  # made, or there
+            break
+        if status != HTTPStatus.CONFLICT:
+            raise NotAllowed(f"{folder}: the folder cannot be made (HTTP {status})")
+        missing.append(folder)
+    for folder in reversed(missing):
+        visit.status("MKCOL", folder)
+
+
+def _refuse_existing(visit: Visit, url: str) -> None:
+    """Raise Exists if there is a file of that name, with what the server says of it."""
+    if found := _look_at(visit, url):
+        raise Exists(
+            f"{url}: there is a file of that name already", size_bytes=found.length_bytes, adler32=found.adler32
+        )
+
+
+def _compare(visit: Visit, url: str, content: Content) -> None:
+    """Compare what the server holds with what was sent; where it tells no checksum, TLS's own has to do.
+
+    Raises:
+        Transient: it is not the same.
+    """
+    found = _look_at(visit, url)
+    if found is None:
+        raise Transient(f"{url}: it was uploaded, and is not there")
+    is_other = content.adler32 is not None and found.adler32 not in (None, content.adler32)
+    if is_other or found.length_bytes not in (None, content.size_bytes):
+        raise Transient(f"{url}: what is there is not what was sent: {found.length_bytes} bytes, or another checksum")
+
+
+def _look_at(visit: Visit, url: str) -> Head | None:
+    """Return the head of a file, None when there is none."""
+    with visit.asked("HEAD", url, _DIGEST) as answered:
+        answered.link.said("HEAD", answered.head)
+        if answered.head.status in _NONE:
+            return None
+        if answered.head.status not in _GOOD:
+            raise _error(url, "HEAD", answered)
+        return answered.head
+
+
+def _move(visit: Visit, url: str, to: str) -> bool:
+    """Give a file its name; False where the server has no MOVE."""
+    with visit.asked("MOVE", url, {"Destination": to, "Overwrite": "F"}) as answered:
+        status = answered.head.status
+        if status == HTTPStatus.PRECONDITION_FAILED:
+            raise Exists(f"{to}: there is a file of that name already")
+        if status not in _GOOD and status not in _NO_MOVE:
+            raise _error(url, "MOVE", answered)
+        return status in _GOOD
+
+
+def _error(url: str, method: str, answered: Answered) -> TransferError:
+    """Return what an answer that is none of the good ones asks to do next."""
+    status = answered.head.status
+    with suppress(TransferError):
+        said = answered.link.said(method, answered.head)
+        text = f"{url}: HTTP {status} in answer to {method}" + (f": {said}" if said else "")
+        return _kind(status, said)(text)
+    return _kind(status, "")(f"{url}: HTTP {status} in answer to {method}")
+
+
+def _kind(status: int, said: str) -> type[TransferError]:
+    if status in _NONE:
+        return NotHere
+    if status in _FULL or any(word in said.lower() for word in _FULL_WORDS):
+        return NoRoom
+    if status in _DENIED:
+        return NotAllowed
+    is_passing = status >= 500 or status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+    return Transient if is_passing or status in (HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY) else Unsupported
+
+
+def _https(url: str) -> str:
+    """Return a URL of https; `davs` is another name of it.
+
+    Raises:
+        Unsupported: it is none.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("https", "davs") or not rest.isascii() or any(letter <= " " for letter in rest):
+        raise Unsupported(f"{url[:100]!r}: expected https://…")
+    return f"https://{rest}"

@@ -69,13 +69,20 @@ class DiracData:
 
     def client(self, who: str, *arguments: str) -> Any:
         """Run data_client.py with one of the proxies; its JSON answer."""
+        return self._dirac(who, SCRIPTS / "data_client.py", *arguments)
+
+    def job_api(self, who: str, run: str, *names: str) -> Any:
+        """Submit jobs of job_api_jobs.py; the numbers of each by its name."""
+        return self._dirac(who, ROOT / "tests" / "system" / "job_api_jobs.py", run, *names)
+
+    def _dirac(self, who: str, program: Path, *arguments: str) -> Any:
         endpoint = self._stack.endpoint
         environment = os.environ | endpoint["dirac_env"] | self.storage.endpoint["client_env"]
         environment |= {
             "X509_USER_PROXY": endpoint[f"{who}_proxy"],
-            "PYTHONPATH": f"{self.storage.endpoint['gfal']}:{STACK_SCRIPTS}",
+            "PYTHONPATH": f"{endpoint['dirac_env']['PYTHONPATH']}:{STACK_SCRIPTS}",
         }
-        argv = [endpoint["dirac_python"], str(SCRIPTS / "data_client.py"), *arguments]
+        argv = [endpoint["dirac_python"], str(program), *arguments]
         done = subprocess.run(argv, check=False, env=environment, capture_output=True, text=True, timeout=CLIENT_S)
         if done.returncode != 0:
             raise AssertionError(f"DIRAC's client, {' '.join(arguments)}: {done.stderr[-2000:]}")

@@ -23,11 +23,12 @@ export STORAGE_STORES="${GRIDPILOT_CLUSTERS:-/var/tmp/gridpilot-clusters}/storag
 stack_python="$STACK_HOME/venv/bin/python"
 # requests lets the bundle variables override Session.verify, which is how DIRAC passes its CA directory
 stack_dirac=(env -u REQUESTS_CA_BUNDLE -u CURL_CA_BUNDLE -u X509_USER_PROXY
-  "X509_CERT_DIR=$STACK_HOME/certs/certificates" "PATH=$STACK_HOME/venv/bin:$PATH" PYTHONDONTWRITEBYTECODE=1)
+  "X509_CERT_DIR=$STACK_HOME/certs/certificates" "PATH=$STACK_HOME/venv/bin:$PATH" PYTHONDONTWRITEBYTECODE=1
+  "PYTHONPATH=$STACK_HOME/gfal" 'XrdSecGSISRVNAMES=localhost|127.0.0.1')
 # $STACK_HOME in the environment is also how down.sh recognises a process that escaped it
 stack_server=("${stack_dirac[@]}" "STACK_SERVER=$STACK_HOME"
   "DIRAC_ROOT_PATH=$STACK_HOME/server" "DIRACSYSCONFIG=$STACK_HOME/server/etc/dirac.cfg"
-  "PYTHONPATH=$stack_code/server_side" "STACK_CAPTURE=$STACK_HOME/server_capture.jsonl")
+  "PYTHONPATH=$stack_code/server_side:$STACK_HOME/gfal" "STACK_CAPTURE=$STACK_HOME/server_capture.jsonl")
 
 say() { printf '== %s\n' "$*" >&2; }
 die() { printf 'dirac stack: %s\n' "$*" >&2; exit 1; }

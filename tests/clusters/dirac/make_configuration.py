@@ -116,7 +116,11 @@ def resources() -> dict[str, Any]:
         "OutputProtocols": "https",
     }
     element = {"BackendType": "DISET", "AccessProtocols": "https", "WriteProtocols": "https", "DIP": store}
+    oldest = "Linux_x86_64_glibc-2.17"  # what the platforms of nodes today can run
     return {
+        "Computing": {
+            "OSCompatibility": {oldest: oldest, **{f"Linux_x86_64_glibc-2.{n}": oldest for n in range(28, 50)}}
+        },
         "Sites": {"LAB": {stack.SITE: {"Name": "Local", "CE": stack.CE, "CEs": {stack.CE: ce}}}},
         "StorageElements": {stack.SANDBOX_SE: element},
     }

@@ -13,6 +13,9 @@ apt_packages() {
   command -v mariadbd >/dev/null || packages+=(mariadb-server)
   command -v openssl >/dev/null || packages+=(openssl)
   command -v flock >/dev/null || packages+=(util-linux)
+  # DIRAC's plug-ins for https and root:// are made with gfal2, which has no wheel
+  compgen -G '/usr/lib/python3/dist-packages/gfal2*.so' >/dev/null ||
+    packages+=(python3-gfal2 gfal2-plugin-file gfal2-plugin-http gfal2-plugin-xrootd)
   # the rest only builds wheels that PyPI does not have: M2Crypto, mysqlclient
   if [[ ! -e $STACK_HOME/venv.complete ]]; then
     command -v swig >/dev/null || packages+=(swig)
@@ -39,7 +42,7 @@ python_packages() {
   # --copies: DIRAC's JobAgent starts wrappers with realpath(sys.executable), which must stay in the venv
   rm -rf "$STACK_HOME/venv" "$STACK_HOME/venv.complete"
   python3.11 -m venv --copies "$STACK_HOME/venv"
-  # --no-deps: the list is complete but for gfal2-python, which needs a C++ library and which nothing here imports
+  # --no-deps: the list is complete but for gfal2-python, of which Debian's module is used
   "$stack_python" -m pip install --no-deps -r "$stack_code/constraints.txt" >"$STACK_HOME/log/pip.log" 2>&1 ||
     die "pip failed, see $STACK_HOME/log/pip.log"
   cp "$stack_code/constraints.txt" "$STACK_HOME/venv.complete"
@@ -89,6 +92,8 @@ fi
 mkdir -p "$STACK_HOME"/{run,log,mysql,certs,work,server/etc,server/sandboxes,server/work,server/control,client/etc}
 apt_packages
 python_packages
+# Debian's module loads into any Python of the same minor version
+mkdir -p "$STACK_HOME/gfal" && ln -sf /usr/lib/python3/dist-packages/gfal2*.so "$STACK_HOME/gfal/"
 "${stack_dirac[@]}" "$stack_python" "$stack_code/make_certificates.py"
 databases
 services

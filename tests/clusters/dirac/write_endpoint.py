@@ -17,6 +17,8 @@ def client_environment() -> dict[str, str]:
         # requests takes an empty one for none; a set one would override the CA directory
         "REQUESTS_CA_BUNDLE": "",
         "CURL_CA_BUNDLE": "",
+        "PYTHONPATH": str(home / "gfal"),
+        "XrdSecGSISRVNAMES": "localhost|127.0.0.1",  # GSI would look for this machine's name in the host certificate
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

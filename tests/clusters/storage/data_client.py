@@ -1,6 +1,6 @@
 """DIRAC's own client of elements, catalogue and requests, one sub-command for each thing a test asks; prints JSON.
 
-Run like ../dirac/dirac_client.py, with that folder and Debian's gfal2 on PYTHONPATH (`data_env` of endpoint.json).
+Run like ../dirac/dirac_client.py, with that folder on PYTHONPATH too.
 """
 
 import argparse
@@ -50,6 +50,14 @@ def put(asked: argparse.Namespace) -> dict[str, Any]:
     for element in others:
         all_of(manager().replicateAndRegister(asked.lfn, element), f"copy {asked.lfn} to {element}")
     return done
+
+
+def fill(asked: argparse.Namespace) -> list[str]:
+    """Put and register many files at once: a JSON list of {lfn, file, elements}."""
+    wanted = json.loads(asked.files)
+    for one in wanted:
+        put(argparse.Namespace(**one))
+    return [one["lfn"] for one in wanted]
 
 
 def get(asked: argparse.Namespace) -> dict[str, Any]:
@@ -102,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
 
     command("directories", directories, ("paths", str, "+"))
     command("put", put, ("lfn", str, None), ("file", str, None), ("elements", str, "+"))
+    command("fill", fill, ("files", str, None))
     getting = command("get", get, ("lfn", str, None))
     getting.add_argument("--into", required=True)
     getting.add_argument("--element")

@@ -4,17 +4,9 @@
 # source it after env.sh.
 dirac_servers=(catalogue dips-near dips-far)
 
-# dirac_programs: what DIRAC's own client needs to read what is not dips; its module fits every Python of one minor version
-dirac_programs() {
-  need_packages python3-gfal2 gfal2-plugin-file gfal2-plugin-http gfal2-plugin-xrootd
-  mkdir -p "$system_cache/gfal"
-  ln -sf /usr/lib/python3/dist-packages/gfal2*.so "$system_cache/gfal/"
-}
-
 dirac() {
   local name
   [[ -s $STACK_HOME/endpoint.json ]] || die "there is no $STACK_HOME/endpoint.json: start tests/clusters/dirac/up.sh first"
-  dirac_programs
   mkdir -p "$system_home"/store/{dips-near,dips-far}
   # what runs from before knows another configuration, database and authority
   joined || stop 5 "${dirac_servers[@]}"
@@ -52,6 +44,6 @@ dirac_client() {
   # shellcheck source=../dirac/env.sh
   (. "$system_code/../dirac/env.sh"
     "${stack_dirac[@]}" "DIRAC_ROOT_PATH=$STACK_HOME/client" "DIRACSYSCONFIG=$STACK_HOME/client/etc/dirac.cfg" \
-      "PYTHONPATH=$system_cache/gfal:$system_code/../dirac" "X509_USER_PROXY=$STACK_HOME/certs/proxy-$1.pem" \
+      "PYTHONPATH=$STACK_HOME/gfal:$system_code/../dirac" "X509_USER_PROXY=$STACK_HOME/certs/proxy-$1.pem" \
       "$stack_python" "$system_code/data_client.py" "${@:2}")
 }

@@ -11,5 +11,4 @@ cycles=${1:-1}
 mariadb --no-defaults --socket="$STACK_HOME/run/mysqld.sock" ReqDB -e \
   "UPDATE Request SET NotBefore = UTC_TIMESTAMP() - INTERVAL 1 MINUTE WHERE Status = 'Waiting'"
 cd "$STACK_HOME/work"
-"${stack_server[@]}" "PYTHONPATH=$stack_code/server_side:$system_cache/gfal" 'XrdSecGSISRVNAMES=localhost|127.0.0.1' \
-  dirac-agent RequestManagement/RequestExecutingAgent -o "MaxCycles=$cycles" >>"$STACK_HOME/log/requests.log" 2>&1
+"${stack_server[@]}" dirac-agent RequestManagement/RequestExecutingAgent -o "MaxCycles=$cycles" >>"$STACK_HOME/log/requests.log" 2>&1

@@ -46,9 +46,6 @@ def endpoint(home: Path) -> dict[str, object]:
             "RUCIO_CONFIG": str(home / "work" / "rucio" / "rucio.cfg"),
             "RUCIO_HOME": str(home / "work" / "rucio"),
         },
-        "gfal": str(
-            Path(os.environ["STORAGE_CACHE"]) / "gfal"
-        ),  # Debian's module, for the PYTHONPATH of DIRAC's client
         "run": str(home / "run"),
     }
 

@@ -124,11 +124,13 @@ class Refused(ServiceError):
 
     Attributes:
         errno: DIRAC's error number, 0 when it gave none.
+        is_final: the same again would be refused again.
     """
 
-    def __init__(self, message: str, *, errno: int = 0) -> None:
+    def __init__(self, message: str, *, errno: int = 0, is_final: bool = False) -> None:
         super().__init__(message)
         self.errno = errno
+        self.is_final = is_final
 
 
 class JobError(AgentError):

@@ -90,3 +90,18 @@ def folder(path: Path, *, is_closed: bool = False) -> None:
         if mode & stat.S_ISVTX or found.st_uid != us:
             raise ConfigurationError(f"{path}: is open to others (mode {mode:04o}); give a folder of our own")
         path.chmod(mode & ~forbidden)
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a credential so that nobody else can read it and nobody ever sees a part of it.
+
+    Raises:
+        OSError: it cannot be written; what was there before is still there.
+    """
+    aside = path.with_name(f"{path.name}.new")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)

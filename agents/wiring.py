@@ -44,6 +44,8 @@ from agents.slot.gpus import Gpu
 from agents.slot.monitor import SlotMonitor
 from agents.slot.offer import site_requirements
 from agents.slot.stop import DrainFile
+from agents.wms.diracx.either import KeepsSandboxes, TellsJobState
+from agents.wms.diracx.installation import DiracX
 from agents.wms.job_monitoring import PILOT_REFERENCE, JobMonitoring
 from agents.wms.job_state import JobState
 from agents.wms.lost_matches import LostMatches, LostMatchFinder, PilotJobs
@@ -60,7 +62,8 @@ from ce_backends.cfg import Section
 
 log = EventLog("agent")
 
-_NEEDED = ("Matcher", "JobStateUpdate", "JobManager", "JobMonitoring")  # without which no job can be run
+_NEEDED = ("Matcher", "JobMonitoring")  # without which no job can be run
+_NEEDED_WITHOUT_DIRACX = ("JobStateUpdate", "JobManager")
 _PROXY_MANAGER, _DATA_STORE = "Framework/ProxyManager", "Accounting/DataStore"
 _PATIENT = Retry(attempts=200, base_s=0.5, cap_s=10, budget_s=180)  # a short outage costs no job its files
 _ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match loop have their own patience
@@ -94,20 +97,23 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     def service(name: str, retry: Retry = Retry(), credential: Path | None = None) -> Service:
         return _service(given.published, f"WorkloadManagement/{name}", given.transports.of(credential), retry)
 
-    def sandbox_store(credential: Path | None) -> SandboxStore:
-        return SandboxStore(service("SandboxStore", _PATIENT, credential=credential))
+    diracx = DiracX(given.published, given.transports, os.environ, vo=_vo(settings, given))
 
-    for name in _NEEDED:
+    def sandbox_store(credential: Path | None) -> KeepsSandboxes:
+        return diracx.sandboxes(credential, SandboxStore(service("SandboxStore", _PATIENT, credential=credential)))
+
+    for name in _NEEDED if diracx.is_there else (*_NEEDED, *_NEEDED_WITHOUT_DIRACX):
         given.published.urls(f"WorkloadManagement/{name}")
-    context = _context(cfg, settings, work_dir, given)
+    context = _context(cfg, settings, work_dir, given, diracx)
     take_up(given.ledger, context.jobs)  # before anybody asks the ledger what is in hand
-    job_state = JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE))
+    diracx.say()
+    job_state = diracx.job_state(JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE)))
     monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
     reporter = _reporter(given, job_state, monitoring, settings.pilot_reference)
-    credentials = _payload_credentials(given.published, given.transports, work_dir / "proxies")
+    credentials = _payload_credentials(given.published, given.transports, work_dir / "proxies", diracx)
     accounting = _accounting(given)
     lost = _lost_matches(settings, given, service("PilotManager", _ONCE), monitoring)
-    once = RematchGuard(Matcher(service("Matcher", _ONCE)), monitoring, was_here=given.ledger.has_ended)
+    once = RematchGuard(diracx.matcher(Matcher(service("Matcher", _ONCE))), monitoring, was_here=given.ledger.has_ended)
     runner = JobRunner(
         context=context,
         slot=given.slot,
@@ -157,7 +163,7 @@ def _moments(given: Given) -> Moments:
     return Moments(clock.now, clock.ahead, clock.ahead_at_most, after=given.ledger.last_moment())
 
 
-def _reporter(given: Given, job_state: JobState, monitoring: JobMonitoring, reference: str) -> Reporter:
+def _reporter(given: Given, job_state: TellsJobState, monitoring: JobMonitoring, reference: str) -> Reporter:
     def accepted(job_id: int) -> None:
         given.events.put(ReportsAccepted(job_id))
 
@@ -204,7 +210,9 @@ def _service(published: Published, name: str, transport: Transport, retry: Retry
     return Service(name.partition("/")[2], lambda: published.urls(name), transport, retry)
 
 
-def _payload_credentials(published: Published, transports: Transports, directory: Path) -> PayloadCredentials:
+def _payload_credentials(
+    published: Published, transports: Transports, directory: Path, diracx: DiracX
+) -> PayloadCredentials:
     """Return where payloads get their credential: from the ProxyManager when the pilot serves many owners."""
     registry, pilot = Registry(published.tree), transports.pilot
     group = pilot.group or registry.default_group(pilot.dn)
@@ -212,7 +220,7 @@ def _payload_credentials(published: Published, transports: Transports, directory
     if isinstance(pilot.certificate, Path) and rights and GENERIC_PILOT not in rights:
         return FixedProxy(pilot.certificate)
     manager = ProxyManager(_service(published, _PROXY_MANAGER, transports.of(None), _PATIENT))
-    proxies = PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights)
+    proxies = PayloadProxies(directory, manager, registry, limit=FULL_DELEGATION not in rights, tokens=diracx)
     return ProxiesWherePublished(proxies, lambda: published.has_had(_PROXY_MANAGER))
 
 
@@ -246,13 +254,19 @@ def _is_fresh(monitoring: JobMonitoring, job_id: int) -> bool:
         return True
 
 
-def _context(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given) -> JobContext:
+def _vo(settings: AgentSettings, given: Given) -> str:
+    """Return the pilot's VO, by whose word it is known: its options, its proxy, its group in the Registry."""
+    pilot = given.transports.pilot
+    return settings.vo or pilot.vo or given.published.tree.text(f"/Registry/Groups/{pilot.group}/VO")
+
+
+def _context(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given, diracx: DiracX) -> JobContext:
     is_remote = isinstance(given.ce, Queues)
     return JobContext(
         is_remote=is_remote,
         site=settings.site,
         work_dir=work_dir,
-        environ=dict(os.environ),
+        environ={**os.environ, **diracx.environ},
         parameters={
             "GridCE": settings.ce_name,
             "CEQueue": settings.queue,

@@ -20,6 +20,8 @@ _INHERITED = (
     "X509_VOMS_DIR",
     "X509_VOMSES",
     "VO_NAME",
+    "DIRACX_URL",
+    "DIRACX_CA_PATH",
     "CVMFS_REPOSITORIES",
     "http_proxy",
     "https_proxy",

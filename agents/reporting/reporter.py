@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from agents.errors import AccessDenied, BadAnswer, NodeUnfit, Refused, ServiceError, Unreachable
+from agents.errors import AccessDenied, BadAnswer, NodeUnfit, Refused, ServiceError, StopAgent, Unreachable
 from agents.jobs.job import JobStatus, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.log import EventLog
 from agents.reporting.ownership import Ownership
 from agents.reporting.read_back import ReadBack
-from agents.wms.job_state import Heartbeat, JobState
+from agents.wms.diracx.either import TellsJobState
+from agents.wms.job_state import Heartbeat
 from agents.wms.service import Clock
 from ce_backends.linux.loop import Loop
 
@@ -34,7 +35,7 @@ class Reporter:
     def __init__(  # noqa: PLR0913 - each is somebody who has to hear of something
         self,
         ledger: Ledger,
-        job_state: JobState,
+        job_state: TellsJobState,
         accepted: Callable[[int], None],
         commanded: Callable[[int, Mapping[str, str]], None],
         clock: Clock = Clock(),
@@ -123,6 +124,9 @@ class Reporter:
             return self._send_all()
         except NodeUnfit as error:  # the ledger fails; the main thread will meet it too, and end the agent
             log.error("reporter.no_ledger", cause=error)
+            return False
+        except StopAgent as error:  # no service, no credential now: what is to be said stays in the ledger
+            log.error("reporter.cannot_send", cause=error)
             return False
 
     def _take_up(self) -> None:
@@ -257,7 +261,7 @@ class Reporter:
 
     def _may_pass(self, job_id: int, refusal: Refused) -> bool:
         """Tell whether a refusal may be a passing one, of a database that is away; never more than a few times."""
-        if _FOR_GOOD.search(str(refusal)):
+        if refusal.is_final or _FOR_GOOD.search(str(refusal)):
             return False
         self._refusals[job_id] = self._refusals.get(job_id, 0) + 1
         log.warning("report.delayed", job_id=job_id, times=self._refusals[job_id], cause=refusal)

@@ -1,7 +1,6 @@
 """The credentials that payloads run with: their owners' own, never the pilot's."""
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -9,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from agents import private
-from agents.credentials import proxy
+from agents.credentials import diracx_block, proxy
+from agents.credentials.diracx_block import TokenPair
 from agents.errors import Blame, CredentialError, HandBack, Refused, ServiceError
 from agents.jobs.job import MatchedJob
 from agents.log import EventLog
@@ -42,6 +42,20 @@ class PayloadCredentials(Protocol):
         """Replace what has lived two thirds of its life; return the files that are new. Runs in a worker."""
 
 
+class PayloadTokens(Protocol):
+    """Tokens of DiracX for owners, where their VO has it; `agents.wms.diracx.installation.DiracX`."""
+
+    def wants_token(self, group: str) -> bool:
+        """Tell whether the proxy file of this group's owners shall hold one."""
+
+    def token_for(self, path: Path) -> TokenPair:
+        """Return a pair for the owner whose proxy this is.
+
+        Raises:
+            ServiceError: it is refused, or cannot be had now.
+        """
+
+
 class FixedProxy:
     """One proxy for all payloads: the pilot's own, where it runs the jobs of its owner only; or none."""
 
@@ -65,7 +79,10 @@ class FixedProxy:
 
 
 class PayloadProxies:
-    """Proxies delegated by the ProxyManager, one for each owner and group, mode 0600, replaced atomically."""
+    """Proxies delegated by the ProxyManager, one for each owner and group, mode 0600, replaced atomically.
+
+    Where the VO has DiracX, the file holds a token of the owner too. Without one a payload runs all the same.
+    """
 
     def __init__(
         self,
@@ -74,12 +91,16 @@ class PayloadProxies:
         registry: Registry,
         *,
         limit: bool,
+        tokens: PayloadTokens | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._directory = directory
         self._manager = manager
         self._registry = registry
         self._limit = limit
+        self._tokens = tokens
+        self._pairs: dict[tuple[str, str], TokenPair] = {}
+        self._told_missing: set[tuple[str, str]] = set()
         self._now = now
         self._lock = threading.Lock()
         self._held: dict[tuple[str, str], proxy.Proxy] = {}
@@ -95,6 +116,8 @@ class PayloadProxies:
             return None
         try:
             self._held[owner, group] = proxy.load(path, self._now())
+            if kept := diracx_block.read(private.read_secret(path, "proxy"), str(path)):
+                self._pairs[owner, group] = kept
         except CredentialError as error:
             log.info("payload_proxy.unusable", owner=owner, group=group, cause=error)
         return self._held.get((owner, group))
@@ -126,6 +149,8 @@ class PayloadProxies:
             for (owner, group), held in list(self._held.items()):
                 if self._is_due(held):
                     renewed += self._renewed(owner, group, held)
+                elif self._lacks_token(owner, group):
+                    renewed += self._completed(owner, group)
         return renewed
 
     def _renewed(self, owner: str, group: str, held: proxy.Proxy) -> list[Path]:
@@ -134,6 +159,24 @@ class PayloadProxies:
         except (ServiceError, CredentialError, HandBack, OSError) as error:
             log.warning("payload_proxy.not_renewed", owner=owner, group=group, not_after=held.not_after, cause=error)
             return []
+
+    def _lacks_token(self, owner: str, group: str) -> bool:
+        if self._tokens is None or not self._tokens.wants_token(group):
+            return False
+        held = self._pairs.get((owner, group))
+        return held is None or 0 < held.refresh_ends <= self._now().timestamp()
+
+    def _completed(self, owner: str, group: str) -> list[Path]:
+        """Add the token that could not be had before."""
+        path = self._path(owner, group)
+        try:
+            text = private.read_secret(path, "proxy")
+            if self._obtained(owner, group, text):
+                private.replace(path, diracx_block.with_block(text, self._pairs[owner, group]))
+                return [path]
+        except (CredentialError, OSError) as error:
+            log.warning("payload_proxy.not_renewed", owner=owner, group=group, cause=error)
+        return []
 
     def _is_due(self, held: proxy.Proxy) -> bool:
         return self._now() >= held.not_before + (held.not_after - held.not_before) * _RENEW_AFTER
@@ -146,10 +189,34 @@ class PayloadProxies:
         path = self._path(owner, group)
         text = proxy.assemble(answer, asked, limit=self._limit)
         held = proxy.check(text, path, self._now())
-        _replace(path, text)
+        private.folder(path.parent, is_closed=True)
+        self._obtained(owner, group, text)
+        private.replace(path, diracx_block.with_block(text, self._pairs.get((owner, group))))
         self._held[owner, group] = held
         log.info("payload_proxy.obtained", owner=owner, group=group, not_after=held.not_after, limited=held.is_limited)
         return held
+
+    def _obtained(self, owner: str, group: str, text: str) -> bool:
+        """Get a token for a proxy where the VO has DiracX; one that an earlier proxy got is kept where there is none.
+
+        Payloads see their owner's file only when it is whole: until then the proxy lies beside it.
+        """
+        if self._tokens is None or not self._tokens.wants_token(group):
+            self._pairs.pop((owner, group), None)
+            return False
+        aside = self._path(owner, group).with_suffix(".asking")
+        try:
+            private.replace(aside, text)
+            self._pairs[owner, group] = self._tokens.token_for(aside)
+        except (ServiceError, OSError) as error:
+            if (owner, group) not in self._told_missing:
+                self._told_missing.add((owner, group))
+                log.warning("payload_token.missing", owner=owner, group=group, cause=error, note="jobs run without")
+            return False
+        finally:
+            aside.unlink(missing_ok=True)
+        self._told_missing.discard((owner, group))
+        return True
 
     def _path(self, owner: str, group: str) -> Path:
         name = hashlib.sha256(f"{owner}\0{group}".encode()).hexdigest()[:16]  # an owner's name may hold any character
@@ -194,13 +261,3 @@ _NONE = FixedProxy(None)
 
 def _whose(matched: MatchedJob) -> tuple[str, str]:
     return matched.owner, matched.group
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a proxy so that nobody else can read it and nobody ever sees a part of it."""
-    private.folder(path.parent, is_closed=True)
-    aside = path.with_suffix(".new")
-    aside.unlink(missing_ok=True)
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
-    aside.replace(path)

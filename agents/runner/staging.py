@@ -11,7 +11,7 @@ from agents.jobs.output_sandbox import Shortfall, pack
 from agents.log import EventLog
 from agents.process.events import Delivered, Staged, Undelivered
 from agents.runner.payload_proxies import PayloadCredentials
-from agents.wms.sandbox_store import SandboxStore
+from agents.wms.diracx.either import KeepsSandboxes
 from ce_backends.base import ComputingElement
 from ce_backends.errors import CEError
 from ce_backends.task.outputs import tail
@@ -33,7 +33,7 @@ class Staging:
     def __init__(
         self,
         credentials: PayloadCredentials,
-        store_for: Callable[[Path | None], SandboxStore],
+        store_for: Callable[[Path | None], KeepsSandboxes],
         ce: ComputingElement,
         limit_bytes: int,
     ) -> None:
@@ -74,7 +74,7 @@ class Staging:
                 shutil.rmtree(into.parent, ignore_errors=True)
         return Staged(job.job_id)
 
-    def _store(self, job: Job) -> SandboxStore:
+    def _store(self, job: Job) -> KeepsSandboxes:
         """Return the store as the job's owner meets it: it takes an output sandbox from nobody else."""
         return self._store_for(self.credential(job))
 

@@ -17,7 +17,8 @@ from agents.credentials.context import tls
 from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
 from agents.wms import dips_files, jencode
 from agents.wms.service import NoFile
-from ce_backends.untrusted.bounded_http import Limits, web_proxies
+from ce_backends.untrusted.bounded_http import Limits
+from ce_backends.untrusted.web_proxies import web_proxies
 
 __all__ = ["DipsTransport", "tls"]
 _T = TypeVar("_T")

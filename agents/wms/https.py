@@ -17,7 +17,7 @@ from agents.wms.server_clock import ServerClock
 from agents.wms.service import NoFile
 from ce_backends.untrusted.bounded_http import Answer, Failure, Limits, Session, TooLarge, TooSlow, caused_by, exchange
 
-__all__ = ["HttpsTransport", "Limits", "session"]
+__all__ = ["HttpsTransport", "Limits", "plain", "retry_after_s", "session"]
 _REASONS = re.compile(
     r"\[Errno -?\d+\] [^'\")\]]+|Remote end closed[^'\")]*|Connection aborted|IncompleteRead|\[SSL[^\]]*\][^'\")(]*"
 )
@@ -92,12 +92,12 @@ class HttpsTransport:
             raise BadAnswer(str(error)) from error
         except Failure as error:
             if error.was_written:
-                raise NoAnswer(f"{url}: no answer to {method}: {_plain(error.cause)}{error.way}") from error
-            raise Unreachable(f"{url}: {_plain(error.cause)}{error.way}") from error
+                raise NoAnswer(f"{url}: no answer to {method}: {plain(error.cause)}{error.way}") from error
+            raise Unreachable(f"{url}: {plain(error.cause)}{error.way}") from error
         return _value(url, method, answer)
 
 
-def _plain(error: BaseException) -> str:
+def plain(error: BaseException) -> str:
     """Return the innermost reason of requests' nested exceptions."""
     if refused := caused_by(error, ssl.SSLCertVerificationError):
         return _untrusted(refused)
@@ -128,7 +128,7 @@ def _value(url: str, method: str, answer: Answer) -> object:
     if status in _DENIED:
         raise AccessDenied(f"{url}: no access to {method} with this credential (HTTP {status})")
     if status in _NOT_NOW:
-        raise Busy(f"{url}: busy (HTTP {status})", retry_after_s=_retry_after_s(answer))
+        raise Busy(f"{url}: busy (HTTP {status})", retry_after_s=retry_after_s(answer.headers))
     if status == HTTPStatus.NOT_FOUND:
         raise Busy(f"{url}: there is no such service (HTTP 404)")
     if status in _TOO_MUCH:
@@ -145,12 +145,12 @@ def _decoded(url: str, method: str, body: bytes) -> object:
         raise BadAnswer(f"{url}: {method}: {error}") from error
 
 
-def _retry_after_s(answer: Answer) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return what Retry-After asks (RFC 9110 §10.2.3), in seconds or as a date of its clock; at most an hour."""
-    text = answer.headers.get("Retry-After", "")
+    text = headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
         return min(float(text), 3600.0)
-    asked_s, its_s = _date_s(text), _date_s(answer.headers.get("Date", ""))
+    asked_s, its_s = _date_s(text), _date_s(headers.get("Date", ""))
     if asked_s is None:
         return None
     return min(max(0.0, asked_s - (time.time() if its_s is None else its_s)), 3600.0)

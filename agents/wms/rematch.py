@@ -6,7 +6,7 @@ from agents.errors import BadAnswer, NoAnswer, ServiceError
 from agents.jobs.job import MatchedJob
 from agents.log import EventLog
 from agents.wms.job_monitoring import JobMonitoring
-from agents.wms.matcher import Matcher
+from agents.wms.matcher import Asks
 
 log = EventLog("matcher")
 
@@ -20,7 +20,7 @@ class RematchGuard:
         was_here: tells whether this agent had the job before and has told, or tells, how it ended.
     """
 
-    def __init__(self, matcher: Matcher, monitoring: JobMonitoring, was_here: Callable[[int], bool]) -> None:
+    def __init__(self, matcher: Asks, monitoring: JobMonitoring, was_here: Callable[[int], bool]) -> None:
         self._matcher = matcher
         self._monitoring = monitoring
         self._was_here = was_here

@@ -9,6 +9,7 @@ import http.client
 import io
 import math
 import socket
+import ssl
 import threading
 import time
 import zlib
@@ -21,7 +22,8 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+
+from ce_backends.untrusted.web_proxies import is_here, way, web_proxies
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
@@ -106,22 +108,32 @@ class Answer:
 
 
 class Session(requests.Session):
-    """Kept connections to whoever is called with one credential.
+    """Kept connections to whoever is called with one credential. Plain http is for who is on this machine only.
 
     Of the environment `https_proxy`, `all_proxy` and `no_proxy` count, in small letters or large: a proxy is asked for
     a tunnel (CONNECT), TLS is with the service. Who is on this machine is called without.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, trusted: ssl.SSLContext | None = None) -> None:
+        """Make one; servers that `trusted` accepts are so beside those that `verify` names."""
         super().__init__()
         self.trust_env = False  # REQUESTS_CA_BUNDLE would silently replace our CAs
         self.headers["Accept-Encoding"] = "gzip"
+        self._trusted = trusted
         self.bound(limits)
 
     def bound(self, limits: Limits) -> None:
         """Keep to these limits from the next connection on."""
         self.limits = limits
-        self.mount("https://", _Adapter(limits))
+        self.mount("https://", _Adapter(limits, self._trusted))
+        self.mount("http://", _Adapter(limits))
+
+    def get_adapter(self, url: str) -> Any:
+        """Return what carries a request; an error in plain http to another machine."""
+        where = urlsplit(url)
+        if where.scheme == "http" and not is_here(where.hostname or ""):
+            raise requests.exceptions.InvalidSchema(f"plain http to {where.hostname}: expected https")
+        return super().get_adapter(url)
 
     def get_redirect_target(self, _resp: requests.Response) -> None:
         """Return nothing: no redirect is followed, nor its body read without a limit, as requests does to tell it."""
@@ -186,18 +198,7 @@ def _asked(
         OSError,
         ValueError,
     ) as error:  # requests' own are OSErrors
-        raise Failure(error, was_written=_written.any, way=_way(web_proxies(url))) from error
-
-
-def web_proxies(url: str) -> dict[str, str]:
-    """Return the proxies for a URL as requests takes them; none for who is on this machine."""
-    host = urlsplit(url).hostname or ""
-    return {} if host == "localhost" or host.startswith("127.") or host == "::1" else get_environ_proxies(url)
-
-
-def _way(proxies: Mapping[str, str]) -> str:
-    proxy = proxies.get("https") or proxies.get("all")
-    return f", through the web proxy {(urlsplit(proxy).netloc or proxy).rpartition('@')[2]}" if proxy else ""
+        raise Failure(error, was_written=_written.any, way=way(web_proxies(url))) from error
 
 
 def _pieces(response: requests.Response, limit_bytes: int) -> Iterator[bytes]:
@@ -313,7 +314,7 @@ class _Response(http.client.HTTPResponse):
         super()._read_and_discard_trailer()  # type: ignore[misc] # of http.client, since Python 3.0
 
 
-class _Connection(urllib3.connection.HTTPSConnection):
+class _Paced(urllib3.connection.HTTPConnection):
     """A connection whose requests and answers have their time."""
 
     def __init__(self, *arguments: Any, limits: Limits, **named: Any) -> None:
@@ -343,13 +344,19 @@ class _Connection(urllib3.connection.HTTPSConnection):
             self._sending.moved(_RECORD_BYTES)
 
 
-class _Pool(urllib3.HTTPSConnectionPool):
+class _SecureConnection(_Paced, urllib3.connection.HTTPSConnection):
+    """The same over TLS."""
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
     """Connections to one server. None is used again that was idle for long."""
+
+    made_of: type[_Paced] = _Paced
 
     def __init__(self, *arguments: Any, limits: Limits, **named: Any) -> None:
         alive = [*urllib3.connection.HTTPConnection.default_socket_options, *_ALIVE]
         super().__init__(*arguments, **{**named, "socket_options": alive})
-        self.ConnectionCls = functools.partial(_Connection, limits=limits)  # type: ignore[assignment]
+        self.ConnectionCls = functools.partial(self.made_of, limits=limits)  # type: ignore[assignment]
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection: Any = super()._get_conn(timeout)
@@ -363,15 +370,26 @@ class _Pool(urllib3.HTTPSConnectionPool):
         super()._put_conn(conn)
 
 
+class _Pool(_PlainPool, urllib3.HTTPSConnectionPool):
+    """The same over TLS."""
+
+    made_of = _SecureConnection
+
+
 class _Adapter(HTTPAdapter):
     """Keeps such connections."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._pools = {"https": functools.partial(_Pool, limits=limits)}
+    def __init__(self, limits: Limits, trusted: ssl.SSLContext | None = None) -> None:
+        kinds = {"http": _PlainPool, "https": _Pool}
+        self._pools = {scheme: functools.partial(kind, limits=limits) for scheme, kind in kinds.items()}
+        self._tls = {"ssl_context": trusted} if trusted else {}
         super().__init__(pool_connections=4, pool_maxsize=8, max_retries=0)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **{**named, **self._tls})
+
     def proxy_manager_for(self, proxy: str, **named: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **named)
+        manager = super().proxy_manager_for(proxy, **{**named, **self._tls})
         manager.pool_classes_by_scheme = self._pools
         return manager

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from agents.errors import AccessDenied, BadAnswer, NoAnswer, Refused, ServiceError, Unreachable
+from agents.errors import (
+    AccessDenied,
+    BadAnswer,
+    CredentialError,
+    NoAnswer,
+    Refused,
+    ServiceError,
+    ServiceMissing,
+    StopAgent,
+    Unreachable,
+)
 from agents.jobs.job import Job, MatchedJob
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.reporting import reporter
@@ -368,3 +378,37 @@ def test_what_puts_a_job_back_waits_for_a_sign_of_life_that_was_given_up(
     assert scene.reporter.flush(DEADLINE_S)
     assert [call for call, _ in tried] == ["beat", "statuses", "reschedule"]
     assert tried[1][1] - tried[0][1] >= 0.3
+
+
+@pytest.mark.parametrize("error", [ServiceMissing("publishes no URL"), CredentialError("proxy.pem: expired")])
+def test_nothing_that_would_stop_the_agent_elsewhere_ends_the_thread_or_loses_a_report(
+    scene: Scene, error: StopAgent
+) -> None:
+    """A service that is published no more while the agent runs, a proxy that cannot be read: both may come back."""
+    failing = [error, error]
+
+    def before(_call: str, _job_id: int) -> None:
+        if failing:
+            raise failing.pop()
+
+    scene.wms.before = before
+    scene.say(1, "Running", "Done")
+
+    assert scene.run()
+    assert scene.wms.told == [("statuses", 1, ["0 Running", "1 Done"])]
+    assert not failing
+
+
+def test_a_report_that_is_refused_for_good_is_not_made_again(scene: Scene) -> None:
+    calls: list[str] = []
+
+    def trouble(call: str, _job_id: int) -> ServiceError | None:
+        calls.append(call)
+        return Refused("DiracX: PATCH /api/jobs/metadata: HTTP 422", is_final=True) if call == "parameters" else None
+
+    scene.wms.trouble = trouble
+    scene.put(Report(1, ReportKind.PARAMETERS, "0", {"a": "b"}))
+    scene.say(1, "Done")
+
+    assert scene.run()
+    assert calls == ["parameters", "statuses"]

@@ -10,7 +10,7 @@ PARALLEL    := $(if $(AGAIN),,-n 3 --dist loadfile --no-loadscope-reorder)
 BESIDE      := $(MAKE) --no-print-directory $(if $(AGAIN),-j1,-j2 --output-sync=line)
 FAULTS      := $(PYTEST) tests/faults $(if $(AGAIN),,-n 4 --maxschedchunk 1)
 CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
-CODE        := pilot agents ce_backends tests docs bench tools
+CODE        := pilot agents ce_backends jobexec tests docs bench tools
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check tests changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from agents.credentials.identity import establish
 from agents.errors import ExitCode, StopAgent
+from agents.jobs import client
 from agents.redaction import without_secrets
 from agents.settings.agent import load, nearly_ours
 from agents.settings.inner_ce import inner_ce_options
@@ -33,6 +34,8 @@ class Verdict:
         trouble: why it would ask for no job on this node, empty if it would ask.
         odd: sentences about options that look misspelt.
         remark: what keeps payloads apart on this node, empty where nothing tells.
+        client: the file that makes a shell find a DIRAC client, empty where there is none.
+        looked_for: where one was looked for.
     """
 
     fault: str = ""
@@ -40,6 +43,8 @@ class Verdict:
     trouble: str = ""
     odd: Sequence[str] = ()
     remark: str = ""
+    client: str = ""
+    looked_for: Sequence[str] = ()
 
 
 def check(published: str, local: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Verdict:
@@ -64,7 +69,9 @@ def check(published: str, local: Mapping[str, str], environ: Mapping[str, str] |
     odd = [*nearly_ours(ours), *misspelt_of_ce(tree)]
     if found.mistakes:
         return Verdict("; ".join(found.mistakes), ExitCode.CONFIGURATION, odd=odd)
-    return Verdict(trouble=found.trouble, odd=odd, remark=found.remark)
+    looked_for = client.places_of(settings)
+    here = client.find(looked_for)
+    return Verdict(trouble=found.trouble, odd=odd, remark=found.remark, client=here, looked_for=looked_for)
 
 
 def main() -> None:

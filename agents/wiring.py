@@ -10,6 +10,7 @@ from pathlib import Path
 from agents import __version__
 from agents.errors import ServiceError
 from agents.job_agent import JobAgent
+from agents.jobs import client
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
 from agents.log import EventLog
@@ -30,7 +31,7 @@ from agents.reporting.accounting import Accounting
 from agents.reporting.ownership import Ownership
 from agents.reporting.read_back import ReadBack
 from agents.reporting.reporter import Reporter
-from agents.runner.context import JobContext
+from agents.runner.context import JobContext, Workflows
 from agents.runner.heartbeat import Heartbeats
 from agents.runner.job_runner import JobRunner
 from agents.runner.orphans import take_up
@@ -105,6 +106,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     for name in _NEEDED if diracx.is_there else (*_NEEDED, *_NEEDED_WITHOUT_DIRACX):
         given.published.urls(f"WorkloadManagement/{name}")
     context = _context(cfg, settings, work_dir, given, diracx)
+    _tell_of_client(context)
     take_up(given.ledger, context.jobs)  # before anybody asks the ledger what is in hand
     diracx.say()
     job_state = diracx.job_state(JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE)))
@@ -260,6 +262,18 @@ def _vo(settings: AgentSettings, given: Given) -> str:
     return settings.vo or pilot.vo or given.published.tree.text(f"/Registry/Groups/{pilot.group}/VO")
 
 
+def _tell_of_client(context: JobContext) -> None:
+    """Say in the log, before a job is asked for, which jobs of the Job API can be run here."""
+    if context.is_remote:
+        return
+    looked_for = context.workflows.clients
+    if here := client.find(looked_for):
+        log.info("workflows.client", client=here)
+    else:
+        note = "workflows that need more than DIRAC's Script are handed back, unless a client is on the PATH"
+        log.info("workflows.no_client", looked_for=", ".join(looked_for), note=note)
+
+
 def _context(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given, diracx: DiracX) -> JobContext:
     is_remote = isinstance(given.ce, Queues)
     return JobContext(
@@ -282,4 +296,5 @@ def _context(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given
         gpus=given.gpus,
         breaker=given.monitor.breaker,
         watchdog=settings,
+        workflows=Workflows(clients=client.places_of(settings), go_on=settings.goes_on),
     )

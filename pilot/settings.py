@@ -193,7 +193,7 @@ class Settings:
         "--CVMFS_locations",
         read=names,
         default=("/cvmfs/grid.cern.ch", "/cvmfs/dirac.egi.eu"),
-        meaning="where to look for CA certificates when the node has none",
+        meaning="where to look for DIRAC clients, and for CA certificates when the node has none",
     )
     pilot_json: str = option("-F", "--pilotCFGFile", meaning="the file (default: pilot.json, if there is one)")
     work_dir: str = option("--work-dir", default=".", meaning="folder for everything that the pilot writes")
@@ -202,7 +202,12 @@ class Settings:
     )
     keep_python_path: bool = flag("-k", "--keepPP", meaning="leave the node's PYTHONPATH to the agent")
     python_environment: str = option(
-        "--preinstalledEnv", meaning="Python environment (folder with bin/python) for the agent, if ours will not do"
+        "--preinstalledEnv",
+        meaning="diracosrc of a DIRAC client, or its folder, for jobs that need one; a folder with bin/python is also "
+        "the agent's Python, if ours will not do",
+    )
+    client_prefix: str = option(
+        "--preinstalledEnvPrefix", meaning="folder of DIRAC clients, VERSION or pro/Linux-x86_64/diracosrc"
     )
     program: str = option("-x", "--execute", meaning="run this program in place of the agent")
     commands: tuple[str, ...] = option("-X", "--commands", read=names, default=(), meaning="run only these commands")
@@ -237,7 +242,6 @@ WITHOUT_EFFECT = (
     (("-W", "--gateway"), True),
     (("--modules",), True),
     (("--pipInstallOptions",), True),
-    (("--preinstalledEnvPrefix",), True),
     (("--architectureScript",), True),
 )
 

@@ -14,6 +14,7 @@ from ce_backends.untrusted.pattern import MOST_CHARACTERS, is_expression
 
 __all__ = ["JdlError", "JobDescription", "Request", "StopSignal", "describe"]
 
+WORKFLOW_RUNNER = "dirac-jobexec"
 NO_JOB_TYPE = "Unknown"  # DIRAC's word when the JDL has no JobType
 _TRUE_WORDS = ("1", "yes", "true", "y")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -101,6 +102,13 @@ class JobDescription:
     disables_cpu_check: bool = False
     stop_signal: StopSignal | None = None
     request: Request
+
+    @property
+    def is_workflow(self) -> bool:
+        """True for a job of DIRAC's Job API, of this or an older release, which brings no such program of its own."""
+        name = self.executable or ""
+        is_called = name == WORKFLOW_RUNNER or (name.startswith("$") and name.endswith(f"/{WORKFLOW_RUNNER}"))
+        return is_called and WORKFLOW_RUNNER not in self.input_sandbox
 
     @property
     def log_files(self) -> tuple[str, ...]:

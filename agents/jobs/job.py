@@ -104,6 +104,14 @@ MINOR_OF_LIMIT: Mapping[Limit, Minor] = {  # of a job whose own limit has ended 
 }
 
 
+class Runner(StrEnum):
+    """What runs a job's executable."""
+
+    ITSELF = ""
+    OWN = "own"  # the workflow runner that goes with the task, unless the payload finds DIRAC's on its PATH
+    CLIENT = "client"  # the DIRAC client of the node
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedJob:
     """What the Matcher handed over.
@@ -186,6 +194,7 @@ class Job:
         cpu_s: of the payload.
         end: how it ends; known before a task is cancelled, else when its task has ended.
         deaths: how often an agent has died while it was at this attempt.
+        runner: what runs its executable, known when its inputs are there.
         rests: nobody is at it now, though its phase says so: it waits, or the agent has ended in order.
     """
 
@@ -206,6 +215,7 @@ class Job:
     cpu_s: float | None = None
     end: Outcome | None = None
     deaths: int = 0
+    runner: Runner = Runner.ITSELF
     rests: bool = False
 
     @property

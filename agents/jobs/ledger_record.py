@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.errors import Blame
-from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
+from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase, Runner
 from agents.log import EventLog
 
 log = EventLog("ledger")
@@ -48,6 +48,7 @@ def _from_json(text: str) -> Job:
             "status": JobStatus(row["status"]),
             "grant": _grant(grant) if grant else None,
             "started_at": datetime.fromisoformat(started) if started else None,
+            "runner": Runner(row.get("runner", "")),  # a ledger of an older version has none
             "end": _outcome(end) if end else None,
         }
     )

@@ -1,31 +1,26 @@
 """What a job needs and this agent cannot do: such a job is handed back before it runs, never half done and Done."""
 
-import shutil
 from collections.abc import Sequence
 
 from agents.errors import Blame, HandBack
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Minor
 
-JOBEXEC = "dirac-jobexec"  # the executable of every job that was made with DIRAC's Job API
 _SHOWN = 5  # names in a sentence
 
 
-def check(description: JobDescription, *, moves_data: bool, path: str | None) -> None:
-    """Let a job pass that can be run here as a whole.
+def check(description: JobDescription, *, moves_data: bool) -> None:
+    """Let a job pass that can be run here as a whole, as far as its JDL tells.
 
     Args:
         description: of the job.
         moves_data: input and output data are moved.
-        path: where the payload's programs are looked for, None on another node, which nobody can look at.
 
     Raises:
         HandBack: it needs something more; the sentence says what. The node is to blame, so that a pilot which meets
             only such jobs ends before it has used up the reschedulings of many.
     """
-    lacking = [] if moves_data else [*_data(description)]
-    if path is not None and _lacks_client(description, path):
-        lacking.append(f"{JOBEXEC}, which is not on the payload's PATH ({path})")
+    lacking = [] if moves_data else _data(description)
     if lacking:
         detail = f"This agent cannot do what the job needs: {'; '.join(lacking)}"
         raise HandBack(Minor.UNMET, detail, blame=Blame.SITE)
@@ -44,8 +39,3 @@ def _data(description: JobDescription) -> list[str]:
 def _listed(names: Sequence[str]) -> str:
     more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
-
-
-def _lacks_client(description: JobDescription, path: str) -> bool:
-    is_called = description.executable == JOBEXEC and JOBEXEC not in description.input_sandbox
-    return is_called and shutil.which(JOBEXEC, path=path) is None

@@ -4,6 +4,7 @@ import signal
 
 from agents.errors import Blame, FailJob, JobError
 from agents.jobs.job import MINOR_OF_LIMIT, Job, JobStatus, Minor, Outcome, Phase
+from agents.jobs.jobexec import NO_CLIENT, NO_PYTHON
 from agents.jobs.payload import NOT_FOUND, RESCHEDULE_CODES
 from ce_backends.base import Limit, TaskState, TaskStatus
 
@@ -45,19 +46,24 @@ def of_crash(job: Job, error: JobError) -> Outcome:
     return of_error(error)
 
 
-def decided(before: Outcome | None, task: TaskStatus) -> Outcome:
+def decided(before: Outcome | None, task: TaskStatus, *, speaks: bool = False) -> Outcome:
     """Return the end of a job whose task has ended.
 
     What was decided before the task was cancelled stands; but a payload that succeeded all the same is not run again.
+
+    Args:
+        before: what was decided.
+        task: as it has ended.
+        speaks: its program tells the WMS itself how it goes, as DIRAC's does: that is not overwritten by a number.
     """
-    own = of_task(task)
+    own = of_task(task, speaks=speaks)
     if before is None or (before.status is JobStatus.RESCHEDULED and own.status is JobStatus.DONE):
         return own
     return before
 
 
-def of_task(task: TaskStatus) -> Outcome:
-    """Return the end of a job whose task ended by itself."""
+def of_task(task: TaskStatus, *, speaks: bool = False) -> Outcome:
+    """Return the end of a job whose task ended by itself; see `decided`."""
     if task.limit is Limit.FAULT:
         return Outcome(JobStatus.FAILED, Minor.EXCEPTION, task.reason, Blame.AGENT)
     if task.limit is Limit.NODE_DISK:  # somewhere else there may be room
@@ -68,12 +74,15 @@ def of_task(task: TaskStatus) -> Outcome:
         why = task.reason or "no exit code was left"
         return Outcome(JobStatus.RESCHEDULED, Minor.PAYLOAD_LOST, why, Blame.SITE)
     if task.exit_code == 0:
-        return Outcome(JobStatus.DONE, Minor.APPLICATION_SUCCESS)
+        return Outcome(JobStatus.DONE, Minor.APPLICATION_SUCCESS, task.reason)
     if task.exit_code in RESCHEDULE_CODES:
         return Outcome(JobStatus.RESCHEDULED, Minor.GOING_TO_RESCHEDULE, f"Exit code {task.exit_code}", Blame.USER)
+    if task.reason.startswith((NO_CLIENT, NO_PYTHON)):
+        return Outcome(JobStatus.RESCHEDULED, Minor.UNMET, task.reason, Blame.SITE)
     if task.exit_code == NOT_FOUND and task.reason.startswith(Minor.APPLICATION_NOT_FOUND):
         return Outcome(JobStatus.FAILED, Minor.APPLICATION_NOT_FOUND, task.reason, Blame.USER)
-    return Outcome(JobStatus.FAILED, Minor.APPLICATION_ERRORS, _exit_words(task.exit_code), Blame.USER)
+    words = task.reason or ("" if speaks else _exit_words(task.exit_code))
+    return Outcome(JobStatus.FAILED, Minor.APPLICATION_ERRORS, words, Blame.USER)
 
 
 def _exit_words(exit_code: int) -> str:

@@ -5,8 +5,9 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-from agents.jobs.jdl import JobDescription
-from agents.jobs.job import Grant
+from agents.jobs.jdl import WORKFLOW_RUNNER, JobDescription
+from agents.jobs.job import Grant, Runner
+from agents.jobs.jobexec import NO_CLIENT, PLACE, STATUS, STATUS_FILE
 
 # What a payload may inherit from the pilot's node: where programs, CAs and the time zone are. Never a credential.
 _INHERITED = (
@@ -54,7 +55,7 @@ _SCRIPT = """\
 [ -z "${{GRIDPILOT_CREDENTIAL-}}" ] || export X509_USER_PROXY="$GRIDPILOT_CREDENTIAL"
 [ -n "${{DIRACSYSCONFIG-}}" ] || [ ! -f pilot.cfg ] || export DIRACSYSCONFIG="$PWD/pilot.cfg"
 {redirections}
-gridpilot_exe={executable}
+{prelude}gridpilot_exe={executable}
 case $gridpilot_exe in
   */*) ;;
   *) gridpilot_exe=$(
@@ -74,9 +75,33 @@ fi
 [ -x "$gridpilot_exe" ] || chmod 775 -- "$gridpilot_exe"
 "$gridpilot_exe" {arguments}
 """
+# The runner that goes with the task comes last on the PATH: where the payload finds a DIRAC client, that one is meant.
+_OWN_RUNNER = """\
+export PATH="$PATH:$PWD/{place}" {status_file}="$PWD/{status}"
+[ -x {place}/{runner} ] || chmod 755 {place}/{runner}
+"""
+# What makes a shell find the client is read by the payload's shell alone; it may be made for bash.
+_CLIENT = """\
+gridpilot_client=
+for gridpilot_file in {files}; do
+  [ -f "$gridpilot_file" ] && [ -r "$gridpilot_file" ] && gridpilot_client=$gridpilot_file && break
+done
+if [ -z "$gridpilot_client" ]; then
+  printf '%s\\n' {none} | tee -- "$GRIDPILOT_REASON_FILE" >&2
+  exit {not_found}
+fi
+set -- {arguments}
+exec "$(command -v bash || echo /bin/sh)" -c {sourced} "$gridpilot_client" "$@"
+"""
+_SOURCED = """\
+. "$0"
+command -v {runner} > /dev/null && exec {runner} "$@"
+printf '%s\\n' "{none}: $0 brings no {runner}" | tee -- "$GRIDPILOT_REASON_FILE" >&2
+exit {not_found}
+"""
 
 
-def script(description: JobDescription) -> str:
+def script(description: JobDescription, runner: Runner = Runner.ITSELF, clients: Sequence[str] = ()) -> str:
     """Return the POSIX sh text that runs a job's executable in its work directory.
 
     A name without a slash is looked up on the PATH, then in the work directory, as DIRAC does. The arguments are
@@ -84,11 +109,31 @@ def script(description: JobDescription) -> str:
 
     Args:
         description: of the job; its executable must be set.
+        runner: what runs it.
+        clients: files that make a shell find a DIRAC client; the first that is there is used.
     """
+    executable = description.executable or ""
     return _SCRIPT.format(
         redirections=_redirections(description.std_output, description.std_error),
-        executable=_expandable(description.executable or ""),
+        prelude=_prelude(runner, clients, description.arguments),
+        executable=_expandable(WORKFLOW_RUNNER if description.is_workflow else executable),
         arguments=description.arguments,
+        not_found=NOT_FOUND,
+    )
+
+
+def _prelude(runner: Runner, clients: Sequence[str], arguments: str) -> str:
+    """Return what lets the payload find the program that runs its workflow; with a client, runs it."""
+    if runner is Runner.OWN:
+        return _OWN_RUNNER.format(place=PLACE, status=STATUS, status_file=STATUS_FILE, runner=WORKFLOW_RUNNER)
+    if runner is Runner.ITSELF:
+        return ""
+    none = f"{NO_CLIENT} on this node (looked for {', '.join(clients)})"
+    return _CLIENT.format(
+        files=" ".join(map(shlex.quote, clients)),
+        none=shlex.quote(none),
+        arguments=arguments,
+        sourced=shlex.quote(_SOURCED.format(runner=WORKFLOW_RUNNER, none=NO_CLIENT, not_found=NOT_FOUND)),
         not_found=NOT_FOUND,
     )
 

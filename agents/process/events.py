@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from agents.errors import JobError, ServiceError, StopAgent
-from agents.jobs.job import JobStatus, MatchedJob
+from agents.jobs.job import JobStatus, MatchedJob, Runner
 from agents.slot.ends.source import SlotEnd
 
 
@@ -30,10 +30,19 @@ class LookedForLost:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A job's inputs are on the node, or cannot be had."""
+    """A job's inputs are on the node, or cannot be had.
+
+    Attributes:
+        job_id: whose.
+        error: why they cannot.
+        runner: what is to run its executable.
+        told: the same for people, empty where there is nothing to tell.
+    """
 
     job_id: int
     error: JobError | None = None
+    runner: Runner = Runner.ITSELF
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)

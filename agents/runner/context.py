@@ -16,6 +16,19 @@ from ce_backends.linux.processes import boot_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Workflows:
+    """How jobs of DIRAC's Job API are run.
+
+    Attributes:
+        clients: files that make a shell find a DIRAC client, in the order in which they are looked for.
+        go_on: steps after one that has failed are run too, as DIRAC does.
+    """
+
+    clients: Sequence[str] = ()
+    go_on: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext:
     """What every job meets alike.
 
@@ -32,6 +45,7 @@ class JobContext:
         breaker: is told how payloads end.
         watchdog: their limits.
         is_remote: jobs run on other nodes: nothing of this one is told to them.
+        workflows: how jobs of the Job API are run.
         moves_data: input and output data are moved; else jobs that have any are handed back.
         boot: of this node: what was started before it has ended, whatever it has left.
     """
@@ -48,6 +62,7 @@ class JobContext:
     breaker: CircuitBreaker = field(default_factory=lambda: CircuitBreaker(Patience(), time.monotonic))
     watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
     is_remote: bool = False
+    workflows: Workflows = field(default_factory=Workflows)
     moves_data: bool = False
     boot: str = field(default_factory=boot_id)
 

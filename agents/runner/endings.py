@@ -48,7 +48,8 @@ class Endings:
 
     def ended(self, job: Job, task: TaskStatus) -> None:
         """Take note of a task's end, free what it held, and deliver its outputs."""
-        end = outcome.decided(job.end, task)
+        description = self._jobs.description_if_read(job)
+        end = outcome.decided(job.end, task, speaks=description is not None and description.is_workflow)
         never_ran = job.started_at is None and task.state is TaskState.FAILED
         says_something_of_here = never_ran or not self._around.is_remote
         if job.end is None and says_something_of_here:
@@ -65,7 +66,6 @@ class Endings:
             end=end,
             phase=Phase.DELIVERING,
         )
-        description = self._jobs.description_if_read(job)
         said: list[Report] = []
         if task.state is TaskState.DONE and description:
             job, said = self._reports.completing(job, end, description)

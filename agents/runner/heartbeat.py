@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from agents.jobs.job import Job
+from agents.jobs.job import Job, Runner
+from agents.jobs.jobexec import STATUS
 from agents.redaction import redacted
 from agents.reporting.reporter import Reporter
 from agents.runner.job_runner import JobRunner
 from agents.wms.job_state import Heartbeat
 from ce_backends.base import Activity, ComputingElement, Peeks, Queues
 from ce_backends.errors import CEError
-from ce_backends.untrusted.text import lines_of
+from ce_backends.untrusted.text import lines_of, printable
 
 _PEEK_BYTES = 16_384
+_MOST_STATUS = 255  # characters
 _PEEKS_S = 5.0  # for looks at what payloads print, of all jobs together: each may be a command on another machine
 
 
@@ -41,11 +43,13 @@ class Heartbeats:
         self._clock = clock
         self._peeks_end = float("inf")
         self._turn = -1
+        self._spoken: dict[int, str] = {}  # the last application status of a workflow, by job
 
     def send(self) -> None:
         """Queue a heartbeat of every job whose payload runs; never of one that has ended."""
         self._peeks_end = self._clock() + _PEEKS_S
         running = [job for job in self._runner.jobs.running if job.end is None]
+        self._spoken = {job.job_id: self._spoken.get(job.job_id, "") for job in running}
         self._turn = (self._turn + 1) % (len(running) or 1)
         for job in running[self._turn :] + running[: self._turn]:  # each is first once, where there are too many
             with self._runner.belonging_to(job.job_id):
@@ -63,21 +67,30 @@ class Heartbeats:
             "WallClockTime": job.ran_s(self._now()) * (job.grant.processors if job.grant else 1),  # so does DIRAC
             **_used(self._activity(job)),
         }
+        self._pass_on_status(job)
         shown = self._last_lines(job)
         return Heartbeat(job_id=job.job_id, dynamic=dynamic, static={"StandardOutput": shown} if shown else {})
+
+    def _pass_on_status(self, job: Job) -> None:
+        """Tell the WMS what a workflow says of its step, where it has changed."""
+        said = printable(self._peek(job, STATUS) if job.runner is Runner.OWN else "", _MOST_STATUS)
+        if said and said != self._spoken[job.job_id]:
+            self._spoken[job.job_id] = said
+            self._runner.remark(job.job_id, said)
+
+    def _peek(self, job: Job, name: str) -> str:
+        """Return the end of a file in the job's directory, empty where there is none to be seen, or no time left."""
+        if not isinstance(self._ce, Peeks) or job.started_at is None or self._clock() > self._peeks_end:
+            return ""
+        try:
+            return self._ce.peek(job.task_id, name, _PEEK_BYTES).decode("utf-8", "replace")
+        except CEError:  # a sign of life without a look is one all the same
+            return ""
 
     def _last_lines(self, job: Job) -> str:
         """Return the end of what the payload printed, under DIRAC's heading."""
         name = self._runner.jobs.description(job).std_output
-        if not name or not isinstance(self._ce, Peeks) or not self._peek_lines:
-            return ""
-        if job.started_at is None or self._clock() > self._peeks_end:
-            return ""
-        try:
-            seen = self._ce.peek(job.task_id, name, _PEEK_BYTES)
-        except CEError:  # a sign of life without a look is one all the same
-            return ""
-        lines = lines_of(redacted(seen.decode("utf-8", "replace")))
+        lines = lines_of(redacted(self._peek(job, name) if name and self._peek_lines else ""))
         if not lines:
             return ""
         last = lines[-self._peek_lines :]

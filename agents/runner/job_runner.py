@@ -10,7 +10,7 @@ from pathlib import Path
 from agents.errors import Blame, HandBack, JobError, StopAgent
 from agents.jobs import outcome
 from agents.jobs.job import HOLDING, NOT_BEGUN, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
-from agents.jobs.ledger import Ledger
+from agents.jobs.ledger import Ledger, Report
 from agents.jobs.report import Reports
 from agents.jobs.suspects import Suspects
 from agents.jobs.tally import Tally
@@ -25,6 +25,7 @@ from agents.runner.in_hand import JobsInHand, Journal
 from agents.runner.staging import Staging
 from agents.runner.task_spec import description_of, granted, task_of
 from agents.runner.tasks import Tasks
+from agents.runner.workflows import staged
 from agents.slot.allocation import Slot
 from ce_backends.base import Accepted, Activity, ComputingElement, Rejected, TaskState, TaskStatus
 from ce_backends.errors import CEBroken, CEError, CEMisconfigured, CEUnavailable
@@ -99,7 +100,7 @@ class JobRunner:
         description = description_of(job)
         self.jobs.describe(job, description)
         grant = granted(self._slot, description, self._around)
-        has_all = not description.input_sandbox and self._staging.has_credential(job)
+        has_all = self._staging.has_all(job, description)
         phase = Phase.SUBMITTING if has_all else Phase.STAGING
         job = replace(job, grant=grant, phase=phase, boot=self._around.boot)
         job, said = self._reports.beginning(job, description, self._around.told)
@@ -110,8 +111,7 @@ class JobRunner:
             self._stage(job)
 
     def _stage(self, job: Job) -> None:
-        names = self.jobs.description(job).input_sandbox
-        self._workers.start(self._staging.download, job, names, self._around.inputs(job), of=job.job_id)
+        self._workers.start(staged, job, self.jobs.description(job), self._staging, self._around, of=job.job_id)
 
     def staged(self, event: Staged) -> None:
         """Go on with a job whose inputs are here; end it when they cannot be had."""
@@ -121,11 +121,11 @@ class JobRunner:
         if event.error:
             self.endings.end_early(job, event.error)
         else:
-            self._submit(job)
+            self._submit(replace(job, runner=event.runner), *self._reports.chosen(job, event.told))
 
-    def _submit(self, job: Job) -> None:
+    def _submit(self, job: Job, *said: Report) -> None:
         job = replace(job, phase=Phase.SUBMITTING, boot=self._around.boot)
-        self._journal.save(job)
+        self._journal.save(job, *said)
         self._hand_over(job)
 
     def _hand_over(self, job: Job) -> None:

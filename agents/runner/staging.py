@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agents.errors import BadAnswer, Blame, FailJob, HandBack, JobError, NoAnswer, Refused, ServiceError, Unreachable
 from agents.jobs import sandbox
+from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, Minor
 from agents.jobs.output_sandbox import Shortfall, pack
 from agents.log import EventLog
@@ -46,6 +47,10 @@ class Staging:
     def has_credential(self, job: Job) -> bool:
         """Tell whether the payload's credential is here, so that nothing has to be asked for."""
         return self._credentials.is_ready(job.matched)
+
+    def has_all(self, job: Job, description: JobDescription) -> bool:
+        """Tell whether a job can begin as it is: nothing has to be brought, and nothing to be found out."""
+        return not description.input_sandbox and not description.is_workflow and self.has_credential(job)
 
     def credential(self, job: Job) -> Path | None:
         """Return the payload's credential, None where payloads have none."""

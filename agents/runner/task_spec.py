@@ -1,6 +1,5 @@
 """What a job's JDL says, and what the CE is given for the job."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from agents.jobs import needs, payload, payload_cfg
 from agents.jobs.jdl import JdlError, JobDescription, describe
 from agents.jobs.job import Grant, Job, Minor
 from agents.runner.context import JobContext
+from agents.runner.workflows import own_files
 from agents.slot.allocation import Slot
 from agents.slot.gpus import visibility
 from ce_backends.base import TaskSpec
@@ -40,8 +40,8 @@ def task_of(
     own = payload_cfg.write_payload_cfg(around.directory(job), around.cfg, job.job_id, grant, around.power.hs06)
     task = TaskSpec(
         stamp=job.stamp,
-        script=payload.script(description),
-        inputs=_inputs(around.inputs(job), own),
+        script=payload.script(description, job.runner, around.workflows.clients),
+        inputs=_inputs(around.inputs(job), [*own, *own_files(job, around.directory(job))]),
         outputs=payload.outputs(description),
         environment=variables,
         processors=grant.processors,
@@ -86,7 +86,7 @@ def granted(slot: Slot, description: JobDescription, around: JobContext) -> Gran
     Raises:
         HandBack: it needs what this agent cannot do, or there is not as much.
     """
-    needs.check(description, moves_data=around.moves_data, path=_search_path(description, around))
+    needs.check(description, moves_data=around.moves_data)
     request = description.request
     grant = slot.take(request)
     if grant is None:
@@ -94,13 +94,6 @@ def granted(slot: Slot, description: JobDescription, around: JobContext) -> Gran
         detail = f"wants {wanted}, {slot.free_processors} processors are free"
         raise HandBack("Not enough processors for the job", detail, blame=Blame.SERVER)
     return grant
-
-
-def _search_path(description: JobDescription, around: JobContext) -> str | None:
-    """Return where the payload's programs are looked for, None on other nodes."""
-    if around.is_remote:
-        return None
-    return description.execution_environment.get("PATH", around.environ.get("PATH", os.defpath))
 
 
 def _inputs(downloaded: Path, own: Sequence[Path]) -> Sequence[Path]:

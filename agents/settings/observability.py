@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from agents.settings.option import AGENT, option
-from agents.settings.watchdog import WatchdogSettings
+from agents.settings.workflows import WorkflowSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObservabilitySettings(WatchdogSettings):
+class ObservabilitySettings(WorkflowSettings):
     """A part of the agent's settings."""
 
     json_log: str = option(

@@ -21,7 +21,9 @@ def main(limit, result):
     with Pool(processors) as workers:
         primes = sum(workers.map(count, shares))
     with open(result, "w", encoding="ascii") as file:
-        json.dump({"limit": limit, "primes": primes, "workers": processors, "may_use": len(os.sched_getaffinity(0))}, file)
+        json.dump(
+            {"limit": limit, "primes": primes, "workers": processors, "may_use": len(os.sched_getaffinity(0))}, file
+        )
     print(f"{primes} primes below {limit}, counted by {processors} workers")
 
 

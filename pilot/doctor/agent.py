@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 from pilot import cfg
@@ -51,7 +52,7 @@ def agent(patient: Patient) -> tuple[Patient, list[Finding]]:
         remedy = "install or repair what is missing on this node, or use another type of CE (-y)"
         return patient, [*found, Finding("agent", FAULT, says, remedy, UNFIT)]
     says = f"takes its configuration; jobs run in {told[f'{LOCAL}/LocalCE']}"
-    return patient, [*(found or [Finding("agent", OK, says)]), *_isolation(answer["remark"])]
+    return patient, [*(found or [Finding("agent", OK, says)]), *_isolation(answer["remark"]), _client(answer)]
 
 
 def _isolation(remark: str) -> list[Finding]:
@@ -62,6 +63,14 @@ def _isolation(remark: str) -> list[Finding]:
         remedy = "start the pilot as another user, or run jobs in containers: -y Pool/Bubblewrap"
         return [Finding("isolation", WARNING, remark, remedy)]
     return [Finding("isolation", OK, remark)]
+
+
+def _client(answer: Mapping[str, Any]) -> Finding:
+    """Tell which jobs of the Job API can be run here; no reason for a warning, since most need no DIRAC on the node."""
+    if client := answer["client"]:
+        return Finding("DIRAC client", OK, f"{client}, for jobs that need one")
+    says = "none: jobs with modules of a VO or commands of DIRAC are handed back, all others of the Job API run"
+    return Finding("DIRAC client", OK, f"{says} (looked for {', '.join(answer['looked_for'])})")
 
 
 def _too_many(patient: Patient, told: dict[str, str]) -> list[Finding]:

@@ -20,7 +20,7 @@ from pilot.node.worker_node import Fact
 from pilot.readers import comma_list
 from pilot.settings import BARE_WORDS, HOST_CERTIFICATES, Settings
 from pilot.steps import offer
-from pilot.steps.state import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
+from pilot.steps.state import AGENT, CE_DEFAULTS, LOCAL, WRAPPER, Pilot, user_options
 from pilot.wms import client as services
 from pilot.wms import configuration, credential, remote_log
 
@@ -207,6 +207,9 @@ def configure_site(pilot: Pilot) -> Pilot:
         ReleaseProject=_release(pilot, "Project", settings.project),
         CVMFS_locations=settings.cvmfs_folders,
         InstancePath=str(pilot.work_dir),
+    )
+    pilot = pilot.having(
+        WRAPPER, PreinstalledEnv=settings.python_environment, PreinstalledEnvPrefix=settings.client_prefix
     )
     pilot = pilot.having(f"{LOCAL}/BatchSystemInfo", Type=slot.kind, JobID=slot.job_id)
     return pilot.having(f"{LOCAL}/BatchSystemInfo/Parameters", **slot.parameters)

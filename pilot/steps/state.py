@@ -18,6 +18,7 @@ from pilot.wms.remote_log import RemoteLog
 
 LOCAL, CE_DEFAULTS = "/LocalSite", "/Resources/Computing/CEDefaults"
 AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
+WRAPPER = "/Systems/WorkloadManagement/JobWrapper"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Jobs that need what the agent cannot do: handed back with the reason before anything of them runs."""
 
-from pathlib import Path
-
 import pytest
 
 from agents.errors import Blame, HandBack
@@ -15,7 +13,7 @@ __all__ = ["scene"]
 def refusal(attributes: str) -> str:
     description = describe(f'[ JobID = 7; Executable = "x.sh"; {attributes} ]')
     with pytest.raises(HandBack) as caught:
-        check(description, moves_data=False, path="")
+        check(description, moves_data=False)
     assert (caught.value.minor_status, caught.value.blame) == ("Job needs what this agent cannot do", Blame.SITE)
     return caught.value.detail
 
@@ -50,23 +48,11 @@ def test_what_a_job_needs_is_named(attributes: str, needed: str) -> None:
     ["", 'InputSandbox = {"SB:Store|/x.tar", "x.sh"};', 'OutputSandbox = "a"; OutputData = {}; InputData = "";'],
 )
 def test_a_job_without_data_passes(attributes: str) -> None:
-    check(describe(f'[ JobID = 7; Executable = "x.sh"; {attributes} ]'), moves_data=False, path="")
+    check(describe(f'[ JobID = 7; Executable = "x.sh"; {attributes} ]'), moves_data=False)
 
 
 def test_data_passes_where_it_is_moved() -> None:
-    check(describe('[ JobID = 7; Executable = "x"; OutputData = "a"; InputData = "/b"; ]'), moves_data=True, path="")
-
-
-def test_a_job_of_the_job_api_needs_a_client(tmp_path: Path) -> None:
-    job_api = describe('[ JobID = 7; Executable = "dirac-jobexec"; Arguments = "jobDescription.xml"; ]')
-    program = tmp_path / "dirac-jobexec"
-
-    with pytest.raises(HandBack, match=r"dirac-jobexec, which is not on the payload's PATH \(.*\)"):
-        check(job_api, moves_data=False, path=str(tmp_path))
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    check(job_api, moves_data=False, path=f"/nowhere:{tmp_path}")
-    check(job_api, moves_data=False, path=None)  # runs on another node
+    check(describe('[ JobID = 7; Executable = "x"; OutputData = "a"; InputData = "/b"; ]'), moves_data=True)
 
 
 def test_output_data_is_handed_back_before_the_job_holds_or_runs_anything(scene: Scene) -> None:
@@ -83,10 +69,3 @@ def test_the_reason_is_told(scene: Scene) -> None:
 
     said = [one.body.get("ApplicationStatus") for one in scene.ledger.unsent() if "Status" in one.body]
     assert said[-1] == "This agent cannot do what the job needs: input data (LFN:/vo/a)"
-
-
-def test_a_job_of_the_job_api_without_a_client_is_no_failure_of_its_owner(scene: Scene) -> None:
-    scene.match(jdl='[ JobID = 7; Executable = "dirac-jobexec"; ]')
-
-    assert scene.said()[-1] == "JobWrapper: Rescheduled / Job needs what this agent cannot do"
-    assert (scene.orders(), scene.ce.tasks) == ([7], {})

@@ -69,7 +69,9 @@ def test_a_healthy_node_has_no_fault_and_every_step_was_taken(site):
     found = site.examined()
 
     assert bad(found) == []
-    assert {each.step for each in found} == {"options", "isolation", *examination.STEPS} - {"services"} | set(SERVICES)
+    assert {each.step for each in found} == {"options", "isolation", "DIRAC client", *examination.STEPS} - {
+        "services"
+    } | set(SERVICES)
     assert bad(found, SKIPPED) == []
 
 

@@ -1,4 +1,4 @@
-"""What the bundle's Python can import: our three packages and, from this environment, what they need."""
+"""What the bundle's Python can import: our packages and, from this environment, what they need."""
 
 import re
 import shutil
@@ -17,6 +17,7 @@ from tools.bundle.archive import add
 from tools.bundle.interpreter import compiled, copy_stripped
 
 OURS = ("pilot", "agents", "ce_backends")
+AS_TEXT = ("jobexec",)  # goes with tasks, to any Python
 NOT_SHIPPED = ("__pycache__", "tests", "test")
 EXTRAS_SHIPPED = ("metrics",)
 PURE_SUFFIXES = (".py", ".pyi", ".typed", ".js")
@@ -43,6 +44,8 @@ def copy_packages(root: Path, into: Path) -> list[Path]:
             compiled_modules += _copy_distribution(distribution, Path(aside) if _is_pure(distribution) else into)
         _compile(into)
         _compile(Path(aside))
+        for name in AS_TEXT:
+            shutil.copytree(root / name, Path(aside, name), ignore=shutil.ignore_patterns(*NOT_SHIPPED))
         _zip(Path(aside), into / PURE)
     return compiled_modules
 

@@ -12,7 +12,7 @@ from agents.credentials.context import tls
 from agents.credentials.tokens import BearerToken
 from agents.errors import CredentialError
 from agents.log import EventLog
-from agents.settings.agent import AgentSettings
+from agents.settings.identity import IdentitySettings
 
 log = EventLog("credentials")
 
@@ -49,7 +49,7 @@ class Identity:
         return isinstance(self.certificate, tuple)
 
 
-def establish(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
+def establish(settings: IdentitySettings, environ: Mapping[str, str]) -> Identity:
     """Return the pilot's identity, checked.
 
     Raises:
@@ -83,7 +83,7 @@ def _is_secret(name: str, path: Path) -> bool:
     return not stat.S_ISDIR(mode) and (not mode & 0o077 or _CALLED_SECRET.search(name) is not None)
 
 
-def _certified(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
+def _certified(settings: IdentitySettings, environ: Mapping[str, str]) -> Identity:
     ca, now = _ca(settings, environ), datetime.now(UTC)
     if settings.use_server_certificate:
         return _host(settings, environ, ca, now)
@@ -92,7 +92,7 @@ def _certified(settings: AgentSettings, environ: Mapping[str, str]) -> Identity:
     return Identity(certificate=loaded.path, ca=ca, dn=loaded.identity, group=loaded.group, vo=loaded.vo)
 
 
-def _host(settings: AgentSettings, environ: Mapping[str, str], ca: Path, now: datetime) -> Identity:
+def _host(settings: IdentitySettings, environ: Mapping[str, str], ca: Path, now: datetime) -> Identity:
     certificate = settings.certificate_file or environ.get("DIRAC_X509_HOST_CERT", "")
     key = settings.key_file or environ.get("DIRAC_X509_HOST_KEY", "")
     if not certificate or not key:
@@ -106,7 +106,7 @@ def _host(settings: AgentSettings, environ: Mapping[str, str], ca: Path, now: da
     )
 
 
-def _ca(settings: AgentSettings, environ: Mapping[str, str]) -> Path:
+def _ca(settings: IdentitySettings, environ: Mapping[str, str]) -> Path:
     """Return the CAs: configuration, X509_CERT_DIR, the usual place, as DIRAC looks."""
     named = settings.ca_location or environ.get("X509_CERT_DIR")
     place = Path(named) if named else _USUAL_CAS

@@ -1,17 +1,16 @@
 """The agent's settings: one typed table gives parsing, units, defaults, errors, `--explain` and the documentation."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
-from typing import Any, get_type_hints
 
-from agents.errors import ConfigurationError
+from agents.settings import table
 from agents.settings.observability import ObservabilitySettings
 from agents.settings.option import AGENT, WRAPPER, option
-from ce_backends.cfg import Section, Value
+from agents.settings.table import Explained, Reader
+from ce_backends.cfg import Section
 from ce_backends.configuration.slot_sections import CE_DEFAULTS, LOCAL
-from ce_backends.readers import comma_list, nearest, number, whole_number, yes_no
+from ce_backends.readers import nearest, yes_no
 
 ONE_AT_A_TIME = frozenset({"InProcess", "Singularity", "Podman", "Bubblewrap"})
 
@@ -159,12 +158,6 @@ class AgentSettings(ObservabilitySettings):
     least_disk_mb: int = option(
         f"{WRAPPER}/MinDiskSpace", default=10, unit="MB", doc="Free disk below which no job is asked for."
     )
-    output_buffer_gb: float = option(
-        f"{WRAPPER}/MinOutputDataBufferGB",
-        default=5.0,
-        unit="GB",
-        doc="Free disk that stays for what payloads write when input data are downloaded.",
-    )
     output_patience_s: float = option(
         f"{WRAPPER}/OutputRetryTime",
         default=3600.0,
@@ -205,35 +198,11 @@ class AgentSettings(ObservabilitySettings):
         default=False,
         doc="Keep the job's directory after it was reported, to look into it.",
     )
-    use_server_certificate: bool = option(
-        "/DIRAC/Security/UseServerCertificate", default=False, doc="Identify with the host certificate, not a proxy."
-    )
-    certificate_file: str = option("/DIRAC/Security/CertFile", default="", doc="Host certificate (PEM).")
-    key_file: str = option("/DIRAC/Security/KeyFile", default="", doc="Its private key (PEM, mode 0600).")
-    use_tokens: bool = option(
-        "/DIRAC/Security/UseTokens", default=False, doc="Show a bearer token to https services; dips needs the proxy."
-    )
-    proxy_file: str = option("/DIRAC/Security/ProxyFile", default="", doc="Proxy of the pilot; else X509_USER_PROXY.")
-    ca_location: str = option(
-        "/DIRAC/Security/CALocation", default="", doc="CA directory or bundle; else X509_CERT_DIR, /etc/grid-security."
-    )
 
     @property
     def takes_one_job(self) -> bool:
         """True where the inner CE runs one job at a time, whatever the slot holds."""
         return self.ce_type in ONE_AT_A_TIME
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """One setting as `--explain` and the documentation show it."""
-
-    name: str
-    path: str
-    shown: str
-    origin: str
-    unit: str
-    doc: str
 
 
 def _level(text: str) -> LogLevel:
@@ -246,15 +215,8 @@ def _strategy(text: str) -> Strategy:
     return Strategy.STRICT if word == Strategy.STRICT else Strategy.YES if yes_no(word) else Strategy.NO
 
 
-_READERS: Mapping[object, tuple[Callable[[str], object], str]] = {
-    str: (str, "a text"),
-    int: (partial(whole_number, least=0), "a whole number, 0 or more"),
-    float: (partial(number, least=0), "a number, 0 or more"),
-    bool: (yes_no, "yes or no"),
-    LogLevel: (_level, f"one of {', '.join([*LogLevel, *_DIRAC_LEVELS])}"),
-    Strategy: (_strategy, "yes, no or strict"),
-    tuple[str, ...]: (lambda text: tuple(dict.fromkeys(comma_list(text))), "a list, comma separated"),
-}
+LEVEL: Reader = (_level, f"one of {', '.join([*LogLevel, *_DIRAC_LEVELS])}")
+_READERS: Mapping[object, Reader] = {LogLevel: LEVEL, Strategy: (_strategy, "yes, no or strict")}
 
 
 def load(cfg: Section) -> AgentSettings:
@@ -263,46 +225,8 @@ def load(cfg: Section) -> AgentSettings:
     Raises:
         ConfigurationError: an option of ours is missing, of the wrong type, or misspelt.
     """
-    _check_names(cfg)
-    values: dict[str, Any] = {}
-    for declared in fields(AgentSettings):
-        found = _find(cfg, declared)
-        if found is not None:
-            values[declared.name] = _read(declared, *found)
-        elif declared.default is MISSING:
-            raise ConfigurationError(
-                f"{declared.metadata['paths'][0]} is not set; expected: {declared.metadata['doc']}"
-            )
-    return AgentSettings(**values)
-
-
-def _find(cfg: Section, declared: "Field[Any]") -> tuple[str, Value] | None:
-    for path in declared.metadata["paths"]:
-        value = cfg.value(path)
-        if value is not None and value.text:
-            return path, value
-    return None
-
-
-def _read(declared: "Field[Any]", path: str, value: Value) -> object:
-    reader, expected = _READERS[_TYPES[declared.name]]
-    try:
-        return reader(value.text)
-    except ValueError:
-        raise ConfigurationError(f"{value.origin}: {path} = {value.text}: expected {expected}") from None
-
-
-_TYPES = get_type_hints(AgentSettings)
-
-
-def _check_names(cfg: Section) -> None:
-    """Refuse an option in the agent's own section that is not one of ours."""
-    known = _known_names(AGENT)
-    for name, value in cfg.section(AGENT).options():
-        if name not in known and name not in WITHOUT_EFFECT:
-            near = nearest(name, known)
-            hint = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
-            raise ConfigurationError(f"{value.origin}: unknown option {AGENT}/{name}; {hint}")
+    table.check_names(cfg, AgentSettings, AGENT, WITHOUT_EFFECT)
+    return table.load(cfg, AgentSettings, _READERS)
 
 
 def nearly_ours(cfg: Section) -> Iterator[str]:
@@ -312,7 +236,7 @@ def nearly_ours(cfg: Section) -> Iterator[str]:
     DIRAC's own tools, so that an unknown name is no error.
     """
     for section in (LOCAL, CE_DEFAULTS, WRAPPER):
-        known = _known_names(section)
+        known = table.known_names(AgentSettings, section)
         folded = {name.lower() for name in known}
         for name, value in cfg.section(section).options():
             near = nearest(name, known, least_alike=0.85)
@@ -326,11 +250,6 @@ _DIRAC_NAMES = frozenset(
 )
 
 
-def _known_names(section: str) -> list[str]:
-    paths = [path for declared in fields(AgentSettings) for path in declared.metadata["paths"]]
-    return sorted(path.rpartition("/")[2] for path in paths if path.rpartition("/")[0] == section)
-
-
 def without_effect(cfg: Section) -> Iterator[tuple[str, str]]:
     """Yield the agent's options that are set and have no meaning here, with the reason."""
     for name, _ in cfg.section(AGENT).options():
@@ -340,19 +259,4 @@ def without_effect(cfg: Section) -> Iterator[tuple[str, str]]:
 
 def explain(cfg: Section) -> list[Explained]:
     """Return every setting with its value and where it came from."""
-    rows = []
-    for declared in fields(AgentSettings):
-        found = _find(cfg, declared)
-        path, value = found if found else (declared.metadata["paths"][0], Value(_default(declared), "default"))
-        rows.append(
-            Explained(
-                declared.name, path, value.text, value.origin, declared.metadata["unit"], declared.metadata["doc"]
-            )
-        )
-    return rows
-
-
-def _default(declared: "Field[Any]") -> str:
-    if declared.default is MISSING:
-        return "(required)"
-    return ", ".join(declared.default) if isinstance(declared.default, tuple) else str(declared.default)
+    return table.explain(cfg, AgentSettings)

@@ -4,6 +4,7 @@ from dataclasses import MISSING, field
 from typing import Any
 
 AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
+SITE_DIRECTOR = "/Systems/WorkloadManagement/Agents/SiteDirector"
 WRAPPER = "/Systems/WorkloadManagement/JobWrapper"
 
 

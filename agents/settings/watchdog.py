@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from agents.settings.identity import IdentitySettings
 from agents.settings.option import WRAPPER, option
 from ce_backends.base import TaskSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WatchdogSettings:
+class WatchdogSettings(IdentitySettings):
     """What every payload meets alike; a part of the agent's settings."""
 
     limits_wall_time: bool = option(

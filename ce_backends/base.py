@@ -60,8 +60,6 @@ class TaskSpec:
         secrets: local files that arrive under their own names in the directory that GRIDPILOT_SECRETS names, for the
             task's user alone; outside of the work directory, so that no pattern brings one back. 100 files and 10^6
             bytes together at most; none is ever in the text of a script, a variable or a log.
-        given: local files and directories that arrive as inputs do, and that nobody else needs any more: where they can
-            be, they are linked and not copied, so that what the payload writes into them is written into these.
         image: container image that the script runs in, as the CE's own runtime or launcher names it; empty for none.
             Where there is no such image, or the CE can start none, the task is Rejected or its script does not run:
             never outside of it.
@@ -86,7 +84,6 @@ class TaskSpec:
     owner: str = ""
     secrets: Sequence[Path] = ()
     image: str = ""
-    given: Sequence[Path] = ()
 
 
 class Limit(StrEnum):
@@ -258,6 +255,15 @@ class Queues(Protocol):
     @property
     def places(self) -> Places:
         """How many tasks there may be, and how large."""
+
+
+@runtime_checkable
+class TellsAge(Protocol):
+    """A backend that answers from memory, and tells how old that is. May be called from any thread."""
+
+    @property
+    def view_age_s(self) -> float:
+        """Seconds since somebody else's word on our tasks was last heard; near 0 while there are none."""
 
 
 @runtime_checkable

@@ -94,6 +94,7 @@ class BatchCE:
         self._heard: set[str] = set()  # stamps whose end the batch system has told and nobody could conclude yet
         self._peeks = Peeks(bounds.interval_s)
         self._trouble = ""  # why the last look was not
+        self._looked_s = time.monotonic()  # when the last look was
         self._changed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # one look at a time, none while tasks are forgotten
         self._loop = Loop(self._turn, f"gridpilot-{name}", broken=lambda: self._changed())  # noqa: PLW0108 - see notify
@@ -102,6 +103,11 @@ class BatchCE:
     def places(self) -> Places:
         """See Queues."""
         return Places(tasks=self._bounds.most_tasks, processors=self._bounds.processors, gpus=self._bounds.gpus)
+
+    @property
+    def view_age_s(self) -> float:
+        """See TellsAge."""
+        return time.monotonic() - self._looked_s
 
     @property
     def unkept(self) -> Mapping[str, str]:
@@ -251,6 +257,7 @@ class BatchCE:
         with self._lock:
             entries = self._book.running()
             if not entries:
+                self._looked_s = time.monotonic()
                 return False
             try:
                 seen = self._given_up(self._system.states([entry.task_id for entry in entries if entry.task_id]))
@@ -260,7 +267,7 @@ class BatchCE:
             except CEError as error:
                 self._trouble = f"no answer from {self._name}: {error}"
                 return False
-            self._trouble = ""
+            self._trouble, self._looked_s = "", time.monotonic()
             return self._conclude(self._read_again(entries, seen), seen, ends)
 
     def _given_up(self, seen: Mapping[str, TaskStatus]) -> Mapping[str, TaskStatus]:

@@ -39,10 +39,11 @@ RENAMED = {"ExecQueue": "Queue", "CEQueueName": "Queue", "Timeout": "CommandTime
 
 # What pilots, the Matcher and the accounting read in these sections: it has its effect there.
 _FOR_OTHERS = """
-Architecture CEQueue CPUNormalizationFactor CPUScalingFactor CPUTime CPUTimeLeft CVMFS_locations Description GridCE
-GridCEType GridMiddleware HostRAM InstancePath LocalSE MaxProcessors MaxRAM MinRAM MultiProcessorStrategy Name
-NumberOfGPUs NumberOfProcessors OS Pilot PilotReference Platform Queue ReleaseProject ReleaseVersion RequiredTag
-ReservedRAM SI00 Site Tag UserEnvVariables VO VOs VirtualOrganization WholeNode maxCPUTime wnTmpDir
+Architecture CEQueue CPUNormalizationFactor CPUScalingFactor CPUTime CPUTimeLeft CVMFS_locations Description
+ExtraPilotOptions GridCE GridCEType GridMiddleware HostRAM InstancePath LocalSE MaxProcessors MaxRAM MinRAM
+MultiProcessorStrategy Name NumberOfGPUs NumberOfProcessors OS Pilot PilotReference Platform Price Queue
+ReleaseProject ReleaseVersion RequiredTag ReservedRAM SI00 Site Tag UserEnvVariables VO VOs VirtualOrganization
+WholeNode maxCPUTime wnTmpDir
 """
 FOR_OTHERS = frozenset(_FOR_OTHERS.split())
 # What DIRAC's own CEs read there, for their way of doing things: here it has no effect.
@@ -63,6 +64,7 @@ class Definition:
         options: by name, with where they stand; those that are not for the CE too.
         notes: what was understood in another way than it is written.
         mistakes: why this is no CE, or not the one that was meant.
+        site: whose it is, empty for the slot's own.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Definition:
     options: Mapping[str, Value]
     notes: Sequence[str] = ()
     mistakes: Sequence[str] = ()
+    site: str = ""
 
 
 def definitions(cfg: Section) -> list[Definition]:
@@ -103,7 +106,8 @@ def _of_sites(cfg: Section) -> Iterator[Definition]:
             slips = [*grid.slips, *site.slips, *site.section("CEs").slips]
             for ce_name, ce in site.section("CEs").sections():
                 path = f"{SITES}/{grid_name}/{site_name}/CEs/{ce_name}"
-                yield from (replace(each, mistakes=[*slips, *each.mistakes]) for each in _of_ce(ce_name, ce, path))
+                for each in _of_ce(ce_name, ce, path):
+                    yield replace(each, site=site_name, mistakes=[*slips, *each.mistakes])
 
 
 def _of_ce(name: str, ce: Section, path: str) -> Iterator[Definition]:

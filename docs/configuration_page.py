@@ -1,11 +1,13 @@
 """Writes `docs/configuration.md` out of the settings tables of pilot, agent and CE types: `make docs`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING
 from pathlib import Path
 
+from agents.settings import site_director
 from agents.settings.agent import WITHOUT_EFFECT, explain
+from agents.settings.table import Explained
 from ce_backends.cfg import Section
 from ce_backends.registry import backend, ce_types
 from pilot import settings as pilot_settings
@@ -33,7 +35,7 @@ says.
 
 def page() -> str:
     """Return the page's text."""
-    return "\n".join([BEGINNING, *_pilot(), *_agent(), CE_OPTIONS, *_ce_types()])
+    return "\n".join([BEGINNING, *_pilot(), *_agent(), *_site_director(), CE_OPTIONS, *_ce_types()])
 
 
 def _pilot() -> Iterator[str]:
@@ -55,11 +57,22 @@ def _shown(default: object) -> str:
 
 def _agent() -> Iterator[str]:
     yield "## The agent: `python -m agents`\n"
+    yield from _table(explain(Section()), WITHOUT_EFFECT)
+
+
+def _site_director() -> Iterator[str]:
+    yield "## The SiteDirector: `python -m agents.site_director`\n"
+    yield "Of sections of CEs and queues it reads what DIRAC's SiteDirector reads, `ExtraPilotOptions` among them, and"
+    yield "`Price`, of a processor hour beside that of other queues. [More](site-director.md).\n"
+    yield from _table(site_director.explain(Section()), site_director.WITHOUT_EFFECT)
+
+
+def _table(rows: Iterable[Explained], without_effect: Mapping[str, str]) -> Iterator[str]:
     yield "| option | default | unit | meaning |\n|---|---|---|---|"
-    for row in explain(Section()):
+    for row in rows:
         yield f"| `{row.path}` | {_escaped(row.shown)} | {row.unit} | {_escaped(row.doc)} |"
     yield "\nDIRAC's options of the agent that are accepted without effect: "
-    yield ", ".join(f"`{name}` ({reason})" for name, reason in WITHOUT_EFFECT.items()) + ".\n"
+    yield ", ".join(f"`{name}` ({reason})" for name, reason in without_effect.items()) + ".\n"
 
 
 def _ce_types() -> Iterator[str]:

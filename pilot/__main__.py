@@ -59,6 +59,8 @@ def _guarded(arguments: Sequence[str]) -> int:
                 return launch.ask_package("agents", arguments, os.environ)
             if arguments[:1] == ["ce"]:
                 return launch.ask_package("ce_backends", arguments[1:], os.environ)
+            if arguments[:1] == ["site-director"]:
+                return launch.ask_package("agents.site_director", arguments[1:], os.environ)
             if arguments[:1] == ["doctor"]:
                 return examination.main(arguments[1:], os.environ)
             return bootstrap(arguments, os.environ)

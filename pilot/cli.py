@@ -108,7 +108,8 @@ def usage() -> str:
     lines += ["python -m pilot explain JOB [--work-dir DIR] [--json]: what became of one of them"]
     lines += ["python -m pilot report [--work-dir DIR] [--json] [-O FILE]: one HTML page of the whole slot"]
     lines += ["python -m pilot doctor [options] [--json]: what works on this node, and what to do about what does not"]
-    lines += ["python -m pilot ce list | describe | validate | plan | test: computing elements", ""]
+    lines += ["python -m pilot ce list | describe | validate | plan | test: computing elements"]
+    lines += ["python -m pilot site-director run | status | plan | why | hold | release: submit pilots by demand", ""]
     for setting, row in table().items():
         if row.names:
             default = defaults()[setting]

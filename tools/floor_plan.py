@@ -55,7 +55,7 @@ FLOORS: Mapping[str, Sequence[Sequence[str]]] = {  # from the ground up
         ("__main__",),
     ),
 }
-FORESEEN = {"agents": ("site_director",), "ce_backends": ("cloud",)}  # see docs/decisions/0018-the-house.md
+FORESEEN = {"ce_backends": ("cloud",)}  # see docs/decisions/0018-the-house.md
 Arrow = tuple[str, str]
 
 

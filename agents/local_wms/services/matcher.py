@@ -1,5 +1,6 @@
 """Gives waiting jobs to pilots (WorkloadManagementSystem/Service/MatcherHandler)."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,15 @@ from agents.local_wms.matching import BadOffer, Offer, offer_of
 from agents.local_wms.registry import GENERIC_PILOT, GROUPS, HOSTS_GROUP, VO
 from agents.local_wms.services.base import NO_MATCH, Caller, Refusal, Service, exported
 from agents.local_wms.services.pilot_manager import Pilots
+
+# what a task queue lists, by DIRAC's name; one that is empty is left out
+_LISTED = {
+    "Sites": "sites",
+    "BannedSites": "banned_sites",
+    "GridCEs": "grid_ces",
+    "Platforms": "platforms",
+    "Tags": "tags",
+}
 
 
 class Matcher(Service):
@@ -45,11 +55,12 @@ class Matcher(Service):
         """Return the task queues from which the resource could get a job."""
         fitting, _ = self._jobs.queues_for(self._offer(caller, resource))
         rows = self._jobs.database.rows(
-            "SELECT TQId, max(UserPriority), count(*), Owner, OwnerGroup, json_extract(Wish, '$.cpu_time_hs06s')"
+            "SELECT TQId, max(UserPriority), count(*), Owner, OwnerGroup, json_extract(Wish, '$.cpu_time_hs06s'), Wish"
             " FROM Jobs JOIN TaskQueues USING (TQId) WHERE Status = 'Waiting' GROUP BY TQId"
         )
         names = ("Priority", "Jobs", "Owner", "OwnerGroup", "CPUTime")
-        return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows if row[0] in fitting}
+        fit = [row for row in rows if row[0] in fitting]
+        return {row[0]: {**dict(zip(names, row[1:-1], strict=True)), **_lists(row[-1])} for row in fit}
 
     def _offer(self, caller: Caller, resource: Any) -> Offer:
         if not isinstance(resource, dict):
@@ -76,3 +87,8 @@ class Matcher(Service):
                 reference, Status="Running", GridSite=offer.site, DestinationSite=ces, BenchMark=float(benchmark)
             )
         self._pilots.add_job(reference, job_id)
+
+
+def _lists(wish: str) -> dict[str, list[str]]:
+    fields = json.loads(wish)
+    return {name: fields[field] for name, field in _LISTED.items() if fields[field]}

@@ -1,0 +1,176 @@
+"""The SiteDirector with the local WMS and the batch system Host: real pilots, real jobs, nothing faked."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.local_wms.client import connect
+from agents.local_wms.home import Endpoint
+from agents.local_wms.testing import running
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 180.0
+SECTION = "/Systems/WorkloadManagement/Agents/SiteDirector"
+QUEUE = "local-ce.localhost/local"
+JDL = """
+    JobName = "told"; Executable = "/bin/sh"; Arguments = "-c 'echo ran; sleep 1'"; StdOutput = "std.out";
+    OutputSandbox = {"std.out"}; Parameters = 4;
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("wms")
+
+
+@pytest.fixture(scope="module")
+def endpoint(home: Path) -> Iterator[Endpoint]:
+    with running(home) as started:
+        yield started
+
+
+class SiteDirector:
+    """One that runs, until the block ends."""
+
+    def __init__(self, home: Path, folder: Path, *ce_options: str) -> None:
+        self.folder = folder
+        self.work_dir = folder / "director"
+        usual = ["BatchSystem=Host", f"SharedArea={folder}/area", "StatusInterval=0.5"]
+        usual += ["ExtraPilotOptions=--PollingTime 1 --StopAfterFailedMatches 2"]
+        options = [word for option in [*usual, *ce_options] for word in ("-c", option)]
+        self.options = ["--local", str(home), "-y", "Local", *options]
+        self.options += ["-o", f"{SECTION}/StatusInterval=0.5", "-o", f"{SECTION}/PilotStartUp=5"]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "director.out").open("ab") as out:
+            self.process = subprocess.Popen(self.argv("run", *self.options), cwd=ROOT, stdout=out, stderr=out)
+
+    def argv(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "agents.site_director", *words, "--work-dir", str(self.work_dir)]
+
+    def ask(self, *words: str) -> str:
+        return subprocess.run(self.argv(*words), cwd=ROOT, check=True, text=True, capture_output=True).stdout
+
+    def stop(self) -> int:
+        assert self.process
+        self.process.terminate()
+        return self.process.wait(PATIENCE_S)
+
+    def __enter__(self) -> "SiteDirector":
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def pilots(self) -> Counter[str]:
+        queues: dict[str, Any] = json.loads(self.ask("status", "--json"))["queues"]
+        return Counter(queues.get(QUEUE, {}).get("pilots", {}))
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert self.process
+            is_late = time.monotonic() > deadline or self.process.poll() is not None
+            assert not is_late, f"{what}:\n{(self.folder / 'director.out').read_text()}"
+            time.sleep(0.3)
+
+
+def test_jobs_get_a_pilot_each_and_the_wms_knows_them_all(endpoint: Endpoint, home: Path, tmp_path: Path) -> None:
+    client = connect(endpoint)
+    (tmp_path / "job.jdl").write_text(JDL, encoding="utf-8")
+
+    with SiteDirector(home, tmp_path) as director:
+        director.until((director.work_dir / "pilots.sqlite").exists, "it began")
+        job_ids = client.submit(tmp_path / "job.jdl")
+        plan = director.ask("plan", *director.options)
+        director.until(lambda: director.pilots()["Running"] > 0, "a pilot runs")
+        assert director.process
+        director.process.send_signal(signal.SIGKILL)  # pilots go on, and are found again
+        director.process.wait()
+        director.start()
+        director.until(lambda: _statuses(client, job_ids) == {"Done": 4}, "all jobs are done")
+        director.until(lambda: director.pilots() == {"Done": 4}, "all pilots have ended")
+        director.until(lambda: json.loads(director.ask("status", "--json"))["unsent_reports"] == 0, "all is told")
+        director.until(lambda: not list((tmp_path / "area/tasks").iterdir()), "nothing is left at the CE")
+        why = director.ask("why", QUEUE)
+        stamp = why.split()[0]
+        one = director.ask("why", stamp)
+        code = director.stop()
+
+    assert code == 0
+    assert "expected wait s" in plan
+    assert why.count("1 jobs") == 4, why
+    assert "INFO" in one  # the end of the pilot's own log
+    pilot = _pilot(client, endpoint, f"gridpilot://{QUEUE}/{stamp}")
+    assert (pilot["PilotStamp"], pilot["Status"], len(pilot["Jobs"])) == (stamp, "Done", 1)
+    written = (tmp_path / "director.out").read_text() + (director.work_dir / "site_director.log").read_text()
+    assert "PRIVATE KEY" not in written
+
+
+def test_a_held_queue_gets_no_pilot_and_says_so(endpoint: Endpoint, home: Path, tmp_path: Path) -> None:
+    client = connect(endpoint)
+    (tmp_path / "job.jdl").write_text(JDL, encoding="utf-8")
+
+    with SiteDirector(home, tmp_path) as director:
+        director.until((director.work_dir / "pilots.sqlite").exists, "it began")
+        director.ask("hold", QUEUE)
+        job_ids = client.submit(tmp_path / "job.jdl")
+        time.sleep(5)
+        pilots, plan, status = director.pilots(), director.ask("plan", *director.options), director.ask("status")
+        for job_id in job_ids:
+            client.call("JobManager", "killJob", job_id)
+        director.stop()
+
+    assert pilots == {}
+    assert "nothing: it is held" in plan
+    assert "held by hand" in status
+
+
+def test_what_is_wrong_with_options_is_one_sentence(endpoint: Endpoint, home: Path, tmp_path: Path) -> None:
+    def said(*words: str) -> tuple[int, str]:
+        argv = [sys.executable, "-m", "agents.site_director", "run", "--work-dir", str(tmp_path / "d"), *words]
+        done = subprocess.run(argv, cwd=ROOT, check=False, text=True, capture_output=True, env={**os.environ})
+        return done.returncode, done.stderr.strip().splitlines()[-1]
+
+    local = ("--local", str(home), "-y", "Local")
+    assert said(*local, "-o", f"{SECTION}/PolingTime=3") == (
+        2,
+        f"site director: command line: unknown option {SECTION}/PolingTime; did you mean PollingTime?",
+    )
+    code, sentence = said(*local, "-c", "BatchSystem=SLURMM")
+    assert code == 2
+    assert "BatchSystem of CE type Local is 'SLURMM'" in sentence
+    assert "did you mean SLURM?" in sentence
+    assert said("--local", str(tmp_path))[1].startswith("site director: no local WMS runs in")
+    code, sentence = said(*local, "-o", f"{SECTION}/Sites=LCG.Nowhere.ch")
+    assert (code, "no queue is chosen" in sentence) == (2, True)
+
+
+def _statuses(client: Any, job_ids: list[int]) -> Counter[str]:
+    return Counter(job["Status"] for job in client.call("JobMonitoring", "getJobsSummary", job_ids).values())
+
+
+def _pilot(client: Any, endpoint: Endpoint, reference: str) -> dict[str, Any]:
+    import requests  # noqa: PLC0415 - as the pilot, who may ask
+
+    session = requests.Session()
+    session.trust_env, session.verify, session.cert = False, endpoint.ca_dir, endpoint.pilot_proxy
+    answer = session.post(
+        f"{endpoint.url}/WorkloadManagement/TornadoPilotManager",
+        data={"method": "getPilotInfo", "args": json.dumps([reference])},
+        timeout=60,
+    ).json()
+    return dict(answer["Value"][reference])

@@ -60,7 +60,7 @@ def _on_path(description: JobDescription, around: JobContext) -> str:
 def _none(needs: Needs, around: JobContext) -> str:
     wanted = "; ".join([*needs.modules, *needs.commands])
     looked = ", ".join(around.workflows.clients)
-    return f"{NO_CLIENT} here (looked for {NAME} on the PATH, {looked}); the job needs {wanted}"
+    return f"{NO_CLIENT} here, which the job needs for {wanted} (looked for {NAME} on the PATH, {looked})"
 
 
 def own_files(job: Job, directory: Path) -> list[Path]:

@@ -76,6 +76,15 @@ def test_a_job_is_done_from_the_one_file_and_from_the_read_only_folder(node: Nod
     assert (node.work / "left").read_text() == ""
 
 
+def test_a_job_of_dirac_s_job_api_runs_on_the_nodes_python(node: Node) -> None:
+    job = int(node.wms.command("submit", str(ROOT / "configs/demo/workflow.jdl")).split()[-1])
+
+    ended = node.pilot("/opt/gridpilot.pyz")
+
+    found = node.wms.job(job)
+    assert (found["status"], found["application status"]) == ("Done", "echo successful"), ended.stdout
+
+
 def test_a_cache_is_filled_once_and_kept(node: Node) -> None:
     first = node.run("python3", "/opt/gridpilot.pyz", "--explain", GRIDPILOT_CACHE="/mnt/cache")
     (made,) = (node.work / "cache").iterdir()

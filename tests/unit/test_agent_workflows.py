@@ -84,8 +84,8 @@ def test_a_workflow_that_needs_a_client_is_handed_back_where_there_is_none(
     assert isinstance(event.error, HandBack)
     assert (event.error.minor_status, event.error.blame) == (Minor.UNMET, Blame.SITE)
     assert event.error.detail == (
-        f"No DIRAC client here (looked for dirac-jobexec on the PATH, /nowhere/diracosrc, {tmp_path}/diracosrc); "
-        f"the job needs {wanted}"
+        f"No DIRAC client here, which the job needs for {wanted} "
+        f"(looked for dirac-jobexec on the PATH, /nowhere/diracosrc, {tmp_path}/diracosrc)"
     )
 
 

@@ -55,6 +55,27 @@ def submit(asked: argparse.Namespace) -> list[int]:
     return [job for one in submitted for job in (one if isinstance(one, list) else [one])]
 
 
+def submit_api(asked: argparse.Namespace) -> dict[str, list[int]]:
+    """Submit by DIRAC's own Job API what each function of a file makes of a job; the numbers of each by its name.
+
+    Files that a job names lie beside that file.
+    """
+    path = Path(asked.file).resolve()
+    os.chdir(path.parent)
+    made: dict[str, Any] = {}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), made)
+    found = {}
+    for name, case in made.items():
+        if not getattr(case, "__code__", None):
+            continue
+        job = dirac("Interfaces.API.Job:Job")()
+        case(job)
+        job.setTag(asked.tag)
+        number = value(dirac("Interfaces.API.Dirac:Dirac")().submitJob(job), f"submit {name}")
+        found[name] = number if isinstance(number, list) else [number]
+    return found
+
+
 def statuses(jobs: Sequence[int]) -> dict[str, Any]:
     """DIRAC's attributes of each job (Status, MinorStatus, Site, Owner, ...); a job it does not know is absent."""
     found = value(monitoring().getJobsSummary(list(jobs)), "status")
@@ -165,6 +186,9 @@ def parser() -> argparse.ArgumentParser:
     one_of.add_argument("--jdl", help="JDL text, with or without the outer brackets")
     one_of.add_argument("--file", help="file that holds it")
     submitting.add_argument("--count", type=int, default=1)
+    by_api = command("submit-api", submit_api)
+    by_api.add_argument("--file", required=True, help="Python file with functions of one argument, the job")
+    by_api.add_argument("--tag", required=True, help="that all of them get")
     command("status", status, ("jobs", int, "+")).add_argument("--full", action="store_true")
     waiting = command("wait", wait, ("jobs", int, "+"))
     waiting.add_argument("--status", nargs="+", default=FINAL)

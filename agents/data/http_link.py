@@ -89,9 +89,11 @@ class Link:
         self.is_busy, self.has_heard = True, False
         lines = {"Host": self._place.netloc, "User-Agent": f"gridpilot/{__version__}", "Accept": "*/*", **headers}
         if body is not None:
-            lines |= {"Content-Length": str(body.size_bytes), "Expect": "100-continue"}
+            lines["Content-Length"] = str(body.size_bytes)
+        if body is not None and body.size_bytes:
+            lines["Expect"] = "100-continue"  # XRootD 5.5 would wait for the body of an empty file
         self._send(memoryview(_request(method, urlsplit(url), lines)))
-        if body is not None:
+        if body is not None and body.size_bytes:
             early = self._invitation()
             if early is None:
                 early = self._send_body(body)

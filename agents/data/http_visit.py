@@ -12,7 +12,7 @@ from agents.data import http_head
 from agents.data.errors import NotAllowed, Transient, Unsupported
 from agents.data.http_head import Head
 from agents.data.http_link import Body, Link
-from agents.data.local_file import Outgoing
+from agents.data.local_file import Outgoing, Probe
 from agents.data.way import Watch
 from agents.errors import CredentialError
 
@@ -51,7 +51,7 @@ class Visit:
 
     @contextmanager
     def asked(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, outgoing: Outgoing | None = None
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, outgoing: Outgoing | Probe | None = None
     ) -> Iterator[Answered]:
         """Make a request; redirects of one that reads or writes a file are followed (`http_head.redirected`).
 
@@ -77,7 +77,13 @@ class Visit:
             return answered.head.status
 
     def _head_of(
-        self, method: str, url: str, headers: Mapping[str, str], outgoing: Outgoing | None, *, shows_credential: bool
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        outgoing: Outgoing | Probe | None,
+        *,
+        shows_credential: bool,
     ) -> tuple[Link, Head]:
         link, is_new = self._link(url, shows_credential=shows_credential)
         shown = self._token() if shows_credential else {}
@@ -120,5 +126,5 @@ class Visit:
             raise NotAllowed(str(error)) from error
 
 
-def _body(outgoing: Outgoing | None) -> Body | None:
+def _body(outgoing: Outgoing | Probe | None) -> Body | None:
     return Body(outgoing.size_bytes, outgoing.pieces()) if outgoing else None

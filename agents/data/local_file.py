@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agents.data import checksum
-from agents.data.errors import Damaged, NoSpaceHere
+from agents.data.errors import Damaged, NoRoom, NoSpaceHere, TransferError, Transient
 from agents.data.way import Content, Watch
 
 PIECE_BYTES = 1 << 20  # what is read and written at once
@@ -177,6 +177,31 @@ class Outgoing:
     def _check(self, done_bytes: int, summed: int) -> None:
         if done_bytes != self.size_bytes or self._content.adler32 not in (None, summed):
             raise NoSpaceHere(f"{self._path.name} has changed since it was measured: it is not the file any more")
+
+
+class Probe:
+    """A few megabytes of nothing: whether an element takes any file, where it does not say why it broke off."""
+
+    size_bytes = 4 * PIECE_BYTES
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yield it in pieces."""
+        for _ in range(self.size_bytes // PIECE_BYTES):
+            yield memoryview(bytes(PIECE_BYTES))
+
+
+def is_full(put_a_little: Callable[[], object]) -> bool:
+    """Tell whether an element that broke off an upload takes nothing at all; what was written of that is still there.
+
+    XRootD's https and DIRAC's element close the connection when their disk is full, and Apache says HTTP 500.
+    """
+    try:
+        put_a_little()
+    except (Transient, NoRoom):
+        return True
+    except TransferError:  # nobody answers any more: it was the way
+        return False
+    return False
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from agents.credentials.context import tls
 from agents.credentials.identity import Identity
+from agents.data import local_file
 from agents.data.errors import (
     ElementDown,
     Exists,
@@ -19,7 +20,7 @@ from agents.data.errors import (
     Transient,
     Unsupported,
 )
-from agents.data.local_file import Incoming, Outgoing
+from agents.data.local_file import Incoming, Outgoing, Probe
 from agents.data.way import Content, Watch
 from agents.errors import AccessDenied, BadAnswer, NoAnswer, ServiceError, Unreachable
 from agents.wms.dips import DipsTransport
@@ -79,9 +80,8 @@ class OverDips:
             found = _size(self._ask(transport, service, "getMetadata", url))
             if found not in (None, content.size_bytes):
                 raise Transient(f"{url}: {found} bytes are there, {content.size_bytes} were sent")
-        except TransferError:
-            self._clear(service, url)
-            raise
+        except TransferError as error:
+            raise self._judged(error, service, url) from error
 
     def _refuse_existing(self, transport: DipsTransport, service: str, url: str) -> None:
         if self._ask(transport, service, "exists", url) is True:
@@ -91,6 +91,22 @@ class OverDips:
     def _ask(self, transport: DipsTransport, service: str, method: str, *arguments: object) -> object:
         with _told(arguments[0]):
             return _check(str(arguments[0]), transport.call(service, method, arguments))
+
+    def _judged(self, error: TransferError, service: str, url: str) -> TransferError:
+        """Take away what was written; return what the error is, once the service was asked for a small file's room."""
+        if isinstance(error, Transient):
+            little, probe = f"{url}-probe", Probe()
+            transport = self._transport(Watch(ends_s=time.monotonic() + _CLEARING_S, silence_s=_CLEARING_S))
+
+            def put_a_little() -> None:
+                with _told(url):
+                    _check(url, transport.send(service, [little, _CHECKED, probe.size_bytes], probe.pieces()))
+
+            if local_file.is_full(put_a_little):
+                error = NoRoom(f"{error}; a small file is not taken either")
+            self._clear(service, little)
+        self._clear(service, url)
+        return error
 
     def _clear(self, service: str, url: str) -> None:
         """Take away what was written; that it cannot be is no further error."""

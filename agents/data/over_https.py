@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agents.credentials.identity import Identity
+from agents.data import local_file
 from agents.data.errors import Exists, NoRoom, NotAllowed, NotHere, TransferError, Transient, Unsupported
 from agents.data.http_head import Head
 from agents.data.http_visit import Answered, Visit
-from agents.data.local_file import Incoming, Outgoing
+from agents.data.local_file import Incoming, Outgoing, Probe
 from agents.data.way import Content, Watch
 
 _GOOD = range(200, 300)
@@ -63,9 +64,8 @@ class OverHttps:
                 _compare(visit, url, content)
             except Exists:
                 raise
-            except TransferError:
-                self._clear(url)
-                raise
+            except TransferError as error:
+                raise self._judged(error, url) from error
 
     def _put_beside(self, visit: Visit, outgoing: Outgoing, url: str, content: Content) -> bool:
         """Upload under another name, compare, and rename; False where the server cannot rename."""
@@ -75,12 +75,22 @@ class OverHttps:
             _compare(visit, beside, content)
             _refuse_existing(visit, url)  # XRootD's MOVE replaces whatever is there
             is_moved = _move(visit, beside, url)
-        except TransferError:
-            self._clear(beside)
-            raise
+        except TransferError as error:
+            raise self._judged(error, beside) from error
         if not is_moved:
             self._clear(beside)
         return is_moved
+
+    def _judged(self, error: TransferError, url: str) -> TransferError:
+        """Take away what was written; return what the error is, once the server was asked whether it takes any file."""
+        if isinstance(error, Transient):
+            watch, little = Watch(ends_s=time.monotonic() + _CLEARING_S, silence_s=_CLEARING_S), f"{url}-probe"
+            with Visit(self._owner, watch) as visit:
+                if local_file.is_full(lambda: _send(visit, Probe(), little, {})):
+                    error = NoRoom(f"{error}; a small file is not taken either")
+            self._clear(little)
+        self._clear(url)
+        return error
 
     def _clear(self, url: str) -> None:
         """Take away what was written; that it cannot be is no further error."""
@@ -117,7 +127,7 @@ def _begins_at(head: Head, begins: int) -> bool:
     return True
 
 
-def _send(visit: Visit, outgoing: Outgoing, url: str, headers: Mapping[str, str]) -> None:
+def _send(visit: Visit, outgoing: Outgoing | Probe, url: str, headers: Mapping[str, str]) -> None:
     """PUT a file; the folders above it are made where the server asks for them by 409."""
     for _ in range(2):
         with visit.asked("PUT", url, headers, outgoing) as answered:

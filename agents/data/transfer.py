@@ -1,18 +1,22 @@
 """Files moved with one owner's credential: by the implementation that speaks the endpoint's protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from agents.credentials import proxy
 from agents.credentials.identity import Identity
 from agents.data import choice, tools
 from agents.data.by_command import ByCommand
 from agents.data.catalogue import FileRecord
 from agents.data.choice import Source, Target
 from agents.data.elements import Elements
-from agents.data.errors import Damaged, NoSpaceHere, Unsupported
+from agents.data.errors import Damaged, ElementDown, NoSpaceHere, NotAllowed, Transient, Unsupported
 from agents.data.over_dips import OverDips
 from agents.data.over_https import OverHttps
 from agents.data.way import UNWATCHED, Content, Watch, Way
+from agents.errors import CredentialError
 
 
 class Transfers:
@@ -25,6 +29,7 @@ class Transfers:
     """
 
     def __init__(self, owner: Identity, elements: Elements, vo: str) -> None:
+        self._owner = owner
         self._elements = elements
         self._ways: dict[str, Way] = {"https": OverHttps(owner), "dips": OverDips(owner, vo)}
         for family in ("root", "srm", "gsiftp"):
@@ -43,7 +48,8 @@ class Transfers:
         part = into.with_name(f".{into.name[:200]}.part")
         content = Content(size_bytes=record.size_bytes, adler32=record.adler32)
         try:
-            self._way(source.endpoint.family).get(source.url, part, content, watch)
+            with self._blamed():
+                self._way(source.endpoint.family).get(source.url, part, content, watch)
         except Damaged as error:
             part.unlink(missing_ok=True)
             raise Damaged(f"{source.element.name}: {record.lfn}: {error}") from error
@@ -61,7 +67,8 @@ class Transfers:
             TransferError: see agents.data.errors. What was written of it is taken away as far as the server can.
         """
         url = target.endpoint.url(lfn)
-        self._way(target.endpoint.family).put(path, url, content, watch)
+        with self._blamed():
+            self._way(target.endpoint.family).put(path, url, content, watch)
         return url
 
     def speaks(self, family: str) -> bool:
@@ -72,6 +79,19 @@ class Transfers:
         """Return URLs by which a payload may read a file itself, the best first; of these protocols, of all if none."""
         found = choice.sources(record, self._elements)
         return [source.url for source in found if not protocols or source.endpoint.protocol in protocols]
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Call by its name that the owner's proxy is no good: some servers only close the connection then."""
+        try:
+            yield
+        except (Transient, ElementDown) as error:
+            if isinstance(self._owner.certificate, Path) and self._owner.token is None:
+                try:
+                    proxy.load(self._owner.certificate, datetime.now(UTC))
+                except CredentialError as fault:
+                    raise NotAllowed(f"{fault}; {error}") from error
+            raise
 
     def _way(self, family: str) -> Way:
         if family not in self._ways:

@@ -99,9 +99,12 @@ class ByCommand:
     def _look_at(self, url: str, watch: Watch) -> Content | None:
         """Return what lies there, None when there is nothing."""
         try:
-            size_bytes = self._tool.size_in(self._ask(self._tool.stat(url), url, watch))
+            said = self._ask(self._tool.stat(url), url, watch)
         except NotHere:
             return None
+        if self._tool.unfinished.search(said):
+            raise Transient(f"{url}: an upload of that name goes on, or broke off; its server will remove it")
+        size_bytes = self._tool.size_in(said)
         if size_bytes is None:
             raise Transient(f"{url}: {self._tool.stat(url)[0]} does not tell its size")
         adler32 = None

@@ -35,6 +35,7 @@ class Tool:
         remove: the command that removes it.
         size: finds the size in what `stat` says.
         adler32: finds the checksum in what `sum` says.
+        unfinished: what `stat` says of a file whose upload goes on, or broke off when its server ended.
         words: what errors look like, in the order to look for them.
         has_resume: whether `get` goes on.
     """
@@ -47,6 +48,7 @@ class Tool:
     remove: Callable[[str], list[str]]
     size: re.Pattern[str]
     adler32: re.Pattern[str]
+    unfinished: re.Pattern[str]
     words: Words
     has_resume: bool
 
@@ -101,6 +103,7 @@ _XRD = Tool(
     remove=_xrdfs("rm"),
     size=re.compile(r"^Size:\s+(\d{1,18})$", re.MULTILINE),
     adler32=re.compile(r"^adler32\s+([0-9a-fA-F]{1,8})\s*$", re.MULTILINE),
+    unfinished=re.compile(r"POSCPending"),
     words=_words(  # kXR_ numbers of the protocol, then words of the client
         (r"\[3018\]|file exists", Exists),
         (r"\[3010\]|\[3030\]|\[3032\]|Auth failed|permission denied|not authorized", NotAllowed),
@@ -121,6 +124,7 @@ _GFAL = Tool(
     remove=lambda url: ["gfal-rm", url],
     size=re.compile(r"^\s*Size:\s+(\d{1,18})\b", re.MULTILINE),
     adler32=re.compile(r"\s([0-9a-fA-F]{1,8})\s*$"),
+    unfinished=re.compile(r"(?!)"),
     words=_words(  # gfal2 says errno's own words
         (r"file exists|error: 17\b", Exists),
         (r"permission denied|not authori[sz]ed|authentication|error: 13\b|error: 1\b|\b403\b", NotAllowed),

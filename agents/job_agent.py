@@ -165,9 +165,10 @@ class JobAgent:
         match event:
             case happened.MatchAnswered() | happened.LookedForLost():
                 self._answered(event)
-            case happened.Staged() | happened.Delivered() | happened.Undelivered():
-                with self._parts.runner.belonging_to(event.job_id):
-                    self._moved(event)
+            case happened.Staged() | happened.StepBegun() | happened.Delivered() | happened.Undelivered():
+                self._parts.runner.moved(event)
+            case happened.DataDelivered() | happened.DataDelayed():
+                self._parts.runner.moved(event)
             case happened.ReportsAccepted() | happened.EndNotHeld() | happened.KillOrdered() | happened.JobLost():
                 with self._parts.runner.belonging_to(event.job_id):
                     self._told_by_wms(event)
@@ -177,23 +178,16 @@ class JobAgent:
                 self._about_slot(event)
             case happened.SignalReceived():
                 self._signalled(event)
-            case happened.Crashed(error, None):
-                raise error
-            case happened.Crashed(error, job_id) if job_id is not None:
-                self._parts.runner.crashed(job_id, error)
+            case happened.Crashed(error, job_id):
+                self._crashed(error, job_id)
             case happened.TaskChanged() | happened.JobsConfirmed() | None:
                 self._look_around(is_confirmed=isinstance(event, happened.JobsConfirmed))
 
-    def _moved(self, event: happened.Staged | happened.Delivered | happened.Undelivered) -> None:
-        """Go on with a job whose files were brought here or away, or could not be."""
-        runner = self._parts.runner
-        match event:
-            case happened.Staged():
-                runner.staged(event)
-            case happened.Delivered():
-                runner.endings.delivered(event)
-            case happened.Undelivered():
-                runner.endings.undelivered(event)
+    def _crashed(self, error: BaseException, job_id: int | None) -> None:
+        """End the job that an error belongs to, or the agent where it belongs to none."""
+        if job_id is None:
+            raise error
+        self._parts.runner.crashed(job_id, error)
 
     def _told_by_wms(
         self, event: happened.ReportsAccepted | happened.EndNotHeld | happened.KillOrdered | happened.JobLost

@@ -4,13 +4,16 @@ import functools
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents import __version__
+from agents.data.owners import Owners
+from agents.data.room import Room
 from agents.errors import ServiceError
 from agents.job_agent import JobAgent
 from agents.jobs import client
+from agents.jobs.job import Job
 from agents.jobs.ledger import Ledger
 from agents.jobs.report import Moments, Reports
 from agents.log import EventLog
@@ -32,6 +35,7 @@ from agents.reporting.ownership import Ownership
 from agents.reporting.read_back import ReadBack
 from agents.reporting.reporter import Reporter
 from agents.runner.context import JobContext, Workflows
+from agents.runner.data_moves import DataMoves
 from agents.runner.heartbeat import Heartbeats
 from agents.runner.job_runner import JobRunner
 from agents.runner.orphans import take_up
@@ -67,6 +71,7 @@ _NEEDED = ("Matcher", "JobMonitoring")  # without which no job can be run
 _NEEDED_WITHOUT_DIRACX = ("JobStateUpdate", "JobManager")
 _PROXY_MANAGER, _DATA_STORE = "Framework/ProxyManager", "Accounting/DataStore"
 _PATIENT = Retry(attempts=200, base_s=0.5, cap_s=10, budget_s=180)  # a short outage costs no job its files
+_MOVERS = 16  # jobs whose data move at a time; how many files, is decided for the node
 _ONCE = Retry(attempts=2, base_s=0.5, budget_s=30)  # the reporter and the match loop have their own patience
 
 
@@ -105,7 +110,8 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
 
     for name in _NEEDED if diracx.is_there else (*_NEEDED, *_NEEDED_WITHOUT_DIRACX):
         given.published.urls(f"WorkloadManagement/{name}")
-    context = _context(cfg, settings, work_dir, given, diracx)
+    owners = Owners(given.published, given.transports, site=settings.site, vo=_vo(settings, given))
+    context = replace(_context(cfg, settings, work_dir, given, diracx), moves_data=lambda: owners.have_catalogue)
     _tell_of_client(context)
     take_up(given.ledger, context.jobs)  # before anybody asks the ledger what is in hand
     diracx.say()
@@ -114,6 +120,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     reporter = _reporter(given, job_state, monitoring, settings.pilot_reference)
     credentials = _payload_credentials(given.published, given.transports, work_dir / "proxies", diracx)
     accounting = _accounting(given)
+    data = _data(owners, settings, work_dir, given)
     lost = _lost_matches(settings, given, service("PilotManager", _ONCE), monitoring)
     once = RematchGuard(diracx.matcher(Matcher(service("Matcher", _ONCE))), monitoring, was_here=given.ledger.has_ended)
     runner = JobRunner(
@@ -123,7 +130,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
         ledger=given.ledger,
         reports=Reports(settings.site, _moments(given)),
         reporter=reporter,
-        staging=Staging(credentials, sandbox_store, given.ce, settings.output_sandbox_limit_bytes),
+        staging=Staging(credentials, sandbox_store, given.ce, settings.output_sandbox_limit_bytes, data),
         workers=given.workers,
     )
     if isinstance(given.ce, Notifies):
@@ -142,7 +149,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             reporter=reporter,
             workers=given.workers,
             events=given.events,
-            heartbeat=_heartbeat(runner, reporter, settings, given, context),
+            heartbeat=_heartbeat(runner, reporter, settings, given, context, data.sentence),
             ledger=given.ledger,
             begin_ticks=given.schedule.start,
             chores=lambda: _chores(given.published, accounting, credentials),
@@ -193,10 +200,15 @@ def _reporter(given: Given, job_state: TellsJobState, monitoring: JobMonitoring,
 
 
 def _heartbeat(
-    runner: JobRunner, reporter: Reporter, settings: AgentSettings, given: Given, around: JobContext
+    runner: JobRunner,
+    reporter: Reporter,
+    settings: AgentSettings,
+    given: Given,
+    around: JobContext,
+    moving: Callable[[Job], str],
 ) -> Callable[[], None]:
     """Return what is done once a minute: signs of life of all running jobs and of the agent, and a look for some."""
-    heartbeats = Heartbeats(runner, reporter, given.ce, settings.peek_lines, activity=runner.activity)
+    heartbeats = Heartbeats(runner, reporter, given.ce, settings.peek_lines, activity=runner.activity, moving=moving)
     watchdog = Watchdog(runner, given.ce, settings, around.environ, lambda job: around.outputs(job) / "outputs")
 
     def all_signs() -> None:
@@ -272,6 +284,13 @@ def _tell_of_client(context: JobContext) -> None:
     else:
         note = "workflows that need more than DIRAC's Script are handed back, unless a client is on the PATH"
         log.info("workflows.no_client", looked_for=", ".join(looked_for), note=note)
+
+
+def _data(owners: Owners, settings: AgentSettings, work_dir: Path, given: Given) -> DataMoves:
+    """Return what moves the data of jobs, in threads of its own: some of it takes hours."""
+    reserve_bytes = int(settings.output_buffer_gb * 10**9)
+    room = Room(work_dir, reserve_bytes, settings.most_disk_mb * 10**6)
+    return DataMoves(owners, given.ledger, room, given.events.put, Workers(given.events, _MOVERS))
 
 
 def _context(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given, diracx: DiracX) -> JobContext:

@@ -60,6 +60,8 @@ class TaskSpec:
         secrets: local files that arrive under their own names in the directory that GRIDPILOT_SECRETS names, for the
             task's user alone; outside of the work directory, so that no pattern brings one back. 100 files and 10^6
             bytes together at most; none is ever in the text of a script, a variable or a log.
+        given: local files and directories that arrive as inputs do, and that nobody else needs any more: where they can
+            be, they are linked and not copied, so that what the payload writes into them is written into these.
         image: container image that the script runs in, as the CE's own runtime or launcher names it; empty for none.
             Where there is no such image, or the CE can start none, the task is Rejected or its script does not run:
             never outside of it.
@@ -84,6 +86,7 @@ class TaskSpec:
     owner: str = ""
     secrets: Sequence[Path] = ()
     image: str = ""
+    given: Sequence[Path] = ()
 
 
 class Limit(StrEnum):

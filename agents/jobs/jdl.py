@@ -25,6 +25,7 @@ _MOST = 10**10  # of anything that is counted: MB, seconds, processors; what fol
 _MOST_JOB_ID = 10**18
 _EXACT_FLOAT = 2.0**53  # above it neighbouring whole numbers are one float
 _SHOWN_CHARACTERS = 80
+_LFN = "LFN:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,12 @@ class JobDescription:
         arguments: one string as the shell will see it.
         input_sandbox: `SB:<storage>|<path>` and `LFN:<path>`; and the submitter's own names of files, which DIRAC's
             client leaves beside the reference of the sandbox that it packed them into: they mean nothing here.
-        input_data: carried, not interpreted; so is output_data.
+        input_data: names of files in the catalogue, with `LFN:` or without.
+        input_data_policy: how the payload gets them, DIRAC's modules by their paths; none for the VO's own policy.
+        input_data_module: DIRAC's module that goes by the policy, empty for its own.
+        output_data: names and patterns of files, and `LFN:` names, which go to storage elements.
+        output_elements: where to, in this order; none for the VO's own choice.
+        output_path: below the owner's directory, or `LFN:/…`; empty for one named by the job.
         execution_environment: variables for the payload, values unquoted.
         cpu_time_s: CPU time the job asks for; None when not said.
         log_level: None when not said.
@@ -95,7 +101,11 @@ class JobDescription:
     input_sandbox: tuple[str, ...] = ()
     output_sandbox: tuple[str, ...] = ()
     input_data: tuple[str, ...] = ()
+    input_data_policy: tuple[str, ...] = ()
+    input_data_module: str = ""
     output_data: tuple[str, ...] = ()
+    output_elements: tuple[str, ...] = ()
+    output_path: str = ""
     execution_environment: Mapping[str, str]
     cpu_time_s: int | None = None
     log_level: str | None = None
@@ -109,6 +119,16 @@ class JobDescription:
         name = self.executable or ""
         is_called = name == WORKFLOW_RUNNER or (name.startswith("$") and name.endswith(f"/{WORKFLOW_RUNNER}"))
         return is_called and WORKFLOW_RUNNER not in self.input_sandbox
+
+    @property
+    def sandbox_lfns(self) -> tuple[str, ...]:
+        """Files of the catalogue in the input sandbox."""
+        return tuple(name for name in self.input_sandbox if name.upper().startswith(_LFN))
+
+    @property
+    def brings_data(self) -> bool:
+        """True where files of the catalogue have to be brought before it can run."""
+        return bool(self.sandbox_lfns or self.input_data)
 
     @property
     def log_files(self) -> tuple[str, ...]:
@@ -136,8 +156,12 @@ def describe(jdl_text: str) -> JobDescription:
         std_error=_file(record, "StdError"),
         input_sandbox=_texts(record, "InputSandbox"),
         output_sandbox=tuple(_below(name, "OutputSandbox") for name in _texts(record, "OutputSandbox")),
-        input_data=_told(record, "InputData"),
-        output_data=_told(record, "OutputData"),
+        input_data=_lfns(record, "InputData"),
+        input_data_policy=tuple(_split(_texts(record, "InputDataPolicy"))),
+        input_data_module=_text(record, "InputDataModule"),
+        output_data=_output_data(record),
+        output_elements=tuple(_split(_texts(record, "OutputSE"))),
+        output_path=_text(record, "OutputPath"),
         execution_environment=_environment(record),
         cpu_time_s=_number(record, "CPUTime"),
         log_level=", ".join(_told(record, "LogLevel")) or None,
@@ -220,6 +244,26 @@ def _variable(pair: str) -> tuple[str, str]:
     if "\0" in value:
         _refuse("ExecutionEnvironment", pair, "a value without %00")
     return variable.strip(), value
+
+
+def _split(texts: tuple[str, ...]) -> Iterator[str]:
+    """Yield the words of a list, or of one string with commas between them: the WMS writes both."""
+    yield from (word.strip() for text in texts for word in text.split(",") if word.strip())
+
+
+def _lfns(record: Record, name: str) -> tuple[str, ...]:
+    """Read names of files, each once; where several stand in one text, every one of them says that it is one."""
+    found: list[str] = []
+    for text in _texts(record, name):
+        parts = [part.strip() for part in text.split(",")]
+        found += parts if all(part.startswith("/") or part.upper().startswith(_LFN) for part in parts) else [text]
+    return tuple(dict.fromkeys(found))
+
+
+def _output_data(record: Record) -> tuple[str, ...]:
+    """Read what is to be uploaded; what names no LFN stays below the job's directory."""
+    names = _lfns(record, "OutputData")
+    return tuple(name if name.upper().startswith(_LFN) else _below(name, "OutputData") for name in names)
 
 
 def _file(record: Record, name: str) -> str | None:

@@ -25,6 +25,11 @@ class JobStatus(StrEnum):
     RESCHEDULED = "Rescheduled"
 
     @property
+    def is_success(self) -> bool:
+        """True when the job has done what it was for; of a Completed one a request has still to do something."""
+        return self in (JobStatus.DONE, JobStatus.COMPLETED)
+
+    @property
     def is_final(self) -> bool:
         """True when the agent may not touch the job any more."""
         return not NEXT.get(self)
@@ -69,6 +74,10 @@ class Minor(StrEnum):
     INITIALIZATION = "Job Initialization"
     DOWNLOADING_INPUT = "Downloading InputSandbox"
     FAILED_DOWNLOADING_INPUT = "Failed Downloading InputSandbox"
+    DOWNLOADING_LFNS = "Downloading InputSandbox LFN(s)"
+    FAILED_DOWNLOADING_LFNS = "Failed Downloading InputSandbox LFN(s)"
+    RESOLVING_DATA = "Input Data Resolution"
+    DATA_NOT_AVAILABLE = "Input Data Not Available"
     APPLICATION = "Application"
     APPLICATION_NOT_FOUND = "Application not found"
     APPLICATION_SUCCESS = "Application Finished Successfully"
@@ -76,6 +85,10 @@ class Minor(StrEnum):
     UPLOADING_OUTPUT = "Uploading Output Sandbox"
     OUTPUT_LOST = "Failed Uploading Output Sandbox"  # ours, in the manner of the failed download
     OUTPUT_UPLOADED = "Output Sandbox Uploaded"
+    UPLOADING_DATA = "Uploading Output Data"
+    DATA_UPLOADED = "Output Data Uploaded"
+    PENDING_REQUESTS = "Pending Requests"
+    FAILED_REQUESTS = "Failed sending requests"
     COMPLETE = "Execution Complete"
     UNMET = "Job needs what this agent cannot do"  # ours
     BAD_JDL = "Could Not Extract JDL Parameters"

@@ -20,12 +20,13 @@ from pathlib import Path
 
 from agents import last_word
 from agents.errors import ConfigurationError, NodeUnfit
-from agents.jobs import ledger_archive
+from agents.jobs import ledger_archive, transfer_steps
 from agents.jobs.disk_reserve import DiskReserve
 from agents.jobs.early_sync import EarlySync
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger_record import readable, to_json
 from agents.jobs.ledger_schema import opened, sync
+from agents.jobs.transfer_steps import Upload
 from agents.log import EventLog
 
 log = EventLog("ledger")
@@ -138,6 +139,7 @@ class Ledger:
                 db.executemany("INSERT INTO report (job_id, kind, moment, body) VALUES (?, ?, ?, ?)", rows)
             if job.phase is Phase.CLOSED:
                 ledger_archive.shorten(db, _KEPT_JOBS)
+                transfer_steps.forget(db, job.stamp)
 
         moment = f"{job.phase}={self._now():.3f} "
         self._write(change)
@@ -269,6 +271,16 @@ class Ledger:
     def end_requests(self, numbers: Collection[int]) -> None:
         """Take note that what came of these requests is known."""
         self._write(lambda db: db.executemany("DELETE FROM request WHERE number = ?", [(n,) for n in numbers]))
+
+    def uploads(self, stamp: str) -> list[Upload]:
+        """Return what a task's output data have come to, in the order of their names."""
+        with self._reading() as db:
+            return transfer_steps.read(db, stamp)
+
+    def save_uploads(self, uploads: Sequence[Upload]) -> None:
+        """Write what output data have come to, all of it in one transaction, and bring it to the disk."""
+        self._write(lambda db: transfer_steps.write(db, uploads))
+        self.make_last()
 
     def fact(self, name: str, value: str) -> str:
         """Return a fact as it was first written; write it when it is new."""

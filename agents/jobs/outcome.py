@@ -31,6 +31,20 @@ def without_outputs(end: Outcome, cause: str) -> Outcome:
     return Outcome(JobStatus.FAILED, Minor.OUTPUT_LOST, f"Its output sandbox is lost: {cause}", Blame.SERVER)
 
 
+def without_data(end: Outcome, error: JobError) -> Outcome:
+    """Return the end of a job whose output data did not get where they belong; it is not run again for that."""
+    if end.status is not JobStatus.DONE:
+        return end
+    return Outcome(JobStatus.FAILED, error.minor_status, error.detail or error.minor_status, error.blame)
+
+
+def pending(end: Outcome) -> Outcome:
+    """Return the end of a job of which a request has still to do something: DIRAC sets it Done when that is done."""
+    if end.status is not JobStatus.DONE:
+        return end
+    return Outcome(JobStatus.COMPLETED, Minor.PENDING_REQUESTS, end.application_status)
+
+
 def of_error(error: JobError) -> Outcome:
     """Return the end of a job that did not start."""
     status = JobStatus.FAILED if isinstance(error, FailJob) else JobStatus.RESCHEDULED

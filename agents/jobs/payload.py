@@ -47,6 +47,7 @@ _THREADS = (
     "ROOT_MAX_THREADS",
     "PYTHON_CPU_COUNT",
 )
+REQUESTS = "*_request.json"  # what a payload wants to be done later, for DIRAC's ReqManager
 NOT_FOUND = 127  # what a shell returns for a command it cannot find (POSIX 2.8.2)
 RESCHEDULE_CODES = (1502, 222)  # DIRAC's EWMSRESC, and what is left of it in eight bits
 
@@ -186,9 +187,15 @@ def environment(description: JobDescription, grant: Grant, *, site: str, base: M
 
 
 def outputs(description: JobDescription) -> Sequence[str]:
-    """Return what has to come back from the node: the output sandbox, the payload's own output for a last look."""
+    """Return what has to come back from the node: output sandbox and data, requests, its own output for a last look."""
     own = (name for name in (description.std_output, description.std_error) if name)
-    return tuple(dict.fromkeys(plain_pattern(pattern) for pattern in (*description.output_sandbox, *own)))
+    wanted = (*description.output_sandbox, *own, *map(local_name, description.output_data), REQUESTS)
+    return tuple(dict.fromkeys(plain_pattern(pattern) for pattern in wanted))
+
+
+def local_name(name: str) -> str:
+    """Return the file, or pattern, in the job's directory that OutputData means: of an LFN its last part."""
+    return name.rpartition("/")[2] if name[:4].upper() == "LFN:" else name
 
 
 def plain_pattern(pattern: str) -> str:

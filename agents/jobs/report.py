@@ -1,18 +1,20 @@
 """What the WMS is told about a job, in DIRAC's words and widths. Secrets in what a payload wrote are not passed on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from agents.clock import SteadyClock
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, JobStatus, Minor, Outcome
 from agents.jobs.ledger import Report, ReportKind
+from agents.jobs.moved import Moved
 from agents.redaction import redacted
 
 # Column widths of DIRAC's JobDB; a longer text is an SQL error there.
 _MINOR_STATUS_WIDTH, _APPLICATION_STATUS_WIDTH = 128, 255
 WORKFLOW_RUNNER = "WorkflowRunner"  # job parameter
 _MILLISECOND = timedelta(milliseconds=1)
+DATA_OPERATION = "DataOperation"  # DIRAC's type of such accounts
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -133,6 +135,33 @@ class Reports:
             "WallClockTime(s)": None if job.wall_s is None else round(job.wall_s, 2),
         }
         return self.parameters(job, {**own, **more})
+
+    def moved(self, job: Job, moved: Sequence[Moved]) -> list[Report]:
+        """Return the accounts of a job's transfers, one for each element, protocol and outcome."""
+        groups: dict[tuple[object, ...], list[Moved]] = {}
+        for one in moved:
+            groups.setdefault((one.is_upload, one.element, one.protocol, one.is_done), []).append(one)
+        return [self._moved(job, group) for group in groups.values()]
+
+    def _moved(self, job: Job, group: Sequence[Moved]) -> Report:
+        first = group[0]
+        began = min(one.began for one in group)
+        record = {
+            "type": DATA_OPERATION,
+            "start": written(began),
+            "OperationType": "se.putFile" if first.is_upload else "se.getFile",
+            "User": job.matched.owner,
+            "ExecutionSite": self._site,
+            "Source": self._site if first.is_upload else first.element,
+            "Destination": first.element if first.is_upload else self._site,
+            "Protocol": first.protocol,
+            "FinalStatus": "Successful" if first.is_done else "Failed",
+            "TransferSize": str(sum(one.size_bytes for one in group)),
+            "TransferTime": f"{sum(one.seconds for one in group):.3f}",
+            "TransferOK": str(len(group) if first.is_done else 0),
+            "TransferTotal": str(len(group)),
+        }
+        return Report(job.job_id, ReportKind.ACCOUNT, written(self._moments.next()), record)
 
     def reschedule(self, job: Job) -> Report:
         """Return the order to put the job back into the queues, to follow its Rescheduled status."""

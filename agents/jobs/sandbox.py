@@ -2,9 +2,13 @@
 
 import errno
 import io
+import lzma
 import shutil
+import tarfile
+import zlib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from agents.errors import AgentError, Blame, FailJob, HandBack, JobError
 from agents.jobs.job import Minor
@@ -33,6 +37,20 @@ class TooLarge(AgentError):
     """A file does not fit into what a sandbox may have."""
 
 
+def is_archive(path: Path) -> bool:
+    """Tell whether a file begins as a tar archive does, packed or not."""
+    try:
+        return tarfile.is_tarfile(path)
+    except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError):
+        return False
+
+
+def unpack_file(path: Path, into: Path, limits: ArchiveLimits = LIMITS) -> ArchiveLimits:
+    """Unpack a file as `unpack` does its bytes."""
+    with path.open("rb") as file:
+        return _unpacked(file, into, limits, path.name)
+
+
 def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS, *, name: str = "") -> ArchiveLimits:
     """Unpack an input sandbox. Before anything is written all of it has been read once, and judged.
 
@@ -52,9 +70,14 @@ def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS, *, name: s
         FailJob: it is no tar archive, more than its limits allow, or a member leads outside.
         HandBack: this node cannot hold it, or not write it in its time; or this pilot has no reader for its format.
     """
+    return _unpacked(io.BytesIO(packed), into, limits, name)
+
+
+def _unpacked(packed: BinaryIO, into: Path, limits: ArchiveLimits, name: str) -> ArchiveLimits:
     try:
-        seen = unpacking.look_through(io.BytesIO(packed), limits)
+        seen = unpacking.look_through(packed, limits)
         _check_room(seen.size_bytes, into)
+        packed.seek(0)
         _write(packed, into, limits)
     except BadName as error:
         raise _refusal(f"a member of the archive is not allowed: {error}") from error
@@ -70,9 +93,9 @@ def unpack(packed: bytes, into: Path, limits: ArchiveLimits = LIMITS, *, name: s
     return replace(limits, unpacked_bytes=left_bytes, members=left_members)
 
 
-def _write(packed: bytes, into: Path, limits: ArchiveLimits) -> None:
+def _write(packed: BinaryIO, into: Path, limits: ArchiveLimits) -> None:
     try:
-        unpacking.unpack(io.BytesIO(packed), into, limits)
+        unpacking.unpack(packed, into, limits)
     except TooSlow as error:  # reading alone was quick enough
         raise _no_room(f"the archive cannot be unpacked within {limits.seconds:.0f} s") from error
 

@@ -46,7 +46,7 @@ class Tally:
             self.handed_back += 1
             return
         self.host_failures_in_a_row = self._last_failed = 0
-        if end.status is JobStatus.DONE:
+        if end.status.is_success:
             self.done += 1
         else:
             self.failed += 1

@@ -63,7 +63,7 @@ class Authority:
         """Sign a certificate: a host's when there are host names, otherwise a person's. A negative life: expired."""
         key = _new_key()
         usage = [ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = self._builder(_name(common_name), self._ca, key.public_key(), life)
+        builder = self._builder(_name(common_name), self._ca, key, life)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         if host_names:
             usage.append(ExtendedKeyUsageOID.SERVER_AUTH)
@@ -111,14 +111,14 @@ class Authority:
         return builder.sign(issuer.key, hashes.SHA256())
 
     def _builder(
-        self, subject: x509.Name, issuer: Holder, key: rsa.RSAPublicKey, life: timedelta
+        self, subject: x509.Name, issuer: Holder, key: Key | rsa.RSAPublicKey, life: timedelta
     ) -> x509.CertificateBuilder:
-        now = self._now()
+        now, public = self._now(), key if isinstance(key, rsa.RSAPublicKey) else key.public_key()
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer.certificate.subject)
-            .public_key(key)
+            .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(min(now, now + life) - BACKDATED)
             .not_valid_after(now + life)

@@ -4,6 +4,7 @@ They work beside a running agent and after it died.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from agents.errors import ConfigurationError
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger import Report, ReportKind, Story, stories
+from agents.jobs.report import DATA_OPERATION
 from agents.redaction import redacted, without_secrets
 from ce_backends.counted import counted
 from ce_backends.untrusted.text import visible
@@ -123,7 +125,20 @@ def _said(report: Report) -> str:
         return " / ".join(word for word in words if word) + f"  [{report.body.get('Source', '')}]"
     if report.kind is ReportKind.PARAMETERS:
         return "parameters " + ", ".join(f"{name}={value}" for name, value in report.body.items())
+    if report.body.get("type") == DATA_OPERATION:
+        return _moved(report.body)
     return str(report.kind)
+
+
+def _moved(body: Mapping[str, str]) -> str:
+    """Return what was moved, from where to where, by what, and how fast."""
+    files, size, seconds = (float(body.get(name, "0")) for name in ("TransferTotal", "TransferSize", "TransferTime"))
+    verb = "uploaded" if body.get("OperationType") == "se.putFile" else "downloaded"
+    way = f"{body.get('Source')} -> {body.get('Destination')} by {body.get('Protocol')}"
+    if body.get("FinalStatus") != "Successful":
+        return f"not {verb}: {counted(int(files), 'file')}, {way}, after {seconds:.1f} s"
+    speed = f" ({size / 1e6 / seconds:.1f} MB/s)" if seconds else ""
+    return f"{verb}: {counted(int(files), 'file')}, {size / 1e6:.1f} MB, {way}, in {seconds:.1f} s{speed}"
 
 
 def _written(moment: datetime | None) -> str | None:

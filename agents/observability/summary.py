@@ -145,7 +145,8 @@ def _core_time(history: History, processors: int) -> CoreTime:
 
 def _outcomes(jobs: Sequence[PastJob]) -> dict[str, int]:
     named = [str(one.outcome) if one.outcome else "in hand" for one in jobs]
-    order = [JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED, JobStatus.RESCHEDULED, "in hand"]
+    pending = [JobStatus.COMPLETED] if JobStatus.COMPLETED in named else []
+    order = [JobStatus.DONE, *pending, JobStatus.FAILED, JobStatus.KILLED, JobStatus.RESCHEDULED, "in hand"]
     return {str(name): named.count(str(name)) for name in order}
 
 
@@ -183,7 +184,7 @@ def _causes(history: History) -> list[Cause]:
     groups: dict[tuple[JobStatus, str, Blame | None], list[PastJob]] = {}
     for one in history.jobs:
         end = one.job.end
-        if end and one.outcome and one.outcome is not JobStatus.DONE:
+        if end and one.outcome and not one.outcome.is_success:
             groups.setdefault((end.status, end.minor_status, end.blame), []).append(one)
     found = [_cause(history, *key, jobs) for key, jobs in groups.items()]
     return sorted(found, key=lambda cause: (-len(cause.jobs), cause.minor_status))

@@ -11,6 +11,7 @@ LEVEL_HEIGHT = 64
 _TALLEST, _LOWEST, _MOST_HEIGHT = 20.0, 3.0, 420.0  # of a row, and of all rows together, in CSS pixels
 _KINDS: Mapping[JobStatus | None, str] = {
     JobStatus.DONE: "done",
+    JobStatus.COMPLETED: "done",
     JobStatus.FAILED: "failed",
     JobStatus.KILLED: "killed",
     JobStatus.RESCHEDULED: "back",
@@ -99,7 +100,7 @@ def troubles(history: History) -> str:
     """Return a mark for each job that did not end well: such a one may be too short to be seen among thousands."""
     marks: dict[str, list[float]] = {}
     for one in history.jobs:
-        if one.outcome not in (JobStatus.DONE, None):
+        if one.outcome and not one.outcome.is_success:
             marks.setdefault(kind(one), []).append(_span(history, one)[2])
     drawn = "".join(
         f'<path class="mark {name}" d="{"".join(f"M{moment:.2f} 0V10" for moment in moments)}"/>'

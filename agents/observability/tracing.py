@@ -16,7 +16,6 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer, set_span_in_co
 from opentelemetry.util.types import AttributeValue
 
 from agents import __version__
-from agents.jobs.job import JobStatus
 from agents.log import EventLog
 from agents.observability.history import PastJob
 from agents.observability.summary import PHASES, durations
@@ -67,7 +66,7 @@ class Traces:
         for name, (begin, end, _) in PHASES.items():
             if name in took:
                 self._child(root, name, begin(one), end(one))
-        if one.outcome is not JobStatus.DONE and one.job.end:
+        if not (one.outcome and one.outcome.is_success) and one.job.end:
             root.set_status(Status(StatusCode.ERROR, redacted(one.job.end.application_status)))
         root.end(_ns(one.closed_s))
 

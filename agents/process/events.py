@@ -3,13 +3,14 @@
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from agents.errors import JobError, ServiceError, StopAgent
-from agents.jobs.job import JobStatus, MatchedJob, Runner
+from agents.jobs.job import JobStatus, MatchedJob, Minor, Runner
+from agents.jobs.moved import Moved
 from agents.slot.ends.source import SlotEnd
 
 
@@ -37,12 +38,24 @@ class Staged:
         error: why they cannot.
         runner: what is to run its executable.
         told: the same for people, empty where there is nothing to tell.
+        facts: job parameters.
+        moved: what was tried.
     """
 
     job_id: int
     error: JobError | None = None
     runner: Runner = Runner.ITSELF
     told: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    moved: tuple[Moved, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepBegun:
+    """Something begins to be done for a job while nothing of it runs: the WMS is told by this minor status."""
+
+    job_id: int
+    minor_status: Minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,44 @@ class Undelivered:
 
     job_id: int
     error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataDelivered:
+    """A job's output data are where they belong, or never will be.
+
+    Attributes:
+        job_id: whose.
+        error: why they will not.
+        lfns: of what was stored.
+        request: what is told of the request for what remains, empty where nothing does.
+        facts: further job parameters.
+        moved: what was tried.
+    """
+
+    job_id: int
+    error: JobError | None = None
+    lfns: tuple[str, ...] = ()
+    request: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    moved: tuple[Moved, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataDelayed:
+    """A job's output data are still here, because something is away; it may come back.
+
+    Attributes:
+        job_id: whose.
+        error: what is away.
+        again_in_s: when to try again.
+        moved: what was tried.
+    """
+
+    job_id: int
+    error: str
+    again_in_s: float
+    moved: tuple[Moved, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +240,11 @@ class Crashed:
 
 
 Found = TypeVar("Found")
+OfFiles = Staged | StepBegun | Delivered | Undelivered | DataDelivered | DataDelayed
 Event = (
     MatchAnswered
     | LookedForLost
-    | Staged
-    | Delivered
-    | Undelivered
+    | OfFiles
     | ReportsAccepted
     | EndNotHeld
     | KillOrdered

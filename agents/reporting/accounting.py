@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from agents.errors import Busy, NoAnswer, Refused, ServiceError
 from agents.jobs.ledger import Ledger, Report
+from agents.jobs.report import DATA_OPERATION
 from agents.log import EventLog
 from agents.wms.service import Service
 
@@ -24,6 +25,24 @@ _KEYS = {
     "FinalMajorStatus": 32,
     "FinalMinorStatus": 256,
 }
+_OF_DATA_KEYS = {  # the same of DIRAC's type "DataOperation" (Types/DataOperation.py)
+    "OperationType": 32,
+    "User": 64,
+    "ExecutionSite": 256,
+    "Source": 32,
+    "Destination": 32,
+    "Protocol": 32,
+    "FinalStatus": 32,
+}
+_OF_DATA_SUMS = (
+    "TransferSize",
+    "TransferTime",
+    "RegistrationTime",
+    "TransferOK",
+    "TransferTotal",
+    "RegistrationOK",
+    "RegistrationTotal",
+)
 _SUMS = (
     "CPUTime",
     "NormCPUTime",
@@ -71,13 +90,17 @@ class Accounting:
 def _entry(record: Report) -> list[object]:
     """Return a record as the DataStore takes it: type, start, end, values."""
     body = record.body
-    keys = [body.get(name, "unknown")[:width] for name, width in _KEYS.items()]
-    sums = [_whole(body, name) for name in _SUMS]
-    return ["Job", _moment(body["start"]), _moment(record.moment), [*keys, *sums]]
+    is_of_data = body.get("type") == DATA_OPERATION
+    widths = _OF_DATA_KEYS if is_of_data else _KEYS
+    keys = [body.get(name, "unknown")[:width] for name, width in widths.items()]
+    sums = [_number(body, name) for name in (_OF_DATA_SUMS if is_of_data else _SUMS)]
+    return [DATA_OPERATION if is_of_data else "Job", _moment(body["start"]), _moment(record.moment), [*keys, *sums]]
 
 
-def _whole(body: Mapping[str, str], name: str) -> int:
-    return max(0, round(float(body.get(name, "0"))))
+def _number(body: Mapping[str, str], name: str) -> int | float:
+    """Return a sum as its column has it: times of transfers are real numbers."""
+    value = max(0.0, float(body.get(name, "0")))
+    return value if name in ("TransferTime", "RegistrationTime") else round(value)
 
 
 def _moment(text: str) -> datetime:

@@ -15,7 +15,7 @@ from agents.wms.job_monitoring import JobMonitoring
 log = EventLog("doubts")
 
 _OURS = (JobStatus.MATCHED, JobStatus.RUNNING, JobStatus.STALLED, JobStatus.COMPLETING)
-_ENDS = (JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED)
+_ENDS = (JobStatus.DONE, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.KILLED)
 _OUTAGE = timedelta(minutes=10)  # the age of an unsent report after which the WMS may have decided otherwise
 
 

@@ -25,7 +25,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 _STOP_S = 10.0  # for the call that may be on its way
 _LATE_S = 15.0  # a call whose caller has given up may be carried out so much later
 _REFUSALS = 8  # in a row, about four minutes: what is refused as often will not be taken later
-_ENDS = (JobStatus.DONE, JobStatus.FAILED, JobStatus.KILLED)  # what is Rescheduled goes on elsewhere
+_ENDS = (JobStatus.DONE, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.KILLED)  # not Rescheduled
 _FOR_GOOD = re.compile(r"authori[sz]ed|No Matching Job|does not exist|[Mm]aximum number of reschedul|Wrong job", re.I)
 
 

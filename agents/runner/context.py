@@ -1,7 +1,7 @@
 """What every job of an agent meets alike."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class JobContext:
         watchdog: their limits.
         is_remote: jobs run on other nodes: nothing of this one is told to them.
         workflows: how jobs of the Job API are run.
-        moves_data: input and output data are moved; else jobs that have any are handed back.
+        moves_data: tells whether input and output data are moved; else jobs that have any are handed back.
         boot: of this node: what was started before it has ended, whatever it has left.
     """
 
@@ -63,7 +63,7 @@ class JobContext:
     watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
     is_remote: bool = False
     workflows: Workflows = field(default_factory=Workflows)
-    moves_data: bool = False
+    moves_data: Callable[[], bool] = lambda: False
     boot: str = field(default_factory=boot_id)
 
     @property
@@ -88,6 +88,10 @@ class JobContext:
     def inputs(self, job: Job) -> Path:
         """Return where a job's input sandbox is unpacked."""
         return self.directory(job) / "inputs"
+
+    def data(self, job: Job) -> Path:
+        """Return where files of the catalogue are brought; what is for the payload is in `data` there."""
+        return self.directory(job) / "brought"
 
     def outputs(self, job: Job) -> Path:
         """Return where an ended task's files are brought."""

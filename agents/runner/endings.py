@@ -4,16 +4,17 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 
-from agents.errors import Blame, JobError
+from agents.errors import Blame, FailJob, JobError
 from agents.jobs import outcome
+from agents.jobs.jdl import JobDescription
 from agents.jobs.job import HOLDING, Job, JobStatus, Minor, Outcome, Phase
 from agents.jobs.ledger import Report
 from agents.jobs.report import Reports
 from agents.jobs.tally import Tally
 from agents.log import EventLog
-from agents.process.events import Delivered, Undelivered
+from agents.process.events import DataDelayed, DataDelivered, Delivered, Undelivered
 from agents.runner.context import JobContext
-from agents.runner.deliveries import Deliveries, brings_outputs
+from agents.runner.deliveries import Deliveries, brings_data, brings_outputs
 from agents.runner.in_hand import JobsInHand, Journal
 from agents.runner.tasks import Tasks
 from agents.slot.allocation import Slot
@@ -92,6 +93,18 @@ class Endings:
         """Return the jobs whose outputs are to be brought away once more now."""
         return [self._jobs[job_id] for job_id in self._deliveries.due()]
 
+    def moved(self, event: Delivered | Undelivered | DataDelivered | DataDelayed) -> None:
+        """Go on with a job whose outputs were brought away, or could not be."""
+        match event:
+            case Delivered():
+                self.delivered(event)
+            case Undelivered():
+                self.undelivered(event)
+            case DataDelivered():
+                self.data_delivered(event)
+            case DataDelayed():
+                self.data_delayed(event)
+
     def undelivered(self, event: Undelivered) -> None:
         """Try the upload again later, or say that the outputs are lost."""
         job = self._jobs.get(event.job_id)
@@ -103,7 +116,10 @@ class Endings:
     def give_up_deliveries(self, cause: str) -> None:
         """Wait for no upload any more."""
         for job in self._jobs.in_phase(Phase.DELIVERING):
-            self.delivered(Delivered(job.job_id, error=cause, is_lost=True))
+            if self._deliveries.moves_data(job.job_id):
+                self._lose_data(job, cause)
+            else:
+                self.delivered(Delivered(job.job_id, error=cause, is_lost=True))
 
     def delivered(self, event: Delivered) -> None:
         """Say the last word about a job whose outputs are delivered, or cannot be."""
@@ -119,7 +135,70 @@ class Endings:
             job = job.to(JobStatus.COMPLETING, Minor.OUTPUT_UPLOADED)
             said.append(self._reports.by_wrapper(job))
         facts = {"OutputSandboxMissingFiles": ", ".join(event.missing), "OutputSandboxError": event.error}
-        self.finish(job, end, *said, facts=facts)
+        description = self._jobs.description_if_read(job)
+        if not event.is_lost and description and self._has_data(job, description):
+            if end.status is JobStatus.DONE and description.output_data:
+                job = job.to(JobStatus.COMPLETING, Minor.UPLOADING_DATA)
+                said.append(self._reports.by_wrapper(job))
+            self._journal.save(job, self._reports.parameters(job, facts), *said)
+            self.deliver_data(job)
+        else:
+            self.finish(job, end, *said, facts=facts)
+
+    def _has_data(self, job: Job, description: JobDescription) -> bool:
+        return self._around.moves_data() and brings_data(job, description, self._around.outputs(job))
+
+    # ---- output data ----
+
+    def deliver_data(self, job: Job) -> None:
+        """Begin to bring an ended job's output data away, or go on with it."""
+        if job.rests:
+            job = replace(job, rests=False)
+            self._journal.save(job)
+        self._deliveries.start_data(job, self._jobs.description(job))
+
+    def due_data(self) -> list[Job]:
+        """Return the jobs whose output data are to be gone on with now."""
+        return [self._jobs[job_id] for job_id in self._deliveries.due_data()]
+
+    def data_delayed(self, event: DataDelayed) -> None:
+        """Try again later, and tell the owner why; or say that the data are lost."""
+        job = self._jobs.get(event.job_id)
+        if job is None or job.phase is not Phase.DELIVERING:
+            return
+        accounts = self._reports.moved(job, event.moved)
+        if self._deliveries.put_off_data(event):
+            words = f"Output data wait, next try in {event.again_in_s:.0f} s: {event.error}"
+            self._journal.save(replace(job, rests=True), self._reports.remark(job, words), *accounts)
+        else:
+            self._journal.save(job, *accounts)
+            self._lose_data(job, event.error)
+
+    def data_delivered(self, event: DataDelivered) -> None:
+        """Say the last word about a job whose output data are where they belong, or never will be."""
+        job = self._jobs.get(event.job_id)
+        end = job.end if job else None
+        if job is None or end is None or job.phase is not Phase.DELIVERING:
+            return
+        self._deliveries.forget(job.job_id)
+        said = self._reports.moved(job, event.moved)
+        if event.error:
+            log.warning("data.lost", job_id=job.job_id, blame=event.error.blame, cause=event.error)
+            end = outcome.without_data(end, event.error)
+        elif event.lfns and end.status is JobStatus.DONE:
+            job = job.to(JobStatus.COMPLETING, Minor.DATA_UPLOADED)
+            said.append(self._reports.by_wrapper(job))
+        if event.request:
+            end = outcome.pending(end)
+        self.finish(job, end, *said, facts=event.facts)
+
+    def _lose_data(self, job: Job, cause: str) -> None:
+        self._deliveries.give_up_data(job)
+        detail = f"Its output data are not uploaded: {cause}"
+        error = FailJob(Minor.UPLOADING_DATA, detail, blame=Blame.SERVER)
+        self.data_delivered(DataDelivered(job_id=job.job_id, error=error))
+
+    # ---- ends ----
 
     def end_early(self, job: Job, error: JobError) -> None:
         """End a job that did not start."""
@@ -152,10 +231,12 @@ class Endings:
         if job is None or job.phase is not Phase.REPORTING or job.end is None:
             return
         said = [self._reports.by_wrapper(job, application_status=job.end.application_status)]
-        if held in _NEED_RUNNING and job.status is JobStatus.DONE:
-            running = replace(job, status=JobStatus.RUNNING, minor_status=Minor.APPLICATION)
-            said.insert(0, self._reports.by_wrapper(running))
-        self._journal.save(job, *said)
+        before: list[Job] = []
+        if held in _NEED_RUNNING and job.status.is_success:
+            before.append(replace(job, status=JobStatus.RUNNING, minor_status=Minor.APPLICATION))
+        if held is not JobStatus.COMPLETING and job.status is JobStatus.COMPLETED:
+            before.append(replace(job, status=JobStatus.COMPLETING, minor_status=Minor.DATA_UPLOADED))
+        self._journal.save(job, *map(self._reports.by_wrapper, before), *said)
 
     def let_go(self) -> None:
         """Write down that nobody is at any job: an agent that ends in order has not died at one."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from agents.jobs.job import Job, Runner
+from agents.jobs.job import Job, Phase, Runner
 from agents.jobs.jobexec import STATUS
 from agents.redaction import redacted
 from agents.reporting.reporter import Reporter
@@ -22,7 +22,7 @@ _PEEKS_S = 5.0  # for looks at what payloads print, of all jobs together: each m
 
 
 class Heartbeats:
-    """Tells the WMS, for each running job, what it uses and the last lines it printed."""
+    """Tells the WMS, for each running job, what it uses and the last lines it printed; and how far files are."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Heartbeats:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         activity: Callable[[Job], Activity | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        moving: Callable[[Job], str] = lambda _: "",
     ) -> None:
         self._runner = runner
         self._reporter = reporter
@@ -44,16 +45,30 @@ class Heartbeats:
         self._peeks_end = float("inf")
         self._turn = -1
         self._spoken: dict[int, str] = {}  # the last application status of a workflow, by job
+        self._moving = moving
+        self._told: dict[int, str] = {}
 
     def send(self) -> None:
-        """Queue a heartbeat of every job whose payload runs; never of one that has ended."""
+        """Queue a heartbeat of every job that is staged or runs, never of one that has ended."""
         self._peeks_end = self._clock() + _PEEKS_S
-        running = [job for job in self._runner.jobs.running if job.end is None]
+        self._tell_of_files()
+        jobs = self._runner.jobs
+        running = [job for job in (*jobs.running, *jobs.in_phase(Phase.STAGING)) if job.end is None]
         self._spoken = {job.job_id: self._spoken.get(job.job_id, "") for job in running}
         self._turn = (self._turn + 1) % (len(running) or 1)
         for job in running[self._turn :] + running[: self._turn]:  # each is first once, where there are too many
             with self._runner.belonging_to(job.job_id):
                 self._reporter.beat(self._of(job))
+
+    def _tell_of_files(self) -> None:
+        """Say of each job whose files move how far they are, once for each state."""
+        moving = [*self._runner.jobs.in_phase(Phase.STAGING), *self._runner.jobs.in_phase(Phase.DELIVERING)]
+        told = {job.job_id: self._moving(job) for job in moving}
+        for job_id, sentence in told.items():
+            if sentence and self._told.get(job_id) != sentence:
+                with self._runner.belonging_to(job_id):
+                    self._runner.remark(job_id, sentence)
+        self._told = told
 
     def _of_node(self) -> dict[str, float]:
         """Return what is told of this node, nothing where jobs run on others."""

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from agents.errors import Blame, HandBack, JobError, StopAgent
 from agents.jobs import outcome
-from agents.jobs.job import HOLDING, NOT_BEGUN, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
+from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger, Report
 from agents.jobs.report import Reports
-from agents.jobs.suspects import Suspects
 from agents.jobs.tally import Tally
 from agents.jobs.unforeseen import noted
 from agents.log import EventLog
-from agents.process.events import Staged, Workers
+from agents.process.events import OfFiles, Staged, StepBegun, Workers
 from agents.reporting.reporter import Reporter
 from agents.runner.context import JobContext
 from agents.runner.deliveries import Deliveries
 from agents.runner.endings import Endings
 from agents.runner.in_hand import JobsInHand, Journal
+from agents.runner.recovery import Recovery, Steps
 from agents.runner.staging import Staging
 from agents.runner.task_spec import description_of, granted, task_of
 from agents.runner.tasks import Tasks
@@ -57,8 +57,6 @@ class JobRunner:
         self._staging = staging
         self._workers = workers
         self._given_up: set[int] = set()
-        self._suspects = Suspects()
-        self._unasked: set[int] = set()  # taken up after a restart, and perhaps somebody else's by now
         self.jobs = JobsInHand()
         self.tally = Tally()
         self._journal = Journal(self.jobs, ledger, reporter)
@@ -70,6 +68,14 @@ class JobRunner:
             deliveries=Deliveries(staging, workers, context),
             journal=self._journal,
             jobs=self.jobs,
+            tally=self.tally,
+        )
+        self._recovery = Recovery(
+            Steps(belonging_to=self.belonging_to, go_on=self._go_on, give_up=self._give_up),
+            jobs=self.jobs,
+            journal=self._journal,
+            ledger=ledger,
+            slot=slot,
             tally=self.tally,
         )
 
@@ -111,13 +117,38 @@ class JobRunner:
             self._stage(job)
 
     def _stage(self, job: Job) -> None:
-        self._workers.start(staged, job, self.jobs.description(job), self._staging, self._around, of=job.job_id)
+        description = self.jobs.description(job)
+        workers = self._staging.data.workers if description.brings_data else self._workers
+        workers.start(staged, job, description, self._staging, self._around, of=job.job_id)
+
+    def moved(self, event: OfFiles) -> None:
+        """Go on with a job whose files were brought here or away, or could not be."""
+        with self.belonging_to(event.job_id):
+            match event:
+                case Staged():
+                    self.staged(event)
+                case StepBegun():
+                    self._step_begun(event)
+                case _:
+                    self.endings.moved(event)
+
+    def _step_begun(self, event: StepBegun) -> None:
+        """Tell the WMS what is being done for a job that is staged."""
+        job = self.jobs.get(event.job_id)
+        if job and job.phase is Phase.STAGING and job.end is None:
+            job = job.to(JobStatus.RUNNING, event.minor_status)
+            self._journal.save(job, self._reports.by_wrapper(job))
 
     def staged(self, event: Staged) -> None:
         """Go on with a job whose inputs are here; end it when they cannot be had."""
         job = self.jobs.get(event.job_id)
         if job is None or job.phase is not Phase.STAGING:
             return
+        said = self._reports.moved(job, event.moved)
+        if event.facts:
+            said.append(self._reports.parameters(job, event.facts))
+        if said:
+            self._journal.save(job, *said)
         if event.error:
             self.endings.end_early(job, event.error)
         else:
@@ -181,7 +212,7 @@ class JobRunner:
         for task_id, answer in self._tasks.poll({task_id: job.stamp for task_id, job in running.items()}).items():
             with self.belonging_to(running[task_id].job_id):
                 self._polled(running[task_id], answer)
-        self._go_on_with_suspect()
+        self._recovery.go_on_with_suspect()
         for job in self.jobs.in_phase(Phase.SUBMITTING):
             if job.end or job.is_touched:
                 with self.belonging_to(job.job_id):
@@ -189,6 +220,9 @@ class JobRunner:
         for job in self.endings.due_deliveries():
             with self.belonging_to(job.job_id):
                 self.endings.deliver(job)
+        for job in self.endings.due_data():
+            with self.belonging_to(job.job_id):
+                self.endings.deliver_data(job)
 
     def _polled(self, job: Job, task: TaskStatus | Exception) -> None:
         """Take note of how a task stands."""
@@ -328,53 +362,12 @@ class JobRunner:
     # ---- after a restart ----
 
     def recover(self) -> None:
-        """Go on with the jobs that a former agent in this work directory had in hand.
-
-        One that may not have begun waits for `confirmed`: the WMS may have given it to somebody else.
-        """
-        for job in [self._taken_up(job) for job in self._ledger.open_jobs()]:
-            if job.job_id not in self._unasked:
-                self._touch(job)
-        self._go_on_with_suspect()
-        self._tasks.forget_others({job.stamp for job in self.jobs.all})
+        """Go on with the jobs that a former agent in this work directory had in hand; see `Recovery`."""
+        self._recovery.recover(self._tasks.forget_others)
 
     def confirmed(self) -> None:
         """Go on with what waited: the WMS was asked whose it is, and what was taken away has its end."""
-        unasked, self._unasked = self._unasked, set()
-        for job in [job for job in self.jobs.all if job.job_id in unasked and job.end is None]:
-            self._journal.save(replace(job, rests=False))
-            self._touch(self.jobs[job.job_id])
-        self._go_on_with_suspect()
-
-    def _go_on_with_suspect(self) -> None:
-        if (job_id := self._suspects.next(self.jobs.all)) is not None:
-            self._journal.save(replace(self.jobs[job_id], rests=False))
-            with self.belonging_to(job_id):
-                self._go_on(self.jobs[job_id])
-
-    def _taken_up(self, job: Job) -> Job:
-        """Take a job in hand as a former agent left it; that this one died at it is counted before it is touched."""
-        log.info("job.recovered", job_id=job.job_id, attempt=job.attempt, stamp=job.stamp, phase=job.phase)
-        self.jobs.put(job)
-        self.tally.found(job.job_id)
-        waits = job.phase in NOT_BEGUN and job.end is None
-        self._unasked |= {job.job_id} if waits else set()
-        if job.is_touched or job.rests:
-            job = replace(job, deaths=job.deaths + job.is_touched, rests=waits)
-            self._journal.save(job)
-        if job.grant and job.phase in HOLDING:
-            self._slot.hold(job.grant)
-        return job
-
-    def _touch(self, job: Job) -> None:
-        """Go on with a job, unless agents have died at it again and again."""
-        with self.belonging_to(job.job_id):
-            if error := self._suspects.judged(job):
-                self._give_up(job, error)
-            elif self._suspects.takes(job):
-                self._journal.save(replace(job, rests=True))
-            else:
-                self._go_on(job)
+        self._recovery.confirmed()
 
     def _go_on(self, job: Job) -> None:
         self._staging.has_credential(job)  # takes the proxy up again, for renewal

@@ -1,9 +1,10 @@
-"""The two pieces of a job's work that wait for the network: inputs down, outputs up. They run in worker threads."""
+"""What a job's work waits for the network: inputs down, its output sandbox up. Runs in worker threads."""
 
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agents.data.inputs import Arrived
 from agents.errors import BadAnswer, Blame, FailJob, HandBack, JobError, NoAnswer, Refused, ServiceError, Unreachable
 from agents.jobs import sandbox
 from agents.jobs.jdl import JobDescription
@@ -11,6 +12,7 @@ from agents.jobs.job import Job, Minor
 from agents.jobs.output_sandbox import Shortfall, pack
 from agents.log import EventLog
 from agents.process.events import Delivered, Staged, Undelivered
+from agents.runner.data_moves import DataMoves
 from agents.runner.payload_proxies import PayloadCredentials
 from agents.wms.diracx.either import KeepsSandboxes
 from ce_backends.base import ComputingElement
@@ -25,6 +27,7 @@ _SAYS = "gridpilot: "  # begins what the CE adds to the stderr of a task; of out
 _OF_OUTPUTS = tuple(f"{_SAYS}{words}" for words in ("output ", "all outputs ", "more outputs ", "not all outputs "))
 _SAID, _SAID_BYTES, _SAID_CHARACTERS = 20, 32_768, 300
 _MOST_SANDBOXES = 20
+_FETCHED = ".fetched"  # all of a task's files are here
 STACKS = "gridpilot-stacks.txt"  # what a stalled payload did; comes with its output sandbox
 
 
@@ -37,11 +40,13 @@ class Staging:
         store_for: Callable[[Path | None], KeepsSandboxes],
         ce: ComputingElement,
         limit_bytes: int,
+        data: DataMoves,
     ) -> None:
         self._credentials = credentials
         self._store_for = store_for
         self._ce = ce
         self._limit_bytes = limit_bytes
+        self.data = data
         self._given_up: set[str] = set()  # stamps
 
     def has_credential(self, job: Job) -> bool:
@@ -50,7 +55,8 @@ class Staging:
 
     def has_all(self, job: Job, description: JobDescription) -> bool:
         """Tell whether a job can begin as it is: nothing has to be brought, and nothing to be found out."""
-        return not description.input_sandbox and not description.is_workflow and self.has_credential(job)
+        is_bare = not (description.input_sandbox or description.input_data or description.is_workflow)
+        return is_bare and self.has_credential(job)
 
     def credential(self, job: Job) -> Path | None:
         """Return the payload's credential, None where payloads have none."""
@@ -59,35 +65,43 @@ class Staging:
     def give_up(self, job: Job) -> None:
         """Let a download that is under way leave nothing behind: nobody waits for it any more."""
         self._given_up.add(job.stamp)
+        self.data.give_up(job)
 
-    def download(self, job: Job, names: Sequence[str], into: Path) -> Staged:
-        """Get the owner's credential, and put the input sandbox into a directory, which is emptied first."""
+    def download(self, job: Job, description: JobDescription, into: Path, brought: Path) -> Staged:
+        """Get the owner's credential, the input sandbox, and what the job wants of the file catalogue.
+
+        Args:
+            job: is being staged.
+            description: of it.
+            into: the directory for its input sandbox, which is emptied first.
+            brought: the directory for its data; what a former agent has brought there is not brought again.
+        """
+        came = Arrived()
         try:
             self._credentials.obtain(job.matched)
             shutil.rmtree(into, ignore_errors=True)
             into.mkdir(parents=True)
             limits = sandbox.LIMITS  # for all of them together
-            for name in _stored(names):
+            for name in _stored(description.input_sandbox):
                 if job.stamp not in self._given_up:
                     limits = self._download_one(job, name, into, limits)
+            if description.brings_data and job.stamp not in self._given_up:
+                credential = self.credential(job)
+                came = self.data.bring(job, description, credential, inputs=into, into=brought, limits=limits)
         except JobError as error:
-            return Staged(job.job_id, error)
+            return Staged(job.job_id, error, facts=getattr(error, "facts", {}))
         except OSError as error:
             return Staged(job.job_id, HandBack(Minor.FAILED_DOWNLOADING_INPUT, str(error), blame=Blame.SITE))
         finally:
             if job.stamp in self._given_up:
                 shutil.rmtree(into.parent, ignore_errors=True)
-        return Staged(job.job_id)
+        return Staged(job.job_id, facts=came.facts, moved=came.moved)
 
     def _store(self, job: Job) -> KeepsSandboxes:
         """Return the store as the job's owner meets it: it takes an output sandbox from nobody else."""
         return self._store_for(self.credential(job))
 
     def _download_one(self, job: Job, name: str, into: Path, limits: ArchiveLimits) -> ArchiveLimits:
-        if not name.startswith("SB:"):
-            raise FailJob(
-                Minor.FAILED_DOWNLOADING_INPUT, f"{name}: only SB: references can be downloaded", blame=Blame.USER
-            )
         try:
             packed = self._store(job).download(name)
         except Refused as error:
@@ -108,7 +122,7 @@ class Staging:
             logs: files of which head and tail are enough where the sandbox would be too large.
         """
         try:
-            self._ce.fetch(job.task_id, into)
+            self._fetch(job, into)
             self._credentials.obtain(job.matched)
             ours = [STACKS] if (into / "outputs" / STACKS).exists() else []
             packed, shortfall = self._packed(into / "outputs", [*patterns, *ours], logs)
@@ -120,6 +134,12 @@ class Staging:
             return Delivered(job.job_id, error=str(error))
         problem = "; ".join(filter(None, (shortfall.sentence, *_named(into / "stderr"))))
         return Delivered(job.job_id, sandbox=reference, missing=shortfall.missing, error=problem)
+
+    def _fetch(self, job: Job, into: Path) -> None:
+        """Bring an ended task's files, once: they may be many GB, and an upload may be tried again and again."""
+        if not (into / _FETCHED).exists():
+            self._ce.fetch(job.task_id, into)
+            (into / _FETCHED).touch()
 
     def _packed(self, directory: Path, patterns: Sequence[str], logs: Sequence[str]) -> tuple[bytes, Shortfall]:
         return pack(directory, patterns, self._limit_bytes, logs)
@@ -135,7 +155,7 @@ def _named(stderr: Path) -> list[str]:
 
 def _stored(names: Sequence[str]) -> list[str]:
     """Return the references among the submitter's own names of files that were packed into a sandbox."""
-    stored = [name for name in names if name.upper().startswith(("SB:", "LFN:"))]
+    stored = [name for name in names if name.upper().startswith("SB:")]
     if len(stored) > _MOST_SANDBOXES:
         detail = f"it has {len(stored)} input sandboxes, expected at most {_MOST_SANDBOXES}"
         raise FailJob(Minor.FAILED_DOWNLOADING_INPUT, detail, blame=Blame.USER)

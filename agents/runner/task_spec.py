@@ -51,6 +51,7 @@ def task_of(
         credential=credential,
         capped=description.log_files,
         owner=_owner(job),
+        given=_given(around.data(job) / "data"),
     )
     return around.watchdog.limited(task, description.cpu_time_s, is_remote=around.is_remote)
 
@@ -86,7 +87,7 @@ def granted(slot: Slot, description: JobDescription, around: JobContext) -> Gran
     Raises:
         HandBack: it needs what this agent cannot do, or there is not as much.
     """
-    needs.check(description, moves_data=around.moves_data)
+    needs.check(description, moves_data=around.moves_data())
     request = description.request
     grant = slot.take(request)
     if grant is None:
@@ -94,6 +95,11 @@ def granted(slot: Slot, description: JobDescription, around: JobContext) -> Gran
         detail = f"wants {wanted}, {slot.free_processors} processors are free"
         raise HandBack("Not enough processors for the job", detail, blame=Blame.SERVER)
     return grant
+
+
+def _given(data: Path) -> Sequence[Path]:
+    """Return the input data that lie here; parts of files that a former agent has left are none."""
+    return sorted(path for path in data.iterdir() if not path.name.startswith(".")) if data.is_dir() else ()
 
 
 def _inputs(downloaded: Path, own: Sequence[Path]) -> Sequence[Path]:

@@ -21,15 +21,15 @@ from agents.runner.staging import Staging
 
 def staged(job: Job, description: JobDescription, staging: Staging, around: JobContext) -> Staged:
     """Bring a job's inputs, and choose what runs its workflow. Runs in a worker thread; every error is in the event."""
-    event = staging.download(job, description.input_sandbox, around.inputs(job))
+    event = staging.download(job, description, around.inputs(job), around.data(job))
     if event.error or not description.is_workflow:
         return event
     try:
         return _chosen(event, job, description, around)
     except JobError as error:
-        return Staged(job.job_id, error)
+        return replace(event, error=error)
     except OSError as error:
-        return Staged(job.job_id, HandBack(Minor.NODE_FAILED, str(error), blame=Blame.SITE))
+        return replace(event, error=HandBack(Minor.NODE_FAILED, str(error), blame=Blame.SITE))
 
 
 def _chosen(event: Staged, job: Job, description: JobDescription, around: JobContext) -> Staged:

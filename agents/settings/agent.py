@@ -158,6 +158,12 @@ class AgentSettings(ObservabilitySettings):
     least_disk_mb: int = option(
         f"{WRAPPER}/MinDiskSpace", default=10, unit="MB", doc="Free disk below which no job is asked for."
     )
+    output_buffer_gb: float = option(
+        f"{WRAPPER}/MinOutputDataBufferGB",
+        default=5.0,
+        unit="GB",
+        doc="Free disk that stays for what payloads write when input data are downloaded.",
+    )
     output_patience_s: float = option(
         f"{WRAPPER}/OutputRetryTime",
         default=3600.0,

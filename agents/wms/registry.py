@@ -36,6 +36,10 @@ class Registry:
         """Return what the members of a group may do."""
         return frozenset(comma_list(self._cfg.text(f"/Registry/Groups/{group}/Properties")))
 
+    def vo(self, group: str) -> str:
+        """Return the virtual organisation of a group, empty when the Registry does not say."""
+        return self._cfg.text(f"/Registry/Groups/{group}/VO")
+
     def host_properties(self, dn: str) -> frozenset[str]:
         """Return what the host with this certificate may do."""
         for _, host in self._cfg.section("/Registry/Hosts").sections():

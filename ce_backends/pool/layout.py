@@ -50,6 +50,8 @@ def lay_out(
     inputs = frozenset(spec.inputs)
     for source in spec.inputs:
         _bring_in(source, directory.work, inputs)
+    for source in spec.given:
+        _link_in(source, directory.work)
     if spec.credential is not None:
         _bring_credential(spec.credential, directory.path / "credential")
     write_secrets(spec, directory.path)
@@ -80,6 +82,24 @@ def _bring_in(source: Path, work: Path, inputs: Collection[Path]) -> None:
             shutil.copy2(source, work / source.name)
     except (OSError, shutil.Error) as error:
         raise CEError(f"input {source} cannot be copied: {_short(error)}") from error
+
+
+def _link_in(source: Path, work: Path) -> None:
+    """Give an input that nobody else needs another name; copy it where that cannot be."""
+    try:
+        if source.is_dir():
+            shutil.copytree(source, work / source.name, symlinks=True, copy_function=_link)
+        else:
+            _link(str(source), str(work / source.name))
+    except (OSError, shutil.Error) as error:
+        raise CEError(f"input {source} cannot be copied: {_short(error)}") from error
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # on another file system, or on one that has no links
+        shutil.copy2(source, target)
 
 
 def _leads_to(link: Path, inputs: Collection[Path]) -> bool:

@@ -58,9 +58,10 @@ def add_task(
         add_directory(archive, f"{place}/{PLACE}")
         for name, content in secrets_of(task).items():
             add_file(archive, f"{place}/{PLACE}/{name}", content, 0o600)
-    if task.inputs:
+    inputs = (*task.inputs, *task.given)
+    if inputs:
         add_directory(archive, f"{place}/work")
-    for source in task.inputs:
+    for source in inputs:
         try:
             archive.add(source, f"{place}/work/{source.name}", filter=_ours)
         except OSError as error:

@@ -35,6 +35,7 @@ from agents.wms.service import Clock, Retry, Service
 from agents.wms.testing import FakeTransport, ok, refused
 from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, TaskState, TaskStatus
 from ce_backends.cfg import from_options
+from tests.unit.no_data import no_data
 
 DEADLINE_S = 20.0
 NO_MATCH = refused("No match found", 1510)
@@ -188,7 +189,7 @@ class Scene:
             ledger=self.ledger,
             reports=Reports("LAB", Moments()),
             reporter=self.reporter,
-            staging=Staging(FixedProxy(None), self._no_store, self.ce, 10**6),  # type: ignore[arg-type] # the border
+            staging=Staging(FixedProxy(None), self._no_store, self.ce, 10**6, no_data(self.ledger, workers)),  # type: ignore[arg-type] # the border
             workers=workers,  # type: ignore[arg-type] # the border
         )
         monitor = self._monitor()

@@ -20,6 +20,7 @@ from agents.wms.service import Service
 from agents.wms.testing import FakeTransport
 from ce_backends.base import Accepted, Submission, TaskSpec, TaskState, TaskStatus
 from ce_backends.errors import CEUnavailable
+from tests.unit.no_data import no_data
 
 ABORTED = TaskStatus(state=TaskState.ABORTED)
 RUNNING = TaskStatus(state=TaskState.RUNNING)
@@ -104,7 +105,7 @@ class Scene:
             ledger=self.ledger,
             reports=Reports("LAB", Moments()),
             reporter=Voice(),  # type: ignore[arg-type] # the border
-            staging=Staging(FixedProxy(None), lambda _: store, self.ce, 10**6),  # type: ignore[arg-type] # the border
+            staging=Staging(FixedProxy(None), lambda _: store, self.ce, 10**6, no_data(self.ledger, self.workers)),  # type: ignore[arg-type] # the border
             workers=self.workers,  # type: ignore[arg-type] # the border
         )
 

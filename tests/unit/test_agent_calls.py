@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agents.errors import BadAnswer, Blame, FailJob, HandBack, NoAnswer, Refused
-from agents.jobs.jdl import JobDescription, describe
-from agents.jobs.job import Job, MatchedJob
+from agents.jobs.jdl import JobDescription, Request, describe
+from agents.jobs.job import Job, MatchedJob, Phase
 from agents.jobs.output_sandbox import pack
 from agents.process.events import Delivered, Undelivered
 from agents.runner.heartbeat import Heartbeats
@@ -22,6 +22,7 @@ from agents.wms.service import Retry, Service
 from agents.wms.testing import FakeTransport, ok, refused
 from ce_backends.errors import CEError
 from ce_backends.linux.processes import boot_id, boot_s
+from tests.unit.no_data import no_data
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 JOB = Job(
@@ -118,6 +119,9 @@ class Running:
         self.running = list(jobs)
         self.jobs = self
 
+    def in_phase(self, phase: Phase) -> list[Job]:
+        return [job for job in self.running if job.phase is phase]
+
     def belonging_to(self, job_id: int) -> AbstractContextManager[None]:
         return nullcontext()
 
@@ -203,7 +207,11 @@ class Fetches:
 
 def staging(wire: FakeTransport, ce: Fetches | None = None, limit_bytes: int = 10**6) -> Staging:
     store = SandboxStore(service(wire))
-    return Staging(FixedProxy(None), lambda _: store, ce or Fetches(), limit_bytes)  # type: ignore[arg-type] # the border
+    return Staging(FixedProxy(None), lambda _: store, ce or Fetches(), limit_bytes, no_data())  # type: ignore[arg-type] # the border
+
+
+def wants(*names: str) -> JobDescription:
+    return JobDescription(job_id=JOB.job_id, input_sandbox=names, execution_environment={}, request=Request())
 
 
 def test_inputs_are_unpacked_into_a_directory_that_was_emptied(tmp_path: Path) -> None:
@@ -213,35 +221,39 @@ def test_inputs_are_unpacked_into_a_directory_that_was_emptied(tmp_path: Path) -
     into.mkdir()
     (into / "left over").touch()
 
-    event = staging(wire_with(packed)).download(JOB, ["SB:S|/a", "a"], into)
+    event = staging(wire_with(packed)).download(JOB, wants("SB:S|/a", "a"), into, into)
 
     assert event.error is None
     assert [path.name for path in into.iterdir()] == ["a"]
 
 
-def test_inputs_that_are_no_sandbox_fail_the_job(tmp_path: Path) -> None:
-    event = staging(wire_with(b"")).download(JOB, ["LFN:/lab/a"], tmp_path / "inputs")
+def test_files_of_the_catalogue_are_what_moves_data_brings(tmp_path: Path) -> None:
+    event = staging(wire_with(b"")).download(JOB, wants("LFN:/lab/a"), tmp_path / "inputs", tmp_path)
 
-    assert isinstance(event.error, FailJob)
-    assert event.error.detail == "LFN:/lab/a: only SB: references can be downloaded"
+    assert isinstance(event.error, HandBack)
+    assert event.error.minor_status == "no data here"
 
 
 def test_more_sandboxes_than_anybody_needs_fail_the_job(tmp_path: Path) -> None:
-    event = staging(wire_with(b"")).download(JOB, [f"SB:S|/{number}" for number in range(21)], tmp_path / "inputs")
+    many = wants(*(f"SB:S|/{number}" for number in range(21)))
+
+    event = staging(wire_with(b"")).download(JOB, many, tmp_path / "inputs", tmp_path)
 
     assert isinstance(event.error, FailJob)
     assert event.error.detail == "it has 21 input sandboxes, expected at most 20"
 
 
 def test_a_store_that_refuses_fails_the_job(tmp_path: Path) -> None:
-    event = staging(FakeTransport(otherwise=refused("No such file"))).download(JOB, ["SB:S|/a"], tmp_path / "inputs")
+    store = staging(FakeTransport(otherwise=refused("No such file")))
+
+    event = store.download(JOB, wants("SB:S|/a"), tmp_path / "inputs", tmp_path)
 
     assert isinstance(event.error, FailJob)
     assert "No such file" in event.error.detail
 
 
 def test_a_store_that_is_away_hands_the_job_back(tmp_path: Path) -> None:
-    event = staging(wire_with(NoAnswer("x"))).download(JOB, ["SB:S|/a"], tmp_path / "inputs")
+    event = staging(wire_with(NoAnswer("x"))).download(JOB, wants("SB:S|/a"), tmp_path / "inputs", tmp_path)
 
     assert isinstance(event.error, HandBack)
     assert event.error.blame is Blame.SERVER
@@ -250,7 +262,7 @@ def test_a_store_that_is_away_hands_the_job_back(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_made_hands_the_job_back(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    event = staging(wire_with(b"")).download(JOB, ["SB:S|/a"], tmp_path / "file/inputs")
+    event = staging(wire_with(b"")).download(JOB, wants("SB:S|/a"), tmp_path / "file/inputs", tmp_path)
 
     assert isinstance(event.error, HandBack)
     assert event.error.blame is Blame.SITE

@@ -12,6 +12,7 @@ from agents.jobs.job import Job, MatchedJob
 from agents.runner.payload_proxies import FixedProxy
 from agents.runner.staging import STACKS, Staging
 from ce_backends.errors import CEError
+from tests.unit.no_data import no_data
 
 LIMIT_BYTES = 100_000
 NOISE = random.Random(1).randbytes(2 * LIMIT_BYTES)  # bytes that do not get smaller
@@ -42,7 +43,7 @@ class Files:
 
 
 def upload(files: Files, into: Path, patterns: Sequence[str], logs: Sequence[str]) -> str:
-    made = Staging(FixedProxy(None), lambda _: files, files, LIMIT_BYTES)  # type: ignore[arg-type, return-value] # the borders
+    made = Staging(FixedProxy(None), lambda _: files, files, LIMIT_BYTES, no_data())  # type: ignore[arg-type, return-value] # the borders
     return made.upload(JOB, patterns, into, logs).error
 
 
@@ -92,7 +93,7 @@ def test_stacks_of_a_stalled_payload_come_along(tmp_path: Path) -> None:
 
 def test_without_stacks_nothing_is_missing(tmp_path: Path) -> None:
     files = Files(out=b"text")
-    made = Staging(FixedProxy(None), lambda _: files, files, LIMIT_BYTES)  # type: ignore[arg-type, return-value] # the borders
+    made = Staging(FixedProxy(None), lambda _: files, files, LIMIT_BYTES, no_data())  # type: ignore[arg-type, return-value] # the borders
 
     event = made.upload(JOB, ["out"], tmp_path)
 

@@ -204,4 +204,4 @@ def test_of_the_agents_environment_only_a_short_list_passes() -> None:
 def test_outputs_are_the_sandbox_and_the_jobs_own_output_each_once() -> None:
     description = described('Executable = "x"; StdOutput = "out"; OutputSandbox = { "out", "a**b", "**" };')
 
-    assert outputs(description) == ("out", "a*b", "*")
+    assert outputs(description) == ("out", "a*b", "*", "*_request.json")

@@ -39,7 +39,7 @@ class Brings:
     def __init__(self, xml: str, error: HandBack | None = None) -> None:
         self.xml, self.error = xml, error
 
-    def download(self, job: Job, names: object, into: Path) -> Staged:
+    def download(self, job: Job, description: object, into: Path, brought: Path) -> Staged:
         into.mkdir(parents=True)
         (into / "jobDescription.xml").write_text(self.xml)
         return Staged(job.job_id, self.error)

@@ -114,7 +114,7 @@ def _data() -> Tree:
     policies = {"Download": f"{client}.DownloadInputData", "Protocol": f"{client}.InputDataByProtocol"}
     return {
         "InputDataPolicy": {**policies, "Default": policies["Download"]},
-        "DataManagement": {"AccessProtocols": "https", "WriteProtocols": "https", "SEsUsedForFailover": FAILOVER_SE},
+        "DataManagement": {"AccessProtocols": "https", "WriteProtocols": "https"},
         "Services": {"Catalogs": {"FileCatalog": CATALOGUE}},
     }
 

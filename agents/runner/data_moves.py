@@ -1,0 +1,150 @@
+"""Input data down, output data up, for jobs in hand. What waits runs in worker threads and ends in the job's event."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from agents.data.access import Access
+from agents.data.inputs import Arrived, Inputs
+from agents.data.lanes import Lanes
+from agents.data.outputs import Delayed, Outputs
+from agents.data.progress import Progress
+from agents.data.room import Room
+from agents.errors import JobError
+from agents.jobs import sandbox
+from agents.jobs.jdl import JobDescription
+from agents.jobs.job import Job, JobStatus, MatchedJob, Minor
+from agents.jobs.ledger import Ledger
+from agents.process.events import DataDelayed, DataDelivered, Event, StepBegun, Workers
+from ce_backends.untrusted.archive import ArchiveLimits
+
+
+class GivesAccess(Protocol):
+    """Makes what an owner's data are reached by."""
+
+    def access(self, matched: MatchedJob, credential: Path | None) -> Access:
+        """Return it.
+
+        Raises:
+            HandBack: it cannot be had.
+        """
+
+
+class DataMoves:
+    """Moves the data of jobs.
+
+    Args:
+        owners: give what is needed.
+        ledger: holds the steps of outputs.
+        room: for inputs, of the node.
+        tell: is given each step that begins.
+        workers: for what may take hours.
+    """
+
+    def __init__(
+        self, owners: GivesAccess, ledger: Ledger, room: Room, tell: Callable[[Event], object], workers: Workers
+    ) -> None:
+        self.workers = workers
+        self._owners = owners
+        self._ledger = ledger
+        self._room = room
+        self._tell = tell
+        self._lanes = Lanes()
+        self._progress: dict[str, Progress] = {}
+        self._given_up: set[str] = set()
+
+    def sentence(self, job: Job) -> str:
+        """Return how far a job's files are, empty while none moves."""
+        progress = self._progress.get(job.stamp)
+        return progress.sentence if progress else ""
+
+    def give_up(self, job: Job) -> None:
+        """Let what moves for a job stop: nobody waits for it any more."""
+        self._given_up.add(job.stamp)
+
+    def bring(
+        self,
+        job: Job,
+        description: JobDescription,
+        credential: Path | None,
+        *,
+        inputs: Path,
+        into: Path,
+        limits: ArchiveLimits,
+    ) -> Arrived:
+        """Bring the files of the catalogue that a job needs.
+
+        Args:
+            job: is being staged.
+            description: of it.
+            credential: its owner's.
+            inputs: the directory of its input sandbox, to which files of the catalogue are added.
+            into: where input data are brought.
+            limits: what is left of them for sandboxes.
+
+        Raises:
+            JobError: how the job ends.
+            OSError: the disk does not take it.
+        """
+        work = Inputs(
+            access=self._owners.access(job.matched, credential),
+            lanes=self._lanes,
+            room=self._room,
+            stamp=job.stamp,
+            into=into,
+            is_given_up=lambda: job.stamp in self._given_up,
+            shows=lambda progress: self._progress.__setitem__(job.stamp, progress),
+        )
+        try:
+            packed = Arrived()
+            if description.sandbox_lfns:
+                self._tell(StepBegun(job.job_id, Minor.DOWNLOADING_LFNS))
+                packed = work.sandbox(description.sandbox_lfns)
+                for path in packed.packed:
+                    limits = _unpacked(path, inputs, limits)
+            if not description.input_data:
+                return packed
+            self._tell(StepBegun(job.job_id, Minor.RESOLVING_DATA))
+            data = work.data(description, [path.name for path in inputs.iterdir()])
+            return Arrived(files=data.files, facts=data.facts, moved=(*packed.moved, *data.moved))
+        finally:
+            self._progress.pop(job.stamp, None)
+
+    def take_away(
+        self, job: Job, description: JobDescription, credential: Path | None, fetched: Path
+    ) -> DataDelivered | DataDelayed:
+        """Bring an ended job's output data away, and put the requests that its payload has left."""
+        moved = []
+        try:
+            work = Outputs(
+                access=self._owners.access(job.matched, credential),
+                lanes=self._lanes,
+                ledger=self._ledger,
+                stamp=job.stamp,
+                description=description,
+                outputs=fetched / "outputs",
+                said=(),
+                is_given_up=lambda: job.stamp in self._given_up,
+                shows=lambda progress: self._progress.__setitem__(job.stamp, progress),
+            )
+            moved = work.moved
+            came = work.deliver(has_data=job.end is not None and job.end.status is JobStatus.DONE)
+        except Delayed as delayed:
+            return DataDelayed(job_id=job.job_id, error=str(delayed), again_in_s=delayed.again_in_s, moved=tuple(moved))
+        except JobError as error:
+            facts = getattr(error, "facts", {})
+            return DataDelivered(job_id=job.job_id, error=error, facts=facts, moved=tuple(moved))
+        finally:
+            self._progress.pop(job.stamp, None)
+        facts = {"UploadedOutputData": ", ".join(came.lfns), "PendingRequest": came.request}
+        if came.unmatched:
+            facts["OutputData"] = f"MissingFiles: {', '.join(came.unmatched)}"
+        return DataDelivered(job_id=job.job_id, lfns=came.lfns, request=came.request, facts=facts, moved=tuple(moved))
+
+
+def _unpacked(path: Path, inputs: Path, limits: ArchiveLimits) -> ArchiveLimits:
+    """Put a file of the input sandbox where the payload finds it: unpacked where it is an archive."""
+    if sandbox.is_archive(path):
+        return sandbox.unpack_file(path, inputs, limits)
+    path.replace(inputs / path.name)
+    return limits

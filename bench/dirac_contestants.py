@@ -26,7 +26,7 @@ class Contestant:
     environment: Mapping[str, str]
 
 
-def gridpilot(stack: Stack, folder: Path) -> Contestant:
+def gridpilot(stack: Stack, folder: Path, processors: int = 1, tags: str = "") -> Contestant:
     """Ours, with its defaults."""
     endpoint = stack.endpoint
     options = {
@@ -36,6 +36,8 @@ def gridpilot(stack: Stack, folder: Path) -> Contestant:
         "/LocalSite/CPUTimeLeft": str(SLOT_HS06S),
         "/DIRAC/Configuration/Servers": endpoint["configuration"],
         "/DIRAC/VirtualOrganization": endpoint["vo"],
+        "/Resources/Computing/CEDefaults/NumberOfProcessors": str(processors),
+        "/Resources/Computing/CEDefaults/Tag": tags,
     }
     argv = [sys.executable, "-m", "agents", "--work-dir", str(folder)]
     argv += [word for path, text in options.items() for word in ("-o", f"{path}={text}")]
@@ -48,10 +50,10 @@ def gridpilot(stack: Stack, folder: Path) -> Contestant:
     return Contestant(name="gridpilot", argv=argv, environment=environment)
 
 
-def dirac(stack: Stack, folder: Path) -> Contestant:
+def dirac(stack: Stack, folder: Path, processors: int = 1, tags: str = "") -> Contestant:
     """DIRAC's JobAgent, with the options that DIRAC's own pilot starts it with."""
     endpoint = stack.endpoint
-    (folder / "pilot.cfg").write_text(_pilot_cfg(stack), encoding="utf-8")
+    (folder / "pilot.cfg").write_text(_pilot_cfg(stack, processors, tags), encoding="utf-8")
     options = ["MaxCycles=1000", "PollingTime=20", "StopOnApplicationFailure=False", "StopAfterFailedMatches=10"]
     options += ["FillingModeFlag=True", "LogLevel=INFO", f"WorkingDirectory={folder}"]
     options += [f"/LocalSite/InstancePath={folder}", "/AgentJobRequirements/ExtraOptions=pilot.cfg"]
@@ -65,7 +67,7 @@ def dirac(stack: Stack, folder: Path) -> Contestant:
     return Contestant(name=f"DIRAC {endpoint['dirac_version']}", argv=argv, environment=environment)
 
 
-def _pilot_cfg(stack: Stack) -> str:
+def _pilot_cfg(stack: Stack, processors: int, tags: str) -> str:
     """Return what the commands of DIRAC's pilot leave behind."""
     endpoint = stack.endpoint
     sections = {
@@ -79,6 +81,7 @@ def _pilot_cfg(stack: Stack) -> str:
             "GridCE": endpoint["ce"],
             "CEQueue": endpoint["queue"],
             "LocalCE": "InProcess",
+            "LocalSE": endpoint["local_elements"],
             "PilotReference": "Unknown",
             "CPUNormalizationFactor": "10.0",
             "CPUTimeLeft": SLOT_HS06S,
@@ -92,7 +95,8 @@ def _pilot_cfg(stack: Stack) -> str:
                     "GridCE": endpoint["ce"],
                     "Queue": endpoint["queue"],
                     "VirtualOrganization": endpoint["vo"],
-                    "NumberOfProcessors": 1,
+                    "NumberOfProcessors": processors,
+                    "Tag": tags,
                     "MaxRAM": 4096,
                 }
             }

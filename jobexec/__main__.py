@@ -66,7 +66,7 @@ def one(name, values, running):
     ) as error:  # no program is named, its arguments are no words, no room for a log
         return 1, "%s: %s" % (application or name, error)
     if status:
-        return status, "'%s' Exited With Status %d" % (application, status)
+        return status, "%s Exited With Status %d" % (application, status)
     version = "%s %s" % (values.get("applicationName", ""), values.get("applicationVersion", ""))
     is_named = values.get("applicationName", "").lower() not in ("", "unknown")
     return 0, "%s successful" % (application + (" (%s)" % version if is_named else ""))

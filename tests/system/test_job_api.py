@@ -165,9 +165,9 @@ def test_a_failure_is_told_in_dirac_s_words(run: Run) -> None:
     ((failing,), (missing,)) = run.of("failing"), run.of("missing")
 
     assert (failing["Status"], failing["MinorStatus"]) == ("Failed", "Application Finished With Errors")
-    assert (failing["ApplicationStatus"], failing["Parameters"]["ExitCode"]) == ("'sh' Exited With Status 3", "3")
+    assert (failing["ApplicationStatus"], failing["Parameters"]["ExitCode"]) == ("sh Exited With Status 3", "3")
     assert "two.log" not in run.output(run.jobs["failing"][0])
-    assert missing["ApplicationStatus"] == "'nosuch.sh' Exited With Status 1000"
+    assert missing["ApplicationStatus"] == "nosuch.sh Exited With Status 1000"
 
 
 def test_its_step_is_told_while_it_runs(run: Run) -> None:

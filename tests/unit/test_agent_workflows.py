@@ -272,8 +272,8 @@ def test_a_client_without_the_program_is_none(work: Path, tmp_path: Path) -> Non
         (0, "", Outcome(JobStatus.DONE, Minor.APPLICATION_SUCCESS)),
         (
             3,
-            "'first.sh' Exited With Status 3",
-            Outcome(JobStatus.FAILED, Minor.APPLICATION_ERRORS, "'first.sh' Exited With Status 3", Blame.USER),
+            "first.sh Exited With Status 3",
+            Outcome(JobStatus.FAILED, Minor.APPLICATION_ERRORS, "first.sh Exited With Status 3", Blame.USER),
         ),
         (5, "", Outcome(JobStatus.FAILED, Minor.APPLICATION_ERRORS, "", Blame.USER)),  # DIRAC's client has told it
         (

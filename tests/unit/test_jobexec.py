@@ -108,25 +108,25 @@ FAILING = workflow(sh("exit 3"), sh("exit 5"), sh("echo third"))
 def test_a_failed_step_is_the_last_one(job: Job) -> None:
     done = job.run(FAILING)
 
-    assert (done.code, done.reason) == (3, "'sh' Exited With Status 3")
+    assert (done.code, done.reason) == (3, "sh Exited With Status 3")
     assert not (job.work / "Script2.log").exists()
 
 
 def test_going_on_as_dirac_does_keeps_the_first_failure(tmp_path: Path) -> None:
     done = Job(tmp_path, goes_on=True).run(FAILING)
 
-    assert (done.code, done.reason) == (3, "'sh' Exited With Status 3")  # DIRAC: the same words, and 5
+    assert (done.code, done.reason) == (3, "sh Exited With Status 3")  # DIRAC: the same words, and 5
     assert "third" in done.log("Script3.log")
-    assert done.statuses == ["Executing RunScriptStep1", "'sh' Exited With Status 3"]
+    assert done.statuses == ["Executing RunScriptStep1", "sh Exited With Status 3"]
 
 
 @pytest.mark.parametrize(
     ("executable", "arguments", "code", "reason"),
     [
-        ("nosuch", "", 232, "'nosuch' Exited With Status 1000"),
-        ("/bin/my_echo_x", "", 232, "'my' Exited With Status 1000"),
-        ("/bin/sh", "-c 'kill -9 $$'", 247, "'sh' Exited With Status -9"),
-        ("/bin/sh", "-c 'exit 222'", 222, "'sh' Exited With Status 222"),
+        ("nosuch", "", 232, "nosuch Exited With Status 1000"),
+        ("/bin/my_echo_x", "", 232, "my Exited With Status 1000"),
+        ("/bin/sh", "-c 'kill -9 $$'", 247, "sh Exited With Status -9"),
+        ("/bin/sh", "-c 'exit 222'", 222, "sh Exited With Status 222"),
         ("", "", 1, "RunScriptStep1: No executable defined"),
         ("/bin/echo", "'a b", 1, "echo: No closing quotation"),
     ],

@@ -47,6 +47,7 @@ def endpoint() -> dict[str, object]:
         "matcher_https": f"{https_wms}/TornadoMatcher",
         "pilot_manager_dips": stack.dips_url("WorkloadManagement/PilotManager", "PILOT_MANAGER"),
         "pilot_manager_https": f"{https_wms}/TornadoPilotManager",
+        "local_elements": ", ".join(data_services.NEAR),
         "catalogue_dips": data_services.catalogue_dips(),
         "catalogue_https": data_services.catalogue_https(),
         "server_capture": str(home / "server_capture.jsonl"),

@@ -33,9 +33,12 @@ def endpoint(home: Path) -> dict[str, object]:
             "near https": f"https://localhost:{port('NEAR_HTTPS')}/{VO}",
             "far root": f"root://localhost:{port('FAR_ROOT')}//{VO}",
             "far https": f"https://localhost:{port('FAR_HTTPS')}/{VO}",
+            "dips near": f"dips://localhost:{port('DIPS_NEAR')}/DataManagement/StorageElement/{VO}",
             "webdav": f"https://localhost:{port('WEBDAV')}/{VO}",
         },
-        "folders": {name: str(home / "store" / name / VO) for name in ("near", "far", "webdav")},
+        "folders": {
+            name: str(home / "store" / name / VO) for name in ("near", "far", "webdav", "dips-near", "dips-far")
+        },
         # where a DIRAC element keeps the files of the VO's folder on this machine
         "elements": {element: str(home / "store" / name / VO) for element, name in ELEMENTS.items()},
         # the host certificate names localhost, and GSI would look for this machine's name

@@ -1,0 +1,111 @@
+"""Jobs of DIRAC's own Job API on a real DIRAC 9.1, run by our pilot without a DIRAC, read back by DIRAC's client.
+
+All go through one pilot; each test looks at one of them. What they must end in is the table of job_api_ends.py.
+"""
+
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.dirac_stack import FINAL, Pilot, Stack, script
+from tests.system.job_api_ends import JOBS, End
+from tests.system.job_api_files import INPUTS, fill
+from tests.system.storage import DiracData
+
+RUN_S = 300.0
+FOR_DATA = ("input", "output", "policy", "sandbox", "parametric_input")
+RUN_JOBS = [name for name in JOBS if not name.startswith(FOR_DATA)]
+OVER = (*FINAL, "Completed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one pilot did with the jobs.
+
+    Attributes:
+        name: part of all logical names.
+        folder: for downloads; the input files are in it.
+        jobs: numbers of each job of the table.
+        states: what DIRAC says of each at the end, with history and parameters.
+    """
+
+    stack: Stack
+    data: DiracData
+    name: str
+    folder: Path
+    jobs: Mapping[str, list[int]]
+    states: Mapping[int, Mapping[str, Any]]
+
+    def filled(self, text: str, job: int) -> str:
+        """A text of the table for one job."""
+        for name in INPUTS:
+            text = text.replace(f"{{cksum {name}}}", cksum(self.folder / f"{name}.root"))
+        folders = {"data": f"/labvo/data/{self.name}", "home": f"/labvo/user/l/labuser/{self.name}", "run": self.name}
+        for name, value in (folders | {"job": str(job), "thousands": str(job // 1000)}).items():
+            text = text.replace(f"{{{name}}}", value)
+        return text
+
+    def output(self, job: int) -> dict[str, str]:
+        into = self.folder / str(job)
+        files = self.stack.client("user", "output", str(job), "--into", str(into))
+        return {file: (into / file).read_text(encoding="utf-8") for file in files}
+
+
+def cksum(path: Path) -> str:
+    """What job.sh writes of a file; both a.root have one base name."""
+    said = subprocess.run(["cksum", path.name], cwd=path.parent, check=True, capture_output=True, text=True)
+    return said.stdout.strip().replace("other.root", "a.root")
+
+
+@pytest.fixture(scope="module")
+def run(stack: Stack, data: DiracData, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    assert shutil.which("dirac-jobexec") is None, "this node has a DIRAC; the jobs must run without one"
+    script("publish.sh", "dips")
+    script("sweep.sh")
+    folder = tmp_path_factory.mktemp("job-api")
+    name = f"run-{uuid.uuid4().hex[:8]}"
+    fill(data, folder, name)
+    reference = uuid.uuid4().hex
+    stack.client("admin", "add-pilot", reference)
+    jobs = data.job_api("user", name, *RUN_JOBS)
+    numbers = [number for several in jobs.values() for number in several]
+    options = ["-y", "Pool", "-t", "GPU,WholeNode", "--StopAfterFailedMatches", "10000"]
+    try:
+        with Pilot(stack, folder, reference, *options) as pilot:
+            stack.wait(numbers, lambda status: status in OVER, RUN_S, pilot)
+            pilot.drain()
+        states = stack.status(*numbers, full=True)
+        yield Run(stack, data, name, folder, jobs, states)
+    finally:
+        stack.client("admin", "delete", *map(str, numbers))
+
+
+@pytest.mark.parametrize("name", RUN_JOBS)
+def test_a_job_ends_as_it_must(run: Run, name: str) -> None:
+    ends = dict(zip(run.jobs[name], JOBS[name], strict=True))
+    for job, end in ends.items():
+        state = run.states[job]
+        said = (state["Status"], state["MinorStatus"], state["ApplicationStatus"])
+        assert said == (end.status, end.minor, end.application), f"{state['History']}\n{state['Parameters']}"
+        output = run.output(job) if end.says else {}
+        for file, text in end.says.items():
+            assert run.filled(text, job) in output[file]
+        for parameter, text in end.parameters.items():
+            assert run.filled(text, job) in state["Parameters"][parameter]
+        check_files(run, job, end)
+
+
+def check_files(run: Run, job: int, end: End) -> None:
+    wanted = {run.filled(lfn, job): what for lfn, what in end.is_at.items()}
+    known = run.data.look(*wanted) if wanted else {}
+    for lfn, (content, elements) in wanted.items():
+        there = known[lfn]
+        assert there is not None, f"{lfn} is not in the catalogue"
+        assert (there["Size"], there["Replicas"]) == (len(content), sorted(elements))
+        assert [run.data.path(element, lfn).read_bytes() for element in elements] == [content] * len(elements)

@@ -20,12 +20,14 @@ AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
 class PushPilot:
     """One pilot after the other in the same directory: each goes on with the tasks of the one before."""
 
-    def __init__(self, endpoint: Endpoint, folder: Path, options: Mapping[str, object], **env: str) -> None:
+    def __init__(
+        self, endpoint: Endpoint, folder: Path, options: Mapping[str, object], *words: str, **env: str
+    ) -> None:
         self.work_dir = folder / "push"
         self._out = folder / "push.out"
         self._argv = [sys.executable, "-m", "pilot", "-n", endpoint.site, "-N", endpoint.ce, "-Q", endpoint.queue]
         self._argv += ["-C", endpoint.configuration, "--wnVO", endpoint.vo, "-y", "Local", "-P", "1"]
-        self._argv += ["--work-dir", str(self.work_dir), "--StopAfterFailedMatches", "3"]
+        self._argv += ["--work-dir", str(self.work_dir), "--StopAfterFailedMatches", "3", *words]
         for name, value in options.items():
             self._argv += ["-o", f"/LocalSite/{name}={value}"]
         for name, number in QUICK.items():

@@ -9,8 +9,8 @@ from agents.jobs.outcome import TAKEN_AWAY
 from tests.faults.box import is_alive, that_hold, with_variable, within
 from tests.faults.scene import Scene
 
-ENDS = ("Done", "Failed", "Killed", "Rescheduled")
-OPEN = ("Matched", "Running", "Completing", "Completed", "Stalled", "Rescheduled")
+ENDS = ("Done", "Completed", "Failed", "Killed", "Rescheduled")
+OPEN = ("Matched", "Running", "Completing", "Stalled", "Rescheduled")
 COOKIE = "GRIDPILOT_TASK"
 GONE_WITHIN_S = 2.0
 LARGEST_LOG_BYTES = 50 * 10**6

@@ -2,6 +2,7 @@
 
 GRIDPILOT_CRASH_AT is `NUMBER:before` or `NUMBER:after`: which change of the ledger, counted from 1, and whether the
 agent dies before it is written or right after it. GRIDPILOT_CRASH_LOG, if set, gets a line for each change.
+GRIDPILOT_CRASH_STEPS names the methods that are counted, all that save jobs and reports if it is not set.
 """
 
 import functools
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-STEPS = ("save", "sent")
+STEPS = os.environ.get("GRIDPILOT_CRASH_STEPS", "save,sent").split(",")
 
 
 def _die() -> None:

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable
+import uuid
+import zlib
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,10 +15,12 @@ from agents.jobs.sandbox import LIMITS
 from agents.local_wms import jencode
 from agents.local_wms.home import Endpoint, LocalWmsError
 from agents.local_wms.jdl import JdlError, near_misses, parse, show, texts
+from agents.local_wms.registry import DISK_SE
 from ce_backends.errors import CEError
 from ce_backends.task import unpacking
 
 TIMEOUT_S = 60
+_CATALOG = "DataManagement/FileCatalog"
 REMOTE = ("SB:", "LFN:", "lfn:")
 
 
@@ -45,7 +49,8 @@ class Client:
         return answer["Value"]
 
     def _post(self, service: str, form: dict[str, str]) -> requests.Response:
-        url = f"{self._endpoint.url}/WorkloadManagement/Tornado{service}"
+        system, _, name = service.rpartition("/")
+        url = f"{self._endpoint.url}/{system or 'WorkloadManagement'}/Tornado{name}"
         try:
             reply = self._session.post(url, data=form, timeout=TIMEOUT_S)
             reply.raise_for_status()
@@ -99,6 +104,46 @@ class Client:
         if reply.headers["Content-Type"] != "application/octet-stream":  # a refusal is JSON with code 200
             raise LocalWmsError(f"{sandbox}: {reply.json()['Message']}")
         return reply.content
+
+    def store(self, lfn: str, content: bytes) -> None:
+        """Put a file into the site's element, its folders first, and make it known in the catalogue.
+
+        Raises:
+            LocalWmsError: it may not be there, or the server is not.
+        """
+        parts = lfn.strip("/").split("/")
+        for depth in range(2, len(parts)):
+            self._send("MKCOL", "/" + "/".join(parts[:depth]), (201, 405))
+        self._send("PUT", lfn, (201, 204), content)
+        checksum, guid = f"{zlib.adler32(content):08x}", str(uuid.uuid4()).upper()
+        info = {"PFN": "", "Size": len(content), "SE": DISK_SE, "GUID": guid, "Checksum": checksum}
+        answer = self.call(_CATALOG, "addFile", {lfn: info})
+        if answer["Failed"]:
+            raise LocalWmsError(f"{lfn}: {answer['Failed'][lfn]}")
+
+    def read(self, lfn: str) -> bytes:
+        """Return what the site's element has under a name, checked by what the catalogue says of it.
+
+        Raises:
+            LocalWmsError: there is none, or it is not as the catalogue says.
+        """
+        known = self.call(_CATALOG, "getFileMetadata", [lfn])["Successful"].get(lfn)
+        if known is None:
+            raise LocalWmsError(f"{lfn}: the catalogue does not know it")
+        content = self._send("GET", lfn, (200,)).content
+        if (len(content), f"{zlib.adler32(content):08x}") != (known["Size"], known["Checksum"]):
+            raise LocalWmsError(f"{lfn}: size and checksum are not those of the catalogue")
+        return content
+
+    def _send(self, method: str, lfn: str, expected: Collection[int], content: bytes = b"") -> requests.Response:
+        url = f"{self._endpoint.url}/storage/{DISK_SE}{lfn}"
+        try:
+            reply = self._session.request(method, url, data=content, timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            raise LocalWmsError(f"{url}: no answer to {method} ({error})") from error
+        if reply.status_code not in expected:
+            raise LocalWmsError(f"{url}: {method} was answered by HTTP {reply.status_code}")
+        return reply
 
 
 def connect(endpoint: Endpoint) -> Client:

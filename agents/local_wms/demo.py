@@ -22,6 +22,7 @@ from agents.local_wms.testing import running
 ROOT = Path(__file__).parents[2]
 JDLS = ROOT / "configs" / "demo"
 COLUMNS = ("job", "name", "status", "minor status", "processors", "wall s", "exit code", "as expected")
+INPUT = "/localvo/user/l/localuser/demo/speech.txt"  # of the job with input data
 FINAL = ("Done", "Failed", "Killed")
 DEADLINE_S = 120.0
 PILOT_STOP_S = 20.0
@@ -65,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with running(arguments.home) as endpoint, tempfile.TemporaryDirectory(prefix="gridpilot-demo-") as folder:
         client = connect(endpoint)
         print(f"local WMS on {endpoint.url}, pilot with {processors} processors", flush=True)
+        client.store(INPUT, (JDLS / "speech.txt").read_bytes())
         names = {job_id: jdl.stem for jdl in sorted(JDLS.glob("*.jdl")) for job_id in client.submit(jdl)}
         with _pilot(endpoint, Path(folder), processors) as pilot:
             _wait(client, list(names), pilot)
@@ -86,7 +88,8 @@ def _forget_jobs(home: Home) -> None:
     """Begin with an empty WMS; its certificates are kept, they take the longest to make."""
     for name in home.folder.glob(f"{home.database.name}*"):
         name.unlink()
-    shutil.rmtree(home.sandboxes, ignore_errors=True)
+    for folder in (home.sandboxes, home.storage):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -151,7 +154,8 @@ def _counts(jobs: Mapping[int, Mapping[str, str]]) -> str:
 
 def _row(client: Client, job_id: int, name: str, expected: Mapping[str, object], slot: int) -> Row:
     job = _look(client, [job_id])[job_id]
-    faults = _faults(job, expected, slot) + _file_faults(job, expected, _files(client, job_id))
+    files = _files(client, job_id)
+    faults = _faults(job, expected, slot) + _file_faults(job, expected, files) + _data_faults(client, job, files)
     return Row(
         job_id,
         name,
@@ -177,7 +181,8 @@ def _files(client: Client, job_id: int) -> dict[str, str]:
 def _faults(job: Mapping[str, str], expected: Mapping[str, object], slot: int) -> list[str]:
     """Return in what a job's end differs from what its author expects."""
     found = []
-    for word, key in (("status", "Status"), ("minor", "MinorStatus"), ("exit", "ExitCode")):
+    words = {"status": "Status", "minor": "MinorStatus", "exit": "ExitCode", "data": "UploadedOutputData"}
+    for word, key in words.items():
         if expected.get(word) is not None and job.get(key) != str(expected[word]):
             found.append(f"expected {key} {expected[word]}")
     if not _fits(job.get("NumberOfProcessors", ""), expected["processors"], slot):
@@ -197,6 +202,20 @@ def _file_faults(job: Mapping[str, str], expected: Mapping[str, object], files: 
         for name, pattern in patterns.items()
         if not re.search(pattern.replace("{processors}", processors), files.get(name, ""))
     ]
+
+
+def _data_faults(client: Client, job: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
+    """Return which output data are not, byte for byte, what the payload wrote: it is in its sandbox too."""
+    found = []
+    for lfn in filter(None, job.get("UploadedOutputData", "").split(", ")):
+        try:
+            content = client.read(lfn)
+        except LocalWmsError as error:
+            found.append(str(error))
+            continue
+        if content != files.get(lfn.rpartition("/")[2], "").encode():
+            found.append(f"{lfn} is not what the payload wrote")
+    return found
 
 
 def _fits(processors: str, expected: object, slot: int) -> bool:

@@ -1,4 +1,4 @@
-"""Scenarios 2 and 27 with output data: the agent dies at each step of an output file; the catalogue goes after the put."""
+"""Scenarios 2 and 27 with output data: the agent dies at each step of a file; the catalogue goes after the put."""
 
 import json
 import os

@@ -21,6 +21,7 @@ _EARLY_S = 60.0  # a token is renewed before its end
 _USUAL_S = 600.0  # a token's life where the server does not say
 _TOKEN = "x-rucio-auth-token"  # noqa: S105 - a header's name
 _SAID = 200
+_PASSING = ("DatabaseException", "ServiceUnavailable", "CannotAuthenticate", "AccessDenied")
 _T = TypeVar("_T")
 
 
@@ -81,13 +82,30 @@ class Rucio:
         """See FileCatalogue. By the call that is made for DIRAC: the folders above, and a rule, are made with it."""
         said: dict[str, str] = {}
         for some in _chunks(files):
-            rows = [{"lfn": file.lfn, "rse": file.element, **_facts(file)} for file in some]
+            rows = [{"lfn": file.lfn, "rse": file.element, "guid": _guid(file), **_facts(file)} for file in some]
             answer = self._asked("POST", "/dirac/addfiles", {"lfns": rows, "ignore_availability": True})
+            if not _exception(answer):
+                _check(answer, "addfiles")
             if len(some) > 1 and answer.status != HTTPStatus.CREATED:  # one of them is why: none is registered
                 for file in some:
                     said |= self.register([file])
             else:
-                said |= dict.fromkeys([file.lfn for file in some], self._reason(answer, some))
+                said |= self._registered(some, "" if answer.status == HTTPStatus.CREATED else _said(answer))
+        return said
+
+    def _registered(self, files: Sequence[NewFile], reason: str) -> dict[str, str]:
+        """Look what has come of it: what Rucio knows already it passes over without a word, whatever its content."""
+        known, said = self.look_up(file.lfn for file in files), {}
+        for file in files:
+            found = known[file.lfn]
+            if isinstance(found, MissingFile):
+                said[file.lfn] = reason or "Rucio took it, and does not know it"
+            elif not found.holds(file.size_bytes, file.adler32):
+                said[file.lfn] = f"Rucio knows {file.lfn} with other content: {found.size_bytes} bytes"
+            elif file.element in found.replicas:
+                said[file.lfn] = ""
+            else:
+                said |= self._add_replicas(file.element, [file])
         return said
 
     def add_replicas(self, files: Sequence[NewFile]) -> dict[str, str]:
@@ -116,8 +134,8 @@ class Rucio:
         """Return why a registration is none; empty where it is, or where the very same was registered before."""
         if answer.status == HTTPStatus.CREATED:
             return ""
-        if answer.status != HTTPStatus.CONFLICT:
-            _check(answer, "registration", HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
+        if not _exception(answer):
+            _check(answer, "registration")
         known = self.look_up(file.lfn for file in files)
         if all(_is_registered(known[file.lfn], file) for file in files):
             return ""
@@ -162,7 +180,11 @@ def scope_of(lfn: str) -> str:
 
 
 def _facts(file: NewFile) -> dict[str, object]:
-    return {"bytes": file.size_bytes, "adler32": checksum.text_of(file.adler32), "guid": file.guid.replace("-", "")}
+    return {"bytes": file.size_bytes, "adler32": checksum.text_of(file.adler32)}
+
+
+def _guid(file: NewFile) -> str:
+    return file.guid.replace("-", "").lower()
 
 
 def _is_registered(known: FileRecord | MissingFile, file: NewFile) -> bool:
@@ -214,13 +236,19 @@ def _check(answer: Answer, call: str, *borne: int) -> None:
 
 def _said(answer: Answer) -> str:
     """Return Rucio's own words, from a body that is JSON or whatever a server before it sends."""
+    text = _exception(answer) or f"HTTP {answer.status}"
+    return "".join(filter(str.isprintable, text[:_SAID]))
+
+
+def _exception(answer: Answer) -> str:
+    """Return what Rucio itself, and not a server before it, has against a request; it says some of it by HTTP 500."""
     try:
         said = strict_json.read(answer.body)
     except strict_json.NotJson:
-        said = None
+        return ""
     words = said.get("ExceptionMessage") if isinstance(said, Mapping) else None
-    text = str(words or f"HTTP {answer.status}")
-    return "".join(filter(str.isprintable, text[:_SAID]))
+    is_passing = isinstance(said, Mapping) and said.get("ExceptionClass") in _PASSING
+    return words if isinstance(words, str) and not is_passing else ""
 
 
 def _ends_s(date: str) -> float:

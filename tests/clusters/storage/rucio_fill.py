@@ -20,9 +20,10 @@ IMPLEMENTATIONS = {"root": "xrootd", "https": "webdav"}
 
 def make(call: Callable[..., Any], *arguments: Any) -> None:
     """Unless it exists."""
+    known = [resolve_name(f"rucio.common.exception:{name}") for name in ("Duplicate", "DataIdentifierAlreadyExists")]
     try:
         call(*arguments)
-    except resolve_name("rucio.common.exception:Duplicate"):
+    except tuple(known):
         pass
 
 
@@ -46,8 +47,12 @@ def main() -> None:
     make(client.add_account_attribute, "labuser", "admin", "true")
     make(client.add_scope, "labuser", "user.labuser")
     make(client.add_scope, "root", "data")
+    for scope in (VO, "user"):  # of /labvo, and of LFNs /labvo/user/…, as Rucio finds them for DIRAC
+        make(client.add_scope, "root", scope)
+    make(client.add_container, VO, f"/{VO}")  # Rucio makes the folders below it, and fails without it
     for name, (scheme, port_name, prefix) in ELEMENTS.items():
         make(client.add_rse, name)
+        make(client.add_rse_attribute, name, "ANY", "true")  # what Rucio's rules for DIRAC's folders ask for
         make(client.add_protocol, name, protocol(scheme, port_name, prefix))
         for account in ("labuser", "root"):
             make(client.set_local_account_limit, account, name, -1)

@@ -80,6 +80,11 @@ def read(path):
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise Unreadable(error.strerror) from None
+    return parsed(content)
+
+
+def parsed(content):
+    """Return the workflow that a text of XML describes. Raises Unreadable."""
     if len(content) > MOST_BYTES:
         raise Unreadable("it has more than %d bytes" % MOST_BYTES)
     try:
@@ -140,14 +145,18 @@ def workflow_of(root):
 def resolved(value, scopes):
     """Return a value whose `@{NAME}` are replaced, each by the first scope that has it; what nobody has stays."""
     for _ in range(MOST_ROUNDS):
-        names = [name for name in REFERENCE.findall(value) if any(name in scope for scope in scopes)]
-        if not names:
-            break
-        for name in names:
-            found = next(scope[name] for scope in scopes if name in scope)
-            if len(value) + value.count("@{%s}" % name) * len(found) > MOST_VALUE:
+        size = [0]
+
+        def found(match, size=size):
+            text = next((scope[match.group(1)] for scope in scopes if match.group(1) in scope), match.group(0))
+            size[0] += len(text)
+            if size[0] > MOST_VALUE:
                 raise Unreadable("the references in a value make it longer than %d characters" % MOST_VALUE)
-            value = value.replace("@{%s}" % name, found)
+            return text
+
+        before, value = value, REFERENCE.sub(found, value)
+        if value == before:
+            break
     return value
 
 

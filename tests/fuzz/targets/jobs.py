@@ -1,6 +1,8 @@
-"""What a job's owner writes: the agent's JDL."""
+"""What a job's owner writes: the agent's JDL, and the workflow of the Job API."""
 
 from agents.jobs import classad, jdl
+from jobexec import workflow
+from tests.field import workflows
 from tests.fuzz.target import Target, text
 
 JDLS = (
@@ -27,7 +29,46 @@ def _read_all(data: bytes) -> None:
         record.get(name)
 
 
+WORKFLOWS = (
+    workflows.workflow({"executable": "a.sh", "arguments": "@{seed} 'b c'"}, parameters={"seed": "@{a}", "a": "1"}),
+    workflows.workflow({"executable": "x"}, of_module=[workflows.parameter("arguments", "", ("self", "seed"))]),
+    workflows.workflow({"_module": "Own"}, modules={"Own": "import os"}, name="<1> & 2"),
+)
+XML_WORDS = (
+    *(
+        "<![CDATA[",
+        "]]>",
+        "<!DOCTYPE x [",
+        '<!ENTITY a "b">',
+        "&a;",
+        "&amp;",
+        "&#0;",
+        "@{a}",
+        "@{",
+        "}",
+        "\n",
+        "<name>",
+    ),
+    *("<Workflow>", "</Workflow>", "<Parameter ", 'name="a"', 'linked_module="self"', "<value>", "<ModuleInstance>"),
+    *("<StepDefinition>", "<StepInstance>", "<ModuleDefinition>", "<body>", "<type>", "</type>", "</name>"),
+)
+
+
+def _all_values(data: bytes) -> None:
+    """Read a workflow and work out what each of its modules would be given."""
+    found = workflow.parsed(data)
+    for _ in workflow.values_of(found, {"seed": "7"}):
+        pass
+
+
 TARGETS = (
+    Target(
+        name="workflow",
+        run=_all_values,
+        errors=(workflow.Unreadable,),
+        seeds=lambda: [xml.encode() for xml in WORKFLOWS],
+        words=XML_WORDS,
+    ),
     Target(name="jdl", run=lambda d: jdl.describe(text(d)), errors=(jdl.JdlError,), seeds=lambda: JDLS, words=WORDS),
     Target(name="classad", run=_read_all, errors=(classad.JdlError,), seeds=lambda: JDLS, words=WORDS),
 )

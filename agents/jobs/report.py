@@ -12,7 +12,7 @@ from agents.redaction import redacted
 
 # Column widths of DIRAC's JobDB; a longer text is an SQL error there.
 _MINOR_STATUS_WIDTH, _APPLICATION_STATUS_WIDTH = 128, 255
-WORKFLOW_RUNNER = "WorkflowRunner"  # job parameter
+RUNNER_PARAMETER = "WorkflowRunner"  # job parameter
 _MILLISECOND = timedelta(milliseconds=1)
 DATA_OPERATION = "DataOperation"  # DIRAC's type of such accounts
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -101,7 +101,7 @@ class Reports:
 
     def chosen(self, job: Job, runner: str) -> list[Report]:
         """Return what is told of the program that runs a job's workflow; nothing for a job that has none."""
-        return [self.parameters(job, {WORKFLOW_RUNNER: runner})] if runner else []
+        return [self.parameters(job, {RUNNER_PARAMETER: runner})] if runner else []
 
     def completing(self, job: Job, end: Outcome, description: JobDescription) -> tuple[Job, list[Report]]:
         """Return a job whose payload has ended by itself in its next status, and what is said on the way there."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from agents.errors import ConfigurationError
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger import Report, ReportKind, Story, stories
-from agents.jobs.report import DATA_OPERATION
+from agents.jobs.report import DATA_OPERATION, RUNNER_PARAMETER
 from agents.redaction import redacted, without_secrets
 from ce_backends.counted import counted
 from ce_backends.untrusted.text import visible
@@ -70,6 +70,7 @@ def _facts(story: Story) -> dict[str, object]:
         "started_at": _written(job.started_at),
         "wall_s": job.wall_s,
         "exit_code": job.exit_code,
+        "workflow_runner": _runner(story),
         "end": asdict(job.end) if job.end else None,
         "unsent_reports": story.unsent,
     }
@@ -101,11 +102,18 @@ def _told(story: Story) -> str:
         lines.append(
             f"  it got: {counted(job.grant.processors, 'processor')} ({ids}){whole}, {job.grant.memory_mb or 'any'} MB"
         )
+    if runner := _runner(story):
+        lines.append(f"  its workflow is run by: {runner}")
     lines.append(f"  it is:  {_present(job)}")
     if story.unsent:
         lines.append(f"  the WMS has not accepted {story.unsent} of {len(story.reports)} reports yet")
     lines += [f"  {report.moment}  {_said(report)}" for report in story.reports]
     return "\n".join(lines)
+
+
+def _runner(story: Story) -> str:
+    """Return what runs the workflow of a job of DIRAC's Job API, empty for other jobs, and before that is known."""
+    return next((report.body[RUNNER_PARAMETER] for report in story.reports if RUNNER_PARAMETER in report.body), "")
 
 
 def _present(job: Job) -> str:

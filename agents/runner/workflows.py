@@ -13,6 +13,7 @@ from agents.errors import Blame, HandBack, JobError
 from agents.jobs import client
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Job, Minor, Runner
+from agents.jobs.job_info import write_job_info
 from agents.jobs.jobexec import NAME, NO_CLIENT, PLACE, Needs, needs_of, write_runner
 from agents.process.events import Staged
 from agents.runner.context import JobContext
@@ -65,4 +66,6 @@ def _none(needs: Needs, around: JobContext) -> str:
 
 def own_files(job: Job, directory: Path) -> list[Path]:
     """Return what goes with a job's task because of its workflow."""
-    return [directory / PLACE] if job.runner is Runner.OWN else []
+    if job.runner is Runner.ITSELF:
+        return []
+    return write_job_info(directory, job.matched.jdl) + ([directory / PLACE] if job.runner is Runner.OWN else [])

@@ -12,9 +12,11 @@ from agents.errors import Blame, HandBack
 from agents.jobs import client, outcome
 from agents.jobs.jdl import JobDescription, describe
 from agents.jobs.job import Job, JobStatus, MatchedJob, Minor, Outcome, Phase, Runner
+from agents.jobs.job_info import write_job_info
 from agents.jobs.jobexec import write_runner
 from agents.jobs.ledger import ReportKind
 from agents.jobs.payload import script
+from agents.observability.explain import explain
 from agents.process.events import Staged
 from agents.runner import workflows
 from agents.runner.context import JobContext, Workflows
@@ -305,6 +307,26 @@ def test_a_number_is_said_where_nobody_says_more() -> None:
     assert outcome.decided(None, task).application_status == "Exit code 5"
 
 
+# ---- what it may read about itself ----
+
+
+def test_a_jobs_description_is_there_as_dirac_writes_it(tmp_path: Path) -> None:
+    tags, requirements = 'Tags = {"a", "b"};', "JobRequirements = [ CPUTime = 5; ];"
+    jdl = f'[ JobID = 7; Executable = "x"; {tags} {requirements} Arguments = "a\nb"; y = ; ]'
+
+    (file,) = write_job_info(tmp_path, jdl)
+
+    assert file.read_text().split("\n") == [
+        "/Job/JobID = 7",
+        "/Job/Executable = x",
+        "/Job/Tags = a, b",
+        "/Job/JobRequirements/CPUTime = 5",
+        "/Job/Arguments = a b",
+        "",
+    ]
+    assert write_job_info(tmp_path / "not there", jdl) == []
+
+
 # ---- in the runner ----
 
 
@@ -316,7 +338,8 @@ def test_how_a_workflow_is_run_is_written_down_and_told_before_it_runs(scene: Sc
     scene.runner.staged(event)
 
     (task,) = scene.ce.tasks.values()
-    assert [path.name for path in task.inputs][-1] == ".gridpilot"
+    assert [path.name for path in task.inputs][-2:] == ["job.info", ".gridpilot"]
+    assert "its workflow is run by: gridpilot's own" in explain(scene.work_dir, 7, as_json=False)
     assert scene.job.runner is Runner.OWN is scene.ledger.open_jobs()[0].runner
     told = [one.body for one in scene.ledger.unsent() if one.kind is ReportKind.PARAMETERS]
     assert {"WorkflowRunner": event.told} in told

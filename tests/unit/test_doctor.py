@@ -75,6 +75,17 @@ def test_a_healthy_node_has_no_fault_and_every_step_was_taken(site):
     assert bad(found, SKIPPED) == []
 
 
+def test_the_client_that_jobs_may_need_is_named_and_so_is_where_one_was_looked_for(site, tmp_path):
+    (none,) = [each.says for each in site.examined() if each.step == "DIRAC client"]
+    (tmp_path / "diracosrc").touch()
+    site.options += ["--preinstalledEnv", str(tmp_path)]
+    (found,) = [each.says for each in site.examined() if each.step == "DIRAC client"]
+
+    assert none.startswith("none: jobs with modules of a VO or commands of DIRAC are handed back")
+    assert "/cvmfs/dirac.egi.eu/dirac/pro/Linux-" in none
+    assert found == f"{tmp_path}/diracosrc, for jobs that need one"
+
+
 def expired_proxy(site):
     site.environ["X509_USER_PROXY"] = str(site.keys / "old.pem")
 

@@ -60,10 +60,7 @@ def one(name, values, running):
     application = application_of(values)
     try:
         status = run_step(values, running)
-    except (
-        ValueError,
-        OSError,
-    ) as error:  # no program is named, its arguments are no words, no room for a log
+    except (ValueError, OSError) as error:  # no program is named, arguments are no words, no room for a log
         return 1, "%s: %s" % (application or name, error)
     if status:
         return status, "%s Exited With Status %d" % (application, status)

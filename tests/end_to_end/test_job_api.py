@@ -53,9 +53,23 @@ def test_a_workflow_runs_in_a_container(endpoint: Endpoint, client: Client, tmp_
         assert pilot.ended() == 0, pilot.written()
 
     said = status(client, job_id)
-    assert (said["Status"], said["ApplicationStatus"]) == ("Failed", "'sh' Exited With Status 4"), pilot.written()
+    assert (said["Status"], said["ApplicationStatus"]) == ("Failed", "sh Exited With Status 4"), pilot.written()
     assert (said["ExitCode"], said["WorkflowRunner"].split(",")[0]) == ("4", "gridpilot's own")
     assert "dirac-jobexec" in output(client, job_id, tmp_path)["Script1.log"]
+
+
+def test_a_node_that_can_run_none_of_them_ends_before_all_are_put_back(
+    endpoint: Endpoint, client: Client, tmp_path: Path
+) -> None:
+    jobs = [submitted(client, tmp_path, OF_A_VO) for _ in range(5)]
+
+    with Pilot(endpoint, tmp_path, "-y", "Pool", "-P", "1") as pilot:
+        code = pilot.ended()
+    client.call("JobManager", "killJob", jobs)
+
+    assert code == 6, pilot.written()
+    assert "ran 3 jobs (3 handed back); 3 jobs in a row were handed back for the node's fault" in pilot.written()
+    assert "No DIRAC client here, which the job needs for from LHCbDIRAC." in pilot.written()
 
 
 def push(tmp_path: Path) -> dict[str, object]:

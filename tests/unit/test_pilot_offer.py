@@ -125,6 +125,16 @@ def test_an_absurd_power_is_refused(power):
         offer.power_hs06(pilot(options={f"{LOCAL}/CPUNormalizationFactor": power}))
 
 
+def test_the_agent_is_told_where_a_client_of_dirac_may_be():
+    told = standard.configure_site(
+        pilot({"site": "LAB", "python_environment": "/opt/diracosrc", "client_prefix": "/opt/dirac"})
+    ).options
+
+    assert told["/Systems/WorkloadManagement/JobWrapper/PreinstalledEnv"] == "/opt/diracosrc"
+    assert told["/Systems/WorkloadManagement/JobWrapper/PreinstalledEnvPrefix"] == "/opt/dirac"
+    assert told["/LocalSite/CVMFS_locations"] == "/cvmfs/grid.cern.ch, /cvmfs/dirac.egi.eu"
+
+
 def test_without_a_site_the_pilot_says_how_to_give_one():
     with pytest.raises(UsageError, match="the site is not known: give -n"):
         standard.configure_site(pilot())

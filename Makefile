@@ -13,7 +13,7 @@ CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends jobexec tests docs bench tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check tests changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
+.PHONY: help setup demo demo-cluster test check tests changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
         interop systems systems-canary bundle pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
@@ -27,6 +27,9 @@ $(READY): pyproject.toml constraints.txt tools/set_up.sh
 
 demo: $(READY) ## run the demo jobs on this machine and check their results
 	@$(BIN)/python -m agents.local_wms.demo
+
+demo-cluster: $(READY) ## a local WMS, the SiteDirector and a real Slurm on this machine: a hundred jobs (as root)
+	@$(BIN)/python -m agents.local_wms.demo_cluster
 
 test: $(READY) ## everything that needs no root and no batch system, style and types beside it
 	@$(BESIDE) tests lint types faults-quick

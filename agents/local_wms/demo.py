@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     processors = arguments.processors or max(2, len(os.sched_getaffinity(0)))
     expected = json.loads((JDLS / "expected.json").read_text(encoding="utf-8"))
-    _forget_jobs(Home(arguments.home))
+    forget_jobs(Home(arguments.home))
     with running(arguments.home) as endpoint, tempfile.TemporaryDirectory(prefix="gridpilot-demo-") as folder:
         client = connect(endpoint)
         print(f"local WMS on {endpoint.url}, pilot with {processors} processors", flush=True)
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _forget_jobs(home: Home) -> None:
+def forget_jobs(home: Home) -> None:
     """Begin with an empty WMS; its certificates are kept, they take the longest to make."""
     for name in home.folder.glob(f"{home.database.name}*"):
         name.unlink()

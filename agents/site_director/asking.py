@@ -1,19 +1,21 @@
-"""Two threads that ask the WMS: which jobs wait; what it is to be told of pilots, and which jobs they have."""
+"""Threads that ask the WMS: which jobs wait; what it is to be told of pilots, and which jobs they have; for a proxy."""
 
 import time
 from collections.abc import Callable, Sequence
 
-from agents.errors import ServiceError
+from agents.errors import CredentialError, ServiceError
 from agents.log import EventLog
 from agents.site_director.demand import Demand
 from agents.site_director.director import Crashed, DemandSeen, Event, JobsSeen
 from agents.site_director.pilot_manager import PilotManager
+from agents.site_director.pilot_proxy import PilotProxy
 from agents.site_director.pilots import Pilot
 from ce_backends.linux.loop import Loop
 
 log = EventLog("site_director")
 
 _LONGEST_REST_S = 60.0
+_PROXY_S = 60.0
 _CLOSE_S = 2.0
 
 
@@ -23,6 +25,7 @@ class Asking:
     Args:
         demand: asks for waiting jobs.
         manager: tells and asks of pilots.
+        proxy: is renewed.
         watched: returns the pilots whose jobs are asked for; called from a thread.
         put: takes events, from any thread.
     """
@@ -31,24 +34,31 @@ class Asking:
         self,
         demand: Demand,
         manager: PilotManager,
+        proxy: PilotProxy,
         watched: Callable[[], Sequence[Pilot]],
         put: Callable[[Event], None],
     ) -> None:
         self._demand = demand
         self._manager = manager
+        self._proxy = proxy
         self._watched = watched
         self._put = put
         self._loops: list[Loop] = []
 
     def start(self, demand_s: float, jobs_s: float) -> None:
         """Begin, with so many seconds between two questions of each kind."""
-        for name, turn, rest_s in (("demand", self._ask_demand, demand_s), ("pilots", self._ask_jobs, jobs_s)):
+        turns = (
+            ("demand", self._ask_demand, demand_s),
+            ("pilots", self._ask_jobs, jobs_s),
+            ("proxy", self._proxy.renew, _PROXY_S),
+        )
+        for name, turn, rest_s in turns:
             loop = Loop(self._patient(name, turn, rest_s), name, broken=lambda: None)
             self._loops.append(loop)
             loop.start()
 
     def close(self) -> None:
-        """End both; one that waits for a service is left alone."""
+        """End them; one that waits for a service is left alone."""
         for loop in self._loops:
             loop.close(_CLOSE_S)
 
@@ -60,7 +70,7 @@ class Asking:
             try:
                 turn()
                 failures = 0
-            except ServiceError as error:
+            except (ServiceError, CredentialError) as error:
                 failures += 1
                 log.warning("wms.not_asked", what=name, failures=failures, cause=error)
             except BaseException as error:

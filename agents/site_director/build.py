@@ -4,12 +4,12 @@ import functools
 import queue
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.credentials.identity import Identity
-from agents.errors import ConfigurationError
+from agents.errors import ConfigurationError, CredentialError
 from agents.log import EventLog
 from agents.settings.site_director import SiteDirectorSettings
 from agents.site_director import starter
@@ -19,6 +19,7 @@ from agents.site_director.ce_worker import CeWorker
 from agents.site_director.demand import Demand
 from agents.site_director.director import Director, Event
 from agents.site_director.ledger import NAME, PilotLedger
+from agents.site_director.outputs import prune
 from agents.site_director.pilot_manager import PilotManager
 from agents.site_director.pilot_proxy import DelegatedProxy, OwnProxy, PilotProxy
 from agents.site_director.pilots import Pilot
@@ -77,7 +78,10 @@ def build(given: Given, events: "queue.SimpleQueue[Event]", opened: ExitStack) -
     starter.check_options(given.queues)
     ledger = PilotLedger(given.work_dir / NAME)
     opened.callback(ledger.close)
-    tasks = functools.partial(_tasks, _starter(given), _proxy(given), {each.name: each for each in given.queues})
+    proxy = _proxy(given)
+    with suppress(CredentialError):  # it is tried again, and said, while the director works
+        proxy.renew()
+    tasks = functools.partial(_tasks, _starter(given), proxy, {each.name: each for each in given.queues})
     pace = Pace(poll_s=settings.status_s, call_s=settings.call_s)
     desks = {
         each.name: CeDesk(
@@ -86,12 +90,13 @@ def build(given: Given, events: "queue.SimpleQueue[Event]", opened: ExitStack) -
             ledger,
             tasks,
             pace=pace,
-            outputs=given.work_dir / "outputs",
+            outputs_dir=given.work_dir / "outputs",
             jitter=random.random,
         )
         for each in given.queues
     }
-    director = Director(desks, ledger, events, choice=choice(settings), start_up_s=settings.start_up_s)
+    keep = functools.partial(prune, given.work_dir / "outputs", settings.keep_outputs)
+    director = Director(desks, ledger, events, choice=choice(settings), start_up_s=settings.start_up_s, keep_house=keep)
     manager = PilotManager(
         service(given, "WorkloadManagement/PilotManager"),
         JobMonitoring(service(given, "WorkloadManagement/JobMonitoring")),
@@ -99,7 +104,7 @@ def build(given: Given, events: "queue.SimpleQueue[Event]", opened: ExitStack) -
         {each.name: each for each in given.queues},
         settings.vo,
     )
-    asking = Asking(demand(given), manager, director.watched, events.put)
+    asking = Asking(demand(given), manager, proxy, director.watched, events.put)
     opened.callback(asking.close)
     asking.start(settings.polling_s, max(_JOBS_EVERY_S, settings.polling_s))
     return director

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from agents.errors import CredentialError
 from agents.log import EventLog
+from agents.site_director import outputs
 from agents.site_director.ce_health import WELL, CeHealth
 from agents.site_director.ce_worker import (
     Bring,
@@ -70,7 +72,7 @@ class CeDesk:
         ledger: of all pilots.
         tasks: makes the tasks of pilots; raises CredentialError where there is no proxy for them.
         pace: how often.
-        outputs: folder in which each ended pilot's output gets one of its own.
+        outputs_dir: folder in which each ended pilot's output gets one of its own.
         jitter: spreads what is tried again.
         clocks: the wall clock and the monotonic one.
     """
@@ -83,7 +85,7 @@ class CeDesk:
         tasks: Callable[[Sequence[Pilot]], Sequence[TaskSpec]],
         *,
         pace: Pace,
-        outputs: Path,
+        outputs_dir: Path,
         jitter: Callable[[], float],
         clocks: tuple[Callable[[], float], Callable[[], float]] = (time.time, time.monotonic),
     ) -> None:
@@ -97,7 +99,7 @@ class CeDesk:
         self._ledger = ledger
         self._tasks = tasks
         self._pace = pace
-        self._outputs = outputs
+        self._outputs = outputs_dir
         self._jitter = jitter
         self._wall, self._now = clocks
         self._rests = _Rests()
@@ -245,10 +247,18 @@ class CeDesk:
                 if self._rests.looks[stamp] >= _LOOKS_BEFORE_AGAIN:
                     again.append(self.pilots[stamp])
         if again and not self.taking.rests(self._now()):
-            log.warning("pilots.submitted_again", queue=self.queue.name, number=len(again))
-            for pilot in again:
-                self._rests.looks.pop(pilot.stamp)
-            self._worker.order(Submit(self._tasks(again)))
+            self._submit_again(again)
+
+    def _submit_again(self, pilots: Sequence[Pilot]) -> None:
+        try:
+            tasks = self._tasks(pilots)
+        except CredentialError as error:  # they are looked for again meanwhile
+            log.error("pilots.not_submitted", queue=self.queue.name, number=len(pilots), cause=error)
+            return
+        log.warning("pilots.submitted_again", queue=self.queue.name, number=len(pilots))
+        for pilot in pilots:
+            self._rests.looks.pop(pilot.stamp)
+        self._worker.order(Submit(tasks))
 
     def _polled(self, event: Polled) -> list[Pilot]:
         self.is_unseen = event.age_s > max(3 * self._pace.poll_s, 30.0)
@@ -328,7 +338,10 @@ class CeDesk:
     def _keep_ended(self, brought: Sequence[Pilot]) -> None:
         """Write that outputs are here, on what else has been found out of these pilots meanwhile."""
         now = self._ledger.of([pilot.stamp for pilot in brought])
-        self._ledger.save([replace(now.get(pilot.stamp, pilot), is_fetched=True) for pilot in brought])
+        for pilot in brought:
+            one = now.get(pilot.stamp, pilot)
+            why = one.why or outputs.why(self._outputs / one.stamp)
+            self._ledger.save([replace(one, is_fetched=True, why=why)])
 
     def know(self, pilots: Sequence[Pilot]) -> None:
         """Write what else was found out of pilots that have not ended."""

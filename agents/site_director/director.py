@@ -27,6 +27,7 @@ _OLD_DEMAND_S = 120.0  # after this, what waits is unknown: nothing is submitted
 _VERDICT_S = 600.0  # what is not known of an ended pilot's jobs by then will never be
 _CLOSE_S = 5.0
 _HOLDS_S = 2.0
+_KEEP_HOUSE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Director:
         ledger: of all pilots.
         choice: what the law may choose.
         start_up_s: from a pilot's start to its first question.
+        keep_house: removes what is old; called now and then.
         clock: seconds since 1970.
     """
 
@@ -81,6 +83,7 @@ class Director:
         *,
         choice: Choice,
         start_up_s: float,
+        keep_house: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._desks = desks
@@ -88,6 +91,7 @@ class Director:
         self._events = events
         self._choice = choice
         self._start_up_s = start_up_s
+        self._keep_house = keep_house
         self._clock = clock
         self._memory = Memory()
         self._waiting: Sequence[WaitingJobs] = ()
@@ -95,7 +99,7 @@ class Director:
         self._since = WorkSince({})
         self._untold = {p.stamp: p for p in ledger.ended(500) if not p.is_told}
         self._past = {name: self._past_of(name) for name in desks}
-        self._decided_s = self._held_s = -1e9
+        self._decided_s = self._held_s = self._kept_s = -1e9
         self._is_new = True
         self._standing: list[tuple[bool, bool]] = []  # of the CEs, at the last turn
         self._holds: Mapping[str, str] = {}
@@ -215,6 +219,10 @@ class Director:
         """Look again at what others have written, and at what nobody will ever know."""
         if abs(now_s - self._held_s) >= _HOLDS_S:
             self._holds, self._held_s = self._ledger.holds(), now_s
+        if abs(now_s - self._kept_s) >= _KEEP_HOUSE_S:
+            self._kept_s = now_s
+            self._ledger.forget_old()
+            self._keep_house()
         for desk in self._desks.values():
             desk.know(self._since.met(desk.pilots.values(), now_s, self._start_up_s))
         for pilot in [p for p in self._untold.values() if now_s - p.ended_s > _VERDICT_S]:

@@ -13,12 +13,21 @@ from agents.wms.proxy_manager import ProxyManager
 
 log = EventLog("credentials")
 
+_EARLY = timedelta(hours=1)
+
 
 class PilotProxy(Protocol):
-    """Gives the file that goes with a pilot. No thread of its own; it may wait for a service."""
+    """Gives the file that goes with a pilot."""
+
+    def renew(self) -> None:
+        """Get a new one where that is due. It may wait for a service, and has a thread of its own for that.
+
+        Raises:
+            CredentialError: it cannot be had, with the reason.
+        """
 
     def file(self) -> Path:
-        """Return a proxy that lives long enough.
+        """Return a proxy that lives long enough, at once.
 
         Raises:
             CredentialError: there is none, with the reason.
@@ -33,6 +42,9 @@ class OwnProxy:
         self._life = timedelta(seconds=life_s)
         self._now = now
         self._was_told = False
+
+    def renew(self) -> None:
+        """See PilotProxy. Whoever gave it renews it."""
 
     def file(self) -> Path:
         """See PilotProxy. A short one is given too: nobody here can make a longer one, and that is said once."""
@@ -61,26 +73,36 @@ class DelegatedProxy:
         self._dn, self._group = whose
         self._life = timedelta(seconds=life_s)
         self._now = now
+        self._trouble = ""
 
     def file(self) -> Path:
-        """See PilotProxy. One that lives long enough is asked for once in a while only."""
-        if not self._lasts():
-            self._renew()
+        """See PilotProxy."""
+        if self._left() < self._life:
+            raise CredentialError(self._trouble or f"{self._path}: the pilots' proxy is not renewed yet")
         return self._path
 
-    def _lasts(self) -> bool:
+    def renew(self) -> None:
+        """See PilotProxy. It is due an hour before it would be too short, and lives a quarter longer than it must."""
+        if self._left() < self._life + _EARLY:
+            try:
+                self._obtain()
+                self._trouble = ""
+            except CredentialError as error:
+                self._trouble = str(error)
+                raise
+
+    def _left(self) -> timedelta:
         if not self._path.exists():
-            return False
+            return timedelta(0)
         try:
-            held = proxy.load(self._path, self._now())
+            return proxy.load(self._path, self._now()).not_after - self._now()
         except CredentialError as error:
             log.info("pilot_proxy.unusable", cause=error)
-            return False
-        return held.not_after - self._now() >= self._life
+            return timedelta(0)
 
-    def _renew(self) -> None:
+    def _obtain(self) -> None:
         asked = proxy.request()
-        life_s = int(self._life.total_seconds() * 1.25)  # so that it is not asked for at every submission
+        life_s = int((self._life * 1.25 + _EARLY).total_seconds())
         try:
             answer = self._manager.delegate(self._dn, self._group, asked.pem, life_s)
             text = proxy.assemble(answer, asked, limit=True)

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from agents.site_director import build, law, views
+from agents.site_director import build, law, outputs, views
 from agents.site_director.ledger import NAME, PilotLedger
 from agents.site_director.pilots import Pilot, State
 from agents.site_director.supply import Memory, Orders, WaitingJobs
@@ -12,7 +12,7 @@ from agents.site_director.views import Known, Past
 from ce_backends.untrusted.text import visible
 
 _NEWEST = 5
-_TAIL_BYTES, _TAIL_LINES = 20_000, 15
+_TAIL_LINES = 15
 
 
 def status(ledger: PilotLedger, *, as_json: bool) -> str:
@@ -113,7 +113,7 @@ def _text(given: build.Given, orders: Orders, waiting: list[WaitingJobs], holds:
     return "\n".join([*lines, _aligned([heads, *rows])])
 
 
-def why(ledger: PilotLedger, subject: str, outputs: Path) -> str:
+def why(ledger: PilotLedger, subject: str, kept: Path) -> str:
     """Return why a pilot ended, by its stamp or the beginning of it; or of a queue, how its newest pilots did."""
     newest = ledger.newest(subject, _NEWEST)
     if newest:
@@ -126,7 +126,7 @@ def why(ledger: PilotLedger, subject: str, outputs: Path) -> str:
     found = [pilot for pilot in [*ledger.open(), *ledger.ended(10_000)] if pilot.stamp.startswith(subject)]
     if not found:
         return f"{subject}: no such pilot or queue"
-    return "\n".join([_one(found[0]), *_tail(outputs / found[0].stamp / "stdout")])
+    return "\n".join([_one(found[0]), *_tail(kept / found[0].stamp)])
 
 
 def _one(pilot: Pilot) -> str:
@@ -135,12 +135,7 @@ def _one(pilot: Pilot) -> str:
     return f"{pilot.state}{waited}{jobs}{': ' + visible(pilot.why) if pilot.why else ''}"
 
 
-def _tail(path: Path) -> list[str]:
-    """Return the last lines of what a pilot wrote; it may have written anything."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            text = file.read(_TAIL_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ["(its output is not here)"]
-    return [visible(line) for line in text.splitlines()[-_TAIL_LINES:]]
+def _tail(folder: Path) -> list[str]:
+    """Return the last lines of what a pilot wrote."""
+    lines = [visible(line) for line in outputs.tail(folder).splitlines()[-_TAIL_LINES:]]
+    return lines or ["(its output is not here)"]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,8 @@ import pytest
 from agents.local_wms.client import connect
 from agents.local_wms.home import Endpoint
 from agents.local_wms.testing import running
+from tests.end_to_end.director import ROOT, SECTION, SiteDirector, on_this_machine
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 180.0
-SECTION = "/Systems/WorkloadManagement/Agents/SiteDirector"
 QUEUE = "local-ce.localhost/local"
 JDL = """
     JobName = "told"; Executable = "/bin/sh"; Arguments = "-c 'echo ran; sleep 1'"; StdOutput = "std.out";
@@ -38,71 +36,21 @@ def endpoint(home: Path) -> Iterator[Endpoint]:
         yield started
 
 
-class SiteDirector:
-    """One that runs, until the block ends."""
-
-    def __init__(self, home: Path, folder: Path, *ce_options: str) -> None:
-        self.folder = folder
-        self.work_dir = folder / "director"
-        usual = ["BatchSystem=Host", f"SharedArea={folder}/area", "StatusInterval=0.5"]
-        usual += ["ExtraPilotOptions=--PollingTime 1 --StopAfterFailedMatches 2"]
-        options = [word for option in [*usual, *ce_options] for word in ("-c", option)]
-        self.options = ["--local", str(home), "-y", "Local", *options]
-        self.options += ["-o", f"{SECTION}/StatusInterval=0.5", "-o", f"{SECTION}/PilotStartUp=5"]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.folder / "director.out").open("ab") as out:
-            self.process = subprocess.Popen(self.argv("run", *self.options), cwd=ROOT, stdout=out, stderr=out)
-
-    def argv(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "agents.site_director", *words, "--work-dir", str(self.work_dir)]
-
-    def ask(self, *words: str) -> str:
-        return subprocess.run(self.argv(*words), cwd=ROOT, check=True, text=True, capture_output=True).stdout
-
-    def stop(self) -> int:
-        assert self.process
-        self.process.terminate()
-        return self.process.wait(PATIENCE_S)
-
-    def __enter__(self) -> "SiteDirector":
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def pilots(self) -> Counter[str]:
-        queues: dict[str, Any] = json.loads(self.ask("status", "--json"))["queues"]
-        return Counter(queues.get(QUEUE, {}).get("pilots", {}))
-
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert self.process
-            is_late = time.monotonic() > deadline or self.process.poll() is not None
-            assert not is_late, f"{what}:\n{(self.folder / 'director.out').read_text()}"
-            time.sleep(0.3)
-
-
 def test_jobs_get_a_pilot_each_and_the_wms_knows_them_all(endpoint: Endpoint, home: Path, tmp_path: Path) -> None:
     client = connect(endpoint)
     (tmp_path / "job.jdl").write_text(JDL, encoding="utf-8")
 
-    with SiteDirector(home, tmp_path) as director:
+    with SiteDirector(tmp_path, on_this_machine(home, tmp_path)) as director:
         director.until((director.work_dir / "pilots.sqlite").exists, "it began")
         job_ids = client.submit(tmp_path / "job.jdl")
         plan = director.ask("plan", *director.options)
-        director.until(lambda: director.pilots()["Running"] > 0, "a pilot runs")
+        director.until(lambda: director.pilots(QUEUE)["Running"] > 0, "a pilot runs")
         assert director.process
         director.process.send_signal(signal.SIGKILL)  # pilots go on, and are found again
         director.process.wait()
         director.start()
         director.until(lambda: _statuses(client, job_ids) == {"Done": 4}, "all jobs are done")
-        director.until(lambda: director.pilots() == {"Done": 4}, "all pilots have ended")
+        director.until(lambda: director.pilots(QUEUE) == {"Done": 4}, "all pilots have ended")
         director.until(lambda: json.loads(director.ask("status", "--json"))["unsent_reports"] == 0, "all is told")
         director.until(lambda: not list((tmp_path / "area/tasks").iterdir()), "nothing is left at the CE")
         why = director.ask("why", QUEUE)
@@ -116,7 +64,7 @@ def test_jobs_get_a_pilot_each_and_the_wms_knows_them_all(endpoint: Endpoint, ho
     assert "INFO" in one  # the end of the pilot's own log
     pilot = _pilot(client, endpoint, f"gridpilot://{QUEUE}/{stamp}")
     assert (pilot["PilotStamp"], pilot["Status"], len(pilot["Jobs"])) == (stamp, "Done", 1)
-    written = (tmp_path / "director.out").read_text() + (director.work_dir / "site_director.log").read_text()
+    written = director.written() + (director.work_dir / "site_director.log").read_text()
     assert "PRIVATE KEY" not in written
 
 
@@ -124,12 +72,12 @@ def test_a_held_queue_gets_no_pilot_and_says_so(endpoint: Endpoint, home: Path, 
     client = connect(endpoint)
     (tmp_path / "job.jdl").write_text(JDL, encoding="utf-8")
 
-    with SiteDirector(home, tmp_path) as director:
+    with SiteDirector(tmp_path, on_this_machine(home, tmp_path)) as director:
         director.until((director.work_dir / "pilots.sqlite").exists, "it began")
         director.ask("hold", QUEUE)
         job_ids = client.submit(tmp_path / "job.jdl")
         time.sleep(5)
-        pilots, plan, status = director.pilots(), director.ask("plan", *director.options), director.ask("status")
+        pilots, plan, status = director.pilots(QUEUE), director.ask("plan", *director.options), director.ask("status")
         for job_id in job_ids:
             client.call("JobManager", "killJob", job_id)
         director.stop()

@@ -109,7 +109,7 @@ class Stage:
             self.ledger,
             self._tasks,
             pace=Pace(poll_s=0.05, call_s=self.call_s),
-            outputs=self.folder / "outputs",
+            outputs_dir=self.folder / "outputs",
             jitter=lambda: 0.5,
         )
 

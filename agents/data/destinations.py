@@ -10,9 +10,9 @@ from agents.errors import Blame, FailJob
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Minor
 from agents.jobs.payload import local_name, plain_pattern
-from ce_backends.linux.foreign_tree import ForeignTree
+from ce_backends.linux.foreign_tree import ForeignTree, Outside
 from ce_backends.task.output_search import OutputSearch, SearchLimits
-from ce_backends.untrusted.names import shown
+from ce_backends.untrusted.names import BadName, shown
 
 _WILD = frozenset("*?[")
 _SHOWN = 20
@@ -89,7 +89,16 @@ def _found(outputs: Path, pattern: str) -> list[str]:
     except OSError:
         return []
     with tree:
-        return sorted(found.name for found in OutputSearch(tree, _LIMITS).matches([pattern]) if not found.is_directory)
+        matches = OutputSearch(tree, _LIMITS).matches([pattern])
+        return sorted(found.name for found in matches if not found.is_directory and _is_inside(tree, found.name))
+
+
+def _is_inside(tree: ForeignTree, name: str) -> bool:
+    try:
+        with tree.file(name):
+            return True
+    except (Outside, BadName):
+        return False
 
 
 def _failure(detail: str) -> FailJob:

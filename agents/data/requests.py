@@ -204,7 +204,7 @@ def of_payload(outputs: Path, vo: str) -> list[Operation]:
         for found in search.matches([REQUESTS]):
             try:
                 with tree.file(found.name) as fd, open(fd, "rb", closefd=False) as file:
-                    more = _read(file.read(_MOST_BYTES + 1), vo)
+                    more = read(file.read(_MOST_BYTES + 1), vo)
             except (Outside, BadName, OSError, BadRequest) as problem:
                 log.error("request.refused", file=shown(found.name), cause=problem)
                 continue
@@ -219,7 +219,12 @@ class BadRequest(ValueError):
     """A payload's file that is no request."""
 
 
-def _read(content: bytes, vo: str) -> list[Operation]:
+def read(content: bytes, vo: str) -> list[Operation]:
+    """Return the operations of a request that a payload wrote.
+
+    Raises:
+        BadRequest: it is none, or more than is put for a payload.
+    """
     if len(content) > _MOST_BYTES:
         raise BadRequest(f"it has more than {_MOST_BYTES} bytes")
     try:

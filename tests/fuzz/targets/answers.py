@@ -91,7 +91,7 @@ def _clients(data: bytes) -> None:
 
 def _agents_frames(data: bytes) -> object:
     limits = Limits()
-    return dips._Frames(Wire(data), limits, time.monotonic() + 60, time.monotonic).receive()
+    return dips._Frames(Wire(data), limits, time.monotonic() + 60, time.monotonic, lambda: None).receive()
 
 
 def _arc(data: bytes) -> None:

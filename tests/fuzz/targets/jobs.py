@@ -1,5 +1,6 @@
 """What a job's owner writes: the agent's JDL, and the workflow of the Job API."""
 
+from agents.data import requests
 from agents.jobs import classad, jdl
 from jobexec import workflow
 from tests.field import workflows
@@ -29,6 +30,10 @@ def _read_all(data: bytes) -> None:
         record.get(name)
 
 
+REQUESTS = (
+    b'{"Operations": [{"Type": "RemoveFile", "Order": 0, "Files": [{"LFN": "/vo/x", "Size": 4}]}]}',
+    b'{"RequestName": "n", "Operations": [{"Type": "ForwardDISET", "Arguments": "ds3:abc"}, {"Type": "RegisterFile"}]}',
+)
 WORKFLOWS = (
     workflows.workflow({"executable": "a.sh", "arguments": "@{seed} 'b c'"}, parameters={"seed": "@{a}", "a": "1"}),
     workflows.workflow({"executable": "x"}, of_module=[workflows.parameter("arguments", "", ("self", "seed"))]),
@@ -68,6 +73,13 @@ TARGETS = (
         errors=(workflow.Unreadable,),
         seeds=lambda: [xml.encode() for xml in WORKFLOWS],
         words=XML_WORDS,
+    ),
+    Target(
+        name="payload-request",
+        run=lambda d: requests.read(d, "vo"),
+        errors=(requests.BadRequest,),
+        seeds=lambda: REQUESTS,
+        words=("Operations", "Type", "Files", "LFN", "TargetSE", "SourceSE", "RemoveReplica", "ReplicateAndRegister"),
     ),
     Target(name="jdl", run=lambda d: jdl.describe(text(d)), errors=(jdl.JdlError,), seeds=lambda: JDLS, words=WORDS),
     Target(name="classad", run=_read_all, errors=(classad.JdlError,), seeds=lambda: JDLS, words=WORDS),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import requests
 from agents.local_wms.client import Client, connect
 from agents.local_wms.home import Endpoint
 from agents.local_wms.testing import running
+from agents.observability.explain import explain
+from tests.end_to_end.push import PushPilot
 from tests.end_to_end.test_main_job import Pilot, output, submit
 
 OWN = "/localvo/user/l/localuser"
@@ -81,9 +84,11 @@ def client(endpoint: Endpoint) -> Client:
     return connect(endpoint)
 
 
-def run(endpoint: Endpoint, folder: Path, *options: str) -> None:
+def run(endpoint: Endpoint, folder: Path, *options: str) -> Path:
+    """Run a pilot to its end; return its work directory."""
     with Pilot(endpoint, folder, "-y", "Pool", *options) as pilot:
         assert pilot.ended() == 0, pilot.written()
+    return pilot.work_dir
 
 
 def ended(client: Client, job_id: int) -> tuple[str, str, str]:
@@ -123,16 +128,19 @@ def test_a_job_reads_its_input_data_and_its_outputs_are_known_under_their_names(
     """
     job_id = submit(client, tmp_path, jdl, sum_sh=SCRIPT + f"echo {{}} >{tmp_path.name}.json\n")
 
-    run(endpoint, tmp_path)
+    work_dir = run(endpoint, tmp_path)
 
     assert ended(client, job_id)[:2] == ("Done", "Execution Complete"), ended(client, job_id)
+    told = explain(work_dir, job_id, as_json=False)
+    assert re.search(r"downloaded: 3 files, 2\.0 MB, LOCAL-disk -> LOCAL\.Demo\.ch by https, in [\d.]+ s \(", told)
+    assert re.search(r"uploaded: 3 files, 5\.0 MB, LOCAL\.Demo\.ch -> LOCAL-disk by https, in [\d.]+ s \(", told)
     folder = f"{OWN}/{job_id // 1000}/{job_id}"
     assert storage.send("GET", f"{folder}/sum.root").content == large + b"second" + b"tool"
     assert storage.send("GET", f"{folder}/large.root").content == bytes(3_000_000)
     assert storage.send("GET", f"{OWN}/x/{tmp_path.name}.json").content == b"{}\n"
-    told = storage.call("FileCatalog", "getFileMetadata", {f"{folder}/sum.root": True})["Successful"]
-    assert told[f"{folder}/sum.root"]["Size"] == 2_000_010
-    assert told[f"{folder}/sum.root"]["Checksum"] == f"{zlib.adler32(large + b'secondtool'):08x}"
+    known = storage.call("FileCatalog", "getFileMetadata", {f"{folder}/sum.root": True})["Successful"]
+    assert known[f"{folder}/sum.root"]["Size"] == 2_000_010
+    assert known[f"{folder}/sum.root"]["Checksum"] == f"{zlib.adler32(large + b'secondtool'):08x}"
     seen = json.loads(output(client, job_id, tmp_path)["seen.json"])
     assert seen[second]["path"] == "InputData_1/a.root"
     assert seen[first]["size"] == 2_000_000
@@ -262,3 +270,20 @@ def test_a_payloads_own_requests_are_put_and_those_that_are_none_are_not(
     number = storage.call("ReqManager", "getRequestIDsForJobs", [job_id])["Successful"][str(job_id)]
     request = json.loads(storage.call("ReqManager", "peekRequest", number))
     assert [(one["Type"], one["Files"][0]["LFN"]) for one in request["Operations"]] == [("RemoveFile", f"{OWN}/old")]
+
+
+def test_data_of_a_job_behind_a_queue_move_before_and_after_it(
+    endpoint: Endpoint, client: Client, storage: Storage, tmp_path: Path
+) -> None:
+    lfn = f"{OWN}/push/{uuid.uuid4().hex}.txt"
+    storage.add(lfn, b"for another node\n")
+    jdl = f"""Executable = "/bin/cp"; Arguments = "{lfn.rpartition("/")[2]} copy.txt"; InputData = "{lfn}";
+        OutputData = "copy.txt";"""
+    job_id = submit(client, tmp_path, jdl)
+    batch = {"BatchSystem": "Host", "SharedArea": tmp_path / "area", "StatusInterval": 0.2}
+
+    with PushPilot(endpoint, tmp_path, batch) as pilot:
+        assert pilot.ended() == 0, pilot.written()
+
+    assert ended(client, job_id)[0] == "Done", ended(client, job_id)
+    assert storage.send("GET", f"{OWN}/{job_id // 1000}/{job_id}/copy.txt").content == b"for another node\n"

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import time
+import uuid
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +19,7 @@ from agents.local_wms.services.configuration import local_tree
 from tests.faults import fault_kinds, invariants
 from tests.faults.fault_proxy import before
 from tests.faults.payloads import SHORT
-from tests.faults.scene import Options, Scene
+from tests.faults.scene import AGENT, BACK, Options, Process, Scene
 from tests.faults.test_crash_points import CRASH_POINT, ROOT
 
 OWN = "/localvo/user/l/localuser"
@@ -61,6 +63,12 @@ class Catalogue:
     def call(self, path: str, method: str, *arguments: Any) -> Any:
         form = {"method": method, "args": json.dumps(arguments)}
         return self._session.post(f"{self._url}/{path}", data=form, timeout=60).json()
+
+    def add(self, lfn: str, element: str) -> None:
+        """Make a file known that is nowhere."""
+        info = {"PFN": "", "Size": 4, "SE": element, "GUID": str(uuid.uuid4()), "Checksum": "03de014d"}
+        answer = self.call("DataManagement/TornadoFileCatalog", "addFile", {lfn: info})
+        assert not answer["Value"]["Failed"], answer
 
     def replicas(self, lfn: str) -> set[str]:
         answer = self.call("DataManagement/TornadoFileCatalog", "getReplicas", [lfn])
@@ -140,4 +148,43 @@ def test_output_file_is_registered_when_the_catalogue_is_back(scene: Scene, endp
     lfn = f"{OWN}/{job_id // 1000}/{job_id}/out.root"
     assert scene.status(job_id)["Status"] == "Done"
     assert Catalogue(endpoint).replicas(lfn) == {"LOCAL-disk"}
+    invariants.check(scene)
+
+
+def waits_for_its_input(scene: Scene, endpoint: Endpoint) -> tuple[int, Process]:
+    """Return a job that is being staged, for the only element that holds its file is down; and its agent."""
+    lfn = f"{OWN}/in/{uuid.uuid4().hex}"
+    Catalogue(endpoint).add(lfn, "LOCAL-disk")
+    job_id = scene.submit(SHORT, f'InputData = "LFN:{lfn}";')
+    more = {**data_options(endpoint), **DOWN, f"{AGENT}/HeartBeatPeriod": "1"}
+    agent = scene.agent(Options(more=more))
+    scene.until(lambda: scene.status(job_id)["MinorStatus"] == "Input Data Resolution", "its input is waited for")
+    scene.until(lambda: scene.status(job_id)["ApplicationStatus"].startswith("Downloading input data: 0 of 1"), "told")
+    return job_id, agent
+
+
+@pytest.mark.scenario(5, "the owner kills a job whose input data are waited for")
+def test_job_that_is_killed_while_its_files_move_ends_at_once(scene: Scene, endpoint: Endpoint) -> None:
+    job_id, agent = waits_for_its_input(scene, endpoint)
+    killed_at = time.monotonic()
+
+    scene.client.call("JobManager", "killJob", job_id)
+
+    assert agent.ended(45) == 0, "it waits for files that nobody wants"
+    assert time.monotonic() - killed_at < 45
+    assert scene.status(job_id)["Status"] == "Killed"
+    assert not scene.has_begun(job_id)
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(11, "SIGTERM while input data are waited for")
+def test_job_whose_files_move_is_given_back_when_the_slot_ends(scene: Scene, endpoint: Endpoint) -> None:
+    job_id, agent = waits_for_its_input(scene, endpoint)
+
+    agent.signal(signal.SIGTERM)
+
+    assert agent.ended(45) == 0
+    scene.until(lambda: scene.statuses()[job_id] in BACK, "it is given back")
+    scene.client.call("JobManager", "killJob", job_id)
+    assert not scene.has_begun(job_id)
     invariants.check(scene)

@@ -110,6 +110,8 @@ def words_of(argv):
             name, equals, value = (rest or (words.pop(0) if words else "")).partition("=")
             if not equals:
                 raise Unreadable("-p %.80s: expected NAME=VALUE" % name)
+            while value.lstrip().startswith("{") and "}" not in value and words:
+                value += " " + words.pop(0)  # a list of several, which the Job API leaves without quotes
             given[name.strip()] = listed(value)
         elif word in ("-o", "--option", "--cfg"):
             del words[:1]

@@ -184,8 +184,9 @@ def _limited(issuer: X509.X509, issuer_key: EVP.PKey, key: EVP.PKey) -> X509.X50
     made.set_not_before(issuer.get_not_before())
     made.set_not_after(issuer.get_not_after())
     made.set_pubkey(key)
-    made.add_ext(X509.new_extension("keyUsage", _KEY_USAGE))
-    made.add_ext(X509.new_extension("proxyCertInfo", _LIMITED))
+    # the word in the value alone does not do it, and XRootD's client refuses a proxy that is not so (RFC 3820, 3.8)
+    made.add_ext(X509.new_extension("keyUsage", _KEY_USAGE, critical=1))
+    made.add_ext(X509.new_extension("proxyCertInfo", _LIMITED, critical=1))
     made.sign(issuer_key, "sha256")
     return made
 

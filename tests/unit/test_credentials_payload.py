@@ -112,6 +112,9 @@ def test_the_proxy_is_limited_where_the_pilot_s_right_is(manager: Manager, tmp_p
     assert path is not None
     found = proxy.load(path, START)
     assert (found.is_limited, found.group) == (limit, "lab_user")
+    leaf = x509.load_pem_x509_certificate(found.path.read_bytes())
+    information = leaf.extensions.get_extension_for_oid(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14"))
+    assert information.critical, "XRootD's client takes no other (RFC 3820, 3.8)"
     assert found.identity.endswith("CN=Lab User")
     assert found.not_after == START + LIFE
     assert path.stat().st_mode & 0o777 == 0o600

@@ -49,7 +49,7 @@ CAPTURED: dict[str, tuple[list[str], dict[str, str]]] = {
     ),
     "parametric_workflow": (["-p", "arguments=one"], {"Script1_job.sh.log": HELLO.format(" one")}),
     "parametric_input_data": (
-        ["-p", "arguments=1", "-p", "ParametricInputData={/labvo/a, /labvo/b}"],
+        ["-p", "arguments=1", "-p", "ParametricInputData={/labvo/a,", "/labvo/b}"],  # as it comes: in two words
         {"Script1_job.sh.log": HELLO.format(" 1")},
     ),
     # DIRAC cannot read it: its client does not escape the job's name

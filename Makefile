@@ -14,7 +14,7 @@ CODE        := pilot agents ce_backends jobexec tests docs bench tools
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-cluster test check tests changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
-        interop systems systems-canary bundle pilot-files nodes bench bench-dirac bench-queue docs clean
+        interop interop-diracx systems systems-canary bundle pilot-files nodes bench bench-dirac bench-queue docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ machine: $(READY) ## containment with all controllers of cgroup v2, in a virtual
 
 interop: $(READY) ## real jobs of a real DIRAC 9 server
 	$(PYTEST) tests/system
+
+interop-diracx: $(READY) ## real jobs of a real DIRAC 9 joined with a real DiracX (ten minutes)
+	$(PYTEST) tests/joined
 
 systems: $(READY) ## CE types on real batch systems, and the pilot in their jobs (as root); ONLY="arc oar", NEED=all
 	$(PYTEST) $(if $(ONLY),$(wildcard $(ONLY:%=tests/systems/test_%*.py)),tests/systems) -m "$(or $(WHICH),not slow)" $(if $(NEED),--need $(NEED))

@@ -103,7 +103,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     def service(name: str, retry: Retry = Retry(), credential: Path | None = None) -> Service:
         return _service(given.published, f"WorkloadManagement/{name}", given.transports.of(credential), retry)
 
-    diracx = DiracX(given.published, given.transports, os.environ, vo=_vo(settings, given))
+    diracx = DiracX(given.published, given.transports, os.environ, vo=_vo(settings, given), keep=given.ledger.keep)
 
     def sandbox_store(credential: Path | None) -> KeepsSandboxes:
         return diracx.sandboxes(credential, SandboxStore(service("SandboxStore", _PATIENT, credential=credential)))
@@ -117,7 +117,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
     diracx.say()
     job_state = diracx.job_state(JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE)))
     monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
-    reporter = _reporter(given, job_state, monitoring, settings.pilot_reference)
+    reporter = _reporter(given, job_state, monitoring, settings.pilot_reference, diracx.gather_s)
     credentials = _payload_credentials(given.published, given.transports, work_dir / "proxies", diracx)
     accounting = _accounting(given)
     data = _data(owners, settings, work_dir, given)
@@ -172,7 +172,9 @@ def _moments(given: Given) -> Moments:
     return Moments(clock.now, clock.ahead, clock.ahead_at_most, after=given.ledger.last_moment())
 
 
-def _reporter(given: Given, job_state: TellsJobState, monitoring: JobMonitoring, reference: str) -> Reporter:
+def _reporter(
+    given: Given, job_state: TellsJobState, monitoring: JobMonitoring, reference: str, gather_s: float
+) -> Reporter:
     def accepted(job_id: int) -> None:
         given.events.put(ReportsAccepted(job_id))
 
@@ -188,6 +190,7 @@ def _reporter(given: Given, job_state: TellsJobState, monitoring: JobMonitoring,
             mine=(reference, *given.ledger.pilots()),
         ),
         settled=lambda: given.events.put(JobsConfirmed()),
+        gather_s=gather_s,
         ownership=Ownership(
             monitoring,
             given.ledger,

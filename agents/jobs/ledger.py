@@ -288,6 +288,10 @@ class Ledger:
         with self._reading() as db:
             return str(db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()[0])
 
+    def keep(self, name: str, value: str) -> None:
+        """Write a fact as it is now, over what it was."""
+        self._write(lambda db: db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value)))
+
     def close(self) -> None:
         """Close the file."""
         self._early.close()

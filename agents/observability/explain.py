@@ -13,6 +13,7 @@ from agents.errors import ConfigurationError
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger import Report, ReportKind, Story, stories
 from agents.jobs.report import DATA_OPERATION, RUNNER_PARAMETER
+from agents.jobs.ways import ways
 from agents.redaction import redacted, without_secrets
 from ce_backends.counted import counted
 from ce_backends.untrusted.text import visible
@@ -52,7 +53,9 @@ def explain(work_dir: Path, job_id: int, *, as_json: bool) -> str:
     if as_json:
         told = [_facts(story) | {"told": [asdict(r) for r in story.reports]} for story in found]
         return json.dumps(without_secrets(told), indent=1)
-    return visible(redacted("\n\n".join(_told(story) for story in found)))
+    went = ways(work_dir / "ledger.sqlite")
+    last = ["\n".join(f"{name}: {how}" for name, how in went.items())] if went else []
+    return visible(redacted("\n\n".join([*map(_told, found), *last])))
 
 
 def _facts(story: Story) -> dict[str, object]:

@@ -59,6 +59,7 @@ class Reporter:
         self._commanded = commanded
         self._clock = clock
         self._has_taken_up = False
+        self._is_hurried = False
         self._refusals: dict[int, int] = {}
         self._beats: dict[int, Heartbeat] = {}
         self._beats_lock = threading.Lock()
@@ -89,6 +90,7 @@ class Reporter:
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is accepted; False when it is not in this time."""
         deadline = self._clock.monotonic() + timeout_s
+        self._is_hurried = True
         while True:
             self.wake()
             if not self._idle.wait(max(0.0, deadline - self._clock.monotonic())):
@@ -145,7 +147,7 @@ class Reporter:
     def _gather(self) -> None:
         """Let the words of a short job come together, to go in one call; each is brought to the disk as it comes."""
         until = self._clock.monotonic() + self._gather_s
-        while not self._loop.is_closing and (left_s := until - self._clock.monotonic()) > 0:
+        while not (self._loop.is_closing or self._is_hurried) and (left_s := until - self._clock.monotonic()) > 0:
             with suppress(NodeUnfit):  # as above
                 self._ledger.make_last()
             self._loop.rest(left_s)

@@ -48,11 +48,12 @@ class ServerClock:
         self._lock = threading.Lock()
         self._bounds: _Bounds | None = None
 
-    def heard(self, date: str, sent: datetime) -> None:
+    def heard(self, date: str, sent: datetime, stale: timedelta = _NONE) -> None:
         """Take note of an answer's Date.
 
         Args:
             date: the header, empty when there was none.
+            stale: how old the date may be that this server writes.
             sent: what `now` said before the request was sent. It is not to be reckoned afterwards from how long the
                 answer took: a thread that was left without a processor would then make the servers' clock slow.
         """
@@ -62,11 +63,11 @@ class ServerClock:
             return
         received = self.now()
         if wrote.tzinfo is not None and abs(wrote - received) < _FARTHEST:
-            self.observe(wrote, sent=sent, received=received)
+            self.observe(wrote, sent=sent, received=received, stale=stale)
 
-    def observe(self, date: datetime, *, sent: datetime, received: datetime) -> None:
+    def observe(self, date: datetime, *, sent: datetime, received: datetime, stale: timedelta = _NONE) -> None:
         """Narrow the difference down: the server wrote its date, cut to the second, between these moments of ours."""
-        least, most = date - received, date + _SECOND - sent
+        least, most = date - received, date + _SECOND + stale - sent
         with self._lock:
             known = self._bounds.by(received) if self._bounds else None
             if known and least <= known.most and most >= known.least:

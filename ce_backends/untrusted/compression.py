@@ -93,6 +93,14 @@ def _xz() -> _Decompressor:
     return lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
 
 
+def can_read_zstd() -> bool:
+    """Tell whether this installation has a reader for zstd."""
+    try:
+        return bool(_zstd())
+    except UnreadableFormat:
+        return False
+
+
 def _zstd() -> Callable[[], _Decompressor]:
     """Return what begins a stream of zstd, by Python's own module (3.14 and later) or its backport."""
     for module in ("compression.zstd", "backports.zstd"):

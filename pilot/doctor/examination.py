@@ -12,7 +12,7 @@ from pathlib import Path
 from pilot import cli, pilot_json
 from pilot import settings as table
 from pilot.counted import counted
-from pilot.doctor import agent, identity, network, node
+from pilot.doctor import agent, diracx, identity, network, node
 from pilot.doctor.finding import FAULT, OK, SEVERITIES, SKIPPED, WARNING, Finding, Patient, Step
 from pilot.errors import PilotError
 from pilot.log import utc_now, visible
@@ -34,6 +34,7 @@ STEPS: Mapping[str, Step] = {
     "CAs": identity.authorities,
     "credential": identity.own_credential,
     "configuration": network.configuration_servers,
+    "DiracX": diracx.diracx,
     "clock": network.clock,
     "site": network.site,
     "batch system": agent.batch_system,

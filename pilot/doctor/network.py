@@ -13,6 +13,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from pilot import cfg, readers
 from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Contact, Finding, Patient
 from pilot.errors import UNREACHABLE, USAGE, UsageError
@@ -22,6 +23,7 @@ from pilot.wms import client as services
 CONNECT_S = 5.0
 OFF_S, FAR_OFF_S = 30.0, 300.0  # DIRAC's servers and proxies bear five minutes
 NEEDED = ("Matcher", "JobStateUpdate", "JobManager", "SandboxStore")
+REPLACED = ("JobStateUpdate", "JobManager", "SandboxStore")  # by DiracX, when they are published no more
 USEFUL = ("PilotManager", "PilotLogging", "JobMonitoring")
 HOSTNAME_MISMATCH, NOT_YET_VALID, EXPIRED = 62, 9, 10  # X509_V_ERR_… of OpenSSL
 NO_CA = (18, 19, 20, 21)
@@ -37,7 +39,7 @@ def configuration_servers(patient: Patient) -> tuple[Patient, list[Finding]]:
         return patient, [Finding("configuration", FAULT, "no Configuration server is named", remedy, USAGE)]
     context = services.tls(patient.credential, patient.cas)
     caller = services.Services(context, vo=patient.vo, setup=patient.settings.setup, is_host=patient.credential.is_host)
-    contacts, found = _reach_all("configuration", servers, context, patient.now(), FAULT)
+    contacts, found = reach_all("configuration", servers, context, patient.now(), FAULT)
     patient = replace(patient, caller=caller, contacts=contacts)
     if contacts:
         tree = configuration.download(caller, [contact.url for contact in contacts])
@@ -69,11 +71,12 @@ def wms_services(patient: Patient) -> tuple[Patient, list[Finding]]:
         return patient, [Finding("services", SKIPPED, "not tried without the configuration")]
     context = services.tls(patient.credential, patient.cas)
     found = []
+    replaced = REPLACED if diracx_url(patient) else ()
     for name in (*NEEDED, *USEFUL):
-        severity = FAULT if name in NEEDED else WARNING
-        urls = _urls(patient, name)
+        severity = FAULT if name in NEEDED and name not in replaced else WARNING
+        urls = urls_of(patient, name)
         if urls:
-            found += _reach_all(name, urls, context, patient.now(), severity)[1]
+            found += reach_all(name, urls, context, patient.now(), severity)[1]
         else:
             says = f"the configuration has no URL of {name}"
             remedy = f"/Systems/WorkloadManagement/…/URLs/{name}"
@@ -81,7 +84,8 @@ def wms_services(patient: Patient) -> tuple[Patient, list[Finding]]:
     return patient, found
 
 
-def _urls(patient: Patient, name: str) -> tuple[str, ...]:
+def urls_of(patient: Patient, name: str) -> tuple[str, ...]:
+    """Return the URLs of a service of the WMS, also where it is published by its class's name."""
     setup, vo = patient.settings.setup, patient.vo
     named = (name, f"Tornado{name}")
     found = (
@@ -89,6 +93,12 @@ def _urls(patient: Patient, name: str) -> tuple[str, ...]:
         for each in named
     )
     return next((urls for urls in found if urls), ())
+
+
+def diracx_url(patient: Patient) -> str:
+    """Return where DiracX is for the VO, empty where the VO does without."""
+    disabled = readers.comma_list(cfg.option(patient.configuration, "/DiracX/DisabledVOs"))
+    return "" if patient.vo in disabled else cfg.option(patient.configuration, "/DiracX/URL").rstrip("/")
 
 
 def site(patient: Patient) -> tuple[Patient, list[Finding]]:
@@ -110,7 +120,7 @@ def site(patient: Patient) -> tuple[Patient, list[Finding]]:
     return patient, [Finding("site", OK, f"{place}: {counted(len(known), 'option')}")]
 
 
-def _reach_all(
+def reach_all(
     step: str, urls: tuple[str, ...], context: ssl.SSLContext, now: datetime, severity: str
 ) -> tuple[list[Contact], list[Finding]]:
     """Reach each of these equal servers; only when none is reached it is as bad as `severity`."""

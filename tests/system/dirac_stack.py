@@ -38,8 +38,9 @@ def is_up() -> bool:
 class Stack:
     """A running stack, seen through DIRAC's own client."""
 
-    def __init__(self) -> None:
-        self.endpoint: dict[str, Any] = json.loads((home() / "endpoint.json").read_text(encoding="utf-8"))
+    def __init__(self, where: Path | None = None) -> None:
+        place = (where or home()) / "endpoint.json"
+        self.endpoint: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
 
     def client(self, who: str, *arguments: str) -> Any:
         """Run DIRAC's client with one of the proxies; its JSON answer."""

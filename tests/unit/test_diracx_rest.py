@@ -1,6 +1,7 @@
 """Calls of DiracX: what each answer means, and what is done about it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -187,3 +188,13 @@ def test_the_server_s_clock_is_heard(scene: Scene) -> None:
     patched(scene)
 
     assert scene.clock.ahead().days > 1000
+
+
+def test_a_date_that_is_a_second_old_sets_no_clock_back(scene: Scene) -> None:
+    """Uvicorn makes one date for a second's answers: a status stamped by it would be older than its job's match."""
+    late = format_datetime(datetime.now(UTC) - timedelta(seconds=2), usegmt=True)
+    scene.diracx.on(STATUS, Said(200, {}, {"Date": late}))
+
+    patched(scene)
+
+    assert scene.clock.ahead() == timedelta(0)

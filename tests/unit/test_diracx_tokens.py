@@ -124,6 +124,16 @@ def test_a_refused_refresh_leads_to_one_exchange(tmp_path: Path, server: Server,
     assert (len(diracx.of(TOKEN)), len(dirac.calls)) == (1, 1)
 
 
+def test_a_refresh_token_that_was_refused_is_not_shown_again(tmp_path: Path, server: Server, diracx: StandIn) -> None:
+    diracx.on(TOKEN, Said(401, {"detail": "expired_token"}))
+    source, _ = of(proxy(tmp_path, tokens(left_s=-1)), server, refused("from DiracX: 503"))
+
+    for _attempt in range(3):
+        with pytest.raises(Unreachable):
+            source.token()
+    assert len(diracx.of(TOKEN)) == 1
+
+
 def test_a_rotating_token_is_written_down_before_it_is_used(tmp_path: Path, server: Server, diracx: StandIn) -> None:
     old, new = tokens("old", left_s=10, rotates=True), tokens("new", rotates=True)
     diracx.on(TOKEN, Said(200, told(new)))

@@ -8,7 +8,9 @@ import pytest
 
 from agents.credentials.identity import Identity
 from agents.errors import AccessDenied, Busy, NoAnswer, Refused, Unreachable
-from agents.jobs.job import MatchedJob
+from agents.jobs.job import Job, MatchedJob
+from agents.jobs.ledger import Ledger
+from agents.observability.explain import explain
 from agents.wms.diracx.either import EitherJobState, EitherSandboxes
 from agents.wms.diracx.installation import DiracX
 from agents.wms.job_state import Heartbeat
@@ -64,7 +66,8 @@ class Installation:
         self.published = Published(None, Section())
         self.publish(options)
         transports = Transports(Identity(certificate=Path("/no"), ca=Path("/etc/ssl/certs")), vo="lab", setup="")
-        self.diracx = DiracX(self.published, transports, {}, vo="lab")
+        self.kept: dict[str, str] = {}
+        self.diracx = DiracX(self.published, transports, {}, vo="lab", keep=self.kept.__setitem__)
 
     def publish(self, options: Mapping[str, str]) -> None:
         """Let the configuration say something else from now on."""
@@ -123,7 +126,7 @@ def test_an_owner_whose_vo_is_disabled_goes_dirac_s_way() -> None:
 
 
 def either(way: tuple[str, ...], dirac: Speaker, diracx: Speaker) -> EitherJobState:
-    return EitherJobState(dirac, diracx, lambda: (way, "test"), lambda: (way, "test"))
+    return EitherJobState(dirac, diracx, lambda: way, lambda: way)
 
 
 CALLS: list[Callable[[EitherJobState], object]] = [
@@ -173,7 +176,7 @@ def test_an_order_to_reschedule_that_a_busy_server_may_have_carried_out_is_given
 
 def test_a_sandbox_is_fetched_by_the_form_of_its_path() -> None:
     dirac, diracx = Speaker(), Speaker()
-    kept = EitherSandboxes(dirac, diracx, lambda: (("diracx", "dirac"), "S3"), lambda: (("diracx",), "wanted"))
+    kept = EitherSandboxes(dirac, diracx, lambda: ("diracx", "dirac"), lambda: ("diracx",))
 
     kept.download(S3)
     kept.download("SB:SE|/SandBox/u/user.lab_user/d12/x.tar.bz2")
@@ -213,3 +216,27 @@ def test_no_job_is_asked_for_that_would_need_a_diracx_that_is_away(options: dict
 def test_payloads_are_told_where_diracx_is() -> None:
     assert Installation(**JOINED).diracx.environ == {"DIRACX_URL": "https://diracx.invalid"}
     assert not Installation(**{STATE: "u"}).diracx.environ
+
+
+def test_which_way_and_why_is_kept_for_whoever_explains_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.save(Job(matched=MatchedJob(job_id=7, jdl="", owner="user", group="lab_user"), stamp="s"))
+    installation = Installation(**JOINED)
+    installation.diracx.say()
+    for name, way in installation.kept.items():
+        ledger.keep(name, way)
+
+    told = explain(tmp_path, 7, as_json=False)
+
+    assert "way of reports: dirac then diracx: JobStateUpdate is published, and FutureClientEnabled" in told
+    assert "way of output sandboxes: dirac then diracx: a SandboxStore is published" in told
+    ledger.close()
+
+
+def test_what_an_installation_lacks_is_said_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    Installation(**JOINED).diracx.say()
+    assert "no ProxyManager is published: no token for owners" in caplog.text
+
+    caplog.clear()
+    Installation(**{STATE: "u"}).diracx.say()
+    assert "lacks" not in caplog.text

@@ -44,11 +44,8 @@ class KeepsSandboxes(Protocol):
         """See SandboxStore."""
 
 
-class Way(Protocol):
-    """Says which way to go now, and why; both sentences are for people."""
-
-    def __call__(self) -> tuple[Sequence[str], str]:
-        """Return "dirac", "diracx" or both, the first to be tried first; and why."""
+Way = Callable[[], Sequence[str]]
+"""Says which way to go now: "dirac", "diracx" or both, the first to be tried first."""
 
 
 class EitherJobState:
@@ -65,7 +62,6 @@ class EitherJobState:
         self._either = {"dirac": dirac, "diracx": diracx}
         self._way = way
         self._way_back = way_back
-        self._told = ""
 
     def set_statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]]) -> None:
         """See JobState."""
@@ -83,14 +79,10 @@ class EitherJobState:
 
     def reschedule(self, job_id: int) -> None:
         """See JobState."""
-        in_turn(self._way_back()[0], lambda name: self._either[name].reschedule(job_id), passes_on=_UNHEARD)
+        in_turn(self._way_back(), lambda name: self._either[name].reschedule(job_id), passes_on=_UNHEARD)
 
     def _first(self, call: Callable[[TellsJobState], None]) -> None:
-        names, why = self._way()
-        if why != self._told:
-            self._told = why
-            log.info("reports.way", way=" then ".join(names), why=why)
-        in_turn(names, lambda name: call(self._either[name]))
+        in_turn(self._way(), lambda name: call(self._either[name]))
 
 
 class EitherSandboxes:
@@ -110,14 +102,12 @@ class EitherSandboxes:
 
     def download(self, reference: str) -> bytes:
         """See SandboxStore."""
-        names, why = self._way_in() if is_in_s3(reference) else (("dirac",), "it is in DIRAC's SandboxStore")
-        log.info("sandbox.way", sandbox=reference[:200], way=" then ".join(names), why=why)
+        names = self._way_in() if is_in_s3(reference) else ("dirac",)
         return in_turn(names, lambda name: self._either[name].download(reference))
 
     def upload_output(self, job_id: int, packed: bytes) -> str:
         """See SandboxStore."""
-        names, why = self._way_out()
-        log.info("outputs.way", job_id=job_id, way=" then ".join(names), why=why)
+        names = self._way_out()
         return in_turn(names, lambda name: self._either[name].upload_output(job_id, packed), passes_on=_UNHEARD)
 
 

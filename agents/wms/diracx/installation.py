@@ -9,6 +9,7 @@ from agents.credentials import proxy
 from agents.credentials.diracx_block import TokenPair
 from agents.errors import CredentialError, Unreachable
 from agents.jobs.job import MatchedJob
+from agents.jobs.ways import WAY
 from agents.log import EventLog
 from agents.wms.diracx import tokens
 from agents.wms.diracx.either import EitherJobState, EitherSandboxes, KeepsSandboxes, TellsJobState
@@ -20,6 +21,7 @@ from agents.wms.matcher import Asks
 from agents.wms.published import Published
 from agents.wms.service import Retry, Service
 from agents.wms.transports import Transports
+from ce_backends.untrusted.compression import can_read_zstd
 
 log = EventLog("diracx")
 
@@ -39,9 +41,18 @@ class DiracX:
         transports: of the pilot and the owners, to DIRAC.
         environ: DIRACX_CA_PATH is looked up in it.
         vo: of the pilot.
+        keep: is told by name which way things go and why, for whoever explains it later.
     """
 
-    def __init__(self, published: Published, transports: Transports, environ: Mapping[str, str], *, vo: str) -> None:
+    def __init__(
+        self,
+        published: Published,
+        transports: Transports,
+        environ: Mapping[str, str],
+        *,
+        vo: str,
+        keep: Callable[[str, str], object] = lambda _name, _way: None,
+    ) -> None:
         self._published = published
         self._transports = transports
         self._says = DiracXPublished(published.tree, vo)
@@ -53,11 +64,18 @@ class DiracX:
         self._owners: dict[Path, tokens.ProxyTokens] = {}
         self._lock = threading.Lock()
         self._is_needed_by_jobs = False
+        self._keep = keep
+        self._told: dict[str, str] = {}
 
     @property
     def is_there(self) -> bool:
         """Tell whether the pilot's VO has DiracX."""
         return bool(self._says.url())
+
+    @property
+    def gather_s(self) -> float:
+        """For how long what is to be said is gathered into one call: REST has no call for many kinds of words."""
+        return 3.0 if self.is_there else 1.0
 
     @property
     def environ(self) -> dict[str, str]:
@@ -67,7 +85,12 @@ class DiracX:
     def job_state(self, dirac: TellsJobState) -> EitherJobState:
         """Return who tells of jobs."""
         told = DiracXJobState(Rest(self._server, self._pilot, _ONCE), self._transports.clock)
-        return EitherJobState(dirac, told, self._way_of_reports, self._way_back)
+        return EitherJobState(
+            dirac,
+            told,
+            lambda: self._tell("reports", self._way_of_reports()),
+            lambda: self._tell("orders to reschedule", self._way_back()),
+        )
 
     def sandboxes(self, credential: Path | None, dirac: KeepsSandboxes) -> KeepsSandboxes:
         """Return who keeps the sandboxes of the owner whose proxy this is."""
@@ -76,7 +99,12 @@ class DiracX:
         group = _group(credential)
         rest = Rest(self._server, self._tokens_of(credential), _PATIENT)
         in_s3 = _Noted(DiracXSandboxes(rest, self._trust, _PATIENT), self._note_need)
-        return EitherSandboxes(dirac, in_s3, lambda: self._way_in(group), lambda: self._way_out(group))
+        return EitherSandboxes(
+            dirac,
+            in_s3,
+            lambda: self._tell("input sandboxes in S3", self._way_in(group)),
+            lambda: self._tell("output sandboxes", self._way_out(group)),
+        )
 
     def matcher(self, asks: Asks) -> "MatchesWhereServed":
         """Return a Matcher that is not asked for jobs while they would need a DiracX that is away."""
@@ -92,16 +120,38 @@ class DiracX:
 
     def say(self) -> None:
         """Say, once at the start, what is done how, and why."""
-        for what, (names, why) in {
-            "reports": self._way_of_reports(),
-            "input_sandboxes_in_s3": self._way_in(""),
-            "output_sandboxes": self._way_out(""),
-        }.items():
-            log.info("way", of=what, way=" then ".join(names), why=why)
+        self._tell("reports", self._way_of_reports())
+        if not self.is_there:
+            return
+        self._tell("input sandboxes in S3", self._way_in(""))
+        self._tell("output sandboxes", self._way_out(""))
+        for lack in self._lacks():
+            log.warning("diracx.lacks", note=lack)
 
     def close(self) -> None:
         """Let connections go."""
         self._server.close()
+
+    def _lacks(self) -> list[str]:
+        """Return why jobs of this installation will come to grief here, as far as that can be known before any."""
+        found = []
+        if not self._published.has(_PROXY_MANAGER):
+            found.append("no ProxyManager is published: no token for owners, so no sandbox in S3")
+        if self._transports.pilot.is_host and not self._has("JobStateUpdate"):
+            found.append("no JobStateUpdate is published, and DiracX gives a host certificate no token: no report")
+        if not can_read_zstd():
+            found.append("no reader for zstd, in which DiracX's sandboxes are packed: expected backports.zstd")
+        return found
+
+    def _tell(self, what: str, ways: Ways) -> Sequence[str]:
+        """Say and keep which way something goes, when that is new."""
+        names, why = ways
+        sentence = f"{' then '.join(names)}: {why}"
+        if self._told.get(what) != sentence:
+            self._told[what] = sentence
+            log.info("way", of=what, way=" then ".join(names), why=why)
+            self._keep(f"{WAY}{what}", sentence)
+        return names
 
     def _proxy_manager(self, credential: Path | None) -> Service:
         transport = self._transports.of(credential)

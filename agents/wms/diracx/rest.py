@@ -4,6 +4,7 @@ import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -26,6 +27,7 @@ _SAID_NO = (
 )  # with a detail they are DiracX's own word; without, of somebody before it
 _NOT_NOW = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.NOT_FOUND)
 _LONGEST_DETAIL = 300
+_STALE = timedelta(seconds=3)  # uvicorn makes a Date once a second, later when it is busy
 _CLOCK = Clock()
 Value = TypeVar("Value")
 
@@ -228,7 +230,7 @@ def asked(
             url,
             data=body,
             headers=headers,
-            on_head=lambda heads: clock.heard(heads.get("Date", ""), sent),
+            on_head=lambda heads: clock.heard(heads.get("Date", ""), sent, _STALE),
         )
     except TooLarge:
         raise BadAnswer(f"{where}: the answer is larger than allowed") from None

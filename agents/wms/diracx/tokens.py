@@ -67,6 +67,7 @@ class ProxyTokens:
         self._pair: TokenPair | None = None
         self._read_at: int | None = None
         self._is_exchanged = False
+        self._dead = ""  # a refresh token that was refused
         self._not_before = 0.0
         self._refusal: ServiceError | None = None
 
@@ -119,7 +120,7 @@ class ProxyTokens:
 
     def _refresh(self, old: TokenPair) -> str | None:
         """Return a new access token, None where the refresh token is not taken, or is not to be used (again)."""
-        if time.time() >= old.refresh_ends > 0:
+        if time.time() >= old.refresh_ends > 0 or old.refresh_token == self._dead:
             return None
         if not old.rotates:
             return self._keep(self._refreshed(old), is_exchanged=False)
@@ -161,6 +162,7 @@ class ProxyTokens:
             {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
         )
         if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.BAD_REQUEST):
+            self._dead = old.refresh_token
             log.info("token.not_refreshed", status=answer.status)
             return None
         if answer.status != HTTPStatus.OK:

@@ -2,8 +2,9 @@
 # Settings of the DIRAC stack; source it. This is the only place where a path or a port is decided.
 #   GRIDPILOT_CLUSTERS    where everything heavy lives (default ~/.cache/gridpilot-clusters)
 #   GRIDPILOT_DIRAC_PORT  the first of ten neighbouring loopback ports (default 19130)
+#   GRIDPILOT_STACK_HOME  where this one stack lives, when it is not the one of GRIDPILOT_CLUSTERS (../diracx)
 stack_code=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-export STACK_HOME="${GRIDPILOT_CLUSTERS:-$HOME/.cache/gridpilot-clusters}/dirac"
+export STACK_HOME="${GRIDPILOT_STACK_HOME:-${GRIDPILOT_CLUSTERS:-$HOME/.cache/gridpilot-clusters}/dirac}"
 stack_first_port=${GRIDPILOT_DIRAC_PORT:-19130}
 export STACK_PORT_CONFIGURATION=$stack_first_port          # master Configuration/Server (https)
 export STACK_PORT_TORNADO=$((stack_first_port + 1))        # every released Tornado service (https)

@@ -1,7 +1,7 @@
 """A stand-in for OpenSearch: `opensearch_double.py PORT`.
 
 DIRAC 9 keeps job parameters in OpenSearch only, a Java server that neither PyPI nor Debian has. This answers the
-REST calls of DIRAC's JobParametersDB from memory, and 400 to any other; nothing is kept on disk.
+REST calls of DIRAC's JobParametersDB and of DiracX's from memory, and 400 to any other; nothing is kept on disk.
 API: https://docs.opensearch.org/latest/api-reference/
 """
 
@@ -35,6 +35,8 @@ class Store:
                 return DONE
             case [*_, "_mget"]:
                 return 200, {"docs": [self._got(asked["_index"], str(asked["_id"])) for asked in body["docs"]]}
+            case [*_, "_bulk"]:
+                return self._bulk(body["lines"])
             case [index]:
                 return self._index(verb, index)
             case [index, "_search"]:
@@ -76,8 +78,20 @@ class Store:
         got = self._got(index, document)
         return (200 if got["found"] else 404), got
 
+    def _bulk(self, lines: list[dict[str, Any]]) -> Answer:
+        """Lines in pairs: what to do with which document, and its content."""
+        items = []
+        for action, content in zip(lines[::2], lines[1::2], strict=True):
+            ((verb, where),) = action.items()
+            kept = self._indices.setdefault(where["_index"], {}).setdefault(str(where["_id"]), {})
+            kept.update(content["doc"] if verb == "update" else content)
+            items.append({verb: {"_index": where["_index"], "_id": where["_id"], "status": 200, "result": "updated"}})
+        return 200, {"took": 1, "errors": False, "items": items}
+
     def _update(self, index: str, document: str, body: dict[str, Any]) -> Answer:
         source = self._indices.get(index, {}).get(document)
+        if source is None and body.get("doc_as_upsert"):
+            return self._document("PUT", index, document, dict(body["doc"]))
         if source is None:
             return 404, {"error": {"type": "document_missing_exception"}, "status": 404}
         script = body.get("script", "")
@@ -97,8 +111,12 @@ class Front(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else {}
+        raw = self.rfile.read(length)
         path = [unquote(part) for part in urlsplit(self.path).path.split("/") if part]
+        if path[-1:] == ["_bulk"]:
+            body: dict[str, Any] = {"lines": [json.loads(line) for line in raw.splitlines() if line.strip()]}
+        else:
+            body = json.loads(raw) if raw else {}
         with self.server.lock:
             answer = self.server.store.answer(self.command, path, body)
             status, content = answer or (400, {"error": {"type": "unknown", "reason": f"{self.command} {self.path}"}})

@@ -12,6 +12,9 @@ FAULTS      := $(PYTEST) tests/faults $(if $(AGAIN),,-n 4 --maxschedchunk 1)
 CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
 CODE        := pilot agents ce_backends jobexec tests docs bench tools
 
+# What has been compiled once is not compiled again, by each worker and by each agent and pilot that tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-cluster test check tests changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
         interop interop-diracx systems systems-canary bundle pilot-files nodes bench bench-dirac bench-queue docs clean

@@ -11,7 +11,7 @@ from agents.data.errors import ElementDown, Unsupported
 MOST_BYTES = 32768
 _MOST_LINES = 100
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([^\r\n]*))?")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)")
+_HEADER = re.compile(rb"([!#$%&'+*.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)")
 _LONGEST_LENGTH = 16  # digits of a Content-Length
 _SIGNED = frozenset(
     ("authz", "xrdhttptk", "cap.sym", "dcache-http-uuid", "x-amz-signature", "signature", "sig", "x-goog-signature")

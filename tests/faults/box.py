@@ -5,49 +5,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.waiting import within
 
 SAFETY_PROCESSES = 3000  # a fork bomb that nobody stops must not take the machine with it
 SAFETY_MEMORY_BYTES = 4 * 10**9
 MOST_PROC_BYTES = 8 * 1024**2  # more than a program can be started with (execve(2): 6 MiB)
-_PROCESSORS = len(os.sched_getaffinity(0))
 _ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit 97; shift; done; shift; exec "$@"'
-
-
-class FairTime:
-    """Seconds of which everybody who wants a processor gets one: where more want to run than can, they go by slower.
-
-    What must happen within some seconds must do so on a machine that is not overloaded, and a test shares its machine.
-    """
-
-    def __init__(self) -> None:
-        self._passed_s = 0.0
-        self._looked_at = time.monotonic()
-
-    def passed_s(self) -> float:
-        """Return how much has gone by; to be asked often, because it goes by what happens at that moment."""
-        now = time.monotonic()
-        self._passed_s += (now - self._looked_at) * min(1.0, _PROCESSORS / _that_want_to_run())
-        self._looked_at = now
-        return self._passed_s
-
-
-def _that_want_to_run() -> int:
-    """Return how many threads run or could, ourselves among them (proc(5), loadavg)."""
-    return max(1, int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].partition("/")[0]))
-
-
-def within(limit_s: float, done: Callable[[], bool], pause_s: float = 0.05) -> bool:
-    """Tell whether something becomes true in this much fair time."""
-    time_ = FairTime()
-    while not done():
-        if time_.passed_s() > limit_s:
-            return False
-        time.sleep(pause_s)
-    return True
 
 
 def mounted_cgroups() -> dict[str, Path]:

@@ -91,7 +91,9 @@ class Exchange:
 
     def later(self, seconds: float) -> None:
         """Let the WMS have the call after a while, when nobody waits for its answer any more."""
-        threading.Timer(seconds, self.forward).start()
+        timer = threading.Timer(seconds, self.forward)
+        self.proxy.late.append(timer)
+        timer.start()
 
 
 Fault = Callable[[Exchange], None]
@@ -158,6 +160,7 @@ class FaultProxy:
         self.calls: list[Call] = []
         self.connections: set[socket.socket] = set()
         self.ended = threading.Event()
+        self.late: list[threading.Timer] = []
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(Path(endpoint.ca_dir).parent / "host.pem")
         self._client = ssl.create_default_context(capath=endpoint.ca_dir)
@@ -227,6 +230,11 @@ class FaultProxy:
             connection.request("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
             answer = connection.getresponse()
             return Reply(answer.status, answer.read(), {"Content-Type": answer.getheader("Content-Type", JSON)})
+
+    def wait_for_the_late(self) -> None:
+        """Return when the WMS has had every call that was held back."""
+        for timer in self.late:
+            timer.join()
 
     # ---- outages ----
 

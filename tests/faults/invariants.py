@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agents.jobs.outcome import TAKEN_AWAY
-from tests.faults.box import is_alive, that_hold, with_variable, within
+from tests.faults.box import is_alive, that_hold, with_variable
 from tests.faults.scene import Scene
+from tests.waiting import within
 
 ENDS = ("Done", "Completed", "Failed", "Killed", "Rescheduled")
 OPEN = ("Matched", "Running", "Completing", "Stalled", "Rescheduled")

@@ -103,3 +103,8 @@ def once(body: str) -> str:
 def sleeps(seconds: float) -> str:
     """Return a body that sleeps."""
     return f"sleep {seconds}"
+
+
+def waits_for(file: Path) -> str:
+    """Return a body that ends when this file is there."""
+    return f"until [ -e {shlex.quote(str(file))} ]; do sleep 0.1; done"

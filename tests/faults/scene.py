@@ -14,8 +14,9 @@ from typing import Any
 
 from agents.local_wms.client import Client, connect
 from agents.local_wms.home import Endpoint, LocalWmsError
-from tests.faults.box import Box, Canary, command_line, remove_tree, send, within
+from tests.faults.box import Box, Canary, command_line, remove_tree, send
 from tests.faults.payloads import Books, jdl
+from tests.waiting import within
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
@@ -230,7 +231,10 @@ class Scene:
             return bool(over_at) and time.monotonic() > over_at[0] + LAST_WORDS_S
 
         if not (within(within_s, is_settled) and condition()):
-            wrote = "\n".join(f"--- {process.out.name}\n{process.written()[-5000:]}" for process in self.processes[-2:])
+            wrote = "\n".join(
+                f"--- {process.out.name}, exit code {process.process.poll()}\n{process.written()[-5000:]}"
+                for process in self.processes[-2:]
+            )
             raise AssertionError(f"{what}: not within {within_s} s\n{wrote}")
 
     def look(self) -> None:

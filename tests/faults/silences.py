@@ -9,7 +9,7 @@ from pathlib import Path
 from agents.local_wms.home import Endpoint
 from tests.faults import fault_kinds
 from tests.faults.fault_proxy import FaultProxy, passes
-from tests.faults.payloads import sleeps
+from tests.faults.payloads import waits_for
 from tests.faults.scene import AGENT, Options, Scene
 
 BEATS = {f"{AGENT}/StopAfterFailedMatches": "1000", f"{AGENT}/HeartBeatPeriod": "1"}
@@ -29,7 +29,8 @@ class Silence:
         self._began_s = time.monotonic()
         self.proxy = FaultProxy(endpoint).__enter__()
         self.scene = Scene(endpoint, folder)
-        self.job_id = self.scene.submit(sleeps(5))
+        self.go = folder / "go"
+        self.job_id = self.scene.submit(waits_for(self.go))
         self.proxy.on("requestJob", passes, SILENCES[kind])
         self.agent = self.scene.agent(Options(url=self.proxy.url, more=BEATS))
 

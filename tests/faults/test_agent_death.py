@@ -8,9 +8,10 @@ import time
 import pytest
 
 from tests.faults import invariants
-from tests.faults.box import FairTime, command_line, parent_of, read_proc, send
+from tests.faults.box import command_line, parent_of, read_proc, send
 from tests.faults.payloads import SHORT, once, sleeps
 from tests.faults.scene import AGENT, Options, Scene
+from tests.waiting import FairTime
 
 RESTART_S = 1.0  # the pilot's pause before it starts a crashed agent again
 SEED = 20260801
@@ -45,11 +46,9 @@ def test_running_job_is_adopted_and_reported_once_and_soon(scene: Scene) -> None
     scene.until(lambda: scene.has_begun(job_id), "the payload runs")
     os.kill(agent_of(scene), signal.SIGKILL)
     scene.until(lambda: job_id in scene.books.ends(), "the payload ends")
-    ended_at = time.monotonic()
 
     scene.until(lambda: scene.status(job_id)["Status"] == "Done", "the end is told", RESTART_S + 5)
 
-    assert time.monotonic() - ended_at < RESTART_S + 5
     assert pilot.ended() == 0
     invariants.check(scene)
 

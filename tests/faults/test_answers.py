@@ -1,5 +1,6 @@
 """Scenarios 27, 30, 32: answers that are lost, malformed, or hand out what they should not."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from tests.faults import fault_kinds, invariants
 from tests.faults.box import rss_mb
 from tests.faults.fault_proxy import FaultProxy
-from tests.faults.payloads import SHORT, sleeps
+from tests.faults.payloads import SHORT, sleeps, waits_for
 from tests.faults.scene import AGENT, BACK, Options, Scene
 
 PATIENT = {f"{AGENT}/StopAfterFailedMatches": "100", f"{AGENT}/PollingTime": "0.05"}
@@ -223,9 +224,12 @@ class Recorder:
 def test_job_in_hand_is_not_run_twice(scene: Scene, proxy: FaultProxy) -> None:
     recorder = Recorder()
     proxy.on("requestJob", fault_kinds.altered(recorder.keep), recorder.again)
-    job_id = scene.submit(sleeps(1))
+    go = scene.folder / "go"
+    job_id = scene.submit(waits_for(go))
 
     agent = scene.agent(Options(url=proxy.url))
+    scene.until(lambda: proxy.count("requestJob") > 2, "it was given again, and another one was asked for")
+    go.touch()
 
     assert agent.ended() == 0, agent.written()
     assert "job.matched_twice" in agent.written()
@@ -235,11 +239,13 @@ def test_job_in_hand_is_not_run_twice(scene: Scene, proxy: FaultProxy) -> None:
 
 @pytest.mark.scenario(32, "the Matcher gives a job again that has ended here")
 def test_job_that_has_ended_is_not_run_again(scene: Scene, proxy: FaultProxy) -> None:
-    recorder = Recorder()
-    proxy.on("requestJob", fault_kinds.altered(recorder.keep), fault_kinds.delayed(2), recorder.again)
+    recorder, has_ended = Recorder(), threading.Event()
+    proxy.on("requestJob", fault_kinds.altered(recorder.keep), fault_kinds.held(has_ended), recorder.again)
     job_id = scene.submit(SHORT)
 
     agent = scene.agent(Options(url=proxy.url, more={**LEAST, f"{AGENT}/PollingTime": "0.5"}))
+    scene.until(lambda: scene.statuses()[job_id] == "Done", "the job has ended")
+    has_ended.set()
 
     assert agent.ended() == 0, agent.written()
     assert proxy.count("requestJob") >= 3

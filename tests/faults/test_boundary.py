@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults import invariants
-from tests.faults.box import is_alive, within
+from tests.faults.box import is_alive
 from tests.faults.payloads import once
 from tests.faults.scene import Scene
 from tests.faults.test_containment import LEVELS, contained, hostile, noted
+from tests.waiting import within
 
 END = (
     '{"state": "Done", "native": "", "reason": "", "exit_code": 0, "usage": {"wall_s": 1, "cpu_s": 1, '

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults import invariants
-from tests.faults.box import is_alive, within
+from tests.faults.box import is_alive
 from tests.faults.fault_proxy import FaultProxy
 from tests.faults.hanging_mount import HangingMount, can_mount
 from tests.faults.payloads import once, sleeps
 from tests.faults.scene import AGENT, BACK, FINAL, Options, Scene
+from tests.waiting import within
 
 PROGRAMS = Path(__file__).parent / "hostile"
 GRACE_S = 1.0
@@ -85,7 +86,7 @@ def test_agent_goes_on_with_its_heartbeats_during_a_fork_bomb(scene: Scene, prox
     scene.until(lambda: {bomb, other} <= {*scene.books.ends(), *ended(scene)}, "both are over", 60)
 
     longest = max(pauses(proxy.times("sendHeartBeat")))
-    assert longest < max(3.0, 2 * usual), f"{longest:.1f} s between two heartbeats of 1 s, before it {usual:.1f} s"
+    assert longest < max(BOMB_S, 2 * usual), f"{longest:.1f} s between two heartbeats of 1 s, before it {usual:.1f} s"
     agent.signal(10)
     assert agent.ended() == 0
     invariants.check(scene)

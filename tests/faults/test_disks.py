@@ -13,8 +13,8 @@ from tests.faults.small_disk import SmallDisk, can_mount
 
 Need = Callable[[str, bool, str], None]
 # a node that is not fit is looked at three times before it is given up: 1.5 to 3 times PollingTime from the first on
-PATIENT = {f"{AGENT}/StopAfterFailedMatches": "1000", f"{AGENT}/PollingTime": "6"}
-FULL_S = 4.0  # after the first look; the third one comes later
+PATIENT = {f"{AGENT}/StopAfterFailedMatches": "1000", f"{AGENT}/PollingTime": "12"}
+FULL_S = 4.0  # after the first look; the third one comes 14 s later, or more
 
 
 @pytest.fixture
@@ -60,14 +60,13 @@ def test_job_that_fills_the_disk_does_not_take_the_agent_with_it(scene: Scene, d
     greedy = scene.submit("head -c 60M /dev/zero >big; sleep 3; rm big; exit 7")
     other = scene.submit(sleeps(1))
 
-    agent = scene.agent()
+    # else it is a matter of luck whether it has looked three times meanwhile
+    agent = scene.agent(Options(more=PATIENT))
+    scene.until(lambda: scene.statuses() == {greedy: "Failed", other: "Done"}, "one has failed, one is done")
 
+    agent.signal(15)
     assert agent.ended() == 0, agent.written()
     assert "Traceback" not in agent.written()
-    assert scene.status(greedy)["Status"] == "Failed"
-    assert scene.statuses()[other] in ("Done", *BACK)
-    if scene.statuses()[other] in BACK:
-        scene.client.call("JobManager", "killJob", other)
     check_without_disk(scene, disk)
 
 
@@ -105,7 +104,7 @@ def test_job_whose_inputs_do_not_fit_is_given_back_and_work_goes_on(scene: Scene
 
     scene.client.call("JobManager", "killJob", job_id)
     after = scene.submit(SHORT)
-    scene.until(lambda: scene.statuses()[after] == "Done", "it works on", 40)
+    scene.until(lambda: scene.statuses()[after] == "Done", "it works on", 60)
     agent.signal(15)
     assert agent.ended(20) == 0
     assert any("Sandbox" in minor for _, minor, _, _ in told)
@@ -122,7 +121,7 @@ def test_agent_takes_work_again_when_space_has_returned(scene: Scene, disk: Smal
     time.sleep(FULL_S)
     disk.empty()
 
-    scene.until(lambda: scene.statuses()[job_id] == "Done", "it works again", 40)
+    scene.until(lambda: scene.statuses()[job_id] == "Done", "it works again", 60)
 
     agent.signal(15)
     assert agent.ended(20) == 0
@@ -140,7 +139,7 @@ def test_agent_without_inodes_loses_no_job(scene: Scene, disk: SmallDisk) -> Non
     time.sleep(FULL_S)
     disk.empty()
 
-    scene.until(lambda: scene.statuses()[job_id] in ("Done", *BACK), "it is not lost", 30)
+    scene.until(lambda: scene.statuses()[job_id] in ("Done", *BACK), "it is not lost", 60)
 
     agent.signal(15)
     agent.ended(20)

@@ -11,8 +11,8 @@ from ce_backends.conformance.subject import task
 from ce_backends.pool.ce import Pool
 from ce_backends.pool.monitor import Bounds
 from ce_backends.task.log_limit import Cap
-from tests.faults.box import within
 from tests.faults.hanging_mount import HangingMount, can_mount
+from tests.waiting import PATIENCE_S, within
 
 Need = Callable[[str, bool, str], None]
 OFTEN = Bounds(output=Cap(10**6), round_s=0.1, processes_s=0.1, disk_s=0.1)
@@ -31,7 +31,7 @@ def answered(look: Callable[[], object]) -> object:
     found: list[object] = []
     thread = threading.Thread(target=lambda: found.append(look()), daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert found, "it hangs"
     return found[0]
 

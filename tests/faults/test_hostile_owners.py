@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import invariants
-from tests.faults.payloads import sleeps
+from tests.faults.payloads import sleeps, waits_for
 from tests.faults.scene import AGENT, BACK, Options, Scene
 from tests.faults.small_disk import can_mount
 from tests.faults.test_disks import check_without_disk, disk
@@ -109,12 +109,14 @@ def test_hostile_outputs_are_named_and_the_others_come(scene: Scene) -> None:
 @pytest.mark.scenario(46, "a payload fills the disk by a file without a name, beside a modest one")
 def test_who_fills_the_disk_without_a_name_is_ended_for_it_alone(scene: Scene, disk: Path, need: Need) -> None:
     need("loop", can_mount(), "root, loop devices and mkfs.ext4 are needed")
-    other = scene.submit("head -c 2M /dev/zero >data; sleep 6")
-    agent = scene.agent(Options(more={f"{AGENT}/StopAfterFailedMatches": "1000", f"{AGENT}/PollingTime": "2"}))
+    go = scene.folder / "go"
+    other = scene.submit(f"head -c 2M /dev/zero >data; {waits_for(go)}")
+    agent = scene.agent(Options(more={f"{AGENT}/StopAfterFailedMatches": "1000", f"{AGENT}/PollingTime": "6"}))
     scene.until(lambda: scene.has_begun(other), "the modest one runs")
     hostile = scene.submit("exec 3>big; rm big; head -c 60M /dev/zero >&3; sleep 20")
 
-    scene.until(lambda: scene.statuses()[hostile] not in (*BACK, "Running", "Matched"), "the hog is ended", 30)
+    scene.until(lambda: scene.statuses()[hostile] not in (*BACK, "Running", "Matched"), "the hog is ended", 60)
+    go.touch()
     scene.until(lambda: scene.statuses()[other] == "Done", "the modest one is done", 20)
 
     agent.signal(15)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults import invariants
-from tests.faults.box import read_proc, send, within
+from tests.faults.box import read_proc, send
 from tests.faults.payloads import once, sleeps
 from tests.faults.scene import AGENT, BACK, FINAL, Options, Scene
+from tests.waiting import within
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 ON_ANOTHER_BOOT = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults import invariants
 from tests.faults.box import mounted_cgroups, read_proc, rss_mb
-from tests.faults.payloads import sleeps
+from tests.faults.payloads import sleeps, waits_for
 from tests.faults.scene import AGENT, Options, Scene
 from tests.faults.test_containment import hostile
 
@@ -87,8 +87,9 @@ def test_payload_does_not_inherit_the_agents_protection(scene: Scene, need: Need
 def test_busy_job_stays_on_its_processor(scene: Scene) -> None:
     shown, busy = scene.folder / "allowed", 'timeout 2 sh -c "while :; do :; done" &\n'
     show = f"grep Cpus_allowed_list /proc/self/status >>{shown}"
-    hog = scene.submit(f"{busy * 4}{show}\nwait")
-    other = scene.submit(f"{show}; sleep 2")
+    both = f"{show}\nuntil [ $(wc -l <{shown}) -ge 2 ]; do sleep 0.1; done"
+    hog = scene.submit(f"{busy * 4}{both}\nwait")
+    other = scene.submit(both)
 
     assert scene.agent().ended() == 0
 
@@ -118,18 +119,21 @@ WATCHED = {f"{AGENT}/HeartBeatPeriod": "0.3"}
 
 @pytest.mark.scenario(22, "200 MB of output without a line end, with NUL, invalid UTF-8 and ANSI sequences")
 def test_agent_does_not_grow_with_a_payloads_output_and_can_still_peek(scene: Scene) -> None:
-    job_id = scene.submit(f"{hostile('babbles', OUTPUT_MB)}; sleep 3")
+    go = scene.folder / "go"
+    job_id = scene.submit(f"{hostile('babbles', OUTPUT_MB)}; {waits_for(go)}")
     agent = scene.agent(Options(more=WATCHED))
     scene.until(lambda: scene.is_running(job_id), "the payload runs")
     before, most = rss_mb(agent.pid), 0.0
-    while not agent.is_over and job_id not in scene.books.ends():
-        most = max(most, rss_mb(agent.pid))
-        scene.look()
 
-    peeked = scene.status(job_id).get("StandardOutput", "")
+    def is_peeked() -> bool:
+        nonlocal most
+        most = max(most, rss_mb(agent.pid))
+        return "last words" in scene.status(job_id).get("StandardOutput", "")
+
+    scene.until(is_peeked, "its last words are seen")
+    go.touch()
     assert agent.ended() == 0, agent.written()
     assert most - before < 20, f"the agent grew from {before:.0f} to {most:.0f} MB"
-    assert "last words" in peeked
     invariants.check(scene)
 
 

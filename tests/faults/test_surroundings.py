@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.faults import invariants
 from tests.faults.box import command_line, everybody, open_files, read_proc
-from tests.faults.payloads import FAILS, SHORT, sleeps
+from tests.faults.payloads import FAILS, SHORT, sleeps, waits_for
 from tests.faults.scene import AGENT, Options, Scene
 from tests.faults.test_containment import hostile
 
@@ -23,7 +22,8 @@ ZOMBIES = 1000
 @pytest.mark.parametrize("level", ["V2", "SESSION"])
 def test_agent_as_pid_1_leaves_no_zombie(scene: Scene, need: Need, level: str) -> None:
     need("root", os.geteuid() == 0 and bool(shutil.which("unshare")), "a pid namespace is needed")
-    job_id = scene.submit(f"{hostile('orphans', ZOMBIES)}; touch {scene.folder}/orphaned; sleep 4")
+    go = scene.folder / "go"
+    job_id = scene.submit(f"{hostile('orphans', ZOMBIES)}; touch {scene.folder}/orphaned; {waits_for(go)}")
     agent = scene.agent(
         Options(before=AS_PID_1, more={"/Resources/Computing/Pool/Containment": level, f"{AGENT}/PollingTime": "0.2"})
     )
@@ -31,6 +31,7 @@ def test_agent_as_pid_1_leaves_no_zombie(scene: Scene, need: Need, level: str) -
     scene.until((scene.folder / "orphaned").exists, "the orphans are there", 20)
 
     scene.until(lambda: zombies(scene) == 0, "they are reaped", 2)
+    go.touch()
     assert agent.ended() == 0
     assert scene.statuses()[job_id] == "Done"
     invariants.check(scene)
@@ -126,16 +127,16 @@ def test_agent_with_too_few_descriptors_takes_no_job_and_says_so(scene: Scene) -
     invariants.check(scene)
 
 
-@pytest.mark.scenario(39, "the limit of processes is reached while the agent waits for work, for 4 s")
+@pytest.mark.scenario(39, "the limit of processes is reached while the agent waits for work, until it has seen it")
 def test_agent_that_cannot_fork_takes_no_job_until_it_can(scene: Scene, need: Need) -> None:
     group = next((group for group in scene.box.groups if (group / "pids.max").exists()), None)
     need("pids-cgroup", group is not None, "a limit of processes is needed")
     assert group is not None
-    agent = scene.agent(Options(more={f"{AGENT}/StopAfterFailedMatches": "20", f"{AGENT}/PollingTime": "2"}))
+    agent = scene.agent(Options(more={f"{AGENT}/StopAfterFailedMatches": "1000", f"{AGENT}/PollingTime": "6"}))
     scene.until(lambda: "match.empty" in agent.written(), "it works")
     (group / "pids.max").write_text((group / "pids.current").read_text(encoding="ascii"), encoding="ascii")
     job_id = scene.submit(SHORT)
-    time.sleep(4)
+    scene.until(lambda: "node.unfit" in agent.written(), "it has looked")  # the third look comes 9 s later, or more
     early = invariants.matches(scene, job_id)
 
     (group / "pids.max").write_text("3000", encoding="ascii")

@@ -13,7 +13,7 @@ import pytest
 from tests.faults import invariants
 from tests.faults.box import send
 from tests.faults.fault_proxy import FaultProxy
-from tests.faults.payloads import sleeps
+from tests.faults.payloads import sleeps, waits_for
 from tests.faults.scene import AGENT, Options, Scene
 
 SOURCE = Path(__file__).parent / "clock_shift.c"
@@ -54,9 +54,11 @@ def test_no_timer_fires_wrongly_and_durations_are_right_when_the_clock_jumps(
     need("cc", bool(shutil.which("cc")), "a C compiler makes the shifted clock")
     first, then = JUMPS[kind]
     clock = ShiftedClock(scene.folder, first)
-    job_id = scene.submit(sleeps(8))
+    go, submitted_at = scene.folder / "go", time.monotonic()
+    job_id = scene.submit(waits_for(go))
     agent = scene.agent(Options(url=proxy.url, more=BEATS, environment=clock.environment))
     scene.until(lambda: scene.is_running(job_id), "the payload runs")
+    running_at = time.monotonic()
     time.sleep(1)
 
     clock.set(then)
@@ -65,12 +67,15 @@ def test_no_timer_fires_wrongly_and_durations_are_right_when_the_clock_jumps(
     asked = [at for at in proxy.times("requestJob") if at > jumped_at]
     if kind == "ten years ahead":  # every certificate has expired there
         clock.set(0)
+    else:
+        scene.until(lambda: any(at > jumped_at + 1 for at in proxy.times("sendHeartBeat")), "heartbeats go on")
+    least_s = time.monotonic() - running_at
+    go.touch()
 
     scene.until(lambda: scene.statuses()[job_id] == "Done", "the job ends", 30)
-    assert 7 <= float(scene.status(job_id)["WallClockTime(s)"]) <= 20
+    most_s = time.monotonic() - submitted_at
+    assert int(least_s) <= float(scene.status(job_id)["WallClockTime(s)"]) <= most_s
     assert len(asked) < 25, "it asked for work without a pause"
-    if kind != "ten years ahead":
-        assert [at for at in proxy.times("sendHeartBeat") if at > jumped_at + 1], "no heartbeat after the jump"
     agent.signal(signal.SIGUSR1)
     assert agent.ended(15) == 0
     invariants.check(scene)
@@ -78,17 +83,20 @@ def test_no_timer_fires_wrongly_and_durations_are_right_when_the_clock_jumps(
 
 @pytest.mark.scenario(37, "the agent is stopped for 4 s and goes on, while a job runs and ends")
 def test_suspended_agent_goes_on_and_reports_the_true_end(scene: Scene, proxy: FaultProxy) -> None:
-    job_id, long = scene.submit(sleeps(4)), scene.submit(sleeps(9))
+    go = scene.folder / "go"
+    job_id, long = scene.submit(sleeps(4)), scene.submit(waits_for(go))
     agent = scene.agent(Options(url=proxy.url, more=BEATS))
-    scene.until(lambda: scene.is_running(job_id) and scene.is_running(long), "the payloads run")
+    scene.until(lambda: scene.has_begun(job_id) and scene.is_running(long), "the payloads run")
 
     agent.signal(signal.SIGSTOP)
     time.sleep(4)
+    scene.until(lambda: job_id in scene.books.ends(), "one of them ends")
     agent.signal(signal.SIGCONT)
     again_at = time.monotonic()
 
     scene.until(lambda: scene.statuses()[job_id] == "Done", "the end is told", 5)
     scene.until(lambda: any(at > again_at for at in proxy.times("sendHeartBeat")), "heartbeats resume", 3)
+    go.touch()
     agent.signal(signal.SIGUSR1)
     assert agent.ended() == 0
     assert scene.statuses() == {job_id: "Done", long: "Done"}
@@ -105,14 +113,14 @@ def test_suspended_payload_is_not_taken_for_a_stalled_one(scene: Scene, proxy: F
 
     for pid in members:
         send(pid, signal.SIGSTOP)
+    before = proxy.count("sendHeartBeat")
     time.sleep(6)
-    beats = proxy.count("sendHeartBeat")
+    scene.until(lambda: proxy.count("sendHeartBeat") >= before + 5, "heartbeats go on")
     assert scene.statuses()[job_id] == "Running"
     for pid in members:
         send(pid, signal.SIGCONT)
 
     scene.until(lambda: scene.statuses()[job_id] == "Done", "it ends well", 20)
-    assert beats >= 5
     agent.signal(signal.SIGUSR1)
     assert agent.ended() == 0
     invariants.check(scene)

@@ -37,7 +37,6 @@ from ce_backends.base import Accepted, Rejected, Submission, TaskSpec, TaskState
 from ce_backends.cfg import from_options
 from tests.unit.no_data import no_data
 
-DEADLINE_S = 20.0
 NO_MATCH = refused("No match found", 1510)
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.local_wms.authority import Authority, write_private
-
-DEADLINE_S = 5.0
+from tests.waiting import PATIENCE_S
 
 
 def frame(value: object, prefix: bytes = b"") -> bytes:
@@ -66,7 +65,7 @@ class Server:
                 return
             self.open.append(plain)
             with plain, suppress(OSError):
-                plain.settimeout(DEADLINE_S)
+                plain.settimeout(PATIENCE_S)
                 with self.context.wrap_socket(plain, server_side=True) as secured:
                     self.script(Peer(secured))
 
@@ -99,5 +98,5 @@ def serving(authority: Authority, script: Script, context: ssl.SSLContext | None
         yield server.url
     finally:
         server.stop()
-        thread.join(DEADLINE_S)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()

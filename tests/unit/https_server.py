@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from agents.local_wms.authority import Authority, Holder, write_private
+from tests.waiting import PATIENCE_S
 
-DEADLINE_S = 5.0
 Act = Callable[[socket.socket], None]
 
 
@@ -54,7 +54,7 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            plain.settimeout(DEADLINE_S)
+            plain.settimeout(PATIENCE_S)
             with suppress(OSError), plain:
                 self._serve(self._greeted(plain))
 
@@ -96,7 +96,7 @@ def serving(act: Act, holder: Holder | None, trusted: Authority | None = None) -
         yield server
     finally:
         server.stop()
-        thread.join(DEADLINE_S)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 

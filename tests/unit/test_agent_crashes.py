@@ -26,10 +26,10 @@ from tests.unit.agent_scene import Scene as AgentScene
 from tests.unit.agent_scene import job as match_of
 from tests.unit.agent_scene import scene as agent_scene
 from tests.unit.runner_scene import SANDBOX, Scene, scene
+from tests.waiting import PATIENCE_S
 
 __all__ = ["agent_scene", "scene"]
 
-DEADLINE_S = 10.0
 FAILED = "JobWrapper: Failed / Exception During Execution"
 
 
@@ -266,7 +266,7 @@ def test_work_for_a_job_that_crashes_is_told_with_its_job() -> None:
     events = Events()
     Workers(events).start(odd, of=7)  # type: ignore[arg-type]
 
-    event = events.next(DEADLINE_S)
+    event = events.next(PATIENCE_S)
 
     assert isinstance(event, Crashed)
     assert (event.job_id, type(event.error)) == (7, TypeError)
@@ -278,7 +278,7 @@ def test_what_any_thread_does_not_expect_reaches_the_main_thread(monkeypatch: py
     process.bring_home(events)
     threading.Thread(target=odd).start()
 
-    event = events.next(DEADLINE_S)
+    event = events.next(PATIENCE_S)
 
     assert isinstance(event, Crashed)
     assert (event.job_id, type(event.error)) == (None, TypeError)
@@ -313,7 +313,7 @@ def test_an_error_that_ends_the_reporter_reaches_the_main_thread(monkeypatch: py
     ledger = SimpleNamespace(open_jobs=list, unsent=odd)
     Reporter(ledger, None, lambda _: None, lambda *_: None).start()  # type: ignore[arg-type] # the border
 
-    event = events.next(DEADLINE_S)
+    event = events.next(PATIENCE_S)
 
     assert isinstance(event, Crashed)
     assert (event.job_id, type(event.error)) == (None, TypeError)
@@ -331,7 +331,7 @@ def test_an_error_that_ends_a_thread_of_a_pool_reaches_whoever_polls(
 
     pool.slots()
 
-    assert told.wait(DEADLINE_S)
+    assert told.wait(PATIENCE_S)
     with pytest.raises(CEBroken, match="has ended: TypeError: what nobody foresaw"):
         pool.poll([])
     pool.close()

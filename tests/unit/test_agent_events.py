@@ -8,8 +8,7 @@ import pytest
 from agents.log import EventLog
 from agents.process.events import Crashed, Events, HeartbeatDue, KillOrdered, LookAround, TaskChanged, Workers
 from agents.process.schedule import Schedule
-
-DEADLINE_S = 10.0
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def test_events_come_in_order(events: Events) -> None:
     events.put(LookAround())
     events.put(KillOrdered(7))
 
-    assert [events.next(DEADLINE_S), events.next(DEADLINE_S)] == [LookAround(), KillOrdered(7)]
+    assert [events.next(PATIENCE_S), events.next(PATIENCE_S)] == [LookAround(), KillOrdered(7)]
 
 
 def test_no_event_in_time_is_none(events: Events) -> None:
@@ -36,7 +35,7 @@ def test_no_event_in_time_is_none(events: Events) -> None:
 def test_many_changes_of_tasks_are_one_event_until_it_is_taken(events: Events) -> None:
     for _ in range(3):
         events.task_changed()
-    first, second = events.next(DEADLINE_S), events.next(0.0)
+    first, second = events.next(PATIENCE_S), events.next(0.0)
     events.task_changed()
 
     assert (first, second, events.next(0.0)) == (TaskChanged(), None, TaskChanged())
@@ -45,7 +44,7 @@ def test_many_changes_of_tasks_are_one_event_until_it_is_taken(events: Events) -
 def test_a_piece_of_work_ends_in_its_event(events: Events, workers: Workers) -> None:
     workers.start(KillOrdered, 7)
 
-    assert events.next(DEADLINE_S) == KillOrdered(7)
+    assert events.next(PATIENCE_S) == KillOrdered(7)
 
 
 def test_work_that_crashes_is_told_with_its_error(events: Events, workers: Workers) -> None:
@@ -53,7 +52,7 @@ def test_work_that_crashes_is_told_with_its_error(events: Events, workers: Worke
         raise KeyError("x")
 
     workers.start(crash)
-    event = events.next(DEADLINE_S)
+    event = events.next(PATIENCE_S)
 
     assert isinstance(event, Crashed)
     assert isinstance(event.error, KeyError)
@@ -64,18 +63,18 @@ def test_work_that_hangs_holds_up_neither_other_work_nor_the_end_of_the_agent(ev
 
     def hang() -> LookAround:
         begun.set()
-        release.wait(DEADLINE_S)
+        release.wait(PATIENCE_S)
         return LookAround()
 
     workers.start(hang)
-    assert begun.wait(DEADLINE_S)
+    assert begun.wait(PATIENCE_S)
 
     workers.start(HeartbeatDue)
 
-    assert events.next(DEADLINE_S) == HeartbeatDue()
+    assert events.next(PATIENCE_S) == HeartbeatDue()
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("worker-"))
     release.set()
-    assert events.next(DEADLINE_S) == LookAround()
+    assert events.next(PATIENCE_S) == LookAround()
 
 
 def test_a_schedule_repeats_its_event_until_it_is_stopped(events: Events) -> None:
@@ -83,7 +82,7 @@ def test_a_schedule_repeats_its_event_until_it_is_stopped(events: Events) -> Non
     schedule.every(0.01, LookAround())
     schedule.start()
 
-    heard = [events.next(DEADLINE_S) for _ in range(2)]
+    heard = [events.next(PATIENCE_S) for _ in range(2)]
     schedule.stop()
 
     assert heard == [LookAround(), LookAround()]

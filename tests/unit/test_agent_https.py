@@ -18,7 +18,8 @@ from agents.wms.https import HttpsTransport, session
 from agents.wms.server_clock import ServerClock
 from agents.wms.service import NoFile
 from ce_backends.untrusted.bounded_http import Limits
-from tests.unit.https_server import DEADLINE_S, OK, Act, Server, http, serving
+from tests.unit.https_server import OK, Act, Server, http, serving
+from tests.waiting import PATIENCE_S
 
 HOST_NAMES = ("localhost", "127.0.0.1")
 
@@ -289,7 +290,7 @@ def test_tls_that_breaks_after_the_request_is_no_answer(authority: Authority, ho
     def garbled(connection: socket.socket) -> None:
         with socket.socket(fileno=connection.detach()) as plain:  # below TLS: a record that cannot be decrypted
             plain.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
-            plain.settimeout(DEADLINE_S)
+            plain.settimeout(PATIENCE_S)
             while plain.recv(4096):
                 pass
 
@@ -354,7 +355,7 @@ def test_a_server_whose_certificate_has_no_san_is_not_trusted_and_the_sentence_s
     authority: Authority, proxy: Path
 ) -> None:
     own = authority.issue("127.0.0.1", host_names=("127.0.0.1",))
-    builder = authority._builder(own.certificate.subject, authority._ca, own.key, timedelta(days=1))
+    builder = authority._builder(own.certificate.subject, authority._ca, own.key.public_key(), timedelta(days=1))
     bare = Holder(builder.sign(authority._ca.key, hashes.SHA256()), own.key)
     with serving(OK, bare) as server:
         error = failed(server, proxy, authority)
@@ -402,7 +403,7 @@ def test_whatever_ends_tls_after_the_call_was_written_leaves_it_open(
         with socket.socket(fileno=connection.detach()) as plain:
             plain.sendall(sent)
             plain.shutdown(socket.SHUT_WR)
-            plain.settimeout(DEADLINE_S)
+            plain.settimeout(PATIENCE_S)
             while plain.recv(4096):
                 pass
 

@@ -11,7 +11,8 @@ from agents.errors import AccessDenied, BadAnswer, Busy, ExitCode, NoAnswer, Ref
 from agents.jobs.job import MatchedJob
 from agents.process.events import LookAround, SignalReceived
 from agents.slot import farewell
-from tests.unit.agent_scene import DEADLINE_S, NO_MATCH, Scene, job, scene
+from tests.unit.agent_scene import NO_MATCH, Scene, job, scene
+from tests.waiting import PATIENCE_S
 
 __all__ = ["scene"]
 
@@ -199,7 +200,7 @@ def test_waits_between_empty_answers_double_whatever_else_happens(scene: Scene) 
         scene.run(PollingTime="0.02", StopAfterFailedMatches="4")
     finally:
         stop.set()
-        nudging.join(DEADLINE_S)
+        nudging.join(PATIENCE_S)
 
     waits = [later - earlier for earlier, later in itertools.pairwise(asked_at)]
     assert len(waits) == 4

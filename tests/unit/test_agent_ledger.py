@@ -17,9 +17,9 @@ import pytest
 from agents.errors import Blame, NodeUnfit
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind, stories
+from tests.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).parents[2]
-DEADLINE_S = 20
 FULL = Job(
     matched=MatchedJob(job_id=7, jdl="[ é ]", owner="o", group="g", extra={"InputData": ["a"]}),
     stamp="a" * 32,
@@ -271,7 +271,7 @@ def test_a_kill_in_the_middle_of_writing_leaves_each_job_with_all_its_reports_or
                 child.send_signal(signal.SIGKILL)
                 break
         told = [line for line in child.stdout if line.endswith("\n")]
-        child.wait(DEADLINE_S)
+        child.wait(PATIENCE_S)
     last_told = int(told[-1]) if told else 200
 
     ledger = Ledger(path)

@@ -2,8 +2,7 @@
 
 import json
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from agents.jobs import ledger as ledger_module
 from agents.jobs.job import Job, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind, no_ledger, stories
 from tests.unit.test_agent_ledger import job, report, words
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -30,13 +30,6 @@ def ledger(path: Path) -> Iterator[Ledger]:
     made = Ledger(path, now=iter(range(100, 1000)).__next__)
     yield made
     made.close()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
 
 
 def account(job_id: int) -> Report:

@@ -14,9 +14,9 @@ from agents.__main__ import main
 from agents.errors import ExitCode
 from agents.local_wms.authority import open_authority, write_private
 from agents.settings.agent import AGENT
+from tests.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).parents[2]
-DEADLINE_S = 60
 SITE = "/LocalSite/Site=LAB.Local.ch"
 
 
@@ -36,7 +36,7 @@ def process(work_dir: Path, *options: str, **environ: str) -> subprocess.Complet
         env={"PATH": os.environ["PATH"]} | environ,
         capture_output=True,
         text=True,
-        timeout=DEADLINE_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -148,7 +148,7 @@ def test_an_agent_of_a_pilot_waits_for_one_that_has_lost_its_pilot(tmp_path: Pat
         with pytest.raises(subprocess.TimeoutExpired):
             second.wait(3)
 
-    _, stderr = second.communicate(timeout=DEADLINE_S)
+    _, stderr = second.communicate(timeout=PATIENCE_S)
     assert stderr == b"agent: command line: '/' names no option; expected /Section/option\n"
 
 
@@ -207,6 +207,6 @@ def test_words_that_cannot_be_printed_make_no_exit_code_of_pythons_own(package: 
     argv = [sys.executable, "-P", "-m", package, "--help"]
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(argv, stdout=full, stderr=full, env=environ, timeout=DEADLINE_S, check=False)
+        done = subprocess.run(argv, stdout=full, stderr=full, env=environ, timeout=PATIENCE_S, check=False)
 
     assert done.returncode == exit_code

@@ -9,8 +9,8 @@ import pytest
 from agents.jobs.jdl import JobDescription, describe
 from agents.jobs.job import Grant
 from agents.jobs.payload import environment, outputs, script
+from tests.waiting import PATIENCE_S
 
-DEADLINE_S = 20
 GRANT = Grant(processor_ids=(2, 5))
 
 
@@ -34,7 +34,7 @@ def ran(directory: Path, attributes: str, **variables: str) -> subprocess.Comple
         env=path | variables,
         capture_output=True,
         text=True,
-        timeout=DEADLINE_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -4,7 +4,6 @@ import errno
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +21,9 @@ from agents.wms.testing import FakeTransport, ok
 from ce_backends.base import Submission, TaskSpec
 from ce_backends.errors import CEUnavailable
 from tests.unit.runner_scene import SANDBOX, Ce, Scene, scene
+from tests.waiting import PATIENCE_S, until
 
 __all__ = ["scene"]
-
-DEADLINE_S = 10.0
 
 
 class Disk:
@@ -42,7 +40,7 @@ class Disk:
         monkeypatch.setattr(os, "fdatasync", self._sync)
 
     def _sync(self, fd: int) -> None:
-        assert self.may_go_on.wait(DEADLINE_S), "it was waited for before all was laid out"
+        assert self.may_go_on.wait(PATIENCE_S), "it was waited for before all was laid out"
         if self.trouble:
             raise self.trouble
         wal = Path(f"/proc/self/fd/{fd}").readlink()
@@ -166,7 +164,7 @@ def reporting(tmp_path: Path, disk: Disk) -> Iterator[tuple[Ledger, Wms, Callabl
 
     def run() -> bool:
         reporter.start()
-        return reporter.flush(DEADLINE_S)
+        return reporter.flush(PATIENCE_S)
 
     yield ledger, wms, run
     reporter.stop()
@@ -194,16 +192,13 @@ def test_the_order_that_follows_a_word_is_on_the_disk_before_the_word_is_told(
 
 def test_the_end_of_a_payload_is_brought_to_the_disk_while_its_words_still_gather(tmp_path: Path, disk: Disk) -> None:
     ledger, wms = Ledger(tmp_path / "ledger.sqlite"), Wms(disk)
-    reporter = Reporter(ledger, wms.job_state, lambda _: None, lambda *_: None, Clock(), gather_s=9 * DEADLINE_S)
+    reporter = Reporter(ledger, wms.job_state, lambda _: None, lambda *_: None, Clock(), gather_s=9 * PATIENCE_S)
     reporter.start()
-    assert reporter._idle.wait(DEADLINE_S)  # it has seen that there is nothing yet, and waits
+    assert reporter._idle.wait(PATIENCE_S)  # it has seen that there is nothing yet, and waits
     for number in (7, 8):
         ledger.save(*ended(number))
         reporter.wake()
-        give_up_at = time.monotonic() + DEADLINE_S
-        while number not in {job.job_id for job in disk.after_power_failure()[0]}:
-            assert time.monotonic() < give_up_at, "not within the deadline"
-            time.sleep(0.01)
+        until(lambda number=number: number in {job.job_id for job in disk.after_power_failure()[0]})
 
     assert wms.told == []
     reporter.stop()

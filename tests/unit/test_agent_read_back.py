@@ -16,8 +16,7 @@ from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.service import Clock, Retry, Service
 from agents.wms.testing import FakeTransport, ok
-
-DEADLINE_S = 10.0
+from tests.waiting import PATIENCE_S
 
 
 class Wms:
@@ -94,7 +93,7 @@ class Scene:
         self.ledger.save(job, [Report(job_id, ReportKind.STATUS, number, {"Status": word})])
         self.reporter.wake()
 
-    def run(self, within_s: float = DEADLINE_S) -> bool:
+    def run(self, within_s: float = PATIENCE_S) -> bool:
         self.reporter.start()
         return self.reporter.flush(within_s)
 
@@ -162,7 +161,7 @@ def test_an_end_after_a_heartbeat_that_was_lost_is_read_back_when_that_cannot_co
     assert not scene.reporter.flush(0.1)
     scene.wms.held[1] = "Running"  # now it has come
 
-    assert scene.reporter.flush(DEADLINE_S)
+    assert scene.reporter.flush(PATIENCE_S)
     assert (scene.not_held, scene.told) == ([(1, JobStatus.RUNNING)], [1])
 
 
@@ -173,7 +172,7 @@ def test_while_the_wms_cannot_be_asked_nothing_is_told(scene: Scene) -> None:
     assert (scene.told, scene.reporter.untold()) == ([], [1])
     scene.wms.error = None
 
-    assert scene.reporter.flush(DEADLINE_S)
+    assert scene.reporter.flush(PATIENCE_S)
     assert scene.told == [1]
 
 
@@ -196,7 +195,7 @@ def test_what_a_killed_agent_has_said_last_is_read_back_by_the_next_after_its_la
 
     assert not scene.run(within_s=0.2)
     assert scene.wms.asked == 0
-    assert scene.reporter.flush(DEADLINE_S)
+    assert scene.reporter.flush(PATIENCE_S)
     assert (scene.not_held, scene.told) == ([(1, JobStatus.RUNNING)], [1])
 
 
@@ -212,5 +211,5 @@ def test_a_job_that_was_matched_here_anew_is_not_ended_by_its_former_end(scene: 
     assert scene.run()
     scene.say(1, "Running", Phase.RUNNING)
 
-    assert scene.reporter.flush(DEADLINE_S)
+    assert scene.reporter.flush(PATIENCE_S)
     assert scene.not_held == []

@@ -25,8 +25,8 @@ from agents.reporting.reporter import Reporter
 from agents.wms.job_state import Heartbeat, JobState
 from agents.wms.service import Clock, Retry, Service
 from agents.wms.testing import FakeTransport, ok
+from tests.waiting import PATIENCE_S
 
-DEADLINE_S = 10.0
 Called = tuple[str, int, object]
 
 
@@ -87,7 +87,7 @@ class Scene:
 
     def run(self) -> bool:
         self.reporter.start()
-        return self.reporter.flush(DEADLINE_S)
+        return self.reporter.flush(PATIENCE_S)
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_a_ledger_that_fails_does_not_end_the_reporter(scene: Scene) -> None:
     scene.ledger._db.execute("ALTER TABLE away RENAME TO report")
     scene.say(1, "Done")
 
-    assert scene.reporter.flush(DEADLINE_S)
+    assert scene.reporter.flush(PATIENCE_S)
 
 
 def test_a_reporter_stops_in_the_middle_of_its_patience(scene: Scene) -> None:
@@ -375,7 +375,7 @@ def test_what_puts_a_job_back_waits_for_a_sign_of_life_that_was_given_up(
 
     scene.put(Report(1, ReportKind.STATUS, "0", {"Status": "Rescheduled"}), reschedule(1))
 
-    assert scene.reporter.flush(DEADLINE_S)
+    assert scene.reporter.flush(PATIENCE_S)
     assert [call for call, _ in tried] == ["beat", "statuses", "reschedule"]
     assert tried[1][1] - tried[0][1] >= 0.3
 

@@ -9,8 +9,8 @@ import pytest
 from agents.process.events import ChoresDue, Event, Events, HeartbeatDue
 from agents.process.schedule import Schedule
 from agents.process.ticks import AfterEach
+from tests.waiting import PATIENCE_S
 
-DEADLINE_S = 10.0
 TEN_YEARS_S = 315_360_000.0
 
 
@@ -48,7 +48,7 @@ def test_event_comes_again_and_again(events: Events, schedule: Schedule) -> None
     schedule.every(0.05, HeartbeatDue())
     schedule.start()
 
-    assert [events.next(DEADLINE_S) for _ in range(3)] == [HeartbeatDue()] * 3
+    assert [events.next(PATIENCE_S) for _ in range(3)] == [HeartbeatDue()] * 3
 
 
 def test_after_a_clock_was_set_back_everything_is_done_at_once_and_planned_anew(
@@ -61,7 +61,7 @@ def test_after_a_clock_was_set_back_everything_is_done_at_once_and_planned_anew(
     clocks.epoch_s -= 60
     schedule.keep_time()
 
-    came: list[Event | None] = [events.next(DEADLINE_S), events.next(DEADLINE_S)]
+    came: list[Event | None] = [events.next(PATIENCE_S), events.next(PATIENCE_S)]
     assert HeartbeatDue() in came
     assert ChoresDue() in came
 

@@ -8,9 +8,9 @@ import pytest
 
 from agents.process import agent_process as process
 from agents.process.events import Events, SignalReceived
+from tests.waiting import PATIENCE_S
 
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
-PATIENCE_S = 10
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from ce_backends.base import TaskSpec
 from ce_backends.batch.launcher import RESULT, TASK, launcher, write_task
 from ce_backends.conformance.subject import task
 from ce_backends.task.script import COOKIE
+from tests.waiting import until
 
 MINIMAL = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
@@ -162,10 +163,7 @@ def test_task_ends_when_what_started_its_launcher_has_been_killed(node: Path) ->
         process.kill()
 
     assert beat.exists()
-    give_up_at = time.monotonic() + 30
-    while _carriers(spec.stamp):
-        assert time.monotonic() < give_up_at, "the payload still runs"
-        time.sleep(0.1)
+    until(lambda: not _carriers(spec.stamp), "the payload has ended")
 
 
 def _carriers(stamp: str) -> list[str]:

@@ -17,9 +17,11 @@ from ce_backends.conformance.subject import Subject
 from ce_backends.conformance.suite import CHECKS, Check, run
 from ce_backends.options import OptionValue
 from ce_backends.pool.ce import Pool
+from ce_backends.pool.monitor import Bounds
+from ce_backends.pool.options import PoolSettings, bounds_of
 from ce_backends.registry import create
+from tests.waiting import PATIENCE_S
 
-DEADLINE_S = 20
 PLUGIN = Path(__file__).parents[1] / "plugins/echo_ce"
 BACKENDS: dict[str, tuple[str, dict[str, OptionValue]]] = {
     "Pool": ("Pool", {"NumberOfProcessors": 4, "KillGraceTime": 0.1}),
@@ -33,17 +35,23 @@ BACKENDS: dict[str, tuple[str, dict[str, OptionValue]]] = {
 }
 
 
+def looks_often(settings: PoolSettings) -> Bounds:
+    """Let a pool look at its tasks each second: one over its limit need not compute for ten seconds beside others."""
+    return replace(bounds_of(settings), processes_s=1.0, disk_s=1.0)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_backend_conforms(check: Check, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PLUGIN))
     monkeypatch.setenv("SCRATCH", str(tmp_path))
+    monkeypatch.setattr("ce_backends.pool.ce.bounds_of", looks_often)
     ce_type, options = BACKENDS[backend]
 
     def created(state: Path) -> ComputingElement:
         return create(ce_type, options, state)
 
-    (result,) = run(Subject(lambda: created(tmp_path / "state"), tmp_path, DEADLINE_S, create_at=created), [check])
+    (result,) = run(Subject(lambda: created(tmp_path / "state"), tmp_path, PATIENCE_S, create_at=created), [check])
 
     if result.unkept:
         pytest.skip(f"{backend} does not keep this clause: {result.unkept}")
@@ -89,7 +97,7 @@ class Leaky(Pool):
 def test_fault_of_a_backend_is_told_in_a_sentence(
     kind: Callable[..., Pool], check: Check, seen: str, tmp_path: Path
 ) -> None:
-    subject = Subject(lambda: kind(tmp_path / "state", processors=1), tmp_path, DEADLINE_S)
+    subject = Subject(lambda: kind(tmp_path / "state", processors=1), tmp_path, PATIENCE_S)
 
     (result,) = run(subject, [check])
 

@@ -1,7 +1,6 @@
 """A running task's credential is replaced in one step, and nobody else can ever read it."""
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ from ce_backends.base import Accepted, RenewsCredentials, TaskSpec
 from ce_backends.errors import CEError
 from ce_backends.pool.ce import Pool
 from ce_backends.pool.layout import renew_credential
-
-DEADLINE_S = 10.0
+from tests.waiting import PATIENCE_S, until
 
 
 def test_a_reader_sees_the_old_one_or_the_new_one_and_nothing_between(tmp_path: Path) -> None:
@@ -31,7 +29,7 @@ def test_a_reader_sees_the_old_one_or_the_new_one_and_nothing_between(tmp_path: 
         source.write_text(text, encoding="ascii")
         renew_credential(source, target)
     stop.set()
-    reader.join(DEADLINE_S)
+    reader.join(PATIENCE_S)
 
     assert seen <= contents
     assert target.stat().st_mode & 0o777 == 0o600
@@ -62,11 +60,8 @@ def test_a_payload_in_a_pool_meets_its_renewed_credential(tmp_path: Path) -> Non
 
         pool.renew_credential(answer.task_id, second)
 
-        deadline = time.monotonic() + DEADLINE_S
-        while not (status := pool.poll([answer.task_id])[answer.task_id]).state.is_final:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert status.exit_code == 0
+        until(lambda: pool.poll([answer.task_id])[answer.task_id].state.is_final)
+        assert pool.poll([answer.task_id])[answer.task_id].exit_code == 0
     finally:
         pool.cancel([answer.task_id])
         pool.clean([answer.task_id])

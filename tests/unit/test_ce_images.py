@@ -3,7 +3,6 @@
 import os
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from ce_backends.options import OptionValue
 from ce_backends.registry import backend, create
 from ce_backends.task.image import NO_LAUNCHER, ImageLauncher, launcher_of
 from ce_backends.task.script import render
+from tests.waiting import until
 
 IMAGE = "docker://almalinux:9"
 ENTERS = ImageLauncher(["/opt/enter", "--see", "{directory}", "{image}"])
@@ -67,12 +67,9 @@ def host(tmp_path: Path, container_launcher: str) -> Iterator[ComputingElement]:
 def ended(ce: ComputingElement, spec: TaskSpec) -> TaskStatus:
     answer = ce.submit([spec])[spec.stamp]
     assert isinstance(answer, Accepted), answer
-    give_up_at = time.monotonic() + 20
-    while not (status := ce.poll([answer.task_id])[answer.task_id]).state.is_final:
-        assert time.monotonic() < give_up_at, status
-        time.sleep(0.02)
+    until(lambda: ce.poll([answer.task_id])[answer.task_id].state.is_final)
     ce.fetch(answer.task_id, Path(spec.environment["INTO"]))
-    return status
+    return ce.poll([answer.task_id])[answer.task_id]
 
 
 # ---- the option ----

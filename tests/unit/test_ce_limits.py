@@ -26,18 +26,11 @@ from ce_backends.task.directory import TaskDir
 from ce_backends.task.log_limit import Cap
 from ce_backends.task.outputs import copy_outputs
 from ce_backends.task.record import TaskRecord
+from tests.waiting import PATIENCE_S, until
 
-DEADLINE_S = 20
 MB = 10**6
 OFTEN = Bounds(output=Cap(MB), round_s=0.05, processes_s=0.05, disk_s=0.05)
 MakePool = Callable[..., Pool]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -441,7 +434,7 @@ def test_task_of_which_something_cannot_be_killed_is_final_and_says_so(tmp_path:
     stuck.over_s = time.monotonic()
     watcher.add(stuck)
 
-    assert final.wait(DEADLINE_S)
+    assert final.wait(PATIENCE_S)
     watcher.close()
     (status,) = told
     assert status.is_stuck

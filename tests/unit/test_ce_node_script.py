@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from ce_backends.errors import CEError
 from ce_backends.pool.layout import lay_out
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.script import COOKIE, environment_of, quote, render
+from tests.waiting import PATIENCE_S, until
 
 STAMP = "0123456789abcdef" * 2
-DEADLINE_S = 20
 SHELLS = [
     [found, *applet]
     for name, applet in (("dash", []), ("bash", []), ("bash", ["--posix"]), ("busybox", ["sh"]))
@@ -51,15 +50,12 @@ def run(shell: list[str], parent: Path, script: str, **fields: object) -> TaskDi
     """Run as the pool does: the environment is given by the starter."""
     spec, directory = laid_out(parent, script, **fields)
     environment = {"PATH": os.environ["PATH"], **environment_of(spec, directory.path)}
-    assert start(shell, directory, environment).wait(DEADLINE_S) == 0
+    assert start(shell, directory, environment).wait(PATIENCE_S) == 0
     return directory
 
 
 def until_exists(path: Path) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not path.exists():
-        assert time.monotonic() < give_up_at, f"{path} was not made"
-        time.sleep(0.01)
+    until(path.exists, f"{path} is made")
 
 
 @every_shell
@@ -82,7 +78,7 @@ def test_the_cpu_time_is_known(shell: list[str], tmp_path: Path) -> None:
 def test_second_start_runs_nothing(shell: list[str], tmp_path: Path) -> None:
     directory = run(shell, tmp_path, f"echo ran >> {quote(str(tmp_path))}/ledger\n")
 
-    again = start(shell, directory, {COOKIE: STAMP}).wait(DEADLINE_S)
+    again = start(shell, directory, {COOKIE: STAMP}).wait(PATIENCE_S)
 
     assert again == 0
     assert (tmp_path / "ledger").read_text() == "ran\n"
@@ -94,7 +90,7 @@ def test_many_starts_at_once_run_one(shell: list[str], tmp_path: Path) -> None:
 
     started = [start(shell, directory, {COOKIE: STAMP, "PATH": "/usr/bin:/bin"}) for _ in range(8)]
 
-    assert [process.wait(DEADLINE_S) for process in started] == [0] * 8
+    assert [process.wait(PATIENCE_S) for process in started] == [0] * 8
     assert (tmp_path / "ledger").read_text() == "ran\n"
 
 
@@ -108,7 +104,7 @@ def test_script_outlives_its_signals_and_tells_the_result(shell: list[str], tmp_
         process.send_signal(number)
     (directory.work / "go").touch()
 
-    assert process.wait(DEADLINE_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert directory.exit_code() == 9
 
 
@@ -151,7 +147,7 @@ def test_started_by_a_batch_system_it_clears_the_environment_first(shell: list[s
     value = bytes(range(1, 256)).decode("utf-8", "surrogateescape")
     _, directory = laid_out(tmp_path, "cat /proc/$$/environ\n", environment={"ALL": value})
 
-    start(shell, directory, {"PATH": "/usr/bin:/bin", "SLURM_CPUS_ON_NODE": "64"}).wait(DEADLINE_S)
+    start(shell, directory, {"PATH": "/usr/bin:/bin", "SLURM_CPUS_ON_NODE": "64"}).wait(PATIENCE_S)
 
     seen = (directory.path / "stdout").read_bytes()
     assert b"ALL=" + bytes(range(1, 256)) in seen.split(b"\0")
@@ -216,7 +212,7 @@ def test_alone_below_a_long_directory_tmpdir_has_a_short_name_until_the_end(shel
     lay_out(spec, directory)
     (directory.path / "node_script").write_bytes(render(spec, directory.path, is_alone=True))
 
-    start(shell, directory, {}).wait(DEADLINE_S)
+    start(shell, directory, {}).wait(PATIENCE_S)
 
     told = Path((directory.path / "stdout").read_text().strip())
     assert (directory.path / "exit_code").read_text() == "0\n"

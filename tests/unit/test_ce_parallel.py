@@ -10,13 +10,12 @@ from ce_backends.__main__ import main
 from ce_backends.conformance import checks
 from ce_backends.conformance.parallel import Trials
 from ce_backends.conformance.subject import Subject
-
-DEADLINE_S = 20
+from tests.waiting import PATIENCE_S
 
 
 def trials(scratch: Path) -> Trials:
     options = {"BatchSystem": "Host", "StatusInterval": 0.1, "SharedArea": f"{scratch}/area"}
-    return Trials(ce_type="Local", options=options, scratch=scratch, deadline_s=DEADLINE_S)
+    return Trials(ce_type="Local", options=options, scratch=scratch, deadline_s=PATIENCE_S)
 
 
 def first_to_come(subject: Subject) -> None:
@@ -39,7 +38,8 @@ def never_kept(subject: Subject) -> None:
 def test_checks_run_at_the_same_time_and_are_told_in_their_order(tmp_path: Path) -> None:
     results = list(trials(tmp_path).run([first_to_come, never_kept, second_to_come], 3))
 
-    expected = [("first to come", ""), ("never kept", "not with a deadline of 20 s"), ("second to come", "")]
+    never = f"not with a deadline of {PATIENCE_S:g} s"
+    expected = [("first to come", ""), ("never kept", never), ("second to come", "")]
     assert [(result.check, result.problem) for result in results] == expected
 
 

@@ -6,9 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +22,8 @@ from ce_backends.linux.cgroup import Group, hierarchies
 from ce_backends.linux.processes import Process, is_alive, stat_of
 from ce_backends.pool.ce import Pool
 from ce_backends.task.script import COOKIE, quote
+from tests.waiting import PATIENCE_S, until
 
-DEADLINE_S = 20
 NOBODY = 65534
 ROOT = Path(__file__).parents[2]
 
@@ -44,13 +43,6 @@ def key() -> str:
 
 AVAILABLE = [level for level in Level if probe(key(), best=level).level is level]
 every_level = pytest.mark.parametrize("level", AVAILABLE, ids=lambda level: level.name)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -215,7 +207,7 @@ def test_kill_reaches_groups_that_the_payload_made_itself(level: Level) -> None:
         (inner / "cgroup.procs").write_text(str(process.pid))
         refused = cell.remove()
         cell.kill()
-        ended_by = process.wait(DEADLINE_S)
+        ended_by = process.wait(PATIENCE_S)
     until(cell.remove)
 
     assert not refused
@@ -235,7 +227,7 @@ def test_task_cannot_widen_the_set_of_its_processors(level: Level) -> None:
     script = f"read go; ({widen}; :); {enter}; grep Cpus_allowed_list /proc/self/status"
     with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         cell.bind(Process(process.pid, 0))
-        shown, _ = process.communicate(b"go\n", DEADLINE_S)
+        shown, _ = process.communicate(b"go\n", PATIENCE_S)
     until(cell.remove)
 
     assert shown.split()[-1] == str(processor).encode()
@@ -260,7 +252,7 @@ def test_refusals_are_counted_for_the_task_that_met_them(level: Level, monkeypat
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             cell.bind(Process(process.pid, 0))
             found_again = containment.adopt("0" * 32, Process(process.pid, 0))
-            process.communicate(b"go\n", DEADLINE_S)
+            process.communicate(b"go\n", PATIENCE_S)
         counted.append((cell.consumption().refusals > 0, found_again.consumption().refusals > 0))
         cell.kill()
         until(cell.remove)
@@ -291,7 +283,7 @@ def test_version_2_without_kill_file_is_frozen_and_killed_one_by_one(tmp_path: P
         (tmp_path / "cgroup.procs").write_text(f"{process.pid}\n")
         (tmp_path / "cgroup.freeze").write_text("0")
         Group(tmp_path).kill()
-        ended_by = process.wait(DEADLINE_S)
+        ended_by = process.wait(PATIENCE_S)
 
     assert ended_by == -signal.SIGKILL
 
@@ -335,7 +327,7 @@ def test_tasks_stay_in_the_group_by_which_slurm_ends_its_job() -> None:
     program = "from ce_backends.containment.probe import *; print(probe('a', best=Level.V1).level.name)"
     argv = ["/bin/sh", "-c", 'echo 0 > "$1/cgroup.procs" && exec "$2" -c "$3"', "sh", step, sys.executable, program]
     try:
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     finally:
         for group in (step, job, job.parent):
             until(Group(group).remove)
@@ -371,7 +363,7 @@ def test_unprivileged_user_is_contained_and_told_how() -> None:
         daemon = left_behind(Path(scratch, "pid"), wash="env -i")
         Path(scratch, "script").write_text(f"{daemon}mkdir -p a/b; : > a/b/c; chmod 0 a/b a; exit 6\n")
         argv = [sys.executable, "-c", UNPRIVILEGED, scratch]
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         pid = int(Path(scratch, "pid").read_text())
 
     first, *rest = done.stdout.splitlines()

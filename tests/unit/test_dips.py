@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from agents.wms.dips import DipsTransport, tls
 from agents.wms.https import Limits
 from pilot.wms import dips as pilot_dips
 from tests.unit.dips_server import Peer, Script, frame, server_context, serving
+from tests.waiting import PATIENCE_S
 
-LIMITS = Limits(connect_s=2.0, read_s=0.5, whole_s=1.0, body_mb=1)
+SILENT_S = 2.0  # a server that has said nothing for so long will say nothing; an answer has more time
+LIMITS = Limits(connect_s=PATIENCE_S, read_s=PATIENCE_S, whole_s=PATIENCE_S, body_mb=1)
+IMPATIENT = replace(LIMITS, read_s=SILENT_S)
 ACCEPTED = {"OK": True, "Value": None}
 UNAUTHORIZED = {"OK": False, "Errno": 1111, "Message": "Unauthorized query ( 1111 : Unauthorized query)"}
 
@@ -176,12 +180,18 @@ WRONG: list[tuple[Script, type[ServiceError], str, type[Exception] | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("script", "kind", "words"), [case[:3] for case in WRONG])
+@pytest.mark.parametrize(("script", "kind", "words", "of_pilot"), WRONG)
 def test_what_goes_wrong_says_whether_the_call_was_sent(
-    authority: Authority, proxy: Path, script: Script, kind: type[ServiceError], words: str
+    authority: Authority,
+    proxy: Path,
+    script: Script,
+    kind: type[ServiceError],
+    words: str,
+    of_pilot: type[Exception] | None,
 ) -> None:
+    limits = IMPATIENT if of_pilot is TimeoutError else LIMITS
     with serving(authority, script) as url, pytest.raises(kind) as caught:
-        call(proxy, authority, url)
+        transport(proxy, authority, limits=limits).call(url, "requestJob", ())
 
     assert type(caught.value) is kind
     assert words in str(caught.value)
@@ -200,7 +210,7 @@ def test_a_server_that_drips_is_given_up_at_the_whole_deadline(authority: Author
                 time.sleep(0.1)
 
     with serving(authority, script) as url, pytest.raises(NoAnswer, match=r"not complete in 1 s|timed out"):
-        call(proxy, authority, url)
+        transport(proxy, authority, limits=replace(LIMITS, whole_s=1.0)).call(url, "requestJob", ())
 
 
 def test_a_proposal_longer_than_the_server_reads_is_not_sent(authority: Authority, proxy: Path) -> None:
@@ -258,7 +268,7 @@ def test_a_proxy_that_has_gone_is_one_sentence(authority: Authority, tmp_path: P
 
 
 def pilot_call(
-    proxy: Path, authority: Authority, url: str, *arguments: object, within_s: float = 1.0, vo: str = "labvo"
+    proxy: Path, authority: Authority, url: str, *arguments: object, within_s: float = PATIENCE_S, vo: str = "labvo"
 ) -> Any:
     return pilot_dips.exchange(
         tls(proxy, authority.certificates),
@@ -297,7 +307,7 @@ def test_the_pilot_tells_silence_from_nonsense(
     authority: Authority, proxy: Path, script: Script, kind: type[Exception] | None
 ) -> None:
     with serving(authority, script) as url, pytest.raises(kind) if kind else nullcontext():
-        pilot_call(proxy, authority, url, within_s=0.5)
+        pilot_call(proxy, authority, url, within_s=SILENT_S if kind is TimeoutError else PATIENCE_S)
 
 
 def test_the_pilot_sends_no_proposal_longer_than_the_server_reads_either(authority: Authority, proxy: Path) -> None:

@@ -30,15 +30,17 @@ from pilot.wms import client as services
 from tests.unit import hostile_server as hostile
 from tests.unit.captured import Captured
 from tests.unit.hostile_server import BELOW_TLS, DISET, GOOD, HTTP, JSON, Act, http, serving
+from tests.waiting import PATIENCE_S
 
 WHOLE_S = 0.2
-AT_MOST_S = WHOLE_S + 4.0  # on a busy machine
+AT_MOST_S = PATIENCE_S  # a client that has no end of it stays for ever, however busy the machine is
 AT_MOST_MB = 5
-LIMITS = Limits(connect_s=WHOLE_S, read_s=WHOLE_S, whole_s=WHOLE_S, body_mb=1)
 
 
 class Setting:
     """A CA, the server's context, and whom the clients are."""
+
+    within_s = WHOLE_S  # how long clients wait for an answer that is none
 
     def __init__(self, authority: Authority) -> None:
         self.ca = authority.certificates
@@ -46,6 +48,11 @@ class Setting:
         write_private(self.proxy, authority.delegate(authority.issue("Lab Pilot"), "lab_pilot").pem())
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(authority.host())
+
+    @property
+    def limits(self) -> Limits:
+        """The same for those that take them apart."""
+        return Limits(connect_s=self.within_s, read_s=self.within_s, whole_s=self.within_s, body_mb=1)
 
 
 @pytest.fixture(scope="module")
@@ -64,19 +71,19 @@ def _small_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def agent(setting: Setting, port: int) -> object:
     with session(setting.proxy, setting.ca) as kept:
-        transport = HttpsTransport(kept, vo="lab", limits=LIMITS)
+        transport = HttpsTransport(kept, vo="lab", limits=setting.limits)
         return Service("X/Y", [f"https://localhost:{port}/X/Y"], transport, Retry(attempts=1)).call("m", "secret")
 
 
 def agent_dips(setting: Setting, port: int) -> object:
-    transport = DipsTransport(lambda: agents_tls(setting.proxy, setting.ca), vo="lab", limits=LIMITS)
+    transport = DipsTransport(lambda: agents_tls(setting.proxy, setting.ca), vo="lab", limits=setting.limits)
     return Service("X/Y", [f"dips://localhost:{port}/X/Y"], transport, Retry(attempts=1)).call("m", "secret")
 
 
 def _pilot(setting: Setting, url: str) -> object:
     shown = SimpleNamespace(certificate=setting.proxy, key=setting.proxy)
     caller = services.Services(services.tls(shown, setting.ca), vo="lab", setup="s", is_host=False)  # type: ignore[arg-type]
-    return caller.call(url, "m", "secret", timeout_s=WHOLE_S)
+    return caller.call(url, "m", "secret", timeout_s=setting.within_s)
 
 
 def pilot(setting: Setting, port: int) -> object:
@@ -92,7 +99,7 @@ def _arc(setting: Setting, port: int) -> Iterator[Rest]:
     token = setting.proxy.with_name("token")
     token.write_text("secret-token")
     credential = Credential(proxy=setting.proxy, token=token, ca_directory=setting.ca)
-    rest = Rest(f"https://localhost:{port}/arex/rest/1.0", credential, timeout_s=WHOLE_S)
+    rest = Rest(f"https://localhost:{port}/arex/rest/1.0", credential, timeout_s=setting.within_s)
     try:
         yield rest
     finally:
@@ -151,13 +158,15 @@ def ended_by(setting: Setting, client: Client, error: type[Exception], port: int
 
 
 @pytest.mark.parametrize("client", [agent, pilot, arc], ids=by_name)
-def test_the_good_answer_is_taken(setting: Setting, client: Client) -> None:
+def test_the_good_answer_is_taken(setting: Setting, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setting, "within_s", PATIENCE_S)
     with serving(http(GOOD), setting.context) as server:
         assert client(setting, server.port) == 7
 
 
 @pytest.mark.parametrize("client", [agent_dips, pilot_dips], ids=by_name)
-def test_the_good_frames_are_taken(setting: Setting, client: Client) -> None:
+def test_the_good_frames_are_taken(setting: Setting, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setting, "within_s", PATIENCE_S)
     frame = b"%d:%b" % (len(GOOD), GOOD)
     with serving(hostile.raw(frame, frame), setting.context) as server:
         assert client(setting, server.port) == 7

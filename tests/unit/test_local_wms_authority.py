@@ -12,9 +12,9 @@ from agents.local_wms.authority import Authority, Holder, open_authority, write_
 from agents.local_wms.credentials import caller_of, certified
 from agents.local_wms.registry import ADMIN, DEFAULT_GROUP, HOST, HOSTS_GROUP, PILOT, USER, VO
 from agents.local_wms.server import tls_context
+from tests.waiting import PATIENCE_S
 
 NOW = datetime.now(UTC)
-DEADLINE_S = 10
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def shake_hands(authority: Authority, host_pem: Path, client_pem: Path | None) -
     if client_pem:
         client.load_cert_chain(client_pem)
     here, there = socketpair()
-    here.settimeout(DEADLINE_S)
-    there.settimeout(DEADLINE_S)
+    here.settimeout(PATIENCE_S)
+    there.settimeout(PATIENCE_S)
     with here, there:
         server = threading.Thread(target=_answer, args=(tls_context(host_pem, authority.certificates), there))
         server.start()
@@ -49,7 +49,7 @@ def shake_hands(authority: Authority, host_pem: Path, client_pem: Path | None) -
                 secured.recv(1)  # in TLS 1.3 a refused client certificate shows at the first read
         finally:
             here.close()
-            server.join(DEADLINE_S)
+            server.join(PATIENCE_S)
 
 
 def _answer(context: ssl.SSLContext, there: object) -> None:

@@ -14,8 +14,7 @@ from agents.local_wms.__main__ import _killed, main
 from agents.local_wms.client import Client, connect, unpack
 from agents.local_wms.home import Endpoint, LocalWmsError
 from agents.local_wms.testing import REPOSITORY, running
-
-DEADLINE_S = 30
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +169,7 @@ def test_output_of_a_job_without_any_is_one_sentence(
 def test_a_second_server_in_the_same_home_stops_with_a_sentence(home: Path) -> None:
     argv = [sys.executable, "-m", "agents.local_wms", "serve", "--home", str(home)]
 
-    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
     assert (done.returncode, done.stderr) == (1, f"local WMS: a local WMS runs in {home} already\n")
 

@@ -3,7 +3,6 @@
 import json
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +16,7 @@ from agents.local_wms.authority import Authority, Holder, _load, open_authority,
 from agents.local_wms.home import Endpoint
 from agents.local_wms.server import MOST_CONNECTIONS
 from agents.local_wms.testing import running
-
-TIMEOUT_S = 20
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,7 @@ def post(endpoint: Endpoint, service: str, cert: str | None, body: dict[str, str
     url = f"{endpoint.url}/WorkloadManagement/Tornado{service}"
     with requests.Session() as session:
         session.trust_env = False
-        return session.post(url, data=body, cert=cert, verify=endpoint.ca_dir, timeout=TIMEOUT_S)
+        return session.post(url, data=body, cert=cert, verify=endpoint.ca_dir, timeout=PATIENCE_S)
 
 
 def whoami(endpoint: Endpoint, cert: str | None) -> str:
@@ -80,18 +78,16 @@ def test_the_page_is_for_those_who_show_one_of_the_certificates(
     certs = {"stranger": stranger, "user": endpoint.user_proxy, "admin": endpoint.admin_proxy}
     with requests.Session() as session:
         session.trust_env = False
-        page = session.get(f"{endpoint.url}/", cert=certs.get(who), verify=endpoint.ca_dir, timeout=TIMEOUT_S)
+        page = session.get(f"{endpoint.url}/", cert=certs.get(who), verify=endpoint.ca_dir, timeout=PATIENCE_S)
 
     assert (page.status_code, "<h2>Jobs</h2>" in page.text) == (status, status == 200)
 
 
 def logged(endpoint: Endpoint, expected: str) -> str:
     """Return the log once this is in it: it is written after the answer."""
-    log, ends = "", time.monotonic() + TIMEOUT_S
-    while expected not in log:
-        assert time.monotonic() < ends, log
-        log = (Path(endpoint.pilot_proxy).parents[1] / "server.log").read_text()
-    return log
+    log = Path(endpoint.pilot_proxy).parents[1] / "server.log"
+    until(lambda: expected in log.read_text(), f"{expected} in the log")
+    return log.read_text()
 
 
 FORGED = "x\n2026-01-01 00:00:00,000 ERROR forged \x1b[2J\u202e"
@@ -123,7 +119,7 @@ def test_more_silent_connections_than_it_keeps_stop_it_for_nobody(endpoint: Endp
     silent = [socket.create_connection(address) for _ in range(MOST_CONNECTIONS + 50)]
     try:
         assert whoami(endpoint, endpoint.user_proxy) == registry.USER.username
-        silent[0].settimeout(TIMEOUT_S)
+        silent[0].settimeout(PATIENCE_S)
         assert silent[0].recv(1) == b""  # the oldest made room
     finally:
         for one in silent:

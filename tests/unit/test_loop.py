@@ -8,8 +8,8 @@ import pytest
 
 from ce_backends.errors import CEBroken
 from ce_backends.linux.loop import Loop
+from tests.waiting import PATIENCE_S, until
 
-DEADLINE_S = 10.0
 NEVER_S = 1000.0
 
 
@@ -37,7 +37,7 @@ def loops() -> Iterator[Callable[..., Loop]]:
 
     yield make
     for loop in made:
-        loop.close(DEADLINE_S)
+        loop.close(PATIENCE_S)
 
 
 def odd() -> float | None:
@@ -45,10 +45,7 @@ def odd() -> float | None:
 
 
 def until_ended(loop: Loop) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while loop.is_running and time.monotonic() < give_up_at:
-        time.sleep(0.001)
-    assert not loop.is_running
+    until(lambda: not loop.is_running)
 
 
 # ---- turns ----
@@ -73,7 +70,7 @@ def test_turns_are_taken_in_a_daemon_thread_of_that_name(loops: Callable[..., Lo
 
     loops(turn, "looker").start()
 
-    assert seen.wait(DEADLINE_S)
+    assert seen.wait(PATIENCE_S)
     assert [(thread.name, thread.daemon) for thread in found] == [("looker", True)]
 
 
@@ -81,7 +78,7 @@ def test_a_turn_follows_when_its_rest_is_over(loops: Callable[..., Loop]) -> Non
     turns = Turns(0.0, 0.001)
     loops(turns, "looker").start()
 
-    assert all(turns.taken.acquire(timeout=DEADLINE_S) for _ in range(3))
+    assert all(turns.taken.acquire(timeout=PATIENCE_S) for _ in range(3))
     assert not turns.taken.acquire(timeout=0.02)  # the third rests until it is woken
 
 
@@ -90,11 +87,11 @@ def test_waking_ends_a_rest(loops: Callable[..., Loop], rest_s: float | None) ->
     turns = Turns(rest_s)
     loop = loops(turns, "looker")
     loop.start()
-    assert turns.taken.acquire(timeout=DEADLINE_S)
+    assert turns.taken.acquire(timeout=PATIENCE_S)
 
     loop.wake()
 
-    assert turns.taken.acquire(timeout=DEADLINE_S)
+    assert turns.taken.acquire(timeout=PATIENCE_S)
 
 
 def test_who_wakes_it_during_a_turn_is_heard_by_the_next_one(loops: Callable[..., Loop]) -> None:
@@ -111,7 +108,7 @@ def test_who_wakes_it_during_a_turn_is_heard_by_the_next_one(loops: Callable[...
     loop = loops(turn, "looker")
     loop.start()
 
-    assert second.wait(DEADLINE_S)
+    assert second.wait(PATIENCE_S)
 
 
 def test_one_thread_takes_turns_however_often_it_is_started(loops: Callable[..., Loop]) -> None:
@@ -144,10 +141,10 @@ def test_waking_does_not_cut_a_pause_that_is_waited_out(loops: Callable[..., Loo
 
     loop = loops(turn, "looker")
     loop.start()
-    assert begun.wait(DEADLINE_S)
+    assert begun.wait(PATIENCE_S)
     loop.wake()
 
-    assert over.wait(DEADLINE_S)
+    assert over.wait(PATIENCE_S)
     assert took_s[0] >= 0.1
     time.sleep(0.02)
     assert over.is_set()  # the turn that waited has heard it
@@ -163,9 +160,9 @@ def test_closing_cuts_a_pause_that_is_waited_out(loops: Callable[..., Loop]) -> 
 
     loop = loops(turn, "looker")
     loop.start()
-    assert begun.wait(DEADLINE_S)
+    assert begun.wait(PATIENCE_S)
 
-    assert loop.close(DEADLINE_S)
+    assert loop.close(PATIENCE_S)
     assert is_closing == [True]
 
 
@@ -179,10 +176,10 @@ def test_a_turn_may_rest_in_its_middle(loops: Callable[..., Loop]) -> None:
 
     loop = loops(turn, "looker")
     loop.start()
-    assert begun.wait(DEADLINE_S)
+    assert begun.wait(PATIENCE_S)
     loop.wake()
 
-    assert woken.wait(DEADLINE_S)
+    assert woken.wait(PATIENCE_S)
 
 
 # ---- the end ----
@@ -192,7 +189,7 @@ def test_closing_ends_a_rest_and_waits_for_the_thread(loops: Callable[..., Loop]
     turns = Turns(None)
     loop = loops(turns, "looker")
     loop.start()
-    assert turns.taken.acquire(timeout=DEADLINE_S)
+    assert turns.taken.acquire(timeout=PATIENCE_S)
 
     assert loop.close()
     assert (loop.is_running, loop.is_closing, turns.count) == (False, True, 1)
@@ -203,15 +200,15 @@ def test_a_turn_that_hangs_is_not_waited_for_longer_than_said(loops: Callable[..
 
     def turn() -> None:
         begun.set()
-        go_on.wait(DEADLINE_S)
+        go_on.wait(PATIENCE_S)
 
     loop = loops(turn, "looker")
     loop.start()
-    assert begun.wait(DEADLINE_S)
+    assert begun.wait(PATIENCE_S)
 
     assert not loop.close(0.01)
     go_on.set()
-    assert loop.close(DEADLINE_S)
+    assert loop.close(PATIENCE_S)
 
 
 def test_what_never_began_can_be_closed_and_does_not_begin_after_that(loops: Callable[..., Loop]) -> None:
@@ -235,11 +232,11 @@ def test_a_turn_that_waits_for_something_of_its_own_is_woken_its_own_way(loops: 
 
     loop = loops(turn, "looker", waken=bell.release)
     loop.start()
-    assert turns.acquire(timeout=DEADLINE_S)
+    assert turns.acquire(timeout=PATIENCE_S)
     loop.wake()
-    assert turns.acquire(timeout=DEADLINE_S)
+    assert turns.acquire(timeout=PATIENCE_S)
 
-    assert loop.close(DEADLINE_S)
+    assert loop.close(PATIENCE_S)
 
 
 def test_who_never_began_is_not_woken_its_own_way(loops: Callable[..., Loop]) -> None:
@@ -286,7 +283,7 @@ def test_one_that_an_error_has_ended_can_be_closed(loops: Callable[..., Loop]) -
     loop = loops(odd, "looker", broken=lambda: None)
     loop.start()
 
-    assert loop.close(DEADLINE_S)
+    assert loop.close(PATIENCE_S)
 
 
 def test_also_the_end_of_the_interpreter_is_an_end_that_is_seen(loops: Callable[..., Loop]) -> None:

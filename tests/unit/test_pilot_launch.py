@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from pilot.agent import launch
 from pilot.agent.supervision import AgentEnd
 from pilot.errors import NodeUnfit
 from pilot.settings import Settings
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 20
 DRIVER = """
 import json, sys
 from pathlib import Path
@@ -65,13 +64,6 @@ time.sleep(60)
 """
 
 
-def wait_for(condition, what):
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {WAIT_S} s"
-        time.sleep(0.02)
-
-
 @contextmanager
 def supervising(work, program):
     process = subprocess.Popen([sys.executable, "-c", DRIVER, str(work), program], cwd=ROOT, start_new_session=True)
@@ -79,12 +71,12 @@ def supervising(work, program):
         yield process
     finally:
         process.kill()
-        process.wait(WAIT_S)
+        process.wait(PATIENCE_S)
 
 
 def outcome(work, program):
     with supervising(work, program) as process:
-        process.wait(WAIT_S)
+        process.wait(PATIENCE_S)
     return json.loads((work / "end").read_text())
 
 
@@ -117,12 +109,12 @@ def test_an_agent_that_recovers_ends_well(tmp_path):
 def test_every_signal_is_passed_on_and_the_agent_is_not_started_again(tmp_path):
     names = ["SIGUSR1", "SIGUSR2", "SIGTERM", "SIGHUP"]
     with supervising(tmp_path, LISTENING) as process:
-        wait_for((tmp_path / "ready").exists, "the start")
+        until((tmp_path / "ready").exists, "the start")
         for count, name in enumerate(names, start=1):
             process.send_signal(signal.Signals[name])
             if name != "SIGHUP":
-                wait_for(functools.partial(has_heard, tmp_path, names[:count]), name)
-        process.wait(WAIT_S)
+                until(functools.partial(has_heard, tmp_path, names[:count]), name)
+        process.wait(PATIENCE_S)
 
     assert heard(tmp_path) == names
     assert json.loads((tmp_path / "end").read_text())[:3] == [0, 0, signal.SIGUSR1]
@@ -138,11 +130,11 @@ def heard(work):
 
 def test_an_agent_deaf_to_the_second_request_is_killed(tmp_path):
     with supervising(tmp_path, DEAF) as process:
-        wait_for((tmp_path / "ready").exists, "the start")
+        until((tmp_path / "ready").exists, "the start")
         process.terminate()
-        wait_for(lambda: "agent.signalled" in (tmp_path / "log").read_text(), "the first request")
+        until(lambda: "agent.signalled" in (tmp_path / "log").read_text(), "the first request")
         process.terminate()
-        process.wait(WAIT_S)
+        process.wait(PATIENCE_S)
 
     assert json.loads((tmp_path / "end").read_text()) == [-9, 0, signal.SIGTERM, 137, 0]
 
@@ -151,12 +143,12 @@ def test_a_signal_between_two_agents_ends_the_waiting(tmp_path):
     slow = DRIVER.replace("(0.05, 0.05)", "(60.0,)")
     process = subprocess.Popen([sys.executable, "-c", slow, str(tmp_path), "raise SystemExit(70)"], cwd=ROOT)
     try:
-        wait_for(lambda: (tmp_path / "log").exists() and "agent.crashed" in (tmp_path / "log").read_text(), "the crash")
+        until(lambda: (tmp_path / "log").exists() and "agent.crashed" in (tmp_path / "log").read_text(), "the crash")
         process.terminate()
-        process.wait(WAIT_S)
+        process.wait(PATIENCE_S)
     finally:
         process.kill()
-        process.wait(WAIT_S)
+        process.wait(PATIENCE_S)
 
     assert json.loads((tmp_path / "end").read_text())[:4] == [70, 0, signal.SIGTERM, 70]
 
@@ -249,7 +241,7 @@ def old_python():
 def test_the_pilot_runs_on_python_3_9(tmp_path):
     argv = [old_python(), "-m", "pilot", "--explain", "--work-dir", str(tmp_path)]
 
-    done = subprocess.run(argv, cwd=ROOT, env={}, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    done = subprocess.run(argv, cwd=ROOT, env={}, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
 

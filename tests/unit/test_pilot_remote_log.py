@@ -11,8 +11,8 @@ from pilot.errors import ServiceUnreachable
 from pilot.log import Log
 from pilot.wms import log_spool as spool
 from pilot.wms.remote_log import RemoteLog
+from tests.waiting import PATIENCE_S
 
-WAIT_S = 20
 STAMP, EARLIER = "5" * 32, "4" * 32
 
 
@@ -43,7 +43,7 @@ def write(folder, *lines, name="pilot.log"):
 
 def sent_at_the_end(remote, service, code=0):
     remote.start(service.send)
-    return remote.close(code, service.send, within_s=WAIT_S)
+    return remote.close(code, service.send, within_s=PATIENCE_S)
 
 
 def test_lines_written_before_the_start_are_sent_and_the_log_is_finalised(tmp_path):
@@ -52,7 +52,7 @@ def test_lines_written_before_the_start_are_sent_and_the_log_is_finalised(tmp_pa
     remote.start(service.send)
     write(tmp_path, "b\n")
 
-    assert remote.close(3, service.send, within_s=WAIT_S)
+    assert remote.close(3, service.send, within_s=PATIENCE_S)
     assert service.lines == ["a\n", "b\n"]
     assert service.taken[-1] == ("finaliseLogs", {"retCode": "3"}, STAMP)
 
@@ -70,10 +70,10 @@ def test_what_could_not_be_sent_is_sent_later_in_its_order(tmp_path):
     remote, service = RemoteLog(tmp_path, STAMP), Logging(failures=1)
     write(tmp_path, "a\n")
     remote.start(service.send)
-    assert service.tried.wait(WAIT_S)
+    assert service.tried.wait(PATIENCE_S)
     write(tmp_path, "b\n")
 
-    assert remote.close(0, service.send, within_s=WAIT_S)
+    assert remote.close(0, service.send, within_s=PATIENCE_S)
     assert service.lines == ["a\n", "b\n"]
 
 
@@ -88,7 +88,7 @@ def test_a_service_that_stays_down_is_not_waited_for(tmp_path):
 def test_a_service_that_hangs_is_left_at_the_deadline(tmp_path):
     remote, released = RemoteLog(tmp_path, STAMP), threading.Event()
     write(tmp_path, "a\n")
-    remote.start(lambda *_: released.wait(WAIT_S))
+    remote.start(lambda *_: released.wait(PATIENCE_S))
 
     closed = remote.close(0, lambda *_: None, within_s=0.1)
     released.set()
@@ -107,7 +107,7 @@ def test_a_message_has_no_more_lines_than_the_service_wants(tmp_path):
 def test_a_log_that_was_never_started_is_not_finalised(tmp_path):
     service = Logging()
 
-    assert not RemoteLog(tmp_path, STAMP).close(0, service.send, within_s=WAIT_S)
+    assert not RemoteLog(tmp_path, STAMP).close(0, service.send, within_s=PATIENCE_S)
     assert service.taken == []
 
 
@@ -115,7 +115,7 @@ def test_lines_of_a_pilot_that_died_are_sent_under_its_own_stamp_by_the_next_one
     dead, service = RemoteLog(tmp_path, EARLIER), Logging()
     write(tmp_path, "a\n")
     dead.start(service.send)
-    dead.close(0, service.send, within_s=WAIT_S)
+    dead.close(0, service.send, within_s=PATIENCE_S)
     write(tmp_path, "last words\n", "cut o")
     service.taken.clear()
     remote = RemoteLog(tmp_path, STAMP)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,8 @@ from ce_backends.pool.ce import InProcess, Pool
 from ce_backends.pool.monitor import USUAL
 from ce_backends.registry import validate
 from ce_backends.task.script import quote
+from tests.waiting import PATIENCE_S, until
 
-DEADLINE_S = 20
 MakePool = Callable[..., Pool]
 
 
@@ -41,13 +40,6 @@ def make_pool(tmp_path: Path) -> Iterator[MakePool]:
         for task_id in running:
             ended(pool, task_id)
         pool.close()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
 
 
 def begin(pool: Pool, spec: TaskSpec) -> str:
@@ -106,7 +98,7 @@ def test_end_of_a_task_is_told_at_once(make_pool: MakePool) -> None:
 
     task_id = begin(pool, task("exit 3\n"))
 
-    assert told.wait(DEADLINE_S)
+    assert told.wait(PATIENCE_S)
     assert pool.poll([task_id])[task_id].exit_code == 3
 
 

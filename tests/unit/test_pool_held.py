@@ -13,8 +13,7 @@ from ce_backends.errors import CEUnavailable
 from ce_backends.pool.ce import Pool
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.script import quote
-
-DEADLINE_S = 20
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -31,10 +30,7 @@ def spec(tmp_path: Path) -> TaskSpec:
 
 
 def ended(pool: Pool, stamp: str) -> bool:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not pool.poll([stamp])[stamp].state.is_final:
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
+    until(lambda: pool.poll([stamp])[stamp].state.is_final)
     return True
 
 

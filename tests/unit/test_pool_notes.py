@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,8 +19,8 @@ from ce_backends.linux.processes import boot_id, stat_line
 from ce_backends.pool.ce import Pool
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.record import parse_record, parse_status
+from tests.waiting import until
 
-DEADLINE_S = 20
 STAMP = uuid.uuid4().hex  # a test of another process must not have the same
 RECORD = {
     "processors": 1,
@@ -128,13 +127,6 @@ def make_pool(tmp_path: Path) -> Iterator[Callable[[Level], Pool]]:
     yield make
     for pool in made:
         pool.close()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
 
 
 def of_task() -> list[int]:

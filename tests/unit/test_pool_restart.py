@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ from ce_backends.pool.ce import Pool
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.record import TaskRecord
 from ce_backends.task.script import quote
+from tests.waiting import until
 
-DEADLINE_S = 20
 STAMP = uuid.uuid4().hex  # a test of another process must not have the same
 ROOT = Path(__file__).parents[2]
 OWNER = """
@@ -39,13 +38,6 @@ every_level = pytest.mark.parametrize("level", [Level.V2, Level.SESSION], ids=["
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
     return tmp_path / "ledger"
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
 
 
 def killed_owner(work_dir: Path, script: str, level: Level, *, ready: Callable[[], bool]) -> None:

@@ -1,7 +1,6 @@
 """Measuring the power of a processor: the slowest copy's median, within sane bounds, remembered for this boot."""
 
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from agents.slot import db12
 from agents.slot.benchmark import Benchmark, Machine, memory, this_machine
 from agents.slot.isolated_python import alone
+from tests.waiting import PATIENCE_S, until
 
 MACHINE = Machine("a CPU", "boot-1", copies=1)
 
@@ -94,13 +94,11 @@ def test_measurement_ends_when_it_is_stopped_and_that_is_no_fault(
     results: list[float | None] = []
     worker = threading.Thread(target=lambda: results.append(measuring.power_hs06()))
     worker.start()
-    deadline_s = time.monotonic() + 10
-    while not started.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.01)
+    until(started.exists)
 
     measuring.stop()
 
-    worker.join(timeout=10)
+    worker.join(PATIENCE_S)
     assert not worker.is_alive()
     assert results == [None]
     assert caplog.messages == []

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from ce_backends.linux.processes import children, stat_of
 from ce_backends.pool.ce import Pool
 from ce_backends.pool.wrappers import Wrappers
 from ce_backends.task.script import quote
+from tests.waiting import until
 
-DEADLINE_S = 20
 LEVELS = [level for level in (Level.V2, Level.HYBRID, Level.V1) if probe(uuid.uuid4().hex, best=level).level is level]
 can_leave = pytest.mark.skipif(os.geteuid() != 0, reason="only root may enter the groups above its own")
 every_level = pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name)
@@ -67,13 +67,6 @@ def pool(tmp_path: Path, level: Level) -> Iterator[Pool]:
     made.kill(running)
     until(lambda: made.slots().running == 0)
     made.close()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
 
 
 def begin(pool: Pool, script: str, owner: str = "") -> str:

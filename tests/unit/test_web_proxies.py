@@ -25,9 +25,10 @@ from pilot.errors import PilotError, ServiceRefused, UsageError
 from pilot.wms import client as services
 from pilot.wms import web_proxy
 from tests.unit.hostile_server import GOOD, http, serving
+from tests.waiting import PATIENCE_S
 
 HOST = "service.test"  # known to the proxy only
-LIMITS = Limits(connect_s=2.0, read_s=2.0, whole_s=2.0)
+LIMITS = Limits(connect_s=PATIENCE_S, read_s=PATIENCE_S, whole_s=PATIENCE_S)
 
 
 @dataclass

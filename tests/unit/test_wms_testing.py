@@ -8,9 +8,9 @@ import pytest
 from agents.errors import NoAnswer, Refused, Unreachable
 from agents.wms.service import NoFile, Retry, Service, Transport
 from agents.wms.testing import Call, FakeTransport, ok, refused
+from tests.waiting import PATIENCE_S
 
 URL = "https://h/WorkloadManagement/X"
-DEADLINE_S = 10.0
 
 
 def service(fake: Transport) -> Service:
@@ -109,17 +109,17 @@ def test_an_answer_that_takes_long_holds_up_no_other_call() -> None:
 
     def slow() -> object:
         asked.set()
-        assert go_on.wait(DEADLINE_S)
+        assert go_on.wait(PATIENCE_S)
         return ok("at last")
 
     fake = FakeTransport({"slow": slow, "fast": ok("now")})
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(service(fake).call, "slow")
-        assert asked.wait(DEADLINE_S)
+        assert asked.wait(PATIENCE_S)
 
         assert service(fake).call("fast") == "now"
         go_on.set()
-        assert waiting.result(DEADLINE_S) == "at last"
+        assert waiting.result(PATIENCE_S) == "at last"
 
 
 def test_nothing_is_called_after_close() -> None:

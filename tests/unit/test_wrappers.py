@@ -4,8 +4,7 @@ import errno
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,8 @@ from ce_backends.pool.wrapper_script import WrapperScript, may_fork, order, prea
 from ce_backends.pool.wrappers import Wrapper, Wrappers
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.script import JOIN_FAILED_EXIT_CODE, quote
+from tests.waiting import until
 
-DEADLINE_S = 20
 PATH = {"PATH": "/usr/bin:/bin"}
 EVERY_BYTE = bytes(range(1, 256)).decode("utf-8", "surrogateescape")
 SHELLS = [
@@ -70,13 +69,6 @@ def ran(wrappers: Shells, directory: TaskDir, environment: Mapping[str, str] = P
     answer = wrapper.answer()
     wrappers.free(wrapper)
     return answer
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < give_up_at, "not within the deadline"
-        time.sleep(0.01)
 
 
 def is_gone(pid: int) -> bool:

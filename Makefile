@@ -6,7 +6,7 @@ BIN         := $(VENV)/bin
 READY       := $(VENV)/.ready
 # AGAIN=1 tries only what has failed before, one by one
 PYTEST      := $(BIN)/python -m pytest -q $(if $(AGAIN),--last-failed)
-PARALLEL    := $(if $(AGAIN),,-n 3 --dist loadfile --no-loadscope-reorder)
+PARALLEL    := $(if $(AGAIN),,-n 5 --dist loadfile --no-loadscope-reorder)
 BESIDE      := $(MAKE) --no-print-directory $(if $(AGAIN),-j1,-j2 --output-sync=line)
 FAULTS      := $(PYTEST) tests/faults $(if $(AGAIN),,-n 4 --maxschedchunk 1)
 CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py

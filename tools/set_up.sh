@@ -39,3 +39,5 @@ $pip install -c constraints.txt setuptools wheel swig
 PATH="$PWD/$venv/bin:$PATH" $pip install -c constraints.txt --no-build-isolation M2Crypto
 $pip install -c constraints.txt hatchling editables
 $pip install -c constraints.txt --no-build-isolation --editable '.[local-wms,dev]'
+# Compiled now, by the rewriter of assertions too, and not by each worker of the first `make test`; what fails is seen there.
+"$venv/bin/python" -m pytest --collect-only -q >/dev/null 2>&1 || true

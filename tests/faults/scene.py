@@ -221,16 +221,20 @@ class Scene:
         """Wait for something; say what the processes wrote when it does not come."""
 
         over_at: list[float] = []  # when nobody was left who could make it so
+        came = False  # and may be over again: a job that was given back is matched at once
 
         def is_settled() -> bool:
+            nonlocal came
             self.look()
-            if condition():
+            came = bool(condition())
+            if came:
                 return True
             if self.processes and all(process.is_over for process in self.processes):
                 over_at.append(time.monotonic())
             return bool(over_at) and time.monotonic() > over_at[0] + LAST_WORDS_S
 
-        if not (within(within_s, is_settled) and condition()):
+        within(within_s, is_settled)
+        if not came:
             wrote = "\n".join(
                 f"--- {process.out.name}, exit code {process.process.poll()}\n{process.written()[-5000:]}"
                 for process in self.processes[-2:]

@@ -270,8 +270,8 @@ def test_a_host_key_that_others_can_read_is_refused(tmp_path: Path, authority: A
 
 @pytest.mark.parametrize("text", ["-----BEGIN A-----" * 60_000, "-----BEGIN A-----" + "x" * 10**6 + "-----END B-----"])
 def test_beginnings_without_ends_take_no_time(text: str) -> None:
-    began = time.monotonic()
+    began_s = time.thread_time()
 
     assert proxy._blocks(text, "CERTIFICATE") == []
 
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began_s < 2

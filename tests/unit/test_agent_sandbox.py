@@ -263,13 +263,13 @@ def test_a_sparse_output_of_a_terabyte_costs_no_time(tmp_path: Path) -> None:
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(10**12)
     (tmp_path / "small").write_bytes(b"x")
-    began = time.monotonic()
+    began_s = time.process_time()
 
     packed, shortfall = pack(tmp_path, ["*"], MB)
 
     assert names(packed) == ["small"]
     assert "sparse (1000000000000 bytes)" in shortfall.sentence
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began_s < 5
 
 
 def test_packing_has_its_time(tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ def test_an_environment_without_end_takes_little_memory_and_time() -> None:
         assert process.stdout
         moved = process.stdout.readline()
         tracemalloc.start()
-        began_s = time.monotonic()
+        began_s = time.process_time()
         named = named_tasks(process.pid)
-        took_s, peak_bytes = time.monotonic() - began_s, tracemalloc.get_traced_memory()[1]
+        took_s, peak_bytes = time.process_time() - began_s, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         process.kill()
 

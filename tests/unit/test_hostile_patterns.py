@@ -62,11 +62,11 @@ def test_an_expression_that_is_too_long_is_none(pattern: str) -> None:
     "pattern", ["[\0-\U0010ffff]", "(?:[\\x00-\\U0010ffff]|b)" * 10, "a{1,9999}" * 20, "(?=a)" * 50]
 )
 def test_compiling_an_expression_takes_no_time(pattern: str) -> None:
-    began = time.monotonic()
+    began_s = time.thread_time()
 
     is_expression(pattern)
 
-    assert time.monotonic() - began < 0.5
+    assert time.thread_time() - began_s < 0.5
 
 
 def test_texts_are_found_as_python_finds_them() -> None:

@@ -114,12 +114,12 @@ def test_how_long_a_task_ran_does_not_count_the_time_in_which_nobody_was_there(
     tmp_path: Path, ledger: Path, next_pool: NextPool
 ) -> None:
     killed_owner(tmp_path / "pool", f"echo x > {ledger}; exit 0\n", Level.SESSION, ready=ledger.exists)
-    time.sleep(1.5)
+    time.sleep(3)
 
     wall_s = ended(next_pool(Level.SESSION)).usage.wall_s
 
     assert wall_s is not None
-    assert wall_s < 1.4
+    assert wall_s < 2.9
 
 
 @pytest.mark.parametrize(("known", "stays"), [([], False), ([STAMP], True)])
@@ -171,7 +171,8 @@ def test_a_payload_that_is_killed_while_its_pool_watches_has_its_exit_code(
     status = ended(pool)
 
     assert (status.state, status.exit_code) == (TaskState.DONE, 137)
-    assert (status.usage.wall_s or 9) < 0.9 <= time.monotonic() - began_s  # who kills everything kills the pool too
+    # who kills everything kills the pool too: it is waited for, and does not count
+    assert (status.usage.wall_s or 9) <= time.monotonic() - began_s - 0.9
 
 
 def test_a_payload_that_is_killed_together_with_its_pool_is_not_its_owners_fault(

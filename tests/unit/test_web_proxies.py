@@ -259,14 +259,14 @@ def test_a_connection_that_was_idle_is_not_used_again(
 ) -> None:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(authority.host())
-    monkeypatch.setattr("ce_backends.untrusted.bounded_http._IDLE_S", 0.2)
+    monkeypatch.setattr("ce_backends.untrusted.bounded_http._IDLE_S", PATIENCE_S)
     with serving(answering_twice, made) as server, session(proxy_file, authority.certificates) as held:
         transport = HttpsTransport(held, vo="lab", limits=LIMITS)
         url = f"https://localhost:{server.port}/X/Y"
         transport.call(url, "m", [])
         transport.call(url, "m", [])
         at_once = len(server.connections)
-        threading.Event().wait(0.4)
+        monkeypatch.setattr("ce_backends.untrusted.bounded_http._IDLE_S", 0.0)
         transport.call(url, "m", [])
 
     assert (at_once, len(server.connections)) == (1, 2)

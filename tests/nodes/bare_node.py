@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import within
 
 ROOT = Path(__file__).resolve().parents[2]
 UP_S = 600.0  # the first time a tree is made
@@ -74,11 +75,9 @@ def wms_on_loopback(home: Path) -> Iterator[Wms]:
 
 
 def _wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + READY_S
-    while not path.exists():
-        assert process.poll() is None, (path.parent / "serve.out").read_text()
-        assert time.monotonic() < deadline, f"{path}: not there within {READY_S} s"
-        time.sleep(0.05)
+    within(READY_S, lambda: path.exists() or process.poll() is not None)
+    assert process.poll() is None, (path.parent / "serve.out").read_text()
+    assert path.exists(), f"{path}: not there within {READY_S} s"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import psutil
 from agents.local_wms.home import Endpoint
 from tests.systems.batch_job import BatchJob, BatchSystem
 from tests.systems.real_system import PYTHON, USER, RealSystem
+from tests.waiting import within
 
 PATIENCE_S = 180.0  # a slot may have two minutes to go, and a machine be busy
 REMOVAL_S = 20.0
@@ -70,10 +71,8 @@ cd {self.work} && exec {" ".join(map(str, argv))} >{self.out} 2>&1
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition, and fail with the pilot's log when it does not come."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_S} s; it wrote:\n{self.written()}"
-            time.sleep(0.1)
+        is_so = within(PATIENCE_S, condition, 0.1)
+        assert is_so, f"{what}: not within {PATIENCE_S} s; it wrote:\n{self.written()}"
 
     def processors(self) -> int:
         """Return how many the pilot takes for its own, 0 before it says so."""

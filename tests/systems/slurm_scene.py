@@ -18,6 +18,7 @@ from ce_backends.batch.task_book import TaskBook
 from ce_backends.task.log_limit import Cap
 from tests.systems.real_system import RealSystem
 from tests.systems.user_transport import AsUser, Shims
+from tests.waiting import within
 
 COMMANDS = ("sbatch", "squeue", "sacct", "scancel")
 TIMEOUT_S = 3.0  # of a command; a real one needs 0.1 s
@@ -100,12 +101,15 @@ class Scene:
 
 
 def until(look: Callable[[], TaskStatus], holds: Callable[[TaskStatus], bool], seconds: float = 60) -> TaskStatus:
-    """Look until a status is as wanted; return it."""
-    give_up_at = time.monotonic() + seconds
-    while not holds(status := look()):
-        assert time.monotonic() < give_up_at, f"after {seconds} s a task is {status}"
-        time.sleep(PAUSE_S)
-    return status
+    """Look until a status is as wanted, in fair time; return it."""
+    seen: list[TaskStatus] = []
+
+    def is_as_wanted() -> bool:
+        seen[:] = [look()]
+        return holds(seen[0])
+
+    assert within(seconds, is_as_wanted, PAUSE_S), f"after {seconds} s a task is {seen[0]}"
+    return seen[0]
 
 
 def third_node(system: RealSystem) -> str:

@@ -110,8 +110,9 @@ from ce_backends.registry import create
 ce = create(sys.argv[1], json.loads(sys.argv[2]), pathlib.Path(f"state-{uuid.uuid4().hex}"))
 task = TaskSpec(stamp=uuid.uuid4().hex, script=sys.argv[3])
 task_id = ce.submit([task])[task.stamp].task_id
-give_up = time.monotonic() + 90
-while not (status := ce.poll([task_id])[task_id]).state.is_final and time.monotonic() < give_up:
+give_up = time.monotonic() + 600
+while not (status := ce.poll([task_id])[task_id]).state.is_final:
+    assert time.monotonic() < give_up, f"not ended in 600 s: {status}"
     time.sleep(0.1)
 print(json.dumps(asdict(status)))
 ce.close()

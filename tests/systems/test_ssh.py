@@ -4,7 +4,6 @@ import os
 import re
 import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ from ce_backends.registry import create
 from tests.systems.conftest import Have
 from tests.systems.cut_connections import Cut
 from tests.systems.real_system import RealSystem
+from tests.systems.slurm_scene import until as until_status
 
 CLAUSES_AT_ONCE = 4
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
@@ -218,11 +218,7 @@ def accepted(ce: ComputingElement, *tasks: TaskSpec) -> list[str]:
 
 
 def until(ce: ComputingElement, task_id: str, holds: Callable[[TaskStatus], bool], seconds: float = 60) -> TaskStatus:
-    give_up_at = time.monotonic() + seconds
-    while not holds(status := ce.poll([task_id])[task_id]):
-        assert time.monotonic() < give_up_at, status
-        time.sleep(0.1)
-    return status
+    return until_status(lambda: ce.poll([task_id])[task_id], holds, seconds)
 
 
 def port_of(system: RealSystem, server: str) -> int:

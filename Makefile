@@ -90,7 +90,7 @@ machine: $(READY) ## containment with all controllers of cgroup v2, in a virtual
 interop: $(READY) ## real jobs of a real DIRAC 9 server
 	$(PYTEST) tests/system
 
-interop-diracx: $(READY) ## real jobs of a real DIRAC 9 joined with a real DiracX (ten minutes)
+interop-diracx: $(READY) ## real jobs of a real DIRAC 9 joined with a real DiracX (ten to twenty minutes)
 	$(PYTEST) tests/joined
 
 systems: $(READY) ## CE types on real batch systems, and the pilot in their jobs (as root); ONLY="arc oar", NEED=all

@@ -5,6 +5,7 @@ The tests stand in the order of what the installation publishes, since each chan
 
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,13 @@ def test_what_diracx_s_own_client_submits_runs_and_is_cheap(stack: Joined, tmp_p
         assert f"at {stack.endpoint['diracx']}\n" in out["std.out"]
         assert len(calls) <= MOST_CALLS, calls
         assert not discoveries
+        assert "way of reports: diracx then dirac: /DiracX/FutureClientEnabled" in _explained(run)
         assert {line["status"] for line in calls} <= {200, 204}
+
+
+def _explained(run: Run) -> str:
+    argv = [sys.executable, "-m", "agents", "explain", str(run.job), "--work-dir", str(run.pilot.work_dir)]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def test_a_tar_bz2_is_as_good(stack: Joined, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """One server for all contract cases: the local WMS, or the one that GRIDPILOT_CONTRACT_ENDPOINT names.
 
 The variable holds the path of an `endpoint.json` with the keys that the local WMS writes, or that
-`tests/clusters/dirac/up.sh` does. Three more may stand in it: `matcher_https` and `pilot_manager_https`, since DIRAC 9
-publishes these two services as dips only, and `stranger_proxy`, of somebody who is not in the Registry.
+`tests/clusters/dirac/up.sh` does. Four more may stand in it: `matcher_https`, `pilot_manager_https`, `catalogue_https`,
+since DIRAC 9 publishes these services as dips only, and `stranger_proxy`, of somebody who is not in the Registry.
 """
 
 import base64
@@ -110,7 +110,7 @@ class Wms:
 
 
 def _over_https(endpoint: dict[str, Any]) -> dict[str, str]:
-    keys = {"Matcher": "matcher_https", "PilotManager": "pilot_manager_https"}
+    keys = {"Matcher": "matcher_https", "PilotManager": "pilot_manager_https", "FileCatalog": "catalogue_https"}
     return {service: endpoint[key] for service, key in keys.items() if key in endpoint}
 
 

@@ -1,5 +1,6 @@
 """The storage elements of the local WMS, as WebDAV's clients meet them."""
 
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +88,20 @@ def test_what_is_removed_is_gone(send: Send) -> None:
 
     assert [send("DELETE", f"{OWN}/gone").status_code for _ in range(2)] == [204, 404]
     assert send("GET", f"{OWN}/gone").status_code == 404
+
+
+def test_a_pilot_adds_no_file_to_the_catalogue(endpoint: Endpoint) -> None:
+    session = requests.Session()
+    session.trust_env, session.verify = False, endpoint.ca_dir
+    form = {"method": "hasAccess", "args": json.dumps([{f"{OWN}/x": True}, "addFile"])}
+    url = f"{endpoint.url}/DataManagement/TornadoFileCatalog"
+
+    answers = [
+        session.post(url, data=form, cert=cert, headers={"Connection": "close"}, timeout=30).json()["Value"]["Successful"]
+        for cert in (endpoint.user_proxy, endpoint.pilot_proxy)
+    ]
+
+    assert answers == [{f"{OWN}/x": True}, {f"{OWN}/x": False}]
 
 
 @pytest.mark.parametrize(

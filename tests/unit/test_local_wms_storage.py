@@ -96,10 +96,11 @@ def test_a_pilot_adds_no_file_to_the_catalogue(endpoint: Endpoint) -> None:
     form = {"method": "hasAccess", "args": json.dumps([{f"{OWN}/x": True}, "addFile"])}
     url = f"{endpoint.url}/DataManagement/TornadoFileCatalog"
 
-    answers = [
-        session.post(url, data=form, cert=cert, headers={"Connection": "close"}, timeout=30).json()["Value"]["Successful"]
-        for cert in (endpoint.user_proxy, endpoint.pilot_proxy)
-    ]
+    def answered(cert: str) -> object:
+        reply = session.post(url, data=form, cert=cert, headers={"Connection": "close"}, timeout=30)
+        return reply.json()["Value"]["Successful"]
+
+    answers = [answered(cert) for cert in (endpoint.user_proxy, endpoint.pilot_proxy)]
 
     assert answers == [{f"{OWN}/x": True}, {f"{OWN}/x": False}]
 

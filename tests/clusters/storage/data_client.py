@@ -66,7 +66,7 @@ def get(asked: argparse.Namespace) -> dict[str, Any]:
         storage = dirac("Resources.Storage.StorageElement:StorageElement")(asked.element)
         all_of(storage.getFile(asked.lfn, localPath=asked.into), f"get {asked.lfn}")
     else:
-        all_of(manager().getFile(asked.lfn, destDir=asked.into), f"get {asked.lfn}")
+        all_of(manager().getFile(asked.lfn, destinationDir=asked.into), f"get {asked.lfn}")
     content = (Path(asked.into) / Path(asked.lfn).name).read_bytes()
     return {"size": len(content), "md5": hashlib.md5(content, usedforsecurity=False).hexdigest()}
 

@@ -88,7 +88,8 @@ def _verdict(error: Exception) -> tuple[str, ExitCode]:
 
 def _obeyed(arguments: argparse.Namespace) -> int:
     work_dir = arguments.work_dir.resolve()
-    if arguments.command in ("status", "hold", "release", "why"):
+    is_job = arguments.command == "why" and arguments.subject.isdecimal()
+    if arguments.command in ("status", "hold", "release", "why") and not is_job:
         return _from_the_ledger(arguments, work_dir)
     cfg = read_files(arguments.cfg, [])
     if arguments.local:
@@ -97,9 +98,12 @@ def _obeyed(arguments: argparse.Namespace) -> int:
     if arguments.explain:
         rows = (f"{r.path} = {r.shown} {r.unit}".rstrip() + f"   [{r.origin}]  {r.doc}" for r in table.explain(cfg))
         return say("\n".join(rows))
-    if arguments.command == "plan":
+    if arguments.command in ("plan", "why"):
         with ExitStack() as opened:
-            return say(shown.plan(_given(cfg, work_dir, opened), as_json=arguments.json))
+            given = _given(cfg, work_dir, opened)
+            if is_job:
+                return say(shown.why_job(given, int(arguments.subject[:18])))
+            return say(shown.plan(given, as_json=arguments.json))
     with agent_process.lock(work_dir):
         return _run(cfg, work_dir)
 

@@ -5,12 +5,14 @@ import time
 from pathlib import Path
 
 from agents.site_director import build, law, outputs, views
+from agents.site_director import why_job as of_job
 from agents.site_director.ledger import NAME, PilotLedger
 from agents.site_director.pilots import Pilot, State
 from agents.site_director.supply import Memory, Orders, WaitingJobs
 from agents.site_director.views import Known, Past
 from ce_backends.untrusted.text import visible
 
+_MONITORING = "WorkloadManagement/JobMonitoring"
 _NEWEST = 5
 _TAIL_LINES = 15
 
@@ -111,6 +113,28 @@ def _text(given: build.Given, orders: Orders, waiting: list[WaitingJobs], holds:
         for queue in given.queues
     ]
     return "\n".join([*lines, _aligned([heads, *rows])])
+
+
+def why_job(given: build.Given, job_id: int) -> str:
+    """Return why no pilot comes for a job, or that one may."""
+    troubles: dict[str, str] = {}
+    if (given.work_dir / NAME).is_file():
+        ledger = PilotLedger(given.work_dir / NAME)
+        try:
+            ces, holds = ledger.facts().get("ces"), ledger.holds()
+        finally:
+            ledger.close()
+        said = ces if isinstance(ces, dict) else {}
+        troubles = {
+            queue.name: _trouble(queue.name, {queue.name: str(said.get(queue.name, ""))}, holds)
+            for queue in given.queues
+        }
+    return _visible_lines(of_job.why(build.service(given, _MONITORING), job_id, given.queues, troubles))
+
+
+def _visible_lines(text: str) -> str:
+    """Return a text of several lines, each as `visible` shows it."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def why(ledger: PilotLedger, subject: str, kept: Path) -> str:

@@ -77,6 +77,10 @@ def test_a_held_queue_gets_no_pilot_and_says_so(endpoint: Endpoint, home: Path, 
         director.ask("hold", QUEUE)
         job_ids = client.submit(tmp_path / "job.jdl")
         time.sleep(5)
+        why = director.ask("why", str(job_ids[0]), *director.options)
+        too_big = client.submit(_too_big(tmp_path))
+        why_not = director.ask("why", str(too_big[0]), *director.options)
+        job_ids += too_big
         pilots, plan, status = director.pilots(QUEUE), director.ask("plan", *director.options), director.ask("status")
         for job_id in job_ids:
             client.call("JobManager", "killJob", job_id)
@@ -85,6 +89,8 @@ def test_a_held_queue_gets_no_pilot_and_says_so(endpoint: Endpoint, home: Path, 
     assert pilots == {}
     assert "nothing: it is held" in plan
     assert "held by hand" in status
+    assert f"{QUEUE}: its pilots can run it, but held by hand" in why
+    assert f"{QUEUE}: it asks for 64 processors, pilots there have 1; it asks for tag Quantum" in why_not
 
 
 def test_what_is_wrong_with_options_is_one_sentence(endpoint: Endpoint, home: Path, tmp_path: Path) -> None:
@@ -105,6 +111,12 @@ def test_what_is_wrong_with_options_is_one_sentence(endpoint: Endpoint, home: Pa
     assert said("--local", str(tmp_path))[1].startswith("site director: no local WMS runs in")
     code, sentence = said(*local, "-o", f"{SECTION}/Sites=LCG.Nowhere.ch")
     assert (code, "no queue is chosen" in sentence) == (2, True)
+
+
+def _too_big(folder: Path) -> Path:
+    path = folder / "too_big.jdl"
+    path.write_text('Executable = "/bin/true"; NumberOfProcessors = 64; Tags = {"Quantum"};', encoding="utf-8")
+    return path
 
 
 def _statuses(client: Any, job_ids: list[int]) -> Counter[str]:

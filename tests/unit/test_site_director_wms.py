@@ -1,6 +1,7 @@
 """What the SiteDirector reads of its configuration and of the WMS, and what it tells and submits."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from agents.site_director.queues import PilotQueue, queues_of
 from agents.site_director.starter import Starter, check_options, gather_certificates
 from agents.site_director.supply import Memory, Stage, WaitingJobs
 from agents.site_director.views import Known, WorkSince, situation
+from agents.site_director.why_job import refusals, why
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.service import Clock, Retry, Service
 from agents.wms.testing import FakeTransport, ok, refused
@@ -282,6 +284,44 @@ def test_the_end_of_a_pilot_speaks_only_where_it_could_have_had_work() -> None:
     assert since.verdict(pilot(**ended)) is None  # it never ran
     assert since.seen([], NOW).verdict(pilot(started_s=NOW - 50, **ended)) is None
     assert since.seen([], NOW).verdict(pilot(started_s=NOW - 50, met_work=True, **ended)) is False
+
+
+# ---- why a job waits
+
+
+@pytest.mark.parametrize(
+    ("jdl", "reasons"),
+    [
+        ("", []),
+        ('Site = "LCG.One.ch"; Platform = "any"; Tags = {"GPU"};', []),
+        ('Site = {"LCG.Two.ch", "LCG.Three.ch"};', ["it may run at LCG.Two.ch, LCG.Three.ch only"]),
+        ('BannedSites = {"LCG.One.ch"};', ["it may not run at LCG.One.ch"]),
+        ('GridCE = "ce9";', ["it may run on CE ce9 only"]),
+        ("NumberOfProcessors = 16;", ["it asks for 16 processors, pilots there have 8"]),
+        ("MinRAM = 64000;", ["it asks for 64000 MB of memory, pilots there have 16000"]),
+        ('Platform = "aarch64";', ["it may run on platform aarch64 only"]),
+        ('Tags = {"Quantum", "8Processors", "MultiProcessor"};', ["it asks for tag Quantum"]),
+        ("CPUTime = 9000000;", ["it asks for 9000000 HS06 s of CPU work, pilots there have 1080000"]),
+        ('WholeNode = "yes";', ["it asks for a whole node, pilots there have a part of one"]),
+    ],
+)
+def test_why_pilots_of_a_queue_cannot_run_a_job(jdl: str, reasons: list[str]) -> None:
+    long = replace(chosen()[1], matcher={**chosen()[1].matcher, "RequiredTag": []})
+
+    assert refusals(f'JobID = 1; Executable = "x"; {jdl}', long) == reasons
+
+
+def test_a_queue_that_wants_a_tag_takes_only_jobs_with_it() -> None:
+    special = replace(chosen()[1], matcher={**chosen()[1].matcher, "RequiredTag": ["Special"]})
+
+    assert refusals('JobID = 1; Executable = "x";', special) == ["pilots there take only jobs with tag Special"]
+    assert refusals('JobID = 1; Executable = "x"; Tags = {"Special"};', special) == []
+
+
+def test_a_job_that_does_not_wait_needs_no_pilot() -> None:
+    transport = FakeTransport({"getJobSummary": ok({"Status": "Running", "MinorStatus": "Application"})})
+
+    assert why(service(transport), 7, chosen(), {}) == "job 7 waits for no pilot: it is Running (Application)"
 
 
 # ---- what is submitted

@@ -288,7 +288,9 @@ class CeDesk:
             is_leaving = pilot.state is State.CANCELLING
             return replace(pilot, state=pilot.state if is_leaving else State.RUNNING, started_s=now_s)
         if status.state.is_final:
-            state = State.ABORTED if pilot.state is State.CANCELLING else _STATE_OF[status.state]
+            has_failed = status.exit_code not in (None, 0)
+            state = State.FAILED if has_failed else _STATE_OF[status.state]
+            state = State.ABORTED if pilot.state is State.CANCELLING else state
             began = pilot.started_s or (now_s if status.state is TaskState.DONE else 0.0)  # it was quick
             why = pilot.why or _why(status)
             return replace(pilot, state=state, started_s=began, ended_s=now_s, why=why[:300])

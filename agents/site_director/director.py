@@ -17,12 +17,13 @@ from agents.site_director.ce_worker import Event as CeEvent
 from agents.site_director.ledger import PilotLedger
 from agents.site_director.pilot_manager import JobsOf
 from agents.site_director.pilots import Pilot, State
-from agents.site_director.supply import Choice, Memory, Orders, WaitingJobs
+from agents.site_director.supply import Choice, Memory, Orders, Outcome, WaitingJobs
 from agents.site_director.views import Known, Past, WorkSince
 
 log = EventLog("site_director")
 
 _AT_MOST_EVERY_S, _AT_LEAST_EVERY_S = 1.0, 30.0
+_OLD_JOBS_S = 120.0  # after this, what pilots do is unknown: those that could have a job are taken to have one
 _OLD_DEMAND_S = 120.0  # after this, what waits is unknown: nothing is submitted and nothing taken back
 _VERDICT_S = 600.0  # what is not known of an ended pilot's jobs by then will never be
 _CLOSE_S = 5.0
@@ -95,7 +96,7 @@ class Director:
         self._clock = clock
         self._memory = Memory()
         self._waiting: Sequence[WaitingJobs] = ()
-        self._demand_s = -1e9
+        self._demand_s = self._jobs_s = -1e9
         self._since = WorkSince({})
         self._untold = {p.stamp: p for p in ledger.ended(500) if not p.is_told}
         self._past = {name: self._past_of(name) for name in desks}
@@ -162,6 +163,7 @@ class Director:
 
     def _take_jobs(self, seen: JobsSeen) -> None:
         """Write what pilots do; an ended one is judged by what was asked after its end."""
+        self._jobs_s = self._clock()
         for name, desk in self._desks.items():
             known = [desk.pilots[stamp] for stamp in seen.jobs if stamp in desk.pilots]
             now_s = self._clock()
@@ -182,6 +184,13 @@ class Director:
             self._past[pilot.queue] = self._past_of(pilot.queue)
             log.info("pilot.ended", queue=pilot.queue, state=pilot.state, jobs=pilot.jobs, why=pilot.why)
 
+    def _with_untold(self, name: str, past: Past) -> Past:
+        """Return the past with those that died at once though work waited: what the WMS knows of them may come late."""
+        dead = [p for p in self._untold.values() if p.queue == name and self._since.died_at_once(p)]
+        return replace(
+            past, outcomes=[*past.outcomes, *(Outcome(found_work=False, was_probe=p.is_probe) for p in dead)]
+        )
+
     def _past_of(self, name: str) -> Past:
         newest = self._ledger.newest(name, 1)
         return Past(
@@ -199,9 +208,10 @@ class Director:
             self._note("what waits is not known", None)
             return
         known = Known(
+            are_jobs_known=abs(now_s - self._jobs_s) <= _OLD_JOBS_S,
             queues=[desk.queue for desk in self._desks.values()],
             pilots=[pilot for desk in self._desks.values() for pilot in desk.pilots.values()],
-            past=self._past,
+            past={name: self._with_untold(name, past) for name, past in self._past.items()},
             waiting=self._waiting,
             asked_s=self._demand_s,
             start_up_s=self._start_up_s,
@@ -223,11 +233,12 @@ class Director:
             self._kept_s = now_s
             self._ledger.forget_old()
             self._keep_house()
-        for desk in self._desks.values():
+        for desk in self._desks.values() if abs(now_s - self._jobs_s) <= _OLD_JOBS_S else ():
             desk.know(self._since.met(desk.pilots.values(), now_s, self._start_up_s))
         for pilot in [p for p in self._untold.values() if now_s - p.ended_s > _VERDICT_S]:
             self._untold.pop(pilot.stamp)
-            self._ledger.save([replace(pilot, is_told=True)])
+            found_work = False if self._since.died_at_once(pilot) else None
+            self._ledger.save([replace(pilot, is_told=True, found_work=found_work)])
         started = {
             p.queue for desk in self._desks.values() for p in desk.pilots.values() if p.started_s > self._decided_s - 60
         }

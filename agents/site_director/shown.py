@@ -57,6 +57,7 @@ def plan(given: build.Given, *, as_json: bool) -> str:
         past=past,
         waiting=waiting,
         asked_s=now_s,
+        are_jobs_known=True,
         start_up_s=given.settings.start_up_s,
         shut=holds,
         memory=Memory(),
@@ -155,7 +156,7 @@ def why(ledger: PilotLedger, subject: str, kept: Path) -> str:
 
 def _one(pilot: Pilot) -> str:
     waited = f", waited {pilot.started_s - pilot.submitted_s:.0f} s" if pilot.started_s else ""
-    jobs = f", {pilot.jobs} jobs"
+    jobs = f", {pilot.jobs} job{'' if pilot.jobs == 1 else 's'}"
     return f"{pilot.state}{waited}{jobs}{': ' + visible(pilot.why) if pilot.why else ''}"
 
 

@@ -9,6 +9,7 @@ from agents.site_director.queues import PilotQueue
 from agents.site_director.supply import Memory, Outcome, PilotView, QueueView, Situation, Stage, WaitingJobs
 
 _REFUSED_AFTER_S = 75.0  # longer than a pilot rests between two questions
+_SHORT_LIFE_S = 60.0  # of a pilot that dies at once
 _COMING = (State.DECIDED, State.SUBMITTING, State.WAITING)
 
 
@@ -40,6 +41,7 @@ class Known:
         doubtful: names of queues that fail: a pilot that one of them may have got is not counted on.
         waiting: jobs.
         asked_s: when these were asked for.
+        are_jobs_known: what pilots do is known; else one that could have a job is taken to have one.
         start_up_s: from a pilot's start to its first question.
         memory: of the last decision.
     """
@@ -49,6 +51,7 @@ class Known:
     past: Mapping[str, Past]
     waiting: Sequence[WaitingJobs]
     asked_s: float
+    are_jobs_known: bool
     start_up_s: float
     shut: Collection[str] = ()
     unseen: Collection[str] = ()
@@ -101,6 +104,8 @@ def _view(pilot: Pilot, now_s: float, known: Known) -> PilotView:
     One that has got its job since the waiting jobs were asked for is free yet: that job is one of them.
     """
     stage = stage_of(pilot, now_s, known.start_up_s)
+    if stage is Stage.ASKING and not known.are_jobs_known:
+        return PilotView(stage=stage, submitted_s=pilot.submitted_s, free=0, has_run=True)
     has_taken_one_of_them = pilot.is_busy and pilot.busy_since_s >= known.asked_s
     idle_since_s = pilot.busy_since_s if has_taken_one_of_them else pilot.idle_since_s
     return PilotView(
@@ -133,6 +138,10 @@ class WorkSince:
             and pilot.queue in self.times
             and now_s - max(self.times[pilot.queue], pilot.started_s + start_up_s) > _REFUSED_AFTER_S
         ]
+
+    def died_at_once(self, pilot: Pilot) -> bool:
+        """Tell whether an ended pilot was too short for any job, though work waited."""
+        return pilot.ended_s - pilot.started_s < _SHORT_LIFE_S and self.verdict(pilot) is False
 
     def verdict(self, pilot: Pilot) -> bool | None:
         """Return whether an ended pilot has found work; None where its end says nothing: it never ran, or had none."""

@@ -307,6 +307,19 @@ def test_the_end_of_a_pilot_says_what_it_found(stage: Callable[..., Stage]) -> N
     scene.until((scene.folder / "outputs" / one / "stdout").exists, "its output is here")
 
 
+def test_pilots_that_die_at_once_are_no_flood_though_the_wms_tells_nothing_of_them(
+    stage: Callable[..., Stage],
+) -> None:
+    scene = stage("ce")
+    ce = scene.ces["ce"]
+    ce.on_poll = lambda: {f"id-{s}": TaskStatus(state=TaskState.DONE, exit_code=1) for s in ce.tasks}
+    scene.want(20)
+    scene.for_a_while(6.0)
+
+    assert 20 <= sum(map(len, ce.submissions)) <= 21  # all at once, and a probe
+    assert {pilot.state for pilot in scene.ledger.ended(50)} == {State.FAILED}
+
+
 def test_a_held_queue_gets_nothing_until_it_is_released(stage: Callable[..., Stage]) -> None:
     scene = stage("ce")
     scene.ledger.hold("ce", "by hand")

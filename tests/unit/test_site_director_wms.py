@@ -249,11 +249,18 @@ def test_jobs_of_pilots(ledger: PilotLedger) -> None:
 # ---- what the law is told
 
 
-def views_of(*pilots: Pilot, asked_s: float = NOW) -> Any:
-    known = Known(
-        queues=chosen(), pilots=pilots, past={}, waiting=[], asked_s=asked_s, start_up_s=45.0, memory=Memory()
+def views_of(*pilots: Pilot, asked_s: float = NOW, known: bool = True) -> Any:
+    all_known = Known(
+        queues=chosen(),
+        pilots=pilots,
+        past={},
+        waiting=[],
+        asked_s=asked_s,
+        are_jobs_known=known,
+        start_up_s=45.0,
+        memory=Memory(),
     )
-    return situation(NOW, known).queues[0]
+    return situation(NOW, all_known).queues[0]
 
 
 def test_a_pilot_that_took_its_job_after_the_question_is_free_yet_as_its_job_is_waiting_yet() -> None:
@@ -261,6 +268,14 @@ def test_a_pilot_that_took_its_job_after_the_question_is_free_yet_as_its_job_is_
 
     assert views_of(busy, asked_s=NOW - 10).pilots[0].free == 1
     assert views_of(busy, asked_s=NOW - 1).pilots[0].free == 0
+
+
+def test_of_pilots_whose_jobs_nobody_knows_none_is_taken_for_idle() -> None:
+    running = pilot(state=State.RUNNING, started_s=NOW - 1000)
+
+    (known,), (unknown,) = views_of(running).pilots, views_of(running, known=False).pilots
+    assert (known.free, known.has_run) == (1, False)
+    assert (unknown.free, unknown.has_run) == (0, True)
 
 
 def test_stages_and_room() -> None:

@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from agents.data import links
 from agents.data.access import Access
+from agents.data.arrived import Arrived
 from agents.data.catalogue import FileRecord, MissingFile
 from agents.data.elements import Nearness
 from agents.data.fetching import Fetching
@@ -19,7 +20,6 @@ from agents.data.room import Room
 from agents.errors import Blame, FailJob, HandBack, ServiceError
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Minor
-from agents.jobs.moved import Moved
 from agents.log import EventLog
 from ce_backends.readers import comma_list
 
@@ -34,23 +34,6 @@ class Policy(StrEnum):
 
     DOWNLOAD = "DownloadInputData"
     PROTOCOL = "InputDataByProtocol"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
-    """What has come for a job.
-
-    Attributes:
-        files: for the payload's directory, files and folders; they belong to nobody else.
-        packed: files of the input sandbox, which may be archives.
-        facts: job parameters.
-        moved: what was tried.
-    """
-
-    files: tuple[Path, ...] = ()
-    packed: tuple[Path, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
-    moved: tuple[Moved, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

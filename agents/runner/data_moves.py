@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from agents.data.access import Access
-from agents.data.inputs import Arrived, Inputs
+from agents.data.arrived import Arrived
 from agents.data.lanes import Lanes
-from agents.data.outputs import Delayed, Outputs
 from agents.data.progress import Progress
 from agents.data.room import Room
 from agents.errors import JobError
@@ -18,11 +16,14 @@ from agents.jobs.ledger import Ledger
 from agents.process.events import DataDelayed, DataDelivered, Event, StepBegun, Workers
 from ce_backends.untrusted.archive import ArchiveLimits
 
+if TYPE_CHECKING:
+    from agents.data.access import Access
+
 
 class GivesAccess(Protocol):
     """Makes what an owner's data are reached by."""
 
-    def access(self, matched: MatchedJob, credential: Path | None) -> Access:
+    def access(self, matched: MatchedJob, credential: Path | None) -> "Access":
         """Return it.
 
         Raises:
@@ -86,6 +87,8 @@ class DataMoves:
             JobError: how the job ends.
             OSError: the disk does not take it.
         """
+        from agents.data.inputs import Inputs  # noqa: PLC0415 - of jobs with data; the first match does not wait for it
+
         work = Inputs(
             access=self._owners.access(job.matched, credential),
             lanes=self._lanes,
@@ -114,6 +117,8 @@ class DataMoves:
         self, job: Job, description: JobDescription, credential: Path | None, fetched: Path
     ) -> DataDelivered | DataDelayed:
         """Bring an ended job's output data away, and put the requests that its payload has left."""
+        from agents.data.outputs import Delayed, Outputs  # noqa: PLC0415 - as above
+
         moved = []
         try:
             work = Outputs(

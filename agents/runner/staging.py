@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agents.data.inputs import Arrived
+from agents.data.arrived import Arrived
 from agents.errors import BadAnswer, Blame, FailJob, HandBack, JobError, NoAnswer, Refused, ServiceError, Unreachable
 from agents.jobs import sandbox
 from agents.jobs.jdl import JobDescription

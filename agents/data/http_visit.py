@@ -47,7 +47,7 @@ class Visit:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._drop()
+        self.close()
 
     @contextmanager
     def asked(
@@ -66,7 +66,7 @@ class Visit:
                 return
             if method not in _FOLLOWED:
                 raise Unsupported(f"{url}: a redirect of {method} is not followed")
-            self._drop()
+            self.close()
             url, shows_credential = http_head.redirected(origin, url, head.headers.get("location", ""))
         raise Unsupported(f"{origin}: more than {_MOST_REDIRECTS} redirects")
 
@@ -90,7 +90,7 @@ class Visit:
         try:
             return link, link.ask(method, url, {**headers, **shown}, _body(outgoing))
         except Transient:
-            self._drop()
+            self.close()
             if is_new or link.has_heard:
                 raise
         return self._head_of(method, url, headers, outgoing, shows_credential=shows_credential)  # it was closed idle
@@ -100,12 +100,13 @@ class Visit:
         wanted = (urlsplit(url).netloc, shows_credential)
         if self._kept and self._kept_for == wanted and not self._kept.is_busy:
             return self._kept, False
-        self._drop()
+        self.close()
         self._kept = Link(url, self._with_credential if shows_credential else self._without, self._watch)
         self._kept_for = wanted
         return self._kept, True
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """Close the connection, whatever is under way on it; the next request opens another."""
         if self._kept:
             self._kept.close()
         self._kept = None

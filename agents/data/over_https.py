@@ -65,6 +65,7 @@ class OverHttps:
             except Exists:
                 raise
             except TransferError as error:
+                visit.close()
                 raise self._judged(error, url) from error
 
     def _put_beside(self, visit: Visit, outgoing: Outgoing, url: str, content: Content) -> bool:
@@ -76,6 +77,7 @@ class OverHttps:
             _refuse_existing(visit, url)  # XRootD's MOVE replaces whatever is there
             is_moved = _move(visit, beside, url)
         except TransferError as error:
+            visit.close()
             raise self._judged(error, beside) from error
         if not is_moved:
             self._clear(beside)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from tests.fuzz.target import Target
 
-GROUPS = ("jobs", "configuration", "credentials", "batch", "node", "answers", "archives", "local_wms")
+GROUPS = ("jobs", "configuration", "credentials", "batch", "node", "answers", "data", "archives", "local_wms")
 CONTROL = "planted"  # a parser with a bug: not among the others, it is there to be found
 
 

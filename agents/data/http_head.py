@@ -102,6 +102,7 @@ def redirected(origin: str, url: str, location: str) -> tuple[str, bool]:
         raise Unsupported(f"{url} redirects to {place.scheme[:10]}://{(host or '')[:80]}, expected https")
     if any(letter.isspace() or not letter.isprintable() for letter in there):
         raise Unsupported(f"{url} redirects to {location[:80]!r}, which is no URL")
+    there = f"https://{there.partition('://')[2]}"
     if host == urlsplit(origin).hostname:
         return there, True
     if not _SIGNED & {name.lower() for name, _ in parse_qsl(place.query, max_num_fields=50)}:

@@ -524,6 +524,7 @@ HERE = "https://door.example:8443/labvo/a"
     [
         ("/labvo/b", "https://door.example:8443/labvo/b", True),
         ("https://door.example:9000/labvo/b", "https://door.example:9000/labvo/b", True),
+        ("hTTps://door.example/b", "https://door.example/b", True),
         ("https://pool.example/x?authz=abc", "https://pool.example/x?authz=abc", False),
         ("https://s3.example/x?X-Amz-Signature=abc", "https://s3.example/x?X-Amz-Signature=abc", False),
     ],

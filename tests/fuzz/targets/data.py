@@ -56,7 +56,7 @@ def _answered(data: bytes) -> None:
 
 def _redirected(data: bytes) -> None:
     there, _ = http_head.redirected(HERE, HERE, data.decode("latin-1"))
-    if not there.startswith("https://") and not there.startswith("davs://"):
+    if not there.startswith("https://"):
         raise AssertionError(there)
 
 

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agents import last_word
@@ -15,6 +15,8 @@ from agents.errors import ConfigurationError
 from agents.jobs.job import Job, JobStatus, Phase
 from agents.jobs.ledger import no_ledger
 from agents.jobs.ledger_record import readable
+from agents.observability import data_moved
+from agents.observability.data_moved import MovedBy
 from agents.redaction import redacted
 from ce_backends.linux.small_files import read_first
 
@@ -136,6 +138,7 @@ class History:
         ended_s: when the last one was last seen.
         is_alive: an agent works in it now.
         reason: why the last agent ended; None when it did not say, because it lives or was killed.
+        moved: what was moved for the jobs.
     """
 
     lives: Sequence[AgentLife]
@@ -144,6 +147,7 @@ class History:
     ended_s: float
     is_alive: bool
     reason: str | None
+    moved: Sequence[MovedBy] = ()
 
     @property
     def about(self) -> Mapping[str, object]:
@@ -166,10 +170,11 @@ def read(work_dir: Path, now_s: float | None = None) -> History:
         raise no_ledger(path)
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
-            lives, rows = list(_lives(db)), list(_rows(db))
+            lives, rows, accounts = list(_lives(db)), list(_rows(db)), data_moved.read(db)
     except sqlite3.Error as error:
         raise ConfigurationError(f"{path}: the ledger cannot be read: {error}") from error
-    return _history(lives, rows, last_word.read(work_dir), time.time() if now_s is None else now_s)
+    found = _history(lives, rows, last_word.read(work_dir), time.time() if now_s is None else now_s)
+    return replace(found, moved=data_moved.gathered(accounts, {one.job.job_id for one in found.jobs}))
 
 
 def _history(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 
-from agents.observability import timeline
+from agents.observability import data_moved, timeline
 from agents.observability.history import History
 from agents.observability.summary import Cause, CoreTime, PhaseTimes, Summary
 from agents.redaction import redacted
@@ -60,6 +60,7 @@ def page(history: History, summary: Summary, told: Mapping[str, object]) -> str:
             _section("Phases of the jobs", _phases(summary.phases)),
             _section("Why jobs did not end well", _causes(summary.causes)),
             "</div>",
+            _section("Data moved", data_moved.table(history.moved)) if history.moved else "",
             _section(f"Jobs ({len(history.jobs)})", _JOBS),
         ]
     )

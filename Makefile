@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-cluster test check tests changed lint format types unit contract end-to-end fuzz mutants model faults-quick faults machine \
-        interop interop-diracx systems systems-canary bundle pilot-files nodes bench bench-dirac bench-queue docs clean
+        interop interop-diracx systems systems-canary bundle pilot-files nodes bench bench-dirac bench-job-api bench-queue docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ bench: $(READY) ## beside HyperQueue, PSI/J and DIRAC; writes docs/performance.m
 
 bench-dirac: $(READY) ## beside DIRAC's own agent on a real server; writes docs/dirac-comparison.md
 	$(BIN)/python -m bench.dirac_agent
+
+bench-job-api: $(READY) ## Job-API jobs with data beside DIRAC's own agent; writes docs/job-api-ends.md
+	$(BIN)/python -m bench.job_api
 
 bench-queue: $(READY) ## a thousand tasks on a real Slurm (as root); writes docs/performance-ce.md
 	$(BIN)/python -m bench.queue_scale

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -87,10 +88,10 @@ def _resident_mb(process: psutil.Process) -> float:
         return 0.0
 
 
-def measure(stack: Stack, start: Starts, jdl: str, count: int) -> Seen:
+def measure(stack: Stack, start: Starts, submit: Callable[[], list[int]]) -> Seen:
     """Let one agent run some jobs that all wait before it starts."""
     script("sweep.sh")
-    jobs = stack.submit(jdl, count=count)
+    jobs = submit()
     try:
         stack.wait(jobs, lambda status: status == "Waiting", END_S)
         since = stack.capture_size()
@@ -213,7 +214,8 @@ def chapter(stack: Stack, plain: int, with_files: int, folder: Path) -> Chapter:
         (f"{with_files} with both sandboxes", _with_files(folder), with_files),
         ("1 that sleeps for 12 s", SLEEPING, 1),
     ):
-        theirs, ours = [measure(stack, start, jdl, count) for start in (dirac, gridpilot)]
+        submit = partial(stack.submit, jdl, count=count)
+        theirs, ours = [measure(stack, start, submit) for start in (dirac, gridpilot)]
         rows += [row(f"DIRAC {stack.endpoint['dirac_version']}", work, theirs), row("gridpilot", work, ours)]
         findings.append(_in_requests(work, theirs, ours))
         findings.append(_in_memory(theirs, ours) if jdl is SLEEPING else _in_time(work, theirs, ours))

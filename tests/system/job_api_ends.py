@@ -18,7 +18,7 @@ class End:
     """How a job ends, as DIRAC's own client tells it.
 
     Attributes:
-        status: also the minor and the application's.
+        status: also the minor, and what the application's begins with.
         says: what must stand in a file of the output sandbox.
         is_at: content and elements of every file that it must have left in the catalogue, by LFN.
         parameters: what must stand in a job parameter.
@@ -92,17 +92,43 @@ JOBS: Mapping[str, tuple[End, ...]] = {
     "killed_step": (End(status="Failed", minor=ERRORS, application="killed.sh Exited With Status -9"),),
     "missing_program": (End(status="Failed", minor=ERRORS, application="program Exited With Status 1000"),),
     "long_output": (End(application="long.sh successful"),),
-    "input_missing": (End(status="Failed", minor="Input data not available", application="Unknown"),),
-    "input_same_name": (saying("{cksum a}\n{cksum other}"),),
-    "input_damaged": (End(status="Failed", minor="Input Data Resolution"),),
+    # never comes to a node: DIRAC's optimizer has seen it
+    "input_missing": (End(status="Failed", minor="InputData optimizer", application="Input data not available"),),
+    "input_same_name": (
+        End(
+            application="both.sh successful",
+            says={"Script1_both.sh.log": "{cksum a}\n{cksum other}"},
+        ),
+    ),
+    "input_damaged": (
+        End(
+            status="Failed",
+            minor="Input Data Resolution",
+            application="{data}/damaged.root: LAB-disk: ",
+        ),
+    ),
     "input_one_replica_damaged": (saying("{cksum one_bad}"),),
-    "sandbox_missing": (End(status="Failed", minor="Input Data Resolution"),),
+    "sandbox_missing": (
+        End(
+            status="Failed",
+            minor="Failed Downloading InputSandbox LFN(s)",
+            application="{data}/nosuch.tar.gz (No such file",
+        ),
+    ),
     "output_path_https": (leaving(is_at={"{home}/https/out.root": (OUT, ("XRD-https",))}),),
     "output_webdav": (leaving(is_at={"{home}/webdav/out.root": (OUT, ("DAV-disk",))}),),
     "output_root": (leaving(is_at={"{home}/root/out.root": (OUT, ("XRD-root",))}),),
-    "output_missing": (End(status="Failed", minor="Uploading Output Data", application="?"),),
+    "output_missing": (
+        End(status="Failed", minor="Uploading Output Data", application="Output data missing: nosuch.root"),
+    ),
     "output_empty": (leaving(is_at={"{home}/empty/empty.root": (b"", LAB)}),),
-    "output_exists": (End(status="Failed", minor="Uploading Output Data", application="?"),),
+    "output_exists": (
+        End(
+            status="Failed",
+            minor="Uploading Output Data",
+            application="LFN exists with other content: {home}/taken/out.root",
+        ),
+    ),
     "output_same_content": (leaving(is_at={"{home}/same/out.root": (OUT, LAB)}),),
     "output_lfn_pattern": (
         leaving(is_at={"{home}/pattern/hist1.root": (HIST1, LAB), "{home}/pattern/hist2.root": (HIST2, LAB)}),

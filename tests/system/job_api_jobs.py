@@ -16,6 +16,7 @@ from typing import Any
 
 FILES = {
     "job.sh": "#!/bin/sh\necho hello from job.sh $*\nfor file in *.root; do [ ! -f $file ] || cksum $file; done\n",
+    "both.sh": "#!/bin/sh\ncksum a.root; cd InputData_1 && cksum a.root\n",
     "results.sh": "#!/bin/sh\n: >empty.root; echo one >hist1.root; echo two >hist2.root\n"
     "echo final >final.root; echo out >out.root\n",
     "tool.sh": "#!/bin/sh\nsh tools/tool.sh >result.txt; cat result.txt notes.txt; python3 analysis.py 7\n",
@@ -177,7 +178,7 @@ def input_missing(j: Job, at: "Place") -> None:
 
 
 def input_same_name(j: Job, at: "Place") -> None:
-    j.setExecutable("job.sh")
+    j.setExecutable("both.sh")
     j.setInputData([f"{at.data}/a.root", f"{at.data}/other/a.root"])
 
 

@@ -101,9 +101,20 @@ class DiracData:
         """Where an element keeps a file on this machine."""
         return Path(self.storage.endpoint["elements"][element]) / lfn.removeprefix(f"/{self.storage.endpoint['vo']}/")
 
-    def execute_requests(self) -> None:
-        """DIRAC's own RequestExecutingAgent, until all that waits has been tried."""
-        script("execute_requests.sh")
+    def retarget(self, job: int, element: str) -> None:
+        """Let what a job's Request copies go to another element, as an operator would in the ReqDB."""
+        socket = Path(self._stack.endpoint["server_capture"]).parent / "run" / "mysqld.sock"
+        sql = (
+            "UPDATE Operation JOIN Request ON Request.RequestID = Operation.RequestID "
+            f"SET Operation.TargetSE = '{element}' "
+            f"WHERE Request.JobID = {job} AND Operation.Type = 'ReplicateAndRegister'"
+        )
+        argv = ["mariadb", "--no-defaults", f"--socket={socket}", "ReqDB", "-e", sql]
+        subprocess.run(argv, check=True, timeout=CLIENT_S)
+
+    def execute_requests(self, *jobs: int) -> None:
+        """Let DIRAC's own RequestExecutingAgent try the Requests of some jobs, once."""
+        script("execute_requests.sh", *map(str, jobs))
 
 
 class Rucio:

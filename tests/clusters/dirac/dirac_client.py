@@ -115,6 +115,12 @@ def output(asked: argparse.Namespace) -> list[str]:
     return sorted(str(path.relative_to(into)) for path in into.rglob("*") if path.is_file())
 
 
+def outputs(asked: argparse.Namespace) -> list[int]:
+    """Download the output sandboxes of several jobs, each into a folder of its number; the jobs that had one."""
+    client = dirac("Interfaces.API.Dirac:Dirac")()
+    return [job for job in asked.jobs if client.getOutputSandbox(job, outputDir=asked.into)["OK"]]
+
+
 def act(asked: argparse.Namespace) -> list[int]:
     """Kill, reschedule or delete jobs; those that DIRAC did it to."""
     method = {"kill": "killJob", "reschedule": "rescheduleJob", "delete": "deleteJob"}[asked.name]
@@ -194,6 +200,7 @@ def parser() -> argparse.ArgumentParser:
     waiting.add_argument("--status", nargs="+", default=FINAL)
     waiting.add_argument("--timeout", type=float, default=60, help="seconds")
     command("output", output, ("job", int, None)).add_argument("--into", required=True)
+    command("outputs", outputs, ("jobs", int, "+")).add_argument("--into", required=True)
     for action in ("kill", "reschedule", "delete"):
         command(action, act, ("jobs", int, "+"))
     command("jdl", jdl, ("job", int, None)).add_argument("--original", action="store_true")

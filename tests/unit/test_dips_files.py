@@ -23,8 +23,9 @@ from agents.wms.https import Limits
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service
 from tests.unit.dips_server import Peer, Script, serving
+from tests.waiting import PATIENCE_S
 
-LIMITS = Limits(connect_s=2.0, read_s=0.5, whole_s=2.0, body_mb=1)
+LIMITS = Limits(connect_s=PATIENCE_S, read_s=2.0, whole_s=PATIENCE_S, body_mb=1)
 OK: dict[str, object] = {"OK": True, "Value": None}
 CONTENT = bytes(range(256)) * 9000  # three blocks
 WHOLE = Content(size_bytes=len(CONTENT), adler32=zlib.adler32(CONTENT))

@@ -21,8 +21,7 @@ from agents.site_director.queues import PilotQueue
 from agents.site_director.supply import Choice, WaitingJobs
 from ce_backends.base import Accepted, Rejected, SlotCount, Submission, TaskSpec, TaskState, TaskStatus, Uncertain
 from ce_backends.errors import CEError, CEUnavailable
-
-PATIENCE_S = 20.0
+from tests.waiting import PATIENCE_S
 
 
 class ScriptedCE:
@@ -389,12 +388,12 @@ def test_a_worker_tells_whether_nothing_was_surely_submitted() -> None:
     task = TaskSpec(stamp="0" * 32, script="true")
     ce.on_submit = raising(CEUnavailable("full"))
     worker.order(Submit([task]))
-    sure = events.get(timeout=5)
+    sure = events.get(timeout=PATIENCE_S)
     ce.on_submit = raising(RuntimeError("half done"))
     worker.order(Submit([task]))
-    unsure = events.get(timeout=5)
+    unsure = events.get(timeout=PATIENCE_S)
     worker.order(Poll(["x"]))
-    events.get(timeout=5)
+    events.get(timeout=PATIENCE_S)
 
     assert isinstance(sure, Failed)
     assert sure.is_sure

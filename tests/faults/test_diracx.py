@@ -1,4 +1,4 @@
-"""Scenario 48: DiracX takes reports beside DIRAC, and one of both is away or busy.
+"""Scenario 49: DiracX takes reports beside DIRAC, and one of both is away or busy.
 
 DiracX is a stand-in that passes reports on to the local WMS, as both write to the same databases. The real one, with
 its S3, is in `tests/joined`.
@@ -106,7 +106,7 @@ FAULTS: dict[str, Callable[[Relay], list[Said | Callable[[Asked], Said]]]] = {
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.scenario(48, "DiracX alone takes reports, and answers with a fault at first: each report is told once")
+@pytest.mark.scenario(49, "DiracX alone takes reports, and answers with a fault at first: each report is told once")
 def test_report_to_a_diracx_in_trouble_is_told_once(scene: Scene, relay: Relay, kind: str) -> None:
     relay.diracx.on(ROUTES[0], *FAULTS[kind](relay), relay.answer)
     job_id = scene.submit(SHORT)
@@ -120,7 +120,7 @@ def test_report_to_a_diracx_in_trouble_is_told_once(scene: Scene, relay: Relay, 
     invariants.check(scene)
 
 
-@pytest.mark.scenario(48, "DiracX takes reports, and goes away while a job runs; JobStateUpdate is published")
+@pytest.mark.scenario(49, "DiracX takes reports, and goes away while a job runs; JobStateUpdate is published")
 def test_reports_go_by_dirac_while_diracx_is_away(scene: Scene, relay: Relay) -> None:
     job_id = scene.submit(sleeps(3))
     agent = scene.agent(options(relay))
@@ -133,7 +133,7 @@ def test_reports_go_by_dirac_while_diracx_is_away(scene: Scene, relay: Relay) ->
     invariants.check(scene)
 
 
-@pytest.mark.scenario(48, "DiracX is published, and nothing listens there; JobStateUpdate is published")
+@pytest.mark.scenario(49, "DiracX is published, and nothing listens there; JobStateUpdate is published")
 def test_job_runs_as_ever_where_diracx_is_not_there(scene: Scene) -> None:
     job_id = scene.submit(SHORT)
 
@@ -144,7 +144,7 @@ def test_job_runs_as_ever_where_diracx_is_not_there(scene: Scene) -> None:
     invariants.check(scene)
 
 
-@pytest.mark.scenario(48, "DiracX alone takes reports and is away for 4 s: no job is matched meanwhile, none is lost")
+@pytest.mark.scenario(49, "DiracX alone takes reports and is away for 4 s: no job is matched meanwhile, none is lost")
 def test_no_job_is_matched_while_diracx_is_away_that_alone_takes_reports(scene: Scene, relay: Relay) -> None:
     is_away = threading.Event()
     is_away.set()
@@ -161,7 +161,7 @@ def test_no_job_is_matched_while_diracx_is_away_that_alone_takes_reports(scene: 
     invariants.check(scene)
 
 
-@pytest.mark.scenario(48, "the pilot's token has expired, and DiracX refuses to renew it; JobStateUpdate is published")
+@pytest.mark.scenario(49, "the pilot's token has expired, and DiracX refuses to renew it; JobStateUpdate is published")
 def test_reports_go_by_dirac_where_no_token_can_be_had(scene: Scene, relay: Relay) -> None:
     relay.diracx.on("POST /api/auth/token", Said(401, {"detail": "expired_token"}))
     path = Path(relay.environment["X509_USER_PROXY"])

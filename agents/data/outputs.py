@@ -56,11 +56,13 @@ class Uploaded:
         lfns: of the files that are stored.
         request: what is told of the request for what remains, empty where nothing does.
         unmatched: patterns that nothing matched.
+        refused: a sentence for each of the payload's own requests that is none.
     """
 
     lfns: tuple[str, ...] = ()
     request: str = ""
     unmatched: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,8 +112,10 @@ class Outputs:
             self._store_all([file for file in files if file.step in (Step.MEASURED, Step.STORING)])
             self._register([file for file in self._files() if file.step is Step.STORED])
             files = self._files()
-        request = self._request(files)
-        return Uploaded(lfns=tuple(file.lfn for file in files), request=request, unmatched=unmatched)
+        of_payload = requests.of_payload(self.outputs, self.access.vo)
+        request = self._request([*self._of_uploads(files), *of_payload.operations])
+        lfns = tuple(file.lfn for file in files)
+        return Uploaded(lfns=lfns, request=request, unmatched=unmatched, refused=of_payload.refused)
 
     # ---- what is to be done ----
 
@@ -223,7 +227,7 @@ class Outputs:
                 pfn = self._put(file, target, progress)
             except errors.Exists as error:
                 if not _is_ours(file, error, is_again=is_again):
-                    met.append(error)
+                    met.append(errors.Transient(f"{error}, perhaps of a try that broke off") if is_again else error)
                     continue
                 pfn = target.endpoint.url(file.lfn)
             except errors.TransferError as error:
@@ -291,19 +295,18 @@ class Outputs:
 
     # ---- what remains ----
 
-    def _request(self, files: Sequence[Upload]) -> str:
+    def _request(self, operations: Sequence[Operation]) -> str:
         """Put a request for what remains to be done; return what is told of it, empty where nothing remains.
 
         Raises:
-            FailJob: it is refused.
+            FailJob: it is refused, or there is nobody who takes any.
             Delayed: it cannot be put now.
         """
-        operations = self._operations(files)
         if not operations:
             return ""
         if self.access.requests is None:
-            log.error("requests.nowhere", job_id=self.description.job_id, operations=len(operations))
-            return ""
+            detail = f"{len(operations)} operations remain, and the configuration publishes no ReqManager"
+            raise FailJob(Minor.FAILED_REQUESTS, detail, blame=Blame.SERVER)
         name = f"{self.description.job_name or 'job'}_job_{self.description.job_id}_{self.stamp[:8]}"
         whole = Request(
             name=name,
@@ -330,12 +333,11 @@ class Outputs:
             raise self._delay([row], f"the request for what remains to be done: {error}") from error
         self.ledger.save_uploads([replace(row, step=Step.REQUESTED)])
 
-    def _operations(self, files: Sequence[Upload]) -> list[Operation]:
+    def _of_uploads(self, files: Sequence[Upload]) -> list[Operation]:
         targets = choice.targets(self.description.output_elements, self.access.elements)
         is_failover = {target.element.name: target.is_failover for target in targets}
         wanted = [name for name in self._wanted() if not is_failover.get(name)]
-        own = requests.of_uploads(files, is_failover, next(iter(wanted), ""))
-        return [*own, *requests.of_payload(self.outputs, self.access.vo)]
+        return requests.of_uploads(files, is_failover, next(iter(wanted), ""))
 
     def _wanted(self) -> list[str]:
         """Return the elements where files should be, also those that may not be written now."""

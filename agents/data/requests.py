@@ -187,18 +187,32 @@ def _described(upload: Upload, *, is_whole: bool = False) -> RequestedFile:
     )
 
 
-def of_payload(outputs: Path, vo: str) -> list[Operation]:
-    """Return what a payload's own `*_request.json` ask for; one that is no request, or too large, is logged and left.
+@dataclass(frozen=True, slots=True)
+class OfPayload:
+    """What a payload's own `*_request.json` ask for.
+
+    Attributes:
+        operations: of those that are requests.
+        refused: a sentence for each that is none, or more than is put for one job.
+    """
+
+    operations: tuple[Operation, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def of_payload(outputs: Path, vo: str) -> OfPayload:
+    """Return what a payload's own `*_request.json` ask for.
 
     Args:
         outputs: the directory of what the task has left.
         vo: to which all files have to belong.
     """
     operations: list[Operation] = []
+    refused: list[str] = []
     try:
         tree = ForeignTree(outputs)
     except OSError:
-        return []
+        return OfPayload()
     with tree:
         search = OutputSearch(tree, SearchLimits(files=_MOST_FILES))
         for found in search.matches([REQUESTS]):
@@ -206,13 +220,15 @@ def of_payload(outputs: Path, vo: str) -> list[Operation]:
                 with tree.file(found.name) as fd, open(fd, "rb", closefd=False) as file:
                     more = read(file.read(_MOST_BYTES + 1), vo)
             except (Outside, BadName, OSError, BadRequest) as problem:
-                log.error("request.refused", file=shown(found.name), cause=problem)
+                refused.append(f"{shown(found.name)}: {problem}")
+                continue
+            if len(operations) + len(more) > _MOST_OPERATIONS:
+                refused.append(f"{shown(found.name)}: more than {_MOST_OPERATIONS} operations for one job")
                 continue
             operations += more
-    if len(operations) > _MOST_OPERATIONS:
-        log.error("requests.refused", operations=len(operations), note=f"at most {_MOST_OPERATIONS} are put")
-        return operations[:_MOST_OPERATIONS]
-    return operations
+    for sentence in refused:
+        log.error("request.refused", cause=sentence)
+    return OfPayload(tuple(operations), tuple(refused))
 
 
 class BadRequest(ValueError):

@@ -142,6 +142,8 @@ class DataMoves:
         finally:
             self._progress.pop(job.stamp, None)
         facts = {"UploadedOutputData": ", ".join(came.lfns), "PendingRequest": came.request}
+        if came.refused:
+            facts["RefusedRequests"] = "; ".join(came.refused)
         if came.unmatched:
             facts["OutputData"] = f"MissingFiles: {', '.join(came.unmatched)}"
         return DataDelivered(job_id=job.job_id, lfns=came.lfns, request=came.request, facts=facts, moved=tuple(moved))

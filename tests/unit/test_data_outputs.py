@@ -275,6 +275,20 @@ def _die_at(ledger: Ledger, number: int) -> None:
     ledger.save_uploads = save  # type: ignore[method-assign]
 
 
+def test_what_a_try_that_broke_off_has_left_is_no_clash_and_is_not_removed(scene: Scene) -> None:
+    scene.write(a_root="one")
+    scene.requests = None  # type: ignore[assignment] # so there is no failover
+    scene.transfers.errors["HERE"] = [errors.Transient("the way broke")]
+    with pytest.raises(Delayed):
+        scene.deliver('OutputData = "a.root"; OutputSE = "HERE";')
+    scene.transfers.held["HERE", f"{FOLDER}/a.root"] = b"o"
+
+    with pytest.raises(Delayed, match="perhaps of a try that broke off"):
+        scene.deliver('OutputData = "a.root"; OutputSE = "HERE";')
+
+    assert scene.transfers.held["HERE", f"{FOLDER}/a.root"] == b"o"  # it may be a stranger's
+
+
 def test_a_request_whose_answer_was_lost_is_not_put_twice(scene: Scene) -> None:
     scene.write(a_root="one")
     scene.transfers.errors["HERE"] = [errors.ElementDown("x")] * 9
@@ -305,6 +319,30 @@ def test_a_failed_payloads_requests_are_put_and_its_data_are_not(scene: Scene) -
     came = scene.deliver('OutputData = "a.root";', has_data=False)
 
     assert (came.lfns, scene.transfers.tried, len(scene.requests.texts)) == ((), [], 1)
+
+
+def test_a_payloads_request_that_is_none_is_told_and_harms_no_other(scene: Scene) -> None:
+    operation = {"Type": "RemoveFile", "Files": [{"LFN": "/lab/x"}]}
+    (scene.outputs / "a_request.json").write_text("{}")
+    (scene.outputs / "b_request.json").write_text(json.dumps({"Operations": [operation] * 100}))
+    (scene.outputs / "c_request.json").write_text(json.dumps({"Operations": [operation]}))
+
+    came = scene.deliver("", has_data=False)
+
+    (text,) = scene.requests.texts.values()
+    assert len(json.loads(text)["Operations"]) == 100
+    assert [sentence.partition(": ")[0] for sentence in came.refused] == ["a_request.json", "c_request.json"]
+    assert came.refused[1].endswith("more than 100 operations for one job")
+
+
+def test_a_payloads_request_that_nobody_takes_fails_the_job(scene: Scene) -> None:
+    operation = {"Type": "RemoveFile", "Files": [{"LFN": "/lab/x"}]}
+    (scene.outputs / "own_request.json").write_text(json.dumps({"Operations": [operation]}))
+    scene.requests = None  # type: ignore[assignment]
+
+    with pytest.raises(FailJob, match="publishes no ReqManager") as raised:
+        scene.deliver("", has_data=False)
+    assert raised.value.minor_status == "Failed sending requests"
 
 
 def test_a_request_has_the_form_that_the_real_one_had() -> None:

@@ -26,6 +26,7 @@ from ce_backends.base import (
     TaskSpec,
     TaskState,
     TaskStatus,
+    TellsAge,
     Uncertain,
     Usage,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "TaskSpec",
     "TaskState",
     "TaskStatus",
+    "TellsAge",
     "Uncertain",
     "Usage",
     "setting",

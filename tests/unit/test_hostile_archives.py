@@ -239,7 +239,7 @@ def test_a_disk_that_is_too_slow_is_not_the_owners_fault(work: Path) -> None:
     slow = replace(sandbox.LIMITS, seconds=-1.0)
 
     with pytest.raises(HandBack, match="cannot be unpacked within"):
-        sandbox._write(content, work, slow)
+        sandbox._write(io.BytesIO(content), work, slow)
 
 
 def test_a_link_put_there_meanwhile_is_not_gone_through(work: Path) -> None:

@@ -235,7 +235,7 @@ def test_the_doctor_names_the_proxy(
         monkeypatch.setenv("https_proxy", proxy.url)
         urls = (f"https://{HOST}:{server.port}/X/Y", f"dips://{HOST}:1/X/Y")
 
-        found = network._reach_all("services", urls, ours, datetime.now(UTC), "fault")[1]
+        found = network.reach_all("services", urls, ours, datetime.now(UTC), "fault")[1]
 
     assert found[0].says.endswith(f" ms, through the web proxy {proxy.place}")
     assert found[1].says.endswith(f", not through (it cannot carry dips) the web proxy {proxy.place}")

@@ -18,7 +18,7 @@ import re
 import signal
 import sys
 
-from jobexec.step import application_of, run_step
+from jobexec.step import Running, application_of, run_step
 from jobexec.workflow import Unreadable, listed, needs_of, read, values_of
 
 UNREADABLE, NEEDS_CLIENT = 65, 69  # sysexits.h: EX_DATAERR, EX_UNAVAILABLE
@@ -71,12 +71,11 @@ def one(name, values, running):
 
 def run(workflow, given, goes_on):
     """Run all steps, to the first that fails unless it is to go on; return the exit code, the first failure's."""
-    running, ends = [], []
+    running, ends = Running(), []
 
     def pass_on(number, _):
         ends.extend([number] if number in ENDING else [])
-        for process in running:
-            process.send_signal(number)
+        running.send(number)
 
     for number in PASSED_ON:
         signal.signal(number, pass_on)

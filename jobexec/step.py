@@ -131,9 +131,33 @@ def copied(process, streams, screen):
     return process.wait()
 
 
+class Running:
+    """The program that runs now, if any. Signals that come while it is being started are passed on when it is."""
+
+    def __init__(self):
+        self.process, self.early, self.is_starting = None, [], False
+
+    def send(self, number):
+        """Pass a signal on; called by the handler."""
+        if self.process:
+            self.process.send_signal(number)
+        elif self.is_starting:
+            self.early.append(number)
+
+    def start(self, argv):
+        """Start a program and return it. Raises OSError."""
+        self.early, self.is_starting = [], True
+        try:
+            self.process = started(argv)
+        finally:
+            self.is_starting = False
+        for number in self.early:
+            self.process.send_signal(number)
+        return self.process
+
+
 def _watched(process, streams, screen, running):
     """Return the status of a process; it does not outlive an error of ours."""
-    running.append(process)
     try:
         return copied(process, streams, screen)
     finally:
@@ -142,7 +166,7 @@ def _watched(process, streams, screen, running):
             process.wait()
         process.stdout.close()
         process.stderr.close()
-        del running[:]
+        running.process = None
 
 
 def run_step(values, running):
@@ -157,7 +181,7 @@ def run_step(values, running):
         file.flush()
         streams = [Stream(file), Stream(errors)]
         try:
-            process = started(argv)
+            process = running.start(argv)
         except OSError as error:
             message = ("%s: %s\n" % (argv[0], error.strerror)).encode("utf-8", "backslashreplace")
             streams[1].add(message)

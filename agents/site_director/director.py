@@ -27,7 +27,6 @@ _OLD_JOBS_S = 120.0  # after this, what pilots do is unknown: those that could h
 _OLD_DEMAND_S = 120.0  # after this, what waits is unknown: nothing is submitted and nothing taken back
 _VERDICT_S = 600.0  # what is not known of an ended pilot's jobs by then will never be
 _CLOSE_S = 5.0
-_HOLDS_S = 2.0
 _KEEP_HOUSE_S = 600.0
 
 
@@ -100,7 +99,7 @@ class Director:
         self._since = WorkSince({})
         self._untold = {p.stamp: p for p in ledger.ended(500) if not p.is_told}
         self._past = {name: self._past_of(name) for name in desks}
-        self._decided_s = self._held_s = self._kept_s = -1e9
+        self._decided_s = self._kept_s = -1e9
         self._is_new = True
         self._standing: list[tuple[bool, bool]] = []  # of the CEs, at the last turn
         self._holds: Mapping[str, str] = {}
@@ -227,8 +226,7 @@ class Director:
 
     def _refresh(self, now_s: float) -> None:
         """Look again at what others have written, and at what nobody will ever know."""
-        if abs(now_s - self._held_s) >= _HOLDS_S:
-            self._holds, self._held_s = self._ledger.holds(), now_s
+        self._holds = self._ledger.holds()
         if abs(now_s - self._kept_s) >= _KEEP_HOUSE_S:
             self._kept_s = now_s
             self._ledger.forget_old()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import jobexec.step as runner
 from agents.jobs.jobexec import Needs, needs_of
 from tests.field.workflows import workflow
 from tests.unit.jobexec_scene import ROOT, Job, job, sh, step, until
@@ -77,7 +78,7 @@ def test_a_signal_is_passed_on_and_no_further_step_begins(job: Job) -> None:
     until((job.work / "waits").exists)
     process.terminate()
 
-    assert process.wait(20) == 256 - signal.SIGTERM
+    assert process.wait(60) == 256 - signal.SIGTERM
     assert "caught" in (job.work / "Script1.log").read_text()
     assert (job.work.parent / "reason").read_text() == "Ended by signal 15 before RunScriptStep2\n"
 
@@ -149,3 +150,19 @@ def test_a_workflow_with_many_needs_names_some(job: Job) -> None:
     (job.work / "jobDescription.xml").write_text(workflow(*steps))
 
     assert len(json.dumps(needs_of("jobDescription.xml", job.work, job.runner.parent).commands)) < 1000
+
+
+def test_a_signal_that_comes_while_a_program_is_started_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, really_started = runner.Running(), runner.started
+
+    def signalled(argv: list[str]) -> "subprocess.Popen[bytes]":
+        running.send(signal.SIGTERM)
+        return really_started(argv)
+
+    monkeypatch.setattr(runner, "started", signalled)
+
+    process = running.start(["/bin/sleep", "60"])
+
+    assert process.wait(60) == -signal.SIGTERM
+    process.stdout.close()
+    process.stderr.close()

@@ -67,6 +67,7 @@ webdav() {
   belongs_to www-data "$system_home/store/webdav" "$system_home/work/webdav"
   filled httpd.conf.in "s#@PORT@#$STORAGE_PORT_WEBDAV#; s#@USER@#$user#; s#@GROUP@#$group#" >"$system_home/etc/httpd.conf"
   need_free_port webdav "$STORAGE_PORT_WEBDAV"
+  rm -f "$system_home/work/webdav/httpd.pid" # of one that was killed: while its process is a zombie, Apache will not start
   start webdav /usr/sbin/apache2 -f "$system_home/etc/httpd.conf" -DFOREGROUND
 }
 

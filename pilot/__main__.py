@@ -61,6 +61,9 @@ def _guarded(arguments: Sequence[str]) -> int:
                 return launch.ask_package("ce_backends", arguments[1:], os.environ)
             if arguments[:1] == ["site-director"]:
                 return launch.ask_package("agents.site_director", arguments[1:], os.environ)
+            if arguments[:1] == ["data"]:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's own, which goes on later
+                return launch.ask_package("agents.data_cli", arguments[1:], os.environ)
             if arguments[:1] == ["doctor"]:
                 return examination.main(arguments[1:], os.environ)
             return bootstrap(arguments, os.environ)

@@ -38,7 +38,7 @@ FLOORS: Mapping[str, Sequence[Sequence[str]]] = {  # from the ground up
         ("runner",),
         ("observability", "parts"),
         ("reasons", "asking"),
-        ("job_agent", "site_director"),
+        ("job_agent", "site_director", "data_cli"),
         ("wiring",),
         ("command_line", "check", "local_wms"),
         ("__main__",),

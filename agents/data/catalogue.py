@@ -64,6 +64,19 @@ class NewFile:
     guid: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """What a catalogue knows in a directory.
+
+    Attributes:
+        folders: paths of the directories in it.
+        files: in it; their replicas are not asked for.
+    """
+
+    folders: tuple[str, ...]
+    files: tuple[FileRecord, ...]
+
+
 class FileCatalogue(Protocol):
     """One catalogue, asked with one owner's credential. From any thread; each call may take as long as its retries."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from agents.data import checksum
-from agents.data.catalogue import FileRecord, MissingFile, NewFile
+from agents.data.catalogue import Directory, FileRecord, MissingFile, NewFile
 from agents.errors import BadAnswer
 from agents.wms.file_catalogue import FileCatalog
 
@@ -32,6 +32,16 @@ class DiracCatalogue:
                 is_absent = any(words in reason.lower() for words in _ABSENT)
                 found[lfn] = MissingFile(lfn, f"{lfn}: {reason}", is_absent=is_absent)
         return found
+
+    def directory(self, path: str) -> Directory:
+        """Return what the catalogue knows in a directory, in one call.
+
+        Raises:
+            ServiceError: it could not be asked, or not understood; Refused where there is no such directory.
+        """
+        files, folders = self._catalog.directory(path)
+        records = (_record(f"{path.rstrip('/')}/{name}", facts, {}) for name, facts in sorted(files.items()))
+        return Directory(folders=tuple(sorted(folders)), files=tuple(records))
 
     def register(self, files: Sequence[NewFile]) -> dict[str, str]:
         """See FileCatalogue."""

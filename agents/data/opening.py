@@ -46,14 +46,22 @@ class Opening:
         if credential is None:
             detail = "there is no proxy of the owner's: the configuration publishes no ProxyManager"
             raise HandBack(Minor.UNMET, detail, blame=Blame.SITE)
-        vo = Registry(self._published.tree).vo(matched.group) or self._vo
+        try:
+            return self.of(matched.owner, matched.group, credential)
+        except ServiceMissing as error:
+            raise HandBack(Minor.UNMET, str(error), blame=Blame.SITE) from error
+
+    def of(self, user: str, group: str, credential: Path) -> Access:
+        """Return what the data of a user in a group are reached by, with this proxy.
+
+        Raises:
+            ServiceMissing: there is no catalogue.
+        """
+        vo = Registry(self._published.tree).vo(group) or self._vo
         identity = Identity(certificate=credential, ca=self._transports.pilot.ca)
         transport = self._transports.of(credential)
         elements = self._elements_of(vo)
-        try:
-            catalogue = catalogue_for(self._published, transport, identity, vo=vo, user=matched.owner)
-        except ServiceMissing as error:
-            raise HandBack(Minor.UNMET, str(error), blame=Blame.SITE) from error
+        catalogue = catalogue_for(self._published, transport, identity, vo=vo, user=user)
         requests = self._published.has(_REQUESTS)
         return Access(
             catalogue=catalogue,
@@ -61,8 +69,8 @@ class Opening:
             elements=elements,
             requests=RequestManager(self._service(_REQUESTS, credential)) if requests else None,
             vo=vo,
-            user=matched.owner,
-            group=matched.group,
+            user=user,
+            group=group,
             site=self._site,
         )
 

@@ -1,7 +1,7 @@
 """Files over dips, as DIRAC's own StorageElement service speaks it: no resume, an MD5 on the way, no rename."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -83,6 +83,15 @@ class OverDips:
         except TransferError as error:
             raise self._judged(error, service, url) from error
 
+    def asked(self, method: str, url: str, arguments: Sequence[object], watch: Watch, *, most_mb: int) -> object:
+        """Return what the service answers to a call about a file or a folder.
+
+        Raises:
+            TransferError: it refuses, or cannot be asked.
+        """
+        with _told(url):
+            return _check(url, self._transport(watch, most_mb).call(_service(url), method, [url, *arguments]))
+
     def _refuse_existing(self, transport: DipsTransport, service: str, url: str) -> None:
         if self._ask(transport, service, "exists", url) is True:
             found = self._ask(transport, service, "getMetadata", url)
@@ -114,9 +123,9 @@ class OverDips:
         with suppress(TransferError):
             self._ask(self._transport(watch), service, "remove", url, "")
 
-    def _transport(self, watch: Watch) -> DipsTransport:
+    def _transport(self, watch: Watch, most_mb: int = _BLOCK_MB) -> DipsTransport:
         secure = partial(tls, self._owner.certificate, self._owner.ca)
-        limits = Limits(read_s=watch.silence_s, whole_s=_LONGEST_S, body_mb=_BLOCK_MB)
+        limits = Limits(read_s=watch.silence_s, whole_s=_LONGEST_S, body_mb=most_mb)
         return DipsTransport(secure, vo=self._vo, extra=self._owner.extra_credentials, limits=limits, look=watch.check)
 
 

@@ -44,13 +44,13 @@ class OverHttps:
 
     def get(self, url: str, into: Path, content: Content, watch: Watch) -> None:
         """See Way."""
-        url = _https(url)
+        url = https_url(url)
         with Incoming(into, content, watch) as incoming, Visit(self._owner, watch) as visit:
             incoming.completed(lambda: _fetch(visit, url, incoming, content.size_bytes))
 
     def put(self, path: Path, url: str, content: Content, watch: Watch) -> None:
         """See Way. A server without MOVE gets the file under its name at once."""
-        url = _https(url)
+        url = https_url(url)
         host = urlsplit(url).netloc
         outgoing = Outgoing(path, content, watch)
         with Visit(self._owner, watch) as visit:
@@ -110,7 +110,7 @@ def _fetch(visit: Visit, url: str, incoming: Incoming, size_bytes: int) -> None:
             incoming.begin_anew()
             raise Transient(f"{url}: the server has no bytes from {begins} on; what had come is forgotten")
         if head.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-            raise _error(url, "GET", answered)
+            raise error_of(url, "GET", answered)
         if begins and not _begins_at(head, begins):
             incoming.begin_anew()
         answered.link.receive(head, incoming.take)
@@ -140,7 +140,7 @@ def _send(visit: Visit, outgoing: Outgoing | Probe, url: str, headers: Mapping[s
             if status == HTTPStatus.PRECONDITION_FAILED:
                 raise Exists(f"{url}: there is a file of that name already")
             if status != HTTPStatus.CONFLICT:
-                raise _error(url, "PUT", answered)
+                raise error_of(url, "PUT", answered)
         _make_folders(visit, url)
     raise Transient(f"{url}: HTTP 409, although the folders above it are there")
 
@@ -163,7 +163,7 @@ def _make_folders(visit: Visit, url: str) -> None:
 
 def _refuse_existing(visit: Visit, url: str) -> None:
     """Raise Exists if there is a file of that name, with what the server says of it."""
-    if found := _look_at(visit, url):
+    if found := look_at(visit, url):
         raise Exists(
             f"{url}: there is a file of that name already", size_bytes=found.length_bytes, adler32=found.adler32
         )
@@ -175,7 +175,7 @@ def _compare(visit: Visit, url: str, content: Content) -> None:
     Raises:
         Transient: it is not the same.
     """
-    found = _look_at(visit, url)
+    found = look_at(visit, url)
     if found is None:
         raise Transient(f"{url}: it was uploaded, and is not there")
     is_other = content.adler32 is not None and found.adler32 not in (None, content.adler32)
@@ -183,14 +183,18 @@ def _compare(visit: Visit, url: str, content: Content) -> None:
         raise Transient(f"{url}: what is there is not what was sent: {found.length_bytes} bytes, or another checksum")
 
 
-def _look_at(visit: Visit, url: str) -> Head | None:
-    """Return the head of a file, None when there is none."""
+def look_at(visit: Visit, url: str) -> Head | None:
+    """Return the head of a file, with its checksum where the server tells it; None when there is none.
+
+    Raises:
+        TransferError: the server does not say.
+    """
     with visit.asked("HEAD", url, _DIGEST) as answered:
         answered.link.said("HEAD", answered.head)
         if answered.head.status in _NONE:
             return None
         if answered.head.status not in _GOOD:
-            raise _error(url, "HEAD", answered)
+            raise error_of(url, "HEAD", answered)
         return answered.head
 
 
@@ -201,11 +205,11 @@ def _move(visit: Visit, url: str, to: str) -> bool:
         if status == HTTPStatus.PRECONDITION_FAILED:
             raise Exists(f"{to}: there is a file of that name already")
         if status not in _GOOD and status not in _NO_MOVE:
-            raise _error(url, "MOVE", answered)
+            raise error_of(url, "MOVE", answered)
         return status in _GOOD
 
 
-def _error(url: str, method: str, answered: Answered) -> TransferError:
+def error_of(url: str, method: str, answered: Answered) -> TransferError:
     """Return what an answer that is none of the good ones asks to do next."""
     status = answered.head.status
     with suppress(TransferError):
@@ -226,7 +230,7 @@ def _kind(status: int, said: str) -> type[TransferError]:
     return Transient if is_passing or status in (HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY) else Unsupported
 
 
-def _https(url: str) -> str:
+def https_url(url: str) -> str:
     """Return a URL of https; `davs` is another name of it.
 
     Raises:

@@ -6,8 +6,9 @@ import re
 import shutil
 import zlib
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
+from xml.sax.saxutils import escape
 
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler, stream_request_body
@@ -26,7 +27,7 @@ _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
 class Storage(RequestHandler):
     """One file, or one folder. Whoever is in the VO may read; who may write is as in the catalogue."""
 
-    SUPPORTED_METHODS = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "MKCOL", "MOVE")
+    SUPPORTED_METHODS = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "MKCOL", "MOVE", "PROPFIND")
 
     def initialize(self, folder: Path, doorman: Doorman) -> None:
         """Take what the route holds (Tornado calls this)."""
@@ -53,7 +54,7 @@ class Storage(RequestHandler):
         caller = self._doorman.identify(getattr(self.request.connection, "stream", None), "")
         if caller is None:
             raise HTTPError(401)
-        reads = self.request.method in ("GET", "HEAD", "OPTIONS")
+        reads = self.request.method in ("GET", "HEAD", "OPTIONS", "PROPFIND")
         folder = f"{path.rstrip('/')}/x/x" if self.request.method == "MKCOL" else path
         may = is_path(path.rstrip("/") + "/x") and NORMAL_USER in caller.properties
         if not may or not (reads or may_write(caller, folder) or self._leads_to(path, caller.username)):
@@ -159,6 +160,31 @@ class Storage(RequestHandler):
             raise HTTPError(409)
         self._path.mkdir()
         self.set_status(201)
+
+    def propfind(self, *_: str) -> None:
+        """Say what lies in a folder, and what it is: 207 with a response for each, the folder's own first."""
+        if not self._path.exists():
+            raise HTTPError(404)
+        if self.request.headers.get("Depth") not in ("0", "1"):
+            raise HTTPError(403)
+        self.set_status(207)
+        self.set_header("Content-Type", 'application/xml; charset="utf-8"')
+        self.write('<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">')
+        self._respond(self._path, self.request.path)
+        if self.request.headers["Depth"] == "1" and self._path.is_dir():
+            for inside in sorted(self._path.iterdir()):
+                if not inside.name.startswith("."):  # an upload that is under way
+                    self._respond(inside, f"{self.request.path.rstrip('/')}/{quote(inside.name)}")
+        self.write("</D:multistatus>")
+
+    def _respond(self, path: Path, href: str) -> None:
+        if path.is_dir():
+            facts = "<D:resourcetype><D:collection/></D:resourcetype>"
+        else:
+            facts = f"<D:resourcetype/><D:getcontentlength>{path.stat().st_size}</D:getcontentlength>"
+        status = "<D:status>HTTP/1.1 200 OK</D:status>"
+        prop = f"<D:propstat><D:prop>{facts}</D:prop>{status}</D:propstat>"
+        self.write(f"<D:response><D:href>{escape(href)}</D:href>{prop}</D:response>\n")
 
     def move(self, *_: str) -> None:
         """Give a file another name: 412 where that is taken and may not be."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from agents.errors import Refused
 from agents.wms import answers
 from agents.wms.service import Service
 
@@ -42,6 +43,22 @@ class FileCatalog:
             for lfn, elements in found.items()
         }, bad
 
+    def directory(self, path: str) -> tuple[dict[str, Mapping[str, object]], list[str]]:
+        """Return what lies in a directory: the metadata of each file by its name, and the paths of its directories.
+
+        Raises:
+            ServiceError: it cannot be had, or is not understood; Refused where there is no such directory.
+        """
+        call = f"FileCatalog.listDirectory: {path[:80]}"
+        good, bad = self._each("listDirectory", {path: True}, further=(False,))
+        if path in bad:
+            raise Refused(f"{path}: {bad[path]}")
+        content = answers.mapping(good[path], call)
+        files = answers.mapping(content.get("Files", {}), f"{call}: Files")
+        folders = answers.mapping(content.get("SubDirs", {}), f"{call}: SubDirs")
+        facts = {name.rpartition("/")[2]: answers.mapping(fact, call) for name, fact in files.items()}
+        return {n: answers.mapping(fact.get("MetaData", {}), call) for n, fact in facts.items()}, list(folders)
+
     def add_files(self, files: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
         """Register files, each by PFN, SE, Size, GUID and Checksum; return the reasons of those that are not.
 
@@ -55,13 +72,13 @@ class FileCatalog:
         return self._each("addReplica", files)[1]
 
     def _each(
-        self, method: str, files: Mapping[str, object], *, as_list: bool = False
+        self, method: str, files: Mapping[str, object], *, as_list: bool = False, further: Sequence[object] = ()
     ) -> tuple[dict[str, object], dict[str, str]]:
         call = f"FileCatalog.{method}"
         good: dict[str, object] = {}
         bad: dict[str, str] = {}
         for some in _chunks(files):
-            arguments: Sequence[object] = [list(some), False] if as_list else [some]
+            arguments: Sequence[object] = [list(some), False] if as_list else [some, *further]
             answer = answers.mapping(self._service.call(method, *arguments), call)
             good |= _of(some, answers.mapping(answer.get("Successful", {}), f"{call}: Successful"))
             failed = _of(some, answers.mapping(answer.get("Failed", {}), f"{call}: Failed"))

@@ -27,6 +27,11 @@ class Registry:
             raise HandBack("Failed to setup proxy", detail, blame=Blame.SERVER)
         return names[0]
 
+    def user(self, dn: str) -> str:
+        """Return the name of the user with this distinguished name, empty when the Registry knows none."""
+        users = self._cfg.section("/Registry/Users").sections()
+        return next((name for name, user in users if dn in _names(user.text("DN"))), "")
+
     def voms_attribute(self, group: str) -> str:
         """Return the VOMS role of a group, empty when its proxies carry none."""
         default = self._cfg.text("/Registry/DefaultVOMSAttribute")

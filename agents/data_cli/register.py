@@ -1,0 +1,195 @@
+"""`register`: what lies in a directory of an element becomes known to the catalogue, in bulk, and once."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from agents.data import errors
+from agents.data.access import Access
+from agents.data.catalogue import MissingFile, NewFile
+from agents.data.lfn import BadLfn, lfn_of
+from agents.data.listing import Entry, Shelf
+from agents.data.storage import Endpoint
+from agents.data_cli.journal import Found, Journal, State
+
+AT_ONCE = 8  # folders, or files that an element is asked for
+_BULK = 1000  # files in one call to the catalogue
+_DEEPEST = 64  # folders in folders
+_AGAIN_S = (1.0, 5.0)  # before an element is asked once more
+_OURS = ".part-"  # of an upload that is under way
+_SEVERAL = 2000  # entries that are held before they are written down
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Publishes a directory of an element.
+
+    Attributes:
+        access: the owner's.
+        element: its name.
+        endpoint: how it is spoken to.
+        shelf: lists it.
+        journal: remembers.
+        reads: a file is read whose checksum the element does not tell.
+        stopping: set when no more shall be begun.
+        sleep: waits.
+    """
+
+    access: Access
+    element: str
+    endpoint: Endpoint
+    shelf: Shelf
+    journal: Journal
+    reads: bool
+    stopping: threading.Event
+    sleep: Callable[[float], None] = time.sleep
+
+    def run(self) -> None:
+        """Do what is left to do. What was done is in the journal, also after an error.
+
+        Raises:
+            TransferError: a folder cannot be listed, or no file of a whole batch can be measured.
+            ServiceError: the catalogue cannot be asked.
+            GivenUp: it was stopped.
+        """
+        with ThreadPoolExecutor(AT_ONCE, "register") as pool:
+            while folders := self.journal.folders(AT_ONCE):
+                self._check()
+                for _ in pool.map(self._list, folders):
+                    pass
+        with ExitStack() as opened:
+            pool = opened.enter_context(ThreadPoolExecutor(AT_ONCE, "measure"))
+            caller = opened.enter_context(ThreadPoolExecutor(1, "catalogue"))
+            under_way: Future[None] | None = None
+            for batch in self.journal.batches(_BULK):
+                self._check()
+                measured = self._measured(pool, batch)
+                if under_way:
+                    under_way.result()
+                under_way = caller.submit(self._register, measured) if measured else None
+            if under_way:
+                under_way.result()
+
+    def _check(self) -> None:
+        if self.stopping.is_set():
+            raise errors.GivenUp("stopped")
+
+    def _list(self, folder: str) -> None:
+        """Write down what lies in a folder."""
+        url = self.endpoint.url(folder)
+        self._tried(lambda: self._listed(folder, url))
+        self.journal.listed(folder)
+
+    def _listed(self, folder: str, url: str) -> None:
+        held: list[Entry] = []
+
+        def take(entry: Entry) -> None:
+            held.append(entry)
+            if len(held) >= _SEVERAL:
+                self._found(folder, held)
+                held.clear()
+
+        self.shelf.folder(url, take)
+        self._found(folder, held)
+
+    def _found(self, folder: str, entries: Sequence[Entry]) -> None:
+        files, unnamed, folders = [], dict[str, str](), []
+        for entry in entries:
+            path = f"{folder}/{entry.name}"
+            if fault := self._fault(path, entry):
+                unnamed[path.encode("utf-8", "backslashreplace").decode()[:2000]] = fault
+            elif entry.is_folder:
+                folders.append(path)
+            elif _OURS not in entry.name:
+                files.append(Found(lfn=path, size_bytes=entry.size_bytes, adler32=entry.adler32))
+        self.journal.found(files, unnamed, folders)
+
+    def _fault(self, path: str, entry: Entry) -> str:
+        """Return why the catalogue cannot have what lies there, empty if it can."""
+        try:
+            lfn_of(path, self.access.vo)
+        except BadLfn as error:
+            return str(error)
+        return f"{path[:80]}: too many folders in each other" if entry.is_folder and path.count("/") > _DEEPEST else ""
+
+    def _measured(self, pool: ThreadPoolExecutor, batch: Sequence[Found]) -> list[Found]:
+        """Return the files of a batch with size, checksum and GUID, written down as being sent."""
+        met: dict[str, errors.TransferError] = {}
+
+        def measure(file: Found) -> Found | None:
+            try:
+                return self._one(file)
+            except errors.TransferError as error:
+                met[file.lfn] = error
+                return None
+
+        good = [file for file in pool.map(measure, batch) if file]
+        self._check()
+        if met and not good:
+            raise next(iter(met.values()))
+        self.journal.settle({lfn: (State.REFUSED, str(error)[:500]) for lfn, error in met.items()})
+        self.journal.sending(good)
+        return good
+
+    def _one(self, file: Found) -> Found:
+        guid = file.guid or str(uuid.uuid4()).upper()
+        if file.size_bytes is not None and file.adler32 is not None:
+            return replace(file, guid=guid)
+        url = self.endpoint.url(file.lfn)
+        seen = self._tried(lambda: self.shelf.measured(url, reads=self.reads))
+        if seen.adler32 is None:
+            raise errors.Unsupported(
+                f"{file.lfn}: {self.element} tells no Adler32; with --checksum=read the files are read for it"
+            )
+        return replace(file, guid=guid, size_bytes=seen.size_bytes, adler32=seen.adler32)
+
+    def _tried(self, ask: Callable[[], _T]) -> _T:
+        """Ask an element; once more after a pause where the way broke."""
+        for pause_s in _AGAIN_S:
+            self._check()
+            try:
+                return ask()
+            except (errors.Transient, errors.ElementDown):
+                self.sleep(pause_s)
+        self._check()
+        return ask()
+
+    def _register(self, files: Sequence[Found]) -> None:
+        """Tell the catalogue of files; look at those that it does not take."""
+        new = {file.lfn: self._new(file) for file in files}
+        said = self.access.catalogue.register(list(new.values()))
+        states = dict.fromkeys(new, (State.DONE, ""))
+        refused = {lfn: reason for lfn, reason in said.items() if reason}
+        known = self.access.catalogue.look_up(refused) if refused else {}
+        further: list[NewFile] = []
+        for lfn, reason in refused.items():
+            record = known[lfn]
+            if isinstance(record, MissingFile):
+                states[lfn] = (State.REFUSED, reason)
+            elif not record.holds(new[lfn].size_bytes, new[lfn].adler32):
+                states[lfn] = (State.CLASH, f"the catalogue knows it with other content: {record.size_bytes} bytes")
+            elif self.element in record.replicas:
+                states[lfn] = (State.KNOWN, "")
+            else:
+                further.append(new[lfn])
+        added = self.access.catalogue.add_replicas(further) if further else {}
+        states |= {lfn: (State.REFUSED, reason) if reason else (State.DONE, "") for lfn, reason in added.items()}
+        self.journal.settle(states)
+
+    def _new(self, file: Found) -> NewFile:
+        assert file.size_bytes is not None, "it was measured"
+        assert file.adler32 is not None, "it was measured"
+        return NewFile(
+            lfn=file.lfn,
+            element=self.element,
+            pfn=self.endpoint.url(file.lfn),
+            size_bytes=file.size_bytes,
+            adler32=file.adler32,
+            guid=file.guid,
+        )

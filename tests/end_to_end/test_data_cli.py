@@ -155,19 +155,19 @@ def test_a_directory_is_registered_once_and_what_the_catalogue_knew_is_told_apar
     assert again.stdout.startswith("0 registered now")
 
 
-def test_a_registration_that_is_killed_goes_on_and_none_is_missing_or_twice(
+def test_a_registration_that_is_killed_or_interrupted_goes_on_and_none_is_missing_or_twice(
     data: Callable[..., Done], storage: Storage, tmp_path: Path
 ) -> None:
-    count = 2500
+    count = 3000
     directory = filled(storage, count)
-    for _ in range(2):
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
         seen = len(known(storage, directory, count))
         line = argv(storage.endpoint, "register", "LOCAL-disk", directory)
         line[2:4] = ["agents.data_cli"]
         process = subprocess.Popen(line, cwd=tmp_path, env=environment(storage.endpoint))
         until(lambda seen=seen: len(known(storage, directory, count)) > seen, "a batch that is registered")  # type: ignore[misc]
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.send_signal(number)
+        assert process.wait(LONGEST_S) == code
         assert seen < len(known(storage, directory, count)) < count
 
     done = data("register", "LOCAL-disk", directory, "--json")

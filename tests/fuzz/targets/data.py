@@ -9,6 +9,7 @@ from agents.data import rucio as rucio_catalogue
 from agents.data.errors import TransferError
 from agents.data.http_link import Link
 from agents.data.lfn import BadLfn, lfn_of
+from agents.data.multistatus import Multistatus
 from agents.data.way import Watch
 from agents.errors import ServiceError
 from agents.wms import dips, dips_files
@@ -29,6 +30,12 @@ BLOCKS = (
     b'26:{"OK":true,"Value":["a",5]}',
 )
 REPLICAS = (b'{"scope":"user","name":"/labvo/a","bytes":5,"adler32":"4b021f","rses":{"X":["https://x/a"]}}\n',)
+FOLDERS = (
+    (
+        b'<D:multistatus xmlns:D="DAV:"><D:response><D:href>/labvo/a/b%20c</D:href><D:propstat><D:prop>'
+        b"<D:getcontentlength>5</D:getcontentlength></D:prop></D:propstat></D:response></D:multistatus>"
+    ),
+)
 SAID = (b"Size:   6\nFlags:  112 (POSCPending|IsReadable)\n", b"adler32 84b021f\n", b"[3011] no such file")
 
 
@@ -70,6 +77,13 @@ def _replicas(data: bytes) -> None:
         rucio_catalogue._record(row)
 
 
+def _folder(data: bytes) -> None:
+    reader = Multistatus(f"{HERE}/", lambda entry: None)
+    for at in range(0, len(data), 50):
+        reader.feed(memoryview(data[at : at + 50]))
+    reader.end()
+
+
 def _lfn(data: bytes) -> None:
     path = lfn_of(data.decode("utf-8", "surrogateescape"), "labvo")
     if not path.startswith("/labvo/") or "/../" in path + "/":
@@ -107,6 +121,13 @@ TARGETS = (
     ),
     Target(
         name="rucio-replicas", run=_replicas, errors=(ServiceError,), seeds=lambda: REPLICAS, words=("rses", "bytes")
+    ),
+    Target(
+        name="webdav-folder",
+        run=_folder,
+        errors=(TransferError,),
+        seeds=lambda: FOLDERS,
+        words=("<D:response>", "<D:href>/labvo/a/", "<!DOCTYPE a [", "<!ENTITY ", "&amp;"),
     ),
     Target(name="lfn", run=_lfn, errors=(BadLfn,), seeds=lambda: (b"LFN:/labvo/a/b",), words=("LFN:", "/labvo/", "..")),
     Target(

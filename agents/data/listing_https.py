@@ -34,12 +34,17 @@ class HttpsShelf:
     def folder(self, url: str, take: Callable[[Entry], object]) -> None:
         """See Shelf."""
         url = https_url(url).rstrip("/") + "/"
-        reader = Multistatus(url, take)
+        reader = self._read_folder(url, Multistatus(url, take))
+        if reader.is_misread:
+            self._read_folder(url, Multistatus(url, take, is_plain=True))
+
+    def _read_folder(self, url: str, reader: Multistatus) -> Multistatus:
         with self._visit() as visit, visit.asked("PROPFIND", url, _ONE_LEVEL) as answered:
             if answered.head.status != _MULTISTATUS:
                 raise error_of(url, "PROPFIND", answered)
             answered.link.receive(answered.head, reader.feed)
             reader.end()
+        return reader
 
     def measured(self, url: str, *, reads: bool) -> Measured:
         """See Shelf."""

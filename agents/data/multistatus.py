@@ -1,5 +1,6 @@
 """What a WebDAV server says of a folder (RFC 4918, 207 Multi-Status), read as it comes: strict, and within bounds."""
 
+import re
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 from xml.parsers import expat
@@ -14,18 +15,26 @@ _LONGEST_TEXT = 8192
 _LONGEST_SIZE = 18  # digits
 _HREF, _LENGTH, _RESPONSE = "DAV: href", "DAV: getcontentlength", "DAV: response"
 _COLLECTION, _IS_COLLECTION = "DAV: collection", "DAV: iscollection"
+_HOST = re.compile(r"https?://[^/]*", re.IGNORECASE)
+_NO_URL = re.compile(r"""[^!#-;=?-~]|%(?![0-9A-Fa-f]{2})""")  # a space, quotes, <, >, what is not ASCII: all encode it
 _READ = (_HREF, _LENGTH, _IS_COLLECTION)
 
 
 class Multistatus:
     """Feed it an answer's pieces; each thing in the folder is handed over once it is whole. One thread.
 
+    Names come percent-encoded, but XRootD's as they are: a name that is no part of a URL, the folder's own among them,
+    gives that away.
+
     Args:
         url: of the folder; the answer may speak of nothing but this and what lies directly in it.
         take: gets the entries.
+        is_plain: names are known to come as they are.
     """
 
-    def __init__(self, url: str, take: Callable[[Entry], object]) -> None:
+    def __init__(self, url: str, take: Callable[[Entry], object], *, is_plain: bool = False) -> None:
+        self._is_plain = is_plain
+        self._has_decoded = False
         self._url = url
         self._folder = unquote(urlsplit(url).path).rstrip("/")
         self._take = take
@@ -55,6 +64,11 @@ class Multistatus:
     def end(self) -> None:
         """Make sure that the answer was whole; errors as of `feed`."""
         self._parsed(b"", is_last=True)
+
+    @property
+    def is_misread(self) -> bool:
+        """Some names were decoded before one showed that they come as they are: it is to be read once more."""
+        return self._is_plain and self._has_decoded
 
     def _parsed(self, piece: bytes, *, is_last: bool) -> None:
         try:
@@ -94,9 +108,7 @@ class Multistatus:
         if self._entries > MOST_ENTRIES:
             raise self._wrong("it names too many files")
         href, digits = self._said.get(_HREF, ""), self._said.get(_LENGTH, "")
-        path = unquote(urlsplit(href).path if "://" in href else href).rstrip("/")
-        while path.startswith("//"):
-            path = path[1:]
+        path = self._decoded("/" + _HOST.sub("", href, count=1).strip("/"))
         if path == self._folder:
             return
         above, _, name = path.rpartition("/")
@@ -105,6 +117,15 @@ class Multistatus:
         is_size = digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_SIZE
         is_folder = self._is_folder or self._said.get(_IS_COLLECTION) == "1"
         self._take(Entry(name, is_folder=is_folder, size_bytes=int(digits) if is_size else None))
+
+    def _decoded(self, path: str) -> str:
+        decoded = unquote(path)
+        if _NO_URL.search(path) or (path == self._folder and path != decoded):
+            self._is_plain = True
+        if self._is_plain:
+            return path
+        self._has_decoded = self._has_decoded or path != decoded
+        return decoded
 
     def _wrong(self, why: str) -> Unsupported:
         return Unsupported(f"{self._url}: expected WebDAV's list of a folder: {why}")

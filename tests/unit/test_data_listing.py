@@ -38,6 +38,22 @@ def test_files_and_folders_are_told_apart_and_the_folder_itself_is_none_of_them(
     assert entries(XROOTD) == expected
 
 
+def test_names_that_come_as_they_are_are_not_decoded() -> None:
+    plain = XROOTD.replace("run%201", "run 1").replace("a%26b", "a%26b&amp;c")
+    assert [entry.name for entry in entries(plain)] == ["a%26b&c.root", "sub"]
+
+
+def test_a_list_that_shows_late_that_its_names_come_as_they_are_is_to_be_read_again() -> None:
+    text = memoryview(XROOTD.replace("run%201", "run").replace("sub", "s u b").encode())
+    found: list[Entry] = []
+    first = Multistatus(URL.replace("run%201", "run"), found.append)
+    first.feed(text)
+    assert first.is_misread
+    found.clear()
+    Multistatus(URL.replace("run%201", "run"), found.append, is_plain=True).feed(text)
+    assert [entry.name for entry in found] == ["a%26b.root", "s u b"]
+
+
 def response(href: str, more: str = "") -> str:
     inside = f"<D:response><D:href>{href}</D:href>{more}</D:response>"
     return f'<D:multistatus xmlns:D="DAV:">{inside}</D:multistatus>'

@@ -45,8 +45,12 @@ class Shelf(Protocol):
             NotHere: there is no such folder.
         """
 
-    def measured(self, url: str, *, reads: bool) -> Measured:
-        """Return size and checksum of a file, as the element says; with `reads` it is read where it does not."""
+    def measured(self, url: str, *, reads: bool, silence_s: float) -> Measured:
+        """Return size and checksum of a file, as the element says; with `reads` it is read where it does not.
+
+        Raises:
+            Transient: nothing came for so long, among others: another connection may help.
+        """
 
     def close(self) -> None:
         """Close what connections are kept; when nobody asks any more."""

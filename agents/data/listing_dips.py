@@ -1,6 +1,7 @@
 """Folders over dips: DIRAC's StorageElement lists a folder with sizes and checksums in one call."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from agents.credentials.identity import Identity
 from agents.data import checksum
@@ -45,9 +46,10 @@ class DipsShelf:
                 )
             )
 
-    def measured(self, url: str, *, reads: bool) -> Measured:  # noqa: ARG002 - this service always tells
+    def measured(self, url: str, *, reads: bool, silence_s: float) -> Measured:  # noqa: ARG002 - it always tells
         """See Shelf."""
-        facts = self._service.asked("getMetadata", url, [], self._watch, most_mb=1)
+        watch = replace(self._watch, silence_s=silence_s)
+        facts = self._service.asked("getMetadata", url, [], watch, most_mb=1)
         size = facts.get("Size") if isinstance(facts, Mapping) else None
         if not isinstance(facts, Mapping) or isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise NotHere(f"{url}: expected size and checksum of a file, got {str(facts)[:60]!r}")

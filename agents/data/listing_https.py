@@ -1,8 +1,10 @@
 """Folders over https: WebDAV's PROPFIND for what lies in them, HEAD with Want-Digest for checksums."""
 
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from agents.credentials.identity import Identity
@@ -29,7 +31,7 @@ class HttpsShelf:
     def __init__(self, owner: Identity, watch: Watch) -> None:
         self._owner = owner
         self._watch = watch
-        self._idle: SimpleQueue[Visit] = SimpleQueue()
+        self._idle: dict[float, SimpleQueue[Visit]] = defaultdict(SimpleQueue)  # by their patience
 
     def folder(self, url: str, take: Callable[[Entry], object]) -> None:
         """See Shelf."""
@@ -39,17 +41,17 @@ class HttpsShelf:
             self._read_folder(url, Multistatus(url, take, is_plain=True))
 
     def _read_folder(self, url: str, reader: Multistatus) -> Multistatus:
-        with self._visit() as visit, visit.asked("PROPFIND", url, _ONE_LEVEL) as answered:
+        with self._visit(self._watch.silence_s) as visit, visit.asked("PROPFIND", url, _ONE_LEVEL) as answered:
             if answered.head.status != _MULTISTATUS:
                 raise error_of(url, "PROPFIND", answered)
             answered.link.receive(answered.head, reader.feed)
             reader.end()
         return reader
 
-    def measured(self, url: str, *, reads: bool) -> Measured:
-        """See Shelf."""
+    def measured(self, url: str, *, reads: bool, silence_s: float) -> Measured:
+        """See Shelf. A connection on which nothing comes is closed: XRootD 5.5 lets some of many hang."""
         url = https_url(url)
-        with self._visit() as visit:
+        with self._visit(silence_s) as visit:
             head = look_at(visit, url)
             if head is None:
                 raise NotHere(f"{url}: the folder's list names it, and it is not there")
@@ -61,24 +63,24 @@ class HttpsShelf:
 
     def close(self) -> None:
         """See Shelf."""
-        while True:
-            try:
-                self._idle.get_nowait().close()
-            except Empty:
-                return
+        for idle in self._idle.values():
+            with suppress(Empty):
+                while True:
+                    idle.get_nowait().close()
 
     @contextmanager
-    def _visit(self) -> Iterator[Visit]:
+    def _visit(self, silence_s: float) -> Iterator[Visit]:
+        idle = self._idle[silence_s]
         try:
-            visit = self._idle.get_nowait()
+            visit = idle.get_nowait()
         except Empty:
-            visit = Visit(self._owner, self._watch)
+            visit = Visit(self._owner, replace(self._watch, silence_s=silence_s))
         try:
             yield visit
         except BaseException:
             visit.close()
             raise
-        self._idle.put(visit)
+        idle.put(visit)
 
 
 def _read(visit: Visit, url: str, size_bytes: int) -> Measured:

@@ -20,7 +20,11 @@ from agents.data_cli.journal import Found, Journal, State
 AT_ONCE = 8  # folders, or files that an element is asked for
 _BULK = 1000  # files in one call to the catalogue
 _DEEPEST = 64  # folders in folders
-_AGAIN_S = (1.0, 5.0)  # before an element is asked once more
+_TRIES_S = (
+    (0.0, 15.0),
+    (1.0, 60.0),
+    (5.0, 1800.0),
+)  # pause before, and the silence that is borne: it may sum up a file
 _OURS = ".part-"  # of an upload that is under way
 _SEVERAL = 2000  # entries that are held before they are written down
 _T = TypeVar("_T")
@@ -83,7 +87,7 @@ class Registration:
     def _list(self, folder: str) -> None:
         """Write down what lies in a folder."""
         url = self.endpoint.url(folder)
-        self._tried(lambda: self._listed(folder, url))
+        self._tried(lambda _: self._listed(folder, url))
         self.journal.listed(folder)
 
     def _listed(self, folder: str, url: str) -> None:
@@ -142,23 +146,25 @@ class Registration:
         if file.size_bytes is not None and file.adler32 is not None:
             return replace(file, guid=guid)
         url = self.endpoint.url(file.lfn)
-        seen = self._tried(lambda: self.shelf.measured(url, reads=self.reads))
+        seen = self._tried(lambda silence_s: self.shelf.measured(url, reads=self.reads, silence_s=silence_s))
         if seen.adler32 is None:
             raise errors.Unsupported(
                 f"{file.lfn}: {self.element} tells no Adler32; with --checksum=read the files are read for it"
             )
         return replace(file, guid=guid, size_bytes=seen.size_bytes, adler32=seen.adler32)
 
-    def _tried(self, ask: Callable[[], _T]) -> _T:
-        """Ask an element; once more after a pause where the way broke."""
-        for pause_s in _AGAIN_S:
+    def _tried(self, ask: Callable[[float], _T]) -> _T:
+        """Ask an element; again after a pause, and with more patience, where the way broke or nothing came."""
+        met: errors.TransferError | None = None
+        for pause_s, silence_s in _TRIES_S:
+            self.sleep(pause_s)
             self._check()
             try:
-                return ask()
-            except (errors.Transient, errors.ElementDown):
-                self.sleep(pause_s)
-        self._check()
-        return ask()
+                return ask(silence_s)
+            except (errors.Transient, errors.ElementDown) as error:
+                met = error
+        assert met is not None, "it was tried"
+        raise met
 
     def _register(self, files: Sequence[Found]) -> None:
         """Tell the catalogue of files; look at those that it does not take."""

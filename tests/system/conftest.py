@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.orphans import orphans_are_inits
 from tests.system import storage as storage_scripts
 from tests.system.dirac_stack import Stack, is_up, script
 from tests.system.storage import DiracData, Rucio, Storage
+
+__all__ = ["orphans_are_inits"]  # for all modules of this folder
 
 
 @pytest.fixture(scope="session")

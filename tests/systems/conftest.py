@@ -8,10 +8,13 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
+from tests.orphans import orphans_are_inits
 from tests.systems import daemon_logs
 from tests.systems.listening import beyond_loopback
 from tests.systems.manifest import Generation
 from tests.systems.real_system import ROOT, CannotBeHad, RealSystem, bring_up
+
+__all__ = ["orphans_are_inits"]  # for all modules of this folder
 
 Have = Callable[..., RealSystem]
 LOGS = ROOT / ".logs"

@@ -133,7 +133,7 @@ class JobAgent:
         """Stop the reporter's thread, and let go of the jobs; what was not sent stays in the ledger."""
         self._parts.reporter.stop()
         with suppress(StopAgent):  # a ledger that cannot be written is what has ended us
-            self._parts.runner.endings.let_go()
+            self._parts.runner.let_go()
 
     def _begin_watch(self) -> None:
         monitor, workers = self._parts.monitor, self._parts.workers

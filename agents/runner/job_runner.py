@@ -79,6 +79,11 @@ class JobRunner:
             tally=self.tally,
         )
 
+    def let_go(self) -> None:
+        """Write down that nobody is at any job, and leave no credential behind that none of them needs."""
+        self.endings.let_go()
+        self._staging.let_go(self.jobs.all)
+
     def activity(self, job: Job) -> Activity | None:
         """Return what a job's payload was last seen to do, None where the CE does not look."""
         return self._tasks.activity(job.task_id)

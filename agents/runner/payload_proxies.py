@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,9 @@ class PayloadCredentials(Protocol):
     def renew(self) -> Sequence[Path]:
         """Replace what has lived two thirds of its life; return the files that are new. Runs in a worker."""
 
+    def let_go(self, needed: Collection[MatchedJob]) -> None:
+        """Leave the credentials of these jobs' owners behind, and no others; nothing is asked for afterwards."""
+
 
 class PayloadTokens(Protocol):
     """Tokens of DiracX for owners, where their VO has it; `agents.wms.diracx.installation.DiracX`."""
@@ -76,6 +79,9 @@ class FixedProxy:
     def renew(self) -> Sequence[Path]:
         """Return nothing: whoever gave the proxy renews it."""
         return ()
+
+    def let_go(self, needed: Collection[MatchedJob]) -> None:
+        """Do nothing: whoever gave the proxy takes it away."""
 
 
 class PayloadProxies:
@@ -152,6 +158,18 @@ class PayloadProxies:
                 elif self._lacks_token(owner, group):
                     renewed += self._completed(owner, group)
         return renewed
+
+    def let_go(self, needed: Collection[MatchedJob]) -> None:
+        """Remove what no job needs any more, and the directory when it is empty; what cannot be removed is logged."""
+        kept = {self._path(*_whose(matched)) for matched in needed}
+        with self._lock:
+            try:
+                for path in set(self._directory.glob("*")) - kept if self._directory.is_dir() else ():
+                    path.unlink()
+                if self._directory.is_dir() and not kept:
+                    self._directory.rmdir()
+            except OSError as error:
+                log.warning("payload_proxies.left", directory=self._directory, cause=error)
 
     def _renewed(self, owner: str, group: str, held: proxy.Proxy) -> list[Path]:
         try:
@@ -250,6 +268,10 @@ class ProxiesWherePublished:
     def renew(self) -> Sequence[Path]:
         """Replace what is due."""
         return self._now.renew()
+
+    def let_go(self, needed: Collection[MatchedJob]) -> None:
+        """Remove what no job needs any more."""
+        self._proxies.let_go(needed)
 
     @property
     def _now(self) -> PayloadCredentials:

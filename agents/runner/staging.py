@@ -1,7 +1,7 @@
 """What a job's work waits for the network: inputs down, its output sandbox up. Runs in worker threads."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from agents.data.arrived import Arrived
@@ -61,6 +61,10 @@ class Staging:
     def credential(self, job: Job) -> Path | None:
         """Return the payload's credential, None where payloads have none."""
         return self._credentials.file(job.matched)
+
+    def let_go(self, jobs: Collection[Job]) -> None:
+        """Leave the credentials of the owners of these jobs behind, and no others."""
+        self._credentials.let_go([job.matched for job in jobs])
 
     def give_up(self, job: Job) -> None:
         """Let a download that is under way leave nothing behind: nobody waits for it any more."""

@@ -3,6 +3,7 @@
 import itertools
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -296,6 +297,22 @@ def kept(path: Path | None) -> TokenPair | None:
     assert path is not None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     return diracx_block.read(path.read_text(), str(path))
+
+
+def test_an_agent_that_ends_leaves_the_proxies_of_jobs_in_hand_alone(manager: Manager, tmp_path: Path) -> None:
+    held, other = proxies(manager, tmp_path / "proxies"), replace(JOB, group="lab_prod")
+    held.obtain(JOB)
+    held.obtain(other)
+    (tmp_path / "proxies/half.new").write_text("of an agent that was killed while it wrote")
+
+    held.let_go([JOB])
+
+    assert [*(tmp_path / "proxies").iterdir()] == [held.file(JOB)]
+
+    held.let_go([])
+
+    assert not (tmp_path / "proxies").exists()
+    held.let_go([])  # an agent that never had one
 
 
 def test_where_the_vo_has_diracx_the_proxy_file_holds_the_owner_s_token(manager: Manager, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from agents.jobs.unforeseen import words
+from agents.log import EventLog
 from ce_backends.base import (
     Accepted,
     ComputingElement,
@@ -24,6 +25,8 @@ from ce_backends.base import (
 )
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.linux.loop import Loop
+
+log = EventLog("site_director")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +210,8 @@ class CeWorker:
         try:
             if ce is not None:
                 ce.close()
-        except Exception:  # noqa: BLE001, S110 - nobody needs it any more
-            pass
+        except Exception as error:  # noqa: BLE001 - a CE type may be anybody's; nobody needs this one any more
+            log.warning("ce.not_closed", queue=self._queue, cause=error)
 
 
 def _carried_out(queue: str, ce: ComputingElement, order: Order) -> Event:

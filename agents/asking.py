@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from agents.errors import AccessDenied, ExitCode, NodeUnfit, Refused, ServiceError, StopAgent
 from agents.log import EventLog
+from agents.pacing import after_asked_s, after_nothing_s
 from agents.parts import Parts
 from agents.process.events import MatchAnswered
+from agents.slot.idle import Idle
 
 log = EventLog("agent")
-
-_WINDOW_GROWTH = 4  # the wait after answers that brought nothing grows up to 2^4 times PollingTime
 
 
 @dataclass(slots=True)
@@ -34,7 +34,9 @@ class Asking:
     awaits_batch_system: bool = False  # only its commands can tell how much time is left
     not_before: float = 0.0  # monotonic; after an answer that brought nothing
     paused_until: float = 0.0  # monotonic; after jobs that went back for the node's fault
+    asked_until: float = 0.0  # monotonic; the Matcher wants to be left alone, whatever becomes free meanwhile
     host_failures_seen: int = 0
+    has_room: bool = True  # for another job, as far as was looked
     is_put_off: bool = False  # there is room, and only not_before keeps us from asking
     is_last: bool = False  # all else is done; only a match of ours may still be under way
     patience_ends: float = float("inf")  # monotonic; when an answer is not waited for any more
@@ -47,7 +49,17 @@ class Asking:
     @property
     def waits_until(self) -> float:
         """Monotonic; nothing is asked for before."""
-        return max(self.not_before, self.paused_until)
+        return max(self.not_before, self.paused_until, self.asked_until)
+
+    def why_idle(self) -> Idle:
+        """Why processors that are free have no job, while jobs are asked for."""
+        if not self.has_room:
+            return Idle.NO_ROOM
+        if self.unfit_in_a_row or time.monotonic() < self.paused_until:
+            return Idle.UNFIT
+        if not self.empty_in_a_row:
+            return Idle.ASKING
+        return Idle.NO_MATCH if self.last_meaning is ExitCode.ENDED else Idle.NO_ANSWER
 
     def has_brought_nothing(self, meaning: ExitCode, retry_after_s: float = 0.0) -> None:
         """Take note of a request that brought no job; one that an unfit node kept from being made is no empty match.
@@ -60,19 +72,17 @@ class Asking:
         self.last_meaning = meaning
         self.empty_in_a_row += not is_unfit
         self.unfit_in_a_row = self.unfit_in_a_row + 1 if is_unfit else 0
-        wait_s = self._wait_s(self.unfit_in_a_row or self.empty_in_a_row)
-        self.not_before = time.monotonic() + max(wait_s, retry_after_s)
+        in_a_row = self.unfit_in_a_row or self.empty_in_a_row
+        self.not_before = time.monotonic() + after_nothing_s(self.polling_s, in_a_row, self.jitter)
+        if retry_after_s > 0:
+            self.asked_until = time.monotonic() + after_asked_s(retry_after_s, 0.0, self.jitter)
 
     def pause_after(self, host_failures_in_a_row: int) -> None:
         """Ask for no match at once after jobs went back for the node's fault: the next might fare no better."""
         if host_failures_in_a_row > self.host_failures_seen:
-            self.paused_until = time.monotonic() + self._wait_s(host_failures_in_a_row)
+            wait_s = after_nothing_s(self.polling_s, host_failures_in_a_row, self.jitter)
+            self.paused_until = time.monotonic() + wait_s
         self.host_failures_seen = host_failures_in_a_row
-
-    def _wait_s(self, in_a_row: int) -> float:
-        """Return how long to wait after so many in a row: longer each time, with jitter."""
-        window_s = self.polling_s * (1 << min(_WINDOW_GROWTH, in_a_row - 1))
-        return window_s * (0.5 + self.jitter() / 2)
 
 
 def meaning_of(error: ServiceError | StopAgent | None) -> ExitCode:
@@ -91,6 +101,7 @@ def matched(parts: Parts, descriptions: Sequence[Mapping[str, object]]) -> Match
     """Ask the Matcher with one offer after another until it gives a job; runs in a worker."""
     if troubles := parts.troubles():
         return MatchAnswered(error=NodeUnfit("; ".join(troubles)))
+    parts.before_asking()
     started = time.monotonic()
     answers = map(parts.matcher.request_job, descriptions)
     try:

@@ -57,7 +57,8 @@ def check(published: str, local: Mapping[str, str], environ: Mapping[str, str] |
     """
     try:
         ours = from_options(local, "pilot.cfg")
-        tree = without_setups(parse(published, "configuration").merge(ours))
+        vo = ours.text("/DIRAC/VirtualOrganization")
+        tree = without_setups(parse(published, "configuration").merge(ours), vo)
         settings = load(tree)
         found = rehearse(settings.ce_type, inner_ce_options(tree, settings))
         if environ is not None:

@@ -2,17 +2,16 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from agents import last_word, wiring
+from agents import cli, last_word, wiring
 from agents.credentials.identity import establish, secrets
 from agents.errors import AgentError, ConfigurationError, ExitCode
 from agents.job_agent import Ending
 from agents.jobs.ledger import Ledger
-from agents.jobs.unforeseen import keep_traceback, lack, words
+from agents.jobs.unforeseen import lack, words
 from agents.log import EventLog, Whose, configure
 from agents.observability import observers
 from agents.observability.explain import explain as explain_job
@@ -20,7 +19,7 @@ from agents.observability.explain import status
 from agents.process import agent_process as process
 from agents.process.events import ChoresDue, Events, HeartbeatDue, LookAround, SlotEndsDue, Workers
 from agents.process.schedule import Schedule
-from agents.redaction import redacted, secrets_of
+from agents.redaction import secrets_of
 from agents.settings.agent import AgentSettings, explain, load, nearly_ours, without_effect
 from agents.settings.given import read_files
 from agents.settings.inner_ce import inner_ce_options, known_options
@@ -30,27 +29,29 @@ from agents.slot.command import Commands
 from agents.slot.gpus import Gpu, find_gpus
 from agents.slot.remote import RemoteSlot
 from agents.slot.resources import find_slot
+from agents.wms.kept_configuration import NAME as KEPT
+from agents.wms.kept_configuration import Kept
 from agents.wms.published import Published
+from agents.wms.registry import vo_of
 from agents.wms.service import Service
 from agents.wms.transports import Transports
 from ce_backends.base import ComputingElement, Queues
 from ce_backends.cfg import Section
 from ce_backends.errors import CEBroken, CEError, CEUnavailable
 from ce_backends.linux.stdout import say
+from ce_backends.parser import Parser
 from ce_backends.registry import create
-from ce_backends.untrusted.text import visible
 
 log = EventLog("agent")
 
 _LOOK_AROUND_S = 5.0
 _SLOT_ENDS_S = 180.0  # a batch system may lengthen or shorten a job
-_CHORES_S = 300.0
 _END_OF_AGENT_S = 60.0  # an agent without its pilot hands its jobs back within that time
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line of the agent."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m agents",
         description="Match DIRAC jobs and run them in this slot; or tell what became of them.",
     )
@@ -63,12 +64,8 @@ def parser() -> argparse.ArgumentParser:
         "report: a page about the whole slot",
     )
     made.add_argument("job", nargs="?", type=int, help="which job to explain")
-    made.add_argument("--cfg", action="append", default=[], type=Path, help="CFG file; may be given again, later wins")
-    made.add_argument("-o", "--option", action="append", default=[], metavar="/PATH=VALUE", help="one option over them")
-    made.add_argument("--work-dir", type=Path, default=Path(), help="where the ledger and the jobs live")
+    cli.add_settings(made, work_dir="the ledger and the jobs", json="status, explain, report")
     made.add_argument("--end-with", type=int, default=0, metavar="PID", help="end when this process, our parent, does")
-    made.add_argument("--explain", action="store_true", help="print each setting with its value and origin, and end")
-    made.add_argument("--json", action="store_true", help="status, explain, report: for programs")
     made.add_argument("-O", "--output", type=Path, help="report: the page; default slot.html in the work directory")
     return made
 
@@ -76,15 +73,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the agent; errors become one sentence and an exit code here only."""
     arguments = parser().parse_args(argv)
-    try:
-        return _obeyed(arguments)
-    except Exception as error:  # noqa: BLE001 - the outermost door
-        sentence, exit_code = _verdict(error)
-        if exit_code is ExitCode.INTERNAL:
-            keep_traceback(error)
-        with suppress(OSError):  # nobody may be there any more who reads it
-            print(f"agent: {visible(redacted(sentence))}", file=sys.stderr, flush=True)
-        return exit_code
+    return cli.ended("agent", lambda: _obeyed(arguments), _verdict)
 
 
 def _verdict(error: Exception) -> tuple[str, ExitCode]:
@@ -110,9 +99,11 @@ def _obeyed(arguments: argparse.Namespace) -> int:
         return _report(work_dir, arguments.output, as_json=arguments.json)
     process.end_with(arguments.end_with)
     if arguments.explain:
-        return _explain(read_files(arguments.cfg, arguments.option))
+        return say(cli.explained(explain(read_files(arguments.cfg, arguments.option)), as_json=arguments.json))
     # A pilot has the folder to itself: an agent that is there all the same has lost its pilot, and ends.
     patience_s = _END_OF_AGENT_S if arguments.end_with else 0.0
+    if not arguments.end_with:
+        load(read_files(arguments.cfg, arguments.option))  # nothing is written where it cannot run anyway
     with process.lock(work_dir, patience_s), _last_word(work_dir):
         return _run(read_files(arguments.cfg, arguments.option), work_dir, arguments.end_with)
 
@@ -136,11 +127,6 @@ def _report(work_dir: Path, output: Path | None, *, as_json: bool) -> int:
     )
 
 
-def _explain(cfg: Section) -> int:
-    rows = (f"{row.path} = {row.shown} {row.unit}".rstrip() + f"   [{row.origin}]  {row.doc}" for row in explain(cfg))
-    return say("\n".join(rows))
-
-
 def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     """Settle everything that can be wrong, then work."""
     settings = load(local)
@@ -153,7 +139,8 @@ def _run(local: Section, work_dir: Path, pilot_pid: int) -> int:
     transports = Transports(pilot, vo=settings.vo or pilot.vo or "unknown", setup=settings.setup)
     servers = settings.configuration_servers
     service = Service("Configuration/Server", servers, transports.of(None)) if servers else None
-    published = Published(service, local)
+    kept = Kept(work_dir / KEPT, servers)
+    published = Published(service, local, kept=kept, vo=lambda tree: vo_of(tree, settings.vo, pilot))
     published.load()
     settings = load(published.tree)
     ending = _work(published, settings, work_dir, transports, pilot_pid=pilot_pid)
@@ -214,7 +201,7 @@ def _work(
         opened.push(_leaving(process.listen_no_more))
         schedule.every(settings.heartbeat_s, HeartbeatDue())
         schedule.every(_LOOK_AROUND_S, LookAround())
-        schedule.every(_CHORES_S, ChoresDue())
+        schedule.every(wiring.CHORES_S, ChoresDue())
         schedule.every(_SLOT_ENDS_S, SlotEndsDue())
         process.listen(events, os.environ)
         process.collect_orphans()

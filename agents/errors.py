@@ -19,6 +19,7 @@ AgentError
     └── HandBack            Rescheduled, so that it runs elsewhere
 """
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import ClassVar
 
@@ -123,7 +124,7 @@ class Refused(ServiceError):
     """The service understood and said no: DIRAC's S_ERROR.
 
     Attributes:
-        errno: DIRAC's error number, 0 when it gave none.
+        errno: DIRAC's error number, DiracX's HTTP status, 0 when there is none.
         is_final: the same again would be refused again.
     """
 
@@ -140,6 +141,7 @@ class JobError(AgentError):
         minor_status: what the job's owner reads, at most 128 characters (the WMS's column).
         detail: one sentence with the facts, for the application status and the log.
         blame: who has to act.
+        facts: further parameters of the job, by name.
     """
 
     def __init__(self, minor_status: str, detail: str, *, blame: Blame) -> None:
@@ -147,6 +149,7 @@ class JobError(AgentError):
         self.minor_status = minor_status
         self.detail = detail
         self.blame = blame
+        self.facts: Mapping[str, str] = {}
 
 
 class FailJob(JobError):

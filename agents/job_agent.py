@@ -26,6 +26,7 @@ from agents.parts import Parts
 from agents.process import events as happened
 from agents.reasons import Reason, Reasons
 from agents.slot.farewell import Patience, jobs_in_words
+from agents.slot.idle import Idle
 from agents.slot.offer import can_offer, offers
 from agents.slot.stop import Stop
 
@@ -98,6 +99,8 @@ class JobAgent:
         self._parts.keep_time()
         self._handle(event)
         self._ask()
+        if self._parts.slot.free_processors and not self._stop_reason:
+            self._parts.note_idle(self._asking.why_idle())
 
     def _finds_last(self) -> bool:
         """Look, all else being done, for a match of ours that is still under way; tell whether there was one."""
@@ -248,7 +251,7 @@ class JobAgent:
             self._stop_for(reason)
 
     def _stop_for(self, reason: Reason) -> None:
-        self._stop(reason.sentence)
+        self._stop(reason.sentence, reason.idle)
         if reason.exit_code is not ExitCode.ENDED:
             self._exit_code = reason.exit_code
 
@@ -261,7 +264,7 @@ class JobAgent:
         if time_left.usable_s() > 0:
             return
         reason = Stop.SLOT_ENDS.format(source=time_left.source)
-        self._stop(reason)
+        self._stop(reason, Idle.LITTLE_LEFT)
         self._parts.runner.hand_back_all(reason, _STOP_SIGNAL_S)
         self._end_now(time_left.seconds() / 2)
 
@@ -274,11 +277,12 @@ class JobAgent:
         if time.monotonic() > self._uploads_end:
             self._parts.runner.endings.give_up_deliveries(self._stop_reason)
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: str, idle: Idle = Idle.DRAINING) -> None:
         """Take no more jobs; the first reason stays."""
         if not self._stop_reason:
             log.info("agent.stopping", reason=reason)
             self._stop_reason = reason
+            self._parts.note_idle(idle)
 
     def _signalled(self, event: happened.SignalReceived) -> None:
         """Drain; when the slot goes away hand back what runs, the second time without any more grace."""
@@ -309,7 +313,10 @@ class JobAgent:
             self._parts.workers.start(self._look_for_lost)
             return
         may_ask = not (self._stop_reason or self._asking.awaits_batch_system or self._parts.lost.may_have_found)
-        if not may_ask or not self._has_room():
+        if not may_ask:
+            return
+        self._asking.has_room = self._has_room()
+        if not self._asking.has_room:
             return
         if time.monotonic() < self._asking.waits_until:
             self._asking.is_put_off = True
@@ -370,7 +377,7 @@ class JobAgent:
         """Wait before the next request, longer each time; or end when the WMS will never give a job."""
         match error:
             case PilotRefused() | AccessDenied():
-                self._stop(Stop.REFUSED.format(cause=error))
+                self._stop(Stop.REFUSED.format(cause=error), Idle.NO_ANSWER)
                 self._exit_code = ExitCode.PILOT_REFUSED
             case NodeUnfit():
                 self._found_unfit(error)
@@ -389,5 +396,5 @@ class JobAgent:
         """Look again later, for what runs may be the cause; give the node up when it is idle and stays unfit."""
         log.error("node.unfit", cause=error)
         if self._asking.unfit_in_a_row + 1 >= _UNFIT_ROUNDS and not self._parts.runner.jobs.working:
-            self._stop(Stop.UNFIT.format(cause=error))
+            self._stop(Stop.UNFIT.format(cause=error), Idle.UNFIT)
             self._exit_code = ExitCode.NODE_UNFIT

@@ -12,6 +12,7 @@ from agents.reporting.reporter import Reporter
 from agents.runner.job_runner import JobRunner
 from agents.settings.agent import AgentSettings
 from agents.slot.allocation import Slot
+from agents.slot.idle import Idle
 from agents.slot.monitor import SlotMonitor
 from agents.slot.stop import DrainFile
 from agents.wms.lost_matches import LostMatches
@@ -45,6 +46,8 @@ class Parts:
     ledger: Ledger
     chores: Callable[[], happened.Event]
     leaves_tasks: bool = False
+    before_asking: Callable[[], object] = lambda: None  # in the worker that asks
     begin_ticks: Callable[[], None] = lambda: None
     keep_time: Callable[[], None] = lambda: None
+    note_idle: Callable[[Idle], object] = lambda _: None
     clock: Clock = field(default_factory=Clock)

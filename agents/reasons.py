@@ -4,15 +4,17 @@ from dataclasses import dataclass
 
 from agents.errors import ExitCode
 from agents.parts import Parts
+from agents.slot.idle import Idle
 from agents.slot.stop import Stop
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason, and the exit code that it means for the agent."""
+    """A reason, the exit code that it means for the agent, and why processors are idle from then on."""
 
     sentence: str
     exit_code: ExitCode = ExitCode.ENDED
+    idle: Idle = Idle.DRAINING
 
 
 class Reasons:
@@ -29,7 +31,7 @@ class Reasons:
         if settings.stop_on_application_failure and tally.failed:
             return Reason(Stop.APPLICATION_FAILED)
         unfit = self._unfit()
-        return Reason(unfit, ExitCode.NODE_UNFIT) if unfit else None
+        return Reason(unfit, ExitCode.NODE_UNFIT, Idle.UNFIT) if unfit else None
 
     def _unfit(self) -> str:
         """Return why the node runs no jobs, empty while it may."""
@@ -53,11 +55,11 @@ class Reasons:
         """
         settings, runner, monitor = self._parts.settings, self._parts.runner, self._parts.monitor
         if monitor.time_left.work_hs06s(monitor.power.hs06) <= settings.minimum_time_left_hs06s:
-            return Reason(Stop.TIME_OVER)
+            return Reason(Stop.TIME_OVER, idle=Idle.LITTLE_LEFT)
         if runner.tally.matched and not settings.filling:
             return Reason(Stop.NOT_FILLING)
         if settings.max_matches and requests >= settings.max_matches:
             return Reason(Stop.MATCHES_USED_UP.format(limit=settings.max_matches))
         if empty_in_a_row > settings.stop_after_failed_matches and not runner.jobs.working:
-            return Reason(Stop.NOTHING_TO_DO.format(limit=settings.stop_after_failed_matches))
+            return Reason(Stop.NOTHING_TO_DO.format(limit=settings.stop_after_failed_matches), idle=Idle.NO_MATCH)
         return None

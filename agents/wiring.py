@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents import __version__
 from agents.data.owners import Owners
@@ -43,6 +44,7 @@ from agents.runner.payload_proxies import FixedProxy, PayloadCredentials, Payloa
 from agents.runner.staging import Staging
 from agents.runner.watchdog import Watchdog
 from agents.settings.agent import AgentSettings
+from agents.slot import energy
 from agents.slot.allocation import Slot
 from agents.slot.fitness import Fitness
 from agents.slot.gpus import Gpu
@@ -57,7 +59,7 @@ from agents.wms.lost_matches import LostMatches, LostMatchFinder, PilotJobs
 from agents.wms.matcher import Matcher
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.published import Published
-from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry
+from agents.wms.registry import FULL_DELEGATION, GENERIC_PILOT, Registry, vo_of
 from agents.wms.rematch import RematchGuard
 from agents.wms.sandbox_store import SandboxStore
 from agents.wms.service import Retry, Service, Transport
@@ -65,8 +67,12 @@ from agents.wms.transports import Transports
 from ce_backends.base import ComputingElement, Notifies, Queues
 from ce_backends.cfg import Section
 
+if TYPE_CHECKING:
+    from agents.data.opening import Opening
+
 log = EventLog("agent")
 
+CHORES_S = 300.0
 _NEEDED = ("Matcher", "JobMonitoring")  # without which no job can be run
 _NEEDED_WITHOUT_DIRACX = ("JobStateUpdate", "JobManager")
 _PROXY_MANAGER, _DATA_STORE = "Framework/ProxyManager", "Accounting/DataStore"
@@ -99,30 +105,22 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
         ServiceMissing: the configuration publishes no URL of a service that every job needs.
     """
     cfg = given.published.tree
-
-    def service(name: str, retry: Retry = Retry(), credential: Path | None = None) -> Service:
-        return _service(given.published, f"WorkloadManagement/{name}", given.transports.of(credential), retry)
-
     diracx = DiracX(given.published, given.transports, os.environ, vo=_vo(settings, given), keep=given.ledger.keep)
-
-    def sandbox_store(credential: Path | None) -> KeepsSandboxes:
-        return diracx.sandboxes(credential, SandboxStore(service("SandboxStore", _PATIENT, credential=credential)))
-
     for name in _NEEDED if diracx.is_there else (*_NEEDED, *_NEEDED_WITHOUT_DIRACX):
         given.published.urls(f"WorkloadManagement/{name}")
-    owners = Owners(given.published, given.transports, site=settings.site, vo=_vo(settings, given))
+    owners = Owners(given.published, lambda: _opening(settings, given))
     context = replace(_context(cfg, settings, work_dir, given, diracx), moves_data=lambda: owners.have_catalogue)
     _tell_of_client(context)
     take_up(given.ledger, context.jobs)  # before anybody asks the ledger what is in hand
     diracx.say()
-    job_state = diracx.job_state(JobState(service("JobStateUpdate", _ONCE), service("JobManager", _ONCE)))
-    monitoring = JobMonitoring(service("JobMonitoring", _ONCE))
-    reporter = _reporter(given, job_state, monitoring, settings.pilot_reference, diracx.gather_s)
+    job_state = diracx.job_state(JobState(_wms(given, "JobStateUpdate"), _wms(given, "JobManager")))
+    monitoring = JobMonitoring(_wms(given, "JobMonitoring"))
+    reporter = _reporter(given, job_state, monitoring, settings)
     credentials = _payload_credentials(given.published, given.transports, work_dir / "proxies", diracx)
     accounting = _accounting(given)
     data = _data(owners, settings, work_dir, given)
-    lost = _lost_matches(settings, given, service("PilotManager", _ONCE), monitoring)
-    once = RematchGuard(diracx.matcher(Matcher(service("Matcher", _ONCE))), monitoring, was_here=given.ledger.has_ended)
+    lost = _lost_matches(settings, given, monitoring)
+    once = RematchGuard(diracx.matcher(_matcher(given)), monitoring, was_here=given.ledger.has_ended)
     runner = JobRunner(
         context=context,
         slot=given.slot,
@@ -130,7 +128,7 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
         ledger=given.ledger,
         reports=Reports(settings.site, _moments(given)),
         reporter=reporter,
-        staging=Staging(credentials, sandbox_store, given.ce, settings.output_sandbox_limit_bytes, data),
+        staging=_staging(settings, given, diracx, credentials, data),
         workers=given.workers,
     )
     if isinstance(given.ce, Notifies):
@@ -151,20 +149,39 @@ def build(settings: AgentSettings, work_dir: Path, given: Given) -> JobAgent:
             events=given.events,
             heartbeat=_heartbeat(runner, reporter, settings, given, context, data.sentence),
             ledger=given.ledger,
+            before_asking=given.published.look_before_a_match,
             begin_ticks=given.schedule.start,
             chores=lambda: _chores(given.published, accounting, credentials),
             keep_time=given.observers.each_turn(given.schedule.keep_time, given.slot, runner, given.monitor.time_left),
+            note_idle=given.observers.life.idles,
             leaves_tasks=isinstance(given.ce, Queues),
         )
     )
 
 
-def _lost_matches(
-    settings: AgentSettings, given: Given, pilot_manager: Service, monitoring: JobMonitoring
-) -> LostMatches:
+def _matcher(given: Given) -> Matcher:
+    return Matcher(_wms(given, "Matcher"), lambda dn: Registry(given.published.tree).user(dn))
+
+
+def _lost_matches(settings: AgentSettings, given: Given, monitoring: JobMonitoring) -> LostMatches:
     has_pilot_manager = functools.partial(given.published.has, "WorkloadManagement/PilotManager")
-    pilot_jobs = PilotJobs(pilot_manager, monitoring, has_pilot_manager)
+    pilot_jobs = PilotJobs(_wms(given, "PilotManager"), monitoring, has_pilot_manager)
     return LostMatches(given.ledger, pilot_jobs, settings.pilot_reference, settings.lost_match_after_s)
+
+
+def _opening(settings: AgentSettings, given: Given) -> "Opening":
+    from agents.data.opening import Opening  # noqa: PLC0415 - thirty modules; only jobs with data wait for them
+
+    return Opening(given.published, given.transports, site=settings.site, vo=_vo(settings, given))
+
+
+def _staging(
+    settings: AgentSettings, given: Given, diracx: DiracX, credentials: PayloadCredentials, data: DataMoves
+) -> Staging:
+    def sandbox_store(credential: Path | None) -> KeepsSandboxes:
+        return diracx.sandboxes(credential, SandboxStore(_wms(given, "SandboxStore", _PATIENT, credential)))
+
+    return Staging(credentials, sandbox_store, given.ce, settings.output_sandbox_limit_bytes, data)
 
 
 def _moments(given: Given) -> Moments:
@@ -172,9 +189,9 @@ def _moments(given: Given) -> Moments:
     return Moments(clock.now, clock.ahead, clock.ahead_at_most, after=given.ledger.last_moment())
 
 
-def _reporter(
-    given: Given, job_state: TellsJobState, monitoring: JobMonitoring, reference: str, gather_s: float
-) -> Reporter:
+def _reporter(given: Given, job_state: TellsJobState, monitoring: JobMonitoring, settings: AgentSettings) -> Reporter:
+    reference = settings.pilot_reference
+
     def accepted(job_id: int) -> None:
         given.events.put(ReportsAccepted(job_id))
 
@@ -190,7 +207,7 @@ def _reporter(
             mine=(reference, *given.ledger.pilots()),
         ),
         settled=lambda: given.events.put(JobsConfirmed()),
-        gather_s=gather_s,
+        gather_s=settings.gather_s,
         ownership=Ownership(
             monitoring,
             given.ledger,
@@ -211,20 +228,28 @@ def _heartbeat(
     moving: Callable[[Job], str],
 ) -> Callable[[], None]:
     """Return what is done once a minute: signs of life of all running jobs and of the agent, and a look for some."""
-    heartbeats = Heartbeats(runner, reporter, given.ce, settings.peek_lines, activity=runner.activity, moving=moving)
+    heartbeats = Heartbeats(
+        runner, reporter, given.ce, settings.peek_lines, activity=runner.activity, moving=moving, is_due=settings.is_due
+    )
     watchdog = Watchdog(runner, given.ce, settings, around.environ, lambda job: around.outputs(job) / "outputs")
 
     def all_signs() -> None:
         heartbeats.send()
         watchdog.look()
+        around.energy.look()
         given.observers.life.goes_on()
 
     return all_signs
 
 
+def _wms(given: Given, name: str, retry: Retry = _ONCE, credential: Path | None = None) -> Service:
+    return _service(given.published, f"WorkloadManagement/{name}", given.transports.of(credential), retry)
+
+
 def _service(published: Published, name: str, transport: Transport, retry: Retry) -> Service:
     """Return a service that follows the configuration when it publishes other URLs; while it has none: Unreachable."""
-    return Service(name.partition("/")[2], lambda: published.urls(name), transport, retry)
+    urls = functools.partial(published.urls, name)
+    return Service(name.partition("/")[2], urls, transport, retry, failed=published.doubt)
 
 
 def _payload_credentials(
@@ -248,7 +273,7 @@ def _accounting(given: Given) -> Callable[[], Accounting]:
 
 
 def _chores(published: Published, accounting: Callable[[], Accounting], credentials: PayloadCredentials) -> ChoresDone:
-    published.refresh()
+    published.look(CHORES_S)
     accounting().send()
     return ChoresDone(tuple(credentials.renew()))
 
@@ -272,9 +297,7 @@ def _is_fresh(monitoring: JobMonitoring, job_id: int) -> bool:
 
 
 def _vo(settings: AgentSettings, given: Given) -> str:
-    """Return the pilot's VO, by whose word it is known: its options, its proxy, its group in the Registry."""
-    pilot = given.transports.pilot
-    return settings.vo or pilot.vo or given.published.tree.text(f"/Registry/Groups/{pilot.group}/VO")
+    return vo_of(given.published.tree, settings.vo, given.transports.pilot)
 
 
 def _tell_of_client(context: JobContext) -> None:
@@ -318,5 +341,6 @@ def _context(cfg: Section, settings: AgentSettings, work_dir: Path, given: Given
         gpus=given.gpus,
         breaker=given.monitor.breaker,
         watchdog=settings,
+        energy=energy.account(settings, is_remote=is_remote),
         workflows=Workflows(clients=client.places_of(settings), go_on=settings.goes_on),
     )

@@ -1,4 +1,4 @@
-"""`make bench-dirac`: our agent beside DIRAC's own JobAgent, on the same DIRAC server in the same run.
+"""`make bench-dirac`: our agent next to DIRAC's own JobAgent, on the same DIRAC server in the same run.
 
 Counted are requests, bytes and connections as the servers executed them, the time from a job's match to the server's
 receipt of Done, and the resident memory of the agent's process tree. The page is docs/dirac-comparison.md.
@@ -25,10 +25,11 @@ from bench import machine
 from bench.dirac_contestants import Contestant, dirac, gridpilot
 from bench.report import Chapter, Finding, as_markdown, as_text
 from tests.system.dirac_stack import FINAL, ROOT, Stack, is_up, script
+from tests.system.job_costs import is_at_an_element, is_of_a_job, matched
 
 PAGE = ROOT / "docs" / "dirac-comparison.md"
 HEAD = """\
-# Beside DIRAC's own agent
+# Next to DIRAC's own agent
 
 Written by `make bench-dirac`; do not edit. {machine}; load of other work when it began: {load}.
 
@@ -47,6 +48,7 @@ class Seen:
 
     Attributes:
         per_job: requests to the services of a job's life, by transport.
+        at_elements: those of them that ask a dips element about a file.
         per_agent: requests of the whole run that are not one job's.
         bytes_per_job: in both directions, above TLS, of all requests.
         connections_per_job: of all requests.
@@ -57,6 +59,7 @@ class Seen:
     """
 
     per_job: dict[str, float]
+    at_elements: float
     per_agent: int
     bytes_per_job: float
     connections_per_job: float
@@ -136,43 +139,27 @@ def _watch(stack: Stack, memory: Memory, jobs: Sequence[int]) -> None:
 
 
 def _seen(calls: Sequence[dict[str, Any]], jobs: set[int], memory: Memory) -> Seen:
-    matched = {match: call["t"] for call in calls if (match := _matched(call)) in jobs}
+    begun = {match: call["t"] for call in calls if (match := matched(call)) in jobs}
     done = {int(call["args"][0]): call["t"] + call["ms"] / 1000 for call in calls if _says_done(call)}
-    of_jobs = [call for call in calls if _is_of_a_job(call)]
+    of_jobs = [call for call in calls if is_of_a_job(call)]
+    elements = sum(map(is_at_an_element, of_jobs))
     transports = Counter(call["proto"] for call in of_jobs)
     return Seen(
         per_job={name: number / len(jobs) for name, number in transports.items()},
+        at_elements=elements / len(jobs),
         per_agent=len(calls) - len(of_jobs),
         bytes_per_job=sum(call["bytes_in"] + call["bytes_out"] for call in calls) / len(jobs),
         connections_per_job=len({call["connection"] for call in calls}) / len(jobs),
-        match_to_done_s=[done[job] - matched[job] for job in jobs],
-        first_to_last_s=max(done[job] for job in jobs) - min(matched.values()),
+        match_to_done_s=[done[job] - begun[job] for job in jobs],
+        first_to_last_s=max(done[job] for job in jobs) - min(begun.values()),
         agent_mb=memory.agent_mb,
         beside_agent_mb=memory.beside_mb,
     )
 
 
-def _matched(call: dict[str, Any]) -> int:
-    """Return the job that a call matched, 0 for none."""
-    result = call["result"] if call["method"] == "requestJob" else None
-    return int(result["Value"]["JobID"]) if isinstance(result, dict) and result.get("OK") else 0
-
-
 def _says_done(call: dict[str, Any]) -> bool:
     updates = call["args"][1].values() if call["method"] == "setJobStatusBulk" else ()
     return any(update.get("Status") == "Done" for update in updates)
-
-
-def _is_of_a_job(call: dict[str, Any]) -> bool:
-    """Tell what each job causes from what the agent does once: proxies, empty matches, its own configuration.
-
-    DIRAC's wrapper downloads the configuration for each job, with the owner's proxy; the agent does so once.
-    """
-    if call["method"] == "requestJob":
-        return _matched(call) != 0
-    once = ("getProxy", "getStoredProxyStrength", "setPilotStatus")
-    is_agents_configuration = call["method"].startswith("getCompressed") and call["user"] == "labpilot"
-    return call["method"] not in once and not is_agents_configuration
 
 
 def row(name: str, work: str, seen: Seen) -> list[str]:
@@ -202,7 +189,7 @@ COLUMNS = (
     "match to Done, median (most)",
     "first match to last Done, per job",
     "resident, agent",
-    "resident, beside it",
+    "resident, next to it",
 )
 
 
@@ -225,7 +212,10 @@ def chapter(stack: Stack, plain: int, with_files: int, folder: Path) -> Chapter:
             "Both agents run directly, InProcess, with the options that DIRAC's pilot gives and their own defaults; "
             "all jobs wait before the agent starts. Requests, bytes (above TLS) and connections are what the servers "
             "executed, the times are the servers'; memory is sampled every 0.2 s over the agent's process tree, 1 MB "
-            "is 10^6 bytes. DIRAC makes a new TLS connection for each request, and starts a Python for each job."
+            "is 10^6 bytes. DIRAC makes a new TLS connection for each request, and starts a Python for each job. A "
+            "plain job needs three requests: a match, its parameters, its statuses, which no call of DIRAC 9 joins. "
+            "Ends are read back, several in one call, because the answer to a status does not tell whether it was "
+            "taken; accounting, too, is sent for several jobs together."
         ),
         columns=COLUMNS,
         rows=rows,

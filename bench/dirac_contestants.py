@@ -1,6 +1,7 @@
 """DIRAC's own JobAgent and ours, started with the same site, queue, proxy and jobs."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,16 @@ from pathlib import Path
 from tests.system.dirac_stack import ROOT, Stack
 
 SLOT_HS06S = 800_000
+TOKEN_S = 60.0
+TOKEN_INTO = """
+import sys
+paths, sys.argv = sys.argv[1:], sys.argv[:1]
+import DIRAC
+DIRAC.initialize()
+from DIRAC.Core.Security.DiracX import addTokenToPEM
+done = addTokenToPEM(paths[0], "labvo_pilot")
+sys.exit(0 if done["OK"] else done["Message"])
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,7 @@ def gridpilot(stack: Stack, folder: Path, processors: int = 1, tags: str = "") -
         "/LocalSite/CPUTimeLeft": str(SLOT_HS06S),
         "/DIRAC/Configuration/Servers": endpoint["configuration"],
         "/DIRAC/VirtualOrganization": endpoint["vo"],
+        **({"/DIRAC/Setup": endpoint["setup"]} if endpoint["setup"] else {}),
         "/Resources/Computing/CEDefaults/NumberOfProcessors": str(processors),
         "/Resources/Computing/CEDefaults/Tag": tags,
     }
@@ -67,12 +79,26 @@ def dirac(stack: Stack, folder: Path, processors: int = 1, tags: str = "") -> Co
     return Contestant(name=f"DIRAC {endpoint['dirac_version']}", argv=argv, environment=environment)
 
 
+def with_token(stack: Stack, environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return the environment with a proxy that has a token in its file, as DIRAC's SiteDirector packs it."""
+    proxy = folder / "pilot-proxy.pem"
+    proxy.touch(mode=0o600)
+    proxy.write_text(Path(stack.endpoint["pilot_proxy"]).read_text("ascii"), encoding="ascii")
+    (folder / "tmp").mkdir()
+    own = {"X509_USER_PROXY": str(proxy), "TMPDIR": str(folder / "tmp")}
+    environ = os.environ | stack.endpoint["dirac_env"] | own
+    argv = [stack.endpoint["dirac_python"], "-c", TOKEN_INTO, str(proxy)]
+    subprocess.run(argv, check=True, env=environ, capture_output=True, timeout=TOKEN_S)
+    return {**environment, "DIRACX_CA_PATH": stack.endpoint["ca_file"], **own}
+
+
 def _pilot_cfg(stack: Stack, processors: int, tags: str) -> str:
     """Return what the commands of DIRAC's pilot leave behind."""
     endpoint = stack.endpoint
     sections = {
         "DIRAC": {
             "VirtualOrganization": endpoint["vo"],
+            **({"Setup": endpoint["setup"]} if endpoint["setup"] else {}),
             "Configuration": {"Servers": endpoint["configuration"]},
             "Security": {"UseServerCertificate": "no", "CALocation": endpoint["ca_dir"]},
         },

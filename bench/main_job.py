@@ -47,13 +47,17 @@ def _measure(endpoint: Endpoint, folder: Path, jobs: int, processors: int) -> di
         f'Executable = "/bin/true"; JobName = "trivial"; CPUTime = 300; Parameters = {jobs};', encoding="utf-8"
     )
     ids = client.submit(jdl)
+    wms_before_s = _cpu_s(psutil.Process(endpoint.pid))
     started = datetime.now(UTC)
     pilot = _start_pilot(endpoint, folder, processors)
     try:
         _wait_done(client, ids, pilot)
         matched = [_moment(client, job_id, "Matched") for job_id in ids]
         done = [_moment(client, job_id, "Done") for job_id in ids]
-        idle_mb = _idle_mb(pilot)
+        wms_s = _cpu_s(psutil.Process(endpoint.pid)) - wms_before_s
+        agent = _agent(pilot)
+        agent_s = _cpu_s(agent)
+        idle_mb = _idle_mb(agent)
     finally:
         pilot.send_signal(signal.SIGTERM)
         pilot.wait(60)
@@ -62,6 +66,9 @@ def _measure(endpoint: Endpoint, folder: Path, jobs: int, processors: int) -> di
         "pilot start to first match, s": (min(matched) - started).total_seconds(),
         f"first match to last Done, {jobs} jobs, s": span_s,
         "jobs per second": jobs / span_s,
+        "CPU time of the agent for a job, its start included, ms": 1000 * agent_s / jobs,
+        "CPU time of the local WMS for a job, ms": 1000 * wms_s / jobs,
+        "jobs per second at which these two would fill two processors": 2 * jobs / (agent_s + wms_s),
         "idle agent, resident MB (10^6 bytes)": idle_mb,
     }
 
@@ -98,10 +105,18 @@ def _moment(client: Client, job_id: int, status: str) -> datetime:
     return min(datetime.fromisoformat(row[3]).replace(tzinfo=UTC) for row in rows if row[0] == status)
 
 
-def _idle_mb(pilot: "subprocess.Popen[bytes]") -> float:
+def _agent(pilot: "subprocess.Popen[bytes]") -> psutil.Process:
+    return next(p for p in psutil.Process(pilot.pid).children() if "agents" in p.cmdline())
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _idle_mb(agent: psutil.Process) -> float:
     """Return what the agent holds a few seconds after its last job."""
     time.sleep(3)
-    agent = next(p for p in psutil.Process(pilot.pid).children() if "agents" in p.cmdline())
     return agent.memory_info().rss / 1e6
 
 

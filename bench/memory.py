@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,15 +13,17 @@ import psutil
 
 from agents.local_wms.client import Client, connect
 from agents.local_wms.testing import running
-from bench.pilot_run import running_pilot, wait_until
+from bench.pilot_run import agent_of, running_pilot, wait_until
 from bench.report import Chapter, Finding, as_text
 
 PATIENCE_S = 120.0
-LIMIT_MB = 100.0
+IDLE_LIMIT_MB, LIMIT_MB = 40.0, 55.0
+IDLE_S = 3.0  # after the agent has asked for its first job
 PAYLOAD = "sleep"
 
 HOW = """\
-One pilot, its agent and {jobs} running jobs `/bin/sleep`, all at the same time. Summed is the proportional set size
+One pilot and its agent, first idle, there being no job; then with {jobs} running jobs `/bin/sleep`, all at the same
+time. Summed is the proportional set size
 that the kernel gives for each process below the pilot (`/proc/PID/smaps_rollup`), in MB of 10^6 bytes. Everything that
 is there because of us counts: the pilot, the agent, and for each job the wrapper that outlives the agent and the
 shell that starts the payload. The payload itself is shown and not counted."""
@@ -31,13 +34,16 @@ def measure(jobs: int) -> Chapter:
     with tempfile.TemporaryDirectory(prefix="gridpilot-bench-") as name, running(Path(name, "wms")) as endpoint:
         folder = Path(name)
         with connect(endpoint) as client:
-            submitted = _submit(client, folder, jobs)
             with running_pilot(endpoint, folder, jobs) as pilot:
                 root = psutil.Process(pilot.pid)
+                wait_until(lambda: agent_of(pilot) is not None, "an agent", PATIENCE_S, folder)
+                time.sleep(IDLE_S)
+                idle = _weights_mb(root)
+                submitted = _submit(client, folder, jobs)
                 wait_until(lambda: _count(root, PAYLOAD) == jobs, f"{jobs} payloads run", PATIENCE_S, folder)
                 weights = _weights_mb(root)
             _kill(client, submitted)
-    return _chapter(weights, jobs)
+    return _chapter(idle, weights, jobs)
 
 
 def _submit(client: Client, folder: Path, jobs: int) -> list[int]:
@@ -74,9 +80,14 @@ def _kind(process: psutil.Process) -> str:
     return "agent" if "agents" in command else "pilot"
 
 
-def _chapter(weights: Mapping[str, list[float]], jobs: int) -> Chapter:
+def _chapter(idle: Mapping[str, list[float]], weights: Mapping[str, list[float]], jobs: int) -> Chapter:
+    idle_mb = sum(map(sum, idle.values()))
     ours_mb = sum(sum(of_kind) for kind, of_kind in weights.items() if kind != "payload")
     rows = [
+        (f"idle: {kind}", str(len(of_kind)), f"{sum(of_kind):.1f}", f"{sum(of_kind) / len(of_kind):.2f}")
+        for kind, of_kind in sorted(idle.items())
+    ]
+    rows += [
         (kind, str(len(of_kind)), f"{sum(of_kind):.1f}", f"{sum(of_kind) / len(of_kind):.2f}")
         for kind, of_kind in sorted(weights.items(), key=lambda item: -sum(item[1]))
     ]
@@ -87,11 +98,17 @@ def _chapter(weights: Mapping[str, list[float]], jobs: int) -> Chapter:
         rows=rows,
         findings=[
             Finding(
+                what="pilot and agent, idle, MB",
+                measured=f"{idle_mb:.1f}",
+                target=f"≤ {IDLE_LIMIT_MB:.0f}",
+                is_met=idle_mb <= IDLE_LIMIT_MB,
+            ),
+            Finding(
                 what=f"pilot, agent and {jobs} running jobs, MB",
                 measured=f"{ours_mb:.1f}",
                 target=f"≤ {LIMIT_MB:.0f}",
                 is_met=ours_mb <= LIMIT_MB,
-            )
+            ),
         ],
     )
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from agents.local_wms.home import Endpoint
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +27,7 @@ def running_pilot(endpoint: Endpoint, folder: Path, processors: int) -> Iterator
     argv = [sys.executable, "-m", "pilot", "-n", endpoint.site, "-N", endpoint.ce, "-Q", endpoint.queue, "-y", "Pool"]
     argv += ["-P", str(processors), "-C", endpoint.configuration, "--wnVO", endpoint.vo]
     argv += ["--PollingTime", "0.2", "--work-dir", str(folder / "pilot")]
-    argv += ["-o", "/LocalSite/CPUNormalizationFactor=10"]  # told by the site: else the node is measured beside us
+    argv += ["-o", "/LocalSite/CPUNormalizationFactor=10"]  # told by the site: else the node is measured next to us
     environment = {**os.environ, "X509_USER_PROXY": endpoint.pilot_proxy, "X509_CERT_DIR": endpoint.ca_dir}
     with written(folder).open("wb") as out:
         pilot = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
@@ -38,6 +40,12 @@ def running_pilot(endpoint: Endpoint, folder: Path, processors: int) -> Iterator
         except subprocess.TimeoutExpired:
             pilot.kill()
             pilot.wait()
+
+
+def agent_of(pilot: "subprocess.Popen[bytes]") -> psutil.Process | None:
+    """Return a pilot's agent, None while there is none."""
+    below = psutil.Process(pilot.pid).children()
+    return next((each for each in below if "agents" in each.cmdline()), None)
 
 
 def written(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Jobs per second of the Pool, ledger and containment on, beside HyperQueue, PSI/J and DIRAC's PoolCE.
+"""Jobs per second of the Pool, ledger and containment on, next to HyperQueue, PSI/J and DIRAC's PoolCE.
 
 All run in turns on the same machine, so that what else it does meets all of them.
 """
@@ -24,8 +24,9 @@ HOW = """\
 {tasks} times `/bin/true` in {slots} slots, {rounds} rounds in which everybody has one turn, the order rotating. Time
 runs from the first submission to the end of the last task, start-up not counted. gridpilot journals every phase of
 every job in its ledger, holds it in control groups, gives it a directory of its own and removes all of it within the
-time that counts; the others keep no journal and, as they are driven here, hold their tasks in no control groups.
-HyperQueue's client looks for the end once a second only: its time ends when its last task has touched a file."""
+time that counts; posix_spawn is nothing but the same programs, in a loop of a few lines of Python; the others keep no
+journal and, as they are driven here, hold their tasks in no control groups. HyperQueue's client looks for the end
+once a second only: its time ends when its last task has touched a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,14 @@ def environments() -> Path:
 def contestants(made: Path) -> tuple[list[Contestant], list[str]]:
     """Return who can take part, and a sentence about everybody who cannot."""
     others = [
-        _other("HyperQueue LocalCluster", made / "hyperqueue", "with_hyperqueue.py", 1.2),
+        _other("HyperQueue LocalCluster", made / "hyperqueue", "with_hyperqueue.py", 1.5),
         _other("PSI/J local", made / "psij", "with_psij.py", 2.5),
         _other("DIRAC PoolCE", made / "dirac", "with_dirac.py", 4.0),
     ]
     ours = Contestant(OURS, (sys.executable, "-m", "bench.contestants.gridpilot_pool"))
+    spawn = Contestant("posix_spawn", (sys.executable, str(CONTESTANTS / "with_posix_spawn.py")), 0.5)
     present = [other for other in others if Path(other.argv[0]).exists()]
-    return [ours, *present], [_absence(other) for other in others if other not in present]
+    return [ours, spawn, *present], [_absence(other) for other in others if other not in present]
 
 
 def _other(name: str, environment: Path, script: str, times_wanted: float) -> Contestant:

@@ -41,7 +41,7 @@ NEVER_NOW = "--begin=now+1day"
 HOW = """\
 {tasks} tasks `exit 0` with a stamp of their own are handed to the CE (Local, SLURM) with one call: it makes their
 directories, journals them, and submits arrays. To make a directory and two files for each task takes longer on some
-disks than all else, so that is done in memory, and on this machine's disk too. Beside it, in turns, {tasks} times
+disks than all the rest, so that is done in memory, and on this machine's disk too. Next to it, in turns, {tasks} times
 `sbatch` of one script that does nothing, one after the other; none of all these is to run before tomorrow, so that none
 disturbs the next. Then as many are followed to Done with a status interval of {interval:g} s; what Slurm's commands are
 asked is written down by a stand-in that hands over to the real one. At last {many} tasks wait in the queue, and {looks}

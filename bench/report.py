@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One figure beside the figure we want.
+    """One figure next to the figure we want.
 
     Attributes:
         what: of which thing, with its unit.

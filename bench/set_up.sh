@@ -7,7 +7,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bench="${GRIDPILOT_BENCH:-$HOME/.cache/gridpilot-bench}"
 cluster="${GRIDPILOT_CLUSTERS:-$HOME/.cache/gridpilot-clusters}/dirac"
-dirac_pins="$here/../tests/clusters/dirac/constraints.txt"
+dirac_pins="$here/../tests/clusters/dirac/constraints"
 python=${PYTHON:-python3.11}
 mkdir -p "$bench"
 
@@ -43,7 +43,7 @@ dirac() {
   # name. --no-deps: the list is complete but for gfal2-python, which needs a C++ library. M2Crypto has no wheel and is
   # built with swig, which is on PyPI.
   local pins="$bench/dirac.pins"
-  grep -v '^mysqlclient' "$dirac_pins" >"$pins"
+  cat "$dirac_pins.txt" "$dirac_pins-9.1.txt" | grep -v '^mysqlclient' >"$pins"
   made dirac --no-deps swig pymysql==1.2.4 -r "$pins"
   for site in "$bench"/dirac/lib/python3*/site-packages; do
     printf 'import sys\n\nimport pymysql\n\nsys.modules[__name__] = pymysql\n' >"$site/MySQLdb.py"

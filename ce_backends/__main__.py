@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ce_backends.cli import commands, new, trial
+from ce_backends.cli import commands, lab, new, trial
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.linux.stdout import reader_gone
+from ce_backends.parser import Parser
 from ce_backends.untrusted.text import visible
 
 _SUBJECT = "FILE, a configuration in DIRAC's CFG, or a CE type with -o OPTION=VALUE"
@@ -21,7 +22,7 @@ _WHICH = "of several CEs in FILE, this one: CE, CE/QUEUE or LocalSite"
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    top = argparse.ArgumentParser(prog="gridpilot ce", description="The computing elements gridpilot can use.")
+    top = Parser(prog="gridpilot ce", description="The computing elements gridpilot can use.")
     commands_ = top.add_subparsers(dest="command", required=True)
 
     def add(name: str, does: str) -> argparse.ArgumentParser:
@@ -36,6 +37,15 @@ def parser() -> argparse.ArgumentParser:
         "name", metavar="NAME", help="of the CE type, as in CEType = NAME: letters and digits, a capital first"
     )
     made.add_argument("--into", type=Path, metavar="DIRECTORY", help="a new one (default: NAME in lower case, and -ce)")
+    started = add("lab", "start a real batch system on this machine, to try a CE against it; alone: list them")
+    started.add_argument("system", nargs="?", metavar="SYSTEM", help=f"one of {', '.join(lab.SYSTEMS)}")
+    started.add_argument(
+        "action",
+        nargs="?",
+        choices=lab.ACTIONS,
+        default="status",
+        help="up: start it; status (default); env: what a shell needs for its commands; down: end it and its jobs",
+    )
     for name, does in (
         ("validate", "check a configuration: every mistake, with its place and what was expected"),
         ("plan", "show what would be submitted, and submit nothing"),
@@ -69,6 +79,7 @@ def _done(arguments: argparse.Namespace) -> int:
         "plan": commands.plan,
         "test": trial.test,
         "new": new.new,
+        "lab": lab.lab,
     }
     exit_code = run[arguments.command](arguments)
     sys.stdout.flush()

@@ -62,6 +62,8 @@ class TaskSpec:
             bytes together at most; none is ever in the text of a script, a variable or a log.
         given: local files and directories that arrive as inputs do, and that nobody else needs any more: where they can
             be, they are linked and not copied, so that what the payload writes into them is written into these.
+        shared: local files that arrive as inputs do, and that many tasks have alike: where they can be, they are
+            brought there once for all of them and linked, so nobody may change them.
         image: container image that the script runs in, as the CE's own runtime or launcher names it; empty for none.
             Where there is no such image, or the CE can start none, the task is Rejected or its script does not run:
             never outside of it.
@@ -87,6 +89,7 @@ class TaskSpec:
     secrets: Sequence[Path] = ()
     image: str = ""
     given: Sequence[Path] = ()
+    shared: Sequence[Path] = ()
 
 
 class Limit(StrEnum):

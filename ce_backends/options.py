@@ -4,8 +4,8 @@ A backend writes its table as a frozen dataclass, a field for each option, and a
 Pure functions: any thread may call them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ce_backends.errors import CEMisconfigured
@@ -27,7 +27,8 @@ class Option:
     """One option of a CE type.
 
     Attributes:
-        name: in DIRAC's spelling.
+        name: in DIRAC's spelling. One that ends with `*` stands for all options that begin so, which are texts; their
+            value is a mapping of what follows that beginning.
         kind: bool, int, float or str.
         default: its value when it is not set; None where the backend finds it out, as `doc` tells.
         doc: one sentence.
@@ -47,6 +48,16 @@ class Option:
     choices: Sequence[str] = ()
     example: str = ""
     is_quoted: bool = False
+
+    @property
+    def is_family(self) -> bool:
+        """It stands for all options that begin with its name."""
+        return self.name.endswith("*")
+
+    def names(self, name: str) -> bool:
+        """Tell whether an option of this name is this one, or one of this family."""
+        begins = self.name.removesuffix("*")
+        return name == self.name or (self.is_family and name.startswith(begins) and name != begins)
 
     @property
     def expected(self) -> str:
@@ -99,13 +110,19 @@ def parse_options(
     Raises:
         CEMisconfigured: an option is unknown or its value wrong.
     """
-    known = {option.name: option for option in table}
-    for name in given:
-        if name not in known:
+    parsed: dict[str, OptionValue | None] = {o.name: o.default for o in table if not o.is_family}
+    for name, value in given.items():
+        option = option_of(table, name)
+        if option is None:
+            known = [option.name for option in table]
             raise CEMisconfigured(f"unknown option {name} of CE type {ce_type}{did_you_mean(name, known)}")
-    return {
-        name: option.parse(given[name], ce_type) if name in given else option.default for name, option in known.items()
-    }
+        parsed[name] = replace(option, name=name).parse(value, ce_type)
+    return parsed
+
+
+def option_of(table: Iterable[Option], name: str) -> Option | None:
+    """Return the option of this name, or the family that it is of; None where there is none."""
+    return next((option for option in table if option.names(name)), None)
 
 
 class Described(Protocol):
@@ -120,8 +137,10 @@ Value = TypeVar("Value", bound=Described)
 def setting(option: Option) -> Any:
     """Declare a field of a backend's settings with its option; its default is the option's.
 
-    The field's type is the option's kind, or None besides where that is the default.
+    The field's type is the option's kind, or None besides where that is the default; a mapping for a family.
     """
+    if option.is_family:
+        return field(default_factory=dict, metadata={"option": option})
     return field(default=option.default, metadata={"option": option})
 
 
@@ -139,4 +158,11 @@ def value_of(settings: type[Value], options: Mapping[str, OptionValue | None]) -
             are as their defaults; those of others are left.
     """
     described = {each.name: each.metadata["option"] for each in fields(settings)}
-    return settings(**{name: options.get(option.name, option.default) for name, option in described.items()})
+    return settings(**{name: _value(option, options) for name, option in described.items()})
+
+
+def _value(option: Option, options: Mapping[str, OptionValue | None]) -> object:
+    if option.is_family:
+        begins = option.name.removesuffix("*")
+        return {name.removeprefix(begins): value for name, value in options.items() if option.names(name)}
+    return options.get(option.name, option.default)

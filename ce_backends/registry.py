@@ -1,18 +1,23 @@
 """CE types by name: our own and those of other distributions."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from ce_backends.base import ComputingElement, TaskSpec
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue, parse_options
 from ce_backends.readers import did_you_mean
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP = "gridpilot.ce_backends"
 _BUILT_IN = {
     "AREX": "ce_backends.ce_types.arex:AREX",
+    "Cloud": "ce_backends.ce_types.cloud:CloudCE",
     "HTCondorCE": "ce_backends.ce_types.htcondor_ce:HTCondorCE",
     "InProcess": "ce_backends.pool.ce:InProcess",
     "Bubblewrap": "ce_backends.ce_types.container_pools:BUBBLEWRAP",
@@ -57,21 +62,22 @@ class Looks(Protocol):
 
 def ce_types() -> list[str]:
     """Return the names of all CE types there are."""
-    return sorted(_entry_points())
+    return sorted({*_others(), *_BUILT_IN})
 
 
 def origin(ce_type: str) -> str:
     """Return which distribution a CE type comes from."""
     if ce_type in _BUILT_IN:
         return "gridpilot"
-    distribution = _entry_points()[ce_type].dist
-    return f"{distribution.name} {distribution.version}" if distribution else _entry_points()[ce_type].value
+    point = _others()[ce_type]
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
-def _entry_points() -> dict[str, EntryPoint]:
-    """Return all entry points by name. Ours win: they are found also where no distribution is installed."""
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    return found | {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+def _others() -> dict[str, "EntryPoint"]:
+    """Return the entry points of other distributions by name: a look at all that is installed, which takes its time."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - for who does not ask for a type of ours
+
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def backend(ce_type: str) -> Backend:
@@ -80,17 +86,23 @@ def backend(ce_type: str) -> Backend:
     Raises:
         CEMisconfigured: there is no such type, or its distribution is broken.
     """
-    points = _entry_points()
-    if ce_type not in points:
-        raise CEMisconfigured(f"unknown CE type {ce_type}{did_you_mean(ce_type, points)}")
+    where = _BUILT_IN.get(ce_type) or _of_others(ce_type)
+    module, _, name = where.partition(":")
     try:
-        loaded = points[ce_type].load()
+        loaded = functools.reduce(getattr, filter(None, name.split(".")), import_module(module))
     except (ImportError, AttributeError) as error:
-        raise CEMisconfigured(f"CE type {ce_type} cannot be loaded from {points[ce_type].value}: {error}") from error
+        raise CEMisconfigured(f"CE type {ce_type} cannot be loaded from {where}: {error}") from error
     missing = [name for name in ("OPTIONS", "from_options") if not hasattr(loaded, name)]
     if missing:
-        raise CEMisconfigured(f"CE type {ce_type} from {points[ce_type].value} has no {' and no '.join(missing)}")
+        raise CEMisconfigured(f"CE type {ce_type} from {where} has no {' and no '.join(missing)}")
     return cast("Backend", loaded)
+
+
+def _of_others(ce_type: str) -> str:
+    points = _others()
+    if ce_type not in points:
+        raise CEMisconfigured(f"unknown CE type {ce_type}{did_you_mean(ce_type, [*points, *_BUILT_IN])}")
+    return f"{points[ce_type].module}:{points[ce_type].attr}"
 
 
 def validate(ce_type: str, options: Mapping[str, OptionValue]) -> dict[str, OptionValue | None]:

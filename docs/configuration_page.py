@@ -63,7 +63,7 @@ def _agent() -> Iterator[str]:
 def _site_director() -> Iterator[str]:
     yield "## The SiteDirector: `python -m agents.site_director`\n"
     yield "Of sections of CEs and queues it reads what DIRAC's SiteDirector reads, `ExtraPilotOptions` among them, and"
-    yield "`Price`, of a processor hour beside that of other queues. [More](site-director.md).\n"
+    yield "`Price`, of a processor hour, compared with that of other queues. [More](site-director.md).\n"
     yield from _table(site_director.explain(Section()), site_director.WITHOUT_EFFECT)
 
 

@@ -21,7 +21,8 @@ HEAD = """\
 |---|---|---|---|---|---|"""
 ELSEWHERE = """
 Computing elements without a batch system are run too, in the version that Debian 12 has: OpenSSH 9.2, bubblewrap 0.8,
-Podman 4.3; Apptainer 1.4.5 from Debian sid.
+Podman 4.3; Apptainer 1.4.5 from Debian sid. So are real machines, one in `make systems` and ten in `make cloud`: qemu
+7.2, Debian 12 with its cloud kernel 6.1 and cloud-init 22.4.
 
 ## Not run
 """
@@ -44,7 +45,7 @@ NOT_RUN = (
     ("HTCondor-CE", "no package in Debian; its schedd is HTCondor's", "a remote schedd, by token"),
     (
         "OAR 2.6 (Debian 13)",
-        "its commands are setuid and read one fixed file: in a tree beside the machine no user could call them",
+        "its commands are setuid and read one fixed file: in a tree next to the machine no user could call them",
         "OAR 2.5",
     ),
     ("OAR 3", "no package in Debian", "none"),

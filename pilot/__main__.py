@@ -6,36 +6,44 @@ import contextlib
 import fcntl
 import functools
 import os
+import random
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from pilot import cli, dry_run, ending, explain, pilot_json, private
+from pilot import cli, dry_run, ending, explain, pilot_json, private, usage
 from pilot import settings as table
 from pilot.agent import launch
 from pilot.agent.supervision import PASSED_ON
 from pilot.doctor import examination
 from pilot.errors import ENDED, INTERNAL, UNFIT, NodeUnfit, PilotError, Stopped, UsageError, lack
 from pilot.log import Log, visible
-from pilot.node import batch_slot, bundle, worker_node, wrapper_log
+from pilot.node import batch_slot, bundle, start_together, worker_node, wrapper_log
 from pilot.redact import redacted
 from pilot.steps import order, standard
 from pilot.steps.state import Pilot
 from pilot.wms import credential, remote_log
 
 LOG_FILE = "pilot.log"
+PACKAGES = {"ce": "ce_backends", "site-director": "agents.site_director", "data": "agents.data_cli"}
 PRIVATE = 0o077  # whatever the batch system's umask: logs, configuration and jobs are nobody else's
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a pilot and return its exit code; see `pilot.errors`."""
+def main(argv: Sequence[str] | None = None, *, is_process: bool = False) -> int:
+    """Run a pilot and return its exit code; see `pilot.errors`.
+
+    Args:
+        argv: the words of the command line; None for those of the process.
+        is_process: the process ends with it: a signal that comes when all is told and done disturbs that no more.
+    """
     os.umask(PRIVATE)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _guarded(arguments)
+        return _guarded(arguments, is_process=is_process)
     finally:
         bundle.remove(os.environ)
         _let_go_of_streams()
@@ -52,21 +60,10 @@ def _let_go_of_streams() -> None:
             setattr(sys, name, None)  # what is left in it would be tried once more
 
 
-def _guarded(arguments: Sequence[str]) -> int:
+def _guarded(arguments: Sequence[str], *, is_process: bool) -> int:
     try:
-        with _signals_raise():
-            if arguments[:1] in (["status"], ["explain"], ["report"]):
-                return launch.ask_package("agents", arguments, os.environ)
-            if arguments[:1] == ["ce"]:
-                return launch.ask_package("ce_backends", arguments[1:], os.environ)
-            if arguments[:1] == ["site-director"]:
-                return launch.ask_package("agents.site_director", arguments[1:], os.environ)
-            if arguments[:1] == ["data"]:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's own, which goes on later
-                return launch.ask_package("agents.data_cli", arguments[1:], os.environ)
-            if arguments[:1] == ["doctor"]:
-                return examination.main(arguments[1:], os.environ)
-            return bootstrap(arguments, os.environ)
+        with _signals_raise(is_last=is_process):
+            return _obeyed(arguments)
     except PilotError as error:
         _complain(str(error))
         return error.exit_code
@@ -78,6 +75,23 @@ def _guarded(arguments: Sequence[str]) -> int:
             _complain(str(_unfit(sentence)))
             return UNFIT
         return _unexpected(error, _log_file(arguments))
+
+
+def _obeyed(arguments: Sequence[str]) -> int:
+    word, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if word == "pilot":  # as `gridpilot` has it, of which the one file is the pilot's part
+        return bootstrap(rest, os.environ)
+    if word in ("status", "explain", "report"):
+        return launch.ask_package("agents", arguments, os.environ)
+    if word == "data":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's own, which goes on later
+    if word in PACKAGES:
+        own = (signal.SIGTERM, signal.SIGINT) if word == "site-director" else ()  # it ends by them
+        return launch.ask_package(PACKAGES[word], rest, os.environ, own)
+    if word == "doctor" and set(cli.HELP) & set(rest):
+        print(usage.of_doctor(), flush=True)
+        return ENDED
+    return examination.main(rest, os.environ) if word == "doctor" else bootstrap(arguments, os.environ)
 
 
 def _complain(sentence: str) -> None:
@@ -108,7 +122,7 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Read the settings, then do what was asked for: normally, run."""
     line = cli.parse(argv)
     if line.asks_for == "--help":
-        print(cli.usage(), flush=True)
+        print(usage.text(), flush=True)
         return ENDED
     if line.asks_for == "--version":
         print(_version(), flush=True)
@@ -123,10 +137,13 @@ def bootstrap(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     work_dir = Path(loaded.settings.work_dir).absolute()
     node = worker_node.look(Path("/"), environ, work_dir)
     if line.asks_for == "--explain":
-        print(visible(explain.text(loaded, vo, slot, node, bundle.read(environ), line.about)), flush=True)
+        rows = explain.rows(loaded, vo, slot, node, bundle.read(environ), line.about)
+        print(visible(explain.text(rows, as_json=line.as_json)), flush=True)
         return ENDED
     if line.asks_for == "--dry-run":
-        return dry_run.show(loaded, vo, slot, node, environ, work_dir)
+        plan = dry_run.planned(loaded, vo, slot, node, environ, work_dir)
+        print(visible(dry_run.text(plan, as_json=line.as_json)), flush=True)
+        return ENDED
     log, remote = _open_log(loaded.settings, work_dir, slot.stamp)
     started = bundle.read(environ)
     if started.beside:
@@ -210,6 +227,7 @@ def _to_file(path: Path, remote: remote_log.RemoteLog, line: str) -> None:
 def run(pilot: Pilot) -> int:
     """Run the commands, then say goodbye to the services; return the exit code."""
     try:
+        _wait_for_its_turn(pilot)
         for step in order.chosen(pilot):
             pilot = step.run(pilot)
     except PilotError as error:
@@ -222,15 +240,24 @@ def run(pilot: Pilot) -> int:
     return ending.ended(pilot)
 
 
+def _wait_for_its_turn(pilot: Pilot) -> None:
+    """Let pilots that were started together ask one after the other; one on its own begins at once."""
+    together = start_together.pilots(pilot.environ)
+    wait_s = start_together.wait_s(together, pilot.settings.start_spread_s, random.random)
+    if wait_s > 0:
+        pilot.log.info("pilot.waits", seconds=round(wait_s, 1), together=together, spread=pilot.settings.start_spread_s)
+        time.sleep(wait_s)
+
+
 @contextlib.contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Turn a signal into an error with a sentence, while there is no agent to pass it on to."""
+def _signals_raise(*, is_last: bool) -> Iterator[None]:
+    """Turn a signal into an error with a sentence, while there is no agent to pass it on to; at last ignore it."""
     before = {signum: signal.signal(signum, _raise_stopped) for signum in PASSED_ON}
     try:
         yield
     finally:
         for signum, handler in before.items():
-            signal.signal(signum, handler)
+            signal.signal(signum, signal.SIG_IGN if is_last else handler)
 
 
 def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
@@ -238,4 +265,4 @@ def _raise_stopped(signum: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(is_process=True))

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pilot import readers
-from pilot.errors import EXIT_CODES, UsageError
-from pilot.settings import WITHOUT_EFFECT, Given, defaults, table
+from pilot.errors import UsageError
+from pilot.settings import WITHOUT_EFFECT, Given, table
 
 HELP, EXPLAIN, VERSION, DRY_RUN = ("-h", "--help"), ("--explain",), ("--version",), ("--dry-run",)
 QUESTIONS = (HELP, EXPLAIN, VERSION, DRY_RUN)
+JSON = "--json"
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class CommandLine:
         without_effect: spellings that are accepted and change nothing.
         asks_for: "" to run, else "--help", "--explain", "--version" or "--dry-run".
         about: the one thing that `--explain` is asked about, "" for everything.
+        as_json: `--explain` and `--dry-run` answer programs.
     """
 
     given: tuple[Given, ...]
     without_effect: tuple[str, ...] = ()
     asks_for: str = ""
     about: str = ""
+    as_json: bool = False
 
 
 def parse(argv: Sequence[str]) -> CommandLine:
@@ -44,7 +47,10 @@ def parse(argv: Sequence[str]) -> CommandLine:
             given[setting] = Given(setting, value, f"option {name}")
     ignored = tuple(name for name, _ in written if any(name in names for names, _ in WITHOUT_EFFECT))
     asked = [names[-1] for names in QUESTIONS if any(name in names for name, _ in written)]
-    return CommandLine(tuple(given.values()), ignored, asked[0] if asked else "", about)
+    as_json = any(name == JSON for name, _ in written)
+    if as_json and not set(asked) & {*EXPLAIN, *DRY_RUN}:
+        raise UsageError(f"option {JSON}: expected with --explain or --dry-run")
+    return CommandLine(tuple(given.values()), ignored, asked[0] if asked else "", about, as_json)
 
 
 def _about(argv: Sequence[str]) -> tuple[Sequence[str], str]:
@@ -55,7 +61,7 @@ def _about(argv: Sequence[str]) -> tuple[Sequence[str], str]:
             return [*argv[:at], "--explain", *argv[at + 1 :]], word.partition("=")[2]
         if word == "--explain" and at + 1 < len(argv):
             following = argv[at + 1]
-            is_last = at + 2 == len(argv)  # `--explain -n` asks about -n; `--explain -n SITE` gives it
+            is_last = argv[at + 2 :] in ([], [JSON])  # `--explain -n` asks about -n; `--explain -n SITE` gives it
             if not following.startswith("-") or (is_last and takes_value.get(following)):
                 return [*argv[: at + 1], *argv[at + 2 :]], following
     return argv, ""
@@ -79,7 +85,7 @@ def _spellings() -> Iterable[tuple[str, bool]]:
         yield from ((name, not row.flag) for name in row.names)
     for names, takes_value in WITHOUT_EFFECT:
         yield from ((name, takes_value) for name in names)
-    for names in QUESTIONS:
+    for names in (*QUESTIONS, (JSON,)):
         yield from ((name, False) for name in names)
 
 
@@ -99,36 +105,3 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     bare = {spelling.lstrip("-"): spelling for spelling in known}  # that both begin with dashes makes nothing alike
     near = bare.get(readers.nearest(name.lstrip("-"), bare))
     return f"; did you mean {near}?" if near else "; --help lists those that exist"
-
-
-def usage() -> str:
-    """Return the text of `--help`."""
-    lines = ["usage: python -m pilot [options]", "", "Finds out what this slot has and runs the job agent in it.", ""]
-    lines += ["python -m pilot status [--work-dir DIR] [--json]: the jobs of a work directory"]
-    lines += ["python -m pilot explain JOB [--work-dir DIR] [--json]: what became of one of them"]
-    lines += ["python -m pilot report [--work-dir DIR] [--json] [-O FILE]: one HTML page of the whole slot"]
-    lines += ["python -m pilot doctor [options] [--json]: what works on this node, and what to do about what does not"]
-    lines += ["python -m pilot ce list | describe | validate | plan | test: computing elements"]
-    lines += ["python -m pilot site-director run | status | plan | why | hold | release: submit pilots by demand", ""]
-    for setting, row in table().items():
-        if row.names:
-            default = defaults()[setting]
-            value = "" if row.flag else " VALUE"
-            lines.append(f"  {', '.join(row.names)}{value}")
-            lines.append(f"        {row.meaning}{_shown(default)}")
-    lines += ["  --explain [OPTION]", "        show every setting and fact with its origin, or one of them, and stop"]
-    lines += [
-        "  --dry-run",
-        "        do everything but register and start the agent; show pilot.cfg, write nothing, and stop",
-    ]
-    lines += ["  --version", "        show the version, and stop", ""]
-    lines.append("accepted, without effect: " + ", ".join(names[-1] for names, _ in WITHOUT_EFFECT))
-    lines += ["", "exit codes:", *(f"  {code:<4}{meaning}" for code, meaning in EXIT_CODES.items())]
-    lines.append("  128+n stopped by signal n")
-    return "\n".join(lines)
-
-
-def _shown(default: object) -> str:
-    if default in ("", 0, (), None):  # False is 0, and a flag's default needs no mention
-        return ""
-    return f" (default: {', '.join(default) if isinstance(default, tuple) else default})"

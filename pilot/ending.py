@@ -1,4 +1,4 @@
-"""The end of a pilot: why it came, told to the log, to PilotManager and to PilotLogging, and the exit code."""
+"""The end of a pilot: why it came, told to the log, to the list of pilots and to PilotLogging, and the exit code."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pilot.agent import launch
 from pilot.agent.launch import AgentReport
 from pilot.agent.supervision import PASSED_ON
 from pilot.errors import ENDED, NodeUnfit, PilotError
-from pilot.steps import standard
+from pilot.steps import registration, standard
 from pilot.steps.state import Pilot
-from pilot.wms import configuration, remote_log
+from pilot.wms import remote_log
 
 LAST_WORDS_S = 5.0
-REASON_LIMIT = 255  # the column's width in DIRAC's database
 
 
 def failed(pilot: Pilot, error: PilotError) -> int:
@@ -71,10 +70,10 @@ def _restarts(number: int) -> str:
 
 
 def _last_words(pilot: Pilot, status: str, reason: str, exit_code: int) -> None:
-    """Tell PilotManager and PilotLogging the end; each gets a few seconds, and failure changes nothing."""
+    """Tell the list of pilots and PilotLogging the end; each gets a few seconds, and failure changes nothing."""
     for signum in PASSED_ON:  # the end is near anyway, and bounded
         signal.signal(signum, signal.SIG_IGN)
-    _set_status(pilot, status, reason)
+    registration.set_status(pilot, status, reason, within_s=LAST_WORDS_S)
     if pilot.remote_log.trouble:
         pilot.log.warning("remote_log.ended", why=pilot.remote_log.trouble)
     tell = pilot.log.info if exit_code == ENDED else pilot.log.error
@@ -82,17 +81,3 @@ def _last_words(pilot: Pilot, status: str, reason: str, exit_code: int) -> None:
     url = standard.logging_url(pilot)
     if url and pilot.services is not None:
         pilot.remote_log.close(exit_code, remote_log.sender(pilot.services, url, vo=pilot.vo), within_s=LAST_WORDS_S)
-
-
-def _set_status(pilot: Pilot, status: str, reason: str) -> None:
-    urls, settings = pilot.urls("PilotManager"), pilot.settings
-    if pilot.services is None or not urls:
-        return
-    details = (settings.ce, reason[:REASON_LIMIT], settings.site, settings.queue)
-    within_s = LAST_WORDS_S / len(urls)
-    try:
-        configuration.set_status(pilot.services, urls, pilot.slot.reference, status, *details, timeout_s=within_s)
-    except PilotError as error:
-        pilot.log.warning("pilot.status_not_set", status=status, why=error)
-    else:
-        pilot.log.info("pilot.status", status=status, reason=reason)

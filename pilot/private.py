@@ -45,6 +45,19 @@ def _check(path: Path, link: os.stat_result, found: os.stat_result, forbidden: i
         )
 
 
+def replace(path: Path, text: str) -> None:
+    """Write a file that only we may read, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; what was there before is still there.
+    """
+    aside = path.with_name(f"{path.name}.new")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    aside.replace(path)
+
+
 def folder(path: Path) -> None:
     """Make a folder in which only we write; from one of our own the right of others to write is taken.
 

@@ -177,6 +177,12 @@ class Settings:
     stop_after_failed_matches: int = option(
         "--StopAfterFailedMatches", read=count, default=10, meaning="end the agent after more empty matches than this"
     )
+    start_spread_s: float = option(
+        "--StartSpread",
+        read=seconds,
+        default=0.0,
+        meaning="seconds over which pilots that start together spread; 0: by their number, none for one on its own",
+    )
     owner_group: str = option("-G", "--Group", meaning="match only jobs of this group")
     owner_dn: str = option("-O", "--OwnerDN", meaning="match only jobs of this owner")
     options: tuple[tuple[str, str], ...] = option(
@@ -227,7 +233,7 @@ class Settings:
         read=names, default=(), meaning="RemoteLoggerCEsWhiteList of pilot.json: only these send their log"
     )
     nagios_probes: tuple[str, ...] = option(
-        read=names, default=(), meaning="NagiosProbes of pilot.json: programs beside the pilot"
+        read=names, default=(), meaning="NagiosProbes of pilot.json: programs that run next to the pilot"
     )
     nagios_put_url: str = option(meaning="NagiosPutURL of pilot.json: where their results go")
     url_patterns: tuple[str, ...] = option(read=names, default=(), meaning="PreferredURLPatterns of pilot.json")

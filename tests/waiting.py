@@ -1,12 +1,17 @@
 """How tests wait: for what must come, however busy the machine is, and never for a time that luck decides."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PATIENCE_S = 120.0  # for what comes in a second on an idle machine; it is waited for no longer than it needs
 _PROCESSORS = len(os.sched_getaffinity(0))
+_LONGEST_PAUSE_S = 1.0
+_PAUSE_OF_LOOK = 4  # whoever waits leaves the machine to what is waited for: looking takes a fifth of the time at most
+_PAUSE_OF_WAIT = 0.05  # and makes a long wait longer by this much at most
 
 
 class FairTime:
@@ -34,13 +39,17 @@ def _that_want_to_run() -> int:
 
 
 def within(limit_s: float, done: Callable[[], object], pause_s: float = 0.05) -> bool:
-    """Tell whether something becomes true in this much fair time."""
-    time_ = FairTime()
-    while not done():
+    """Tell whether something becomes true in this much fair time; look again after this pause at least."""
+    time_, began = FairTime(), time.monotonic()
+    while True:
+        looked = time.monotonic()
+        if done():
+            return True
         if time_.passed_s() > limit_s:
             return False
-        time.sleep(pause_s)
-    return True
+        now = time.monotonic()
+        longer_s = max(_PAUSE_OF_LOOK * (now - looked), _PAUSE_OF_WAIT * (now - began))
+        time.sleep(max(pause_s, min(_LONGEST_PAUSE_S, longer_s)))
 
 
 def until(holds: Callable[[], object], what: str = "what was waited for", limit_s: float = PATIENCE_S) -> None:
@@ -50,3 +59,18 @@ def until(holds: Callable[[], object], what: str = "what was waited for", limit_
         AssertionError: it did not, in this much fair time.
     """
     assert within(limit_s, holds, pause_s=0.01), f"{what}: not within {limit_s:g} s"
+
+
+def ended(process: "subprocess.Popen[Any]", limit_s: float = PATIENCE_S) -> int:
+    """Wait for a process that must end; return its exit code.
+
+    Raises:
+        AssertionError: it did not, in this much fair time; it is killed then.
+    """
+    try:
+        until(lambda: process.poll() is not None, f"end of {process.args!r}", limit_s)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    return process.wait()

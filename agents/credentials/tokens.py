@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-
-from requests import PreparedRequest
-from requests.auth import AuthBase
+from typing import TYPE_CHECKING
 
 from agents.errors import CredentialError
 from agents.private import read_secret
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
 
 _YES = ("y", "yes", "true")
 
@@ -58,8 +59,8 @@ def _checked(text: str, origin: str) -> str:
     return token
 
 
-class BearerToken(AuthBase):
-    """Puts the token into each request of a session."""
+class BearerToken:
+    """Puts the token into each request of a session, as its `auth`."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -72,7 +73,7 @@ class BearerToken(AuthBase):
         """
         return find(self._environ)
 
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+    def __call__(self, request: "PreparedRequest") -> "PreparedRequest":
         """Add the header; a token that has gone is an OSError, so that the call surely was not sent."""
         try:
             request.headers["Authorization"] = f"Bearer {find(self._environ)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from agents.credentials.identity import Identity
 from agents.data import checksum
 from agents.data.errors import Damaged, Exists, NoSpaceHere, NotHere, TransferError, Transient, Unsupported
+from agents.data.following import Following
 from agents.data.local_file import Incoming, Progress
 from agents.data.tools import Tool
 from agents.data.way import Content, Watch
@@ -51,8 +52,8 @@ class ByCommand:
         _check_url(url)
         while True:
             begun_bytes = _size_of(into)
-            if begun_bytes < content.size_bytes or not begun_bytes:
-                self._fetch(url, into, content, watch)
+            if (begun_bytes < content.size_bytes or not begun_bytes) and self._fetch(url, into, content, watch):
+                return
             with Incoming(into, content, watch) as incoming:
                 fault = incoming.fault()
             if not fault:
@@ -68,22 +69,50 @@ class ByCommand:
             raise Exists(
                 f"{url}: there is a file of that name already", size_bytes=found.size_bytes, adler32=found.adler32
             )
-        if _size_of(path) != content.size_bytes or checksum.adler32_of(path) != content.adler32:
-            raise NoSpaceHere(f"{path.name} has changed since it was measured: it is not the file any more")
+        if _size_of(path) != content.size_bytes:
+            raise _changed(path)
         try:
-            self._run(self._tool.put(str(path), url), url, watch, _read_by)
-            found = self._look_at(url, watch)
-            if found is None:
-                raise Transient(f"{url}: it was uploaded, and is not there")
-            if found.size_bytes != content.size_bytes or found.adler32 not in (None, content.adler32):
-                raise Transient(f"{url}: what is there is not what was sent: {found.size_bytes} bytes, or a checksum")
+            is_compared = self._sent(path, url, content, watch)
+            Progress(watch).at_last(content.size_bytes)
+            if not is_compared:
+                self._compare(path, url, content, watch)
         except Exists:
             raise
         except TransferError:
             self._clear(url)
             raise
 
-    def _fetch(self, url: str, into: Path, content: Content, watch: Watch) -> None:
+    def _sent(self, path: Path, url: str, content: Content, watch: Watch) -> bool:
+        """Upload a file; return whether the program has compared what is there with what should be."""
+        argv = self._tool.put(str(path), url, content.adler32)
+        try:
+            self._run(argv, url, watch, _read_by)
+        except Damaged:  # of a server without checksums it says the same
+            return False
+        return self._tool.has_compared and content.adler32 is not None
+
+    def _compare(self, path: Path, url: str, content: Content, watch: Watch) -> None:
+        if content.adler32 not in (None, checksum.adler32_of(path)):
+            raise _changed(path)
+        found = self._look_at(url, watch)
+        if found is None:
+            raise Transient(f"{url}: it was uploaded, and is not there")
+        if found.size_bytes != content.size_bytes or found.adler32 not in (None, content.adler32):
+            raise Transient(f"{url}: what is there is not what was sent: {found.size_bytes} bytes, or a checksum")
+
+    def take_away(self, path: Path, url: str, may: Callable[[Content], bool], watch: Watch) -> bool:  # noqa: ARG002
+        """See Way; nothing is put beside."""
+        _check_url(url)
+        found = self._look_at(url, watch)
+        if found is None:
+            return True
+        if not may(found):
+            return False
+        self._ask(self._tool.remove(url), url, watch)
+        return True
+
+    def _fetch(self, url: str, into: Path, content: Content, watch: Watch) -> bool:
+        """Download a file; return whether it was seen to be the right one while it came."""
         goes_on = self._tool.has_resume and _size_of(into) > 0
         if not goes_on:
             into.unlink(missing_ok=True)
@@ -94,7 +123,9 @@ class ByCommand:
                 raise Damaged(f"{into.name}: more came than the {content.size_bytes} bytes of the catalogue")
             return size_bytes
 
-        self._run(self._tool.get(url, str(into), goes_on), url, watch, arrived)
+        with Following(into) as seen:
+            self._run(self._tool.get(url, str(into), goes_on), url, watch, arrived)
+        return seen.size_bytes == content.size_bytes and content.adler32 in (None, seen.adler32)
 
     def _look_at(self, url: str, watch: Watch) -> Content | None:
         """Return what lies there, None when there is nothing."""
@@ -173,6 +204,10 @@ def _read_by(pid: int) -> int:
         lines = Path(f"/proc/{pid}/io").read_text("ascii").splitlines()
         return int(next(line for line in lines if line.startswith("rchar:")).split()[1])
     return -1
+
+
+def _changed(path: Path) -> NoSpaceHere:
+    return NoSpaceHere(f"{path.name} has changed since it was measured: it is not the file any more")
 
 
 def _last_words(stderr: bytes) -> str:

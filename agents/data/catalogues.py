@@ -7,6 +7,7 @@ from agents.data.catalogue import FileCatalogue
 from agents.data.dirac_catalogue import DiracCatalogue
 from agents.data.rucio import Rucio, RucioServer
 from agents.errors import ServiceMissing
+from agents.wms.configuration import operations
 from agents.wms.file_catalogue import FileCatalog
 from agents.wms.published import Published
 from agents.wms.service import Service, Transport
@@ -49,8 +50,7 @@ def catalogue_for(published: Published, transport: Transport, owner: Identity, *
 
 def _eligible(tree: Section, vo: str) -> list[tuple[str, Section]]:
     """Return the catalogues that are active and may be read and written, the master first."""
-    defaults, own = (tree.section(f"/Operations/{who}/Services/Catalogs") for who in ("Defaults", vo))
-    chosen = defaults.merge(own)
+    chosen = operations(tree, vo).section("Services/Catalogs")
     names = comma_list(chosen.text("CatalogList")) or tuple(name for name, _ in chosen.sections())
     if not names:
         names = tuple(name for name, _ in tree.section(_RESOURCES).sections())

@@ -8,16 +8,17 @@ _PIECE_BYTES = 1 << 20
 _DIGITS = 8
 
 
-def adler32_of(path: Path) -> int:
-    """Return the Adler32 of a file, read in pieces.
+def adler32_of(path: Path, most_bytes: int | None = None) -> int:
+    """Return the Adler32 of a file, or of so many bytes of its beginning, read in pieces.
 
     Raises:
         OSError: it cannot be read.
     """
-    checksum, buffer = EMPTY, memoryview(bytearray(_PIECE_BYTES))
+    checksum, buffer, left = EMPTY, memoryview(bytearray(_PIECE_BYTES)), most_bytes
     with path.open("rb", buffering=0) as file:
-        while size := file.readinto(buffer):
+        while size := file.readinto(buffer if left is None else buffer[: min(left, _PIECE_BYTES)]):
             checksum = zlib.adler32(buffer[:size], checksum)
+            left = None if left is None else left - size
     return checksum
 
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from agents.data.catalogue import FileRecord
 from agents.data.elements import Elements, Nearness
@@ -78,10 +79,25 @@ def sources(
 
 
 def _url(element: StorageElement, endpoint: Endpoint, record: FileRecord) -> str:
-    """Return the URL of a replica: the catalogue's own where the element says so and the endpoint speaks it."""
+    """Return the URL of a replica: the catalogue's own where the element says so, and the endpoint speaks it.
+
+    Whoever registers a file writes that URL, and whoever reads the file shows a credential there: it counts only on a
+    host that the configuration names for the element.
+    """
     pfn = record.replicas.get(element.name, "")
-    is_own = element.uses_catalogue_url and pfn.startswith(f"{endpoint.protocol}://")
-    return pfn if is_own else endpoint.url(record.lfn)
+    if not element.uses_catalogue_url or not pfn.startswith(f"{endpoint.protocol}://"):
+        return endpoint.url(record.lfn)
+    hosts = {other.host.strip("[]").lower() for other in element.endpoints}
+    return pfn if _host_of(pfn) in hosts else endpoint.url(record.lfn)
+
+
+def _host_of(url: str) -> str:
+    try:
+        place = urlsplit(url)
+        host = place.hostname or ""
+    except ValueError:  # brackets that are no address
+        return ""
+    return "" if "@" in place.netloc else host
 
 
 def targets(

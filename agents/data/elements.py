@@ -9,6 +9,7 @@ from agents.data import storage
 from agents.data.storage import Endpoint, StorageElement
 from agents.errors import ServiceError
 from agents.log import EventLog
+from agents.wms.configuration import operations
 from agents.wms.resource_status import Usability
 from ce_backends.cfg import Section
 from ce_backends.readers import comma_list
@@ -32,7 +33,7 @@ class Elements:
     Args:
         tree: the published configuration.
         site: this site's name, `LCG.CERN.ch`.
-        vo: whose Operations count before the defaults.
+        vo: whose Operations count.
         states: asks ResourceStatus; None where there is none. While it cannot be asked, what it said last holds, and
             without that the configuration alone.
         local: LocalSE of the node's own configuration; where it names any, it counts in the place of the site's.
@@ -99,10 +100,8 @@ class Elements:
         return frozenset(member for name in named for member in (self.group(name) or (name,)))
 
     def operation(self, path: str, default: str = "") -> str:
-        """Return an option of Operations: the VO's own, else the defaults'."""
-        return self._tree.text(
-            f"/Operations/{self._vo}/{path}", self._tree.text(f"/Operations/Defaults/{path}", default)
-        )
+        """Return an option of Operations."""
+        return operations(self._tree, self._vo).text(path, default)
 
     def to_read(self, element: StorageElement) -> list[Endpoint]:
         """Return an element's endpoints in the order to try them for reading."""

@@ -2,6 +2,7 @@
 
 TransferError
 ├── Transient     the same again, after a pause: the way broke, or no byte moved for minutes
+│   └── Silent    the same again on another connection: nothing came in answer
 ├── NotHere       another replica: the element does not hold the file
 ├── Damaged       another replica, and tell of this one: its size or its checksum is not what the catalogue says
 ├── NotAllowed    nothing will help but the owner: no right, an expired proxy
@@ -22,6 +23,10 @@ class TransferError(AgentError):
 
 class Transient(TransferError):
     """The way broke, or no byte moved for too long: the same again, after a pause. What has come is kept."""
+
+
+class Silent(Transient):
+    """Nothing came in answer to a request for too long: the answer may be lost, or still be made."""
 
 
 class NotHere(TransferError):

@@ -4,19 +4,20 @@
 the file through one buffer of a megabyte, and a transfer may take as long as bytes move.
 """
 
+import itertools
 import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from agents import __version__
 from agents.data import http_head
-from agents.data.errors import ElementDown, NotAllowed, Transient
+from agents.data.errors import ElementDown, NotAllowed, Silent, Transient
 from agents.data.http_head import Head
-from agents.data.local_file import PIECE_BYTES
+from agents.data.pieces import buffers
 from agents.data.way import Watch
 from agents.errors import CredentialError
 
@@ -74,7 +75,9 @@ class Link:
         """Close the connection, whatever is still on it."""
         self._socket.close()
 
-    def ask(self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None) -> Head:
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None, *, patience_s: float
+    ) -> Head:
         """Send a request and return the head of its answer; the body is still to be read, by `receive` or `said`.
 
         With a body the server is asked first whether it wants it (Expect), and what it says while the body is on its
@@ -82,6 +85,7 @@ class Link:
 
         Raises:
             Transient: the way broke, or nothing moved for too long.
+            Silent: nothing came in answer for `patience_s`; the connection is open, and busy.
             ElementDown: what answers does not speak HTTP.
             NotAllowed: the server refuses our certificate.
             GivenUp: the watch says so.
@@ -100,26 +104,26 @@ class Link:
             if early is not None:
                 self._is_last = True  # the server may still wait for the rest of the body
                 return early
-        return self._final_head(method)
+        return self._final_head(method, patience_s)
 
     def receive(self, head: Head, take: Callable[[memoryview], None]) -> None:
-        """Hand over the body of an answer in pieces, whatever comes of it then.
+        """Hand over the body of an answer in pieces, whatever comes of it then; each is valid until three more came.
 
         Raises:
             Transient: it ended too early, or nothing moved for too long; what came before was handed over.
             GivenUp: the watch says so.
         """
-        buffer = memoryview(bytearray(PIECE_BYTES))
+        turn = itertools.cycle(buffers())
         if head.is_chunked:
             while size := self._chunk_size():
-                self._take(size, buffer, take)
+                self._take(size, turn, take)
                 self._line()
             while self._line():
                 pass
         elif head.length_bytes is None:
             raise Transient(f"{self._name}: an answer without Content-Length: nobody can tell whether it is whole")
         else:
-            self._take(head.length_bytes, buffer, take)
+            self._take(head.length_bytes, turn, take)
         self.is_busy = self._is_last or not head.is_kept
 
     def said(self, method: str, head: Head) -> str:
@@ -173,7 +177,7 @@ class Link:
         """Send a body; return the answer that came before its end, else None."""
         for piece in body.pieces:
             if not self._send(piece, heeds=True):
-                return self._final_head("PUT")
+                return self._final_head("PUT", self._watch.silence_s)
         return None
 
     def _send(self, data: memoryview, *, heeds: bool = False) -> bool:
@@ -198,12 +202,12 @@ class Link:
         """Tell whether the server has said something."""
         return bool(self._socket.pending()) or bool(select.select([self._socket], [], [], 0)[0])
 
-    def _final_head(self, method: str) -> Head:
+    def _final_head(self, method: str, patience_s: float) -> Head:
         for _ in range(_MOST_INTERIM):
             try:
-                head = self._head(self._watch.silence_s)
+                head = self._head(patience_s)
             except _Quiet:
-                raise Transient(f"{self._name}: no answer to {method} for {self._watch.silence_s:.0f} s") from None
+                raise Silent(f"{self._name}: no answer to {method} for {patience_s:.0f} s") from None
             if head.status >= 200:
                 return head
         raise ElementDown(f"{self._name}: one interim answer after the other")
@@ -247,8 +251,9 @@ class Link:
             raise Transient(f"{self._name}: the server closed the connection")
         return size
 
-    def _take(self, size_bytes: int, buffer: memoryview, take: Callable[[memoryview], None]) -> None:
+    def _take(self, size_bytes: int, turn: Iterator[memoryview], take: Callable[[memoryview], None]) -> None:
         while size_bytes:
+            buffer = next(turn)
             size_bytes -= self._fill(buffer[: min(size_bytes, len(buffer))], take)
 
     def _fill(self, view: memoryview, take: Callable[[memoryview], None]) -> int:

@@ -20,6 +20,7 @@ from agents.data.room import Room
 from agents.errors import Blame, FailJob, HandBack, ServiceError
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Minor
+from agents.jobs.payload import POOL_CATALOGUE
 from agents.log import EventLog
 from ce_backends.readers import comma_list
 
@@ -91,7 +92,7 @@ class Inputs:
             detail = f"no element that holds it can be read by a protocol of the payload's from here: {shown}"
             raise HandBack(Minor.DATA_NOT_AVAILABLE, detail, blame=Blame.SERVER)
         fetching = self._fetching(rest, "Downloading input data", Minor.RESOLVING_DATA)
-        taken = [*taken, links.JSON, links.POOL]
+        taken = [*taken, links.JSON, POOL_CATALOGUE]
         targets = [(record, self.into / "data" / place) for record, place in _places(rest, taken)]
         self._bring(fetching, targets)
         came = {moved.lfn: moved.element for moved in fetching.moved if moved.is_done}

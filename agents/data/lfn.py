@@ -17,6 +17,11 @@ def is_lfn(text: str) -> bool:
     return text[: len(_PREFIX)].upper() == _PREFIX
 
 
+def plain(text: str) -> str:
+    """Return a name without `LFN:`, whatever it is worth otherwise."""
+    return text[len(_PREFIX) :] if is_lfn(text) else text
+
+
 def lfn_of(text: str, vo: str) -> str:
     """Return the absolute path that `LFN:/vo/a/b` or `/vo/a/b` means.
 
@@ -28,7 +33,7 @@ def lfn_of(text: str, vo: str) -> str:
         BadLfn: it is none: not absolute, of another VO, leads upwards, has empty parts, control characters, or is too
             long.
     """
-    path = text[len(_PREFIX) :] if is_lfn(text) else text
+    path = plain(text)
     parts = path.split("/")
     if parts[0] or len(parts) < 3:
         raise BadLfn(f"{names.shown(text)!r} is no LFN, expected /{vo or 'vo'}/…")

@@ -8,8 +8,9 @@ from xml.sax.saxutils import quoteattr
 
 from agents.data.catalogue import FileRecord
 from agents.data.checksum import text_of
+from agents.jobs.payload import POOL_CATALOGUE
 
-JSON, POOL = "InputData.json", "pool_xml_catalog.xml"
+JSON = "InputData.json"
 _POOL_HEAD = """<?xml version="1.0" encoding="UTF-8" standalone="no" ?>
 <!DOCTYPE POOLFILECATALOG SYSTEM "InMemory">
 """
@@ -39,8 +40,8 @@ def write(links: Sequence[Link], into: Path) -> list[Path]:
         OSError: they cannot be written.
     """
     (into / JSON).write_text(json.dumps({link.record.lfn: _fields(link) for link in links}, indent=1) + "\n", "utf-8")
-    (into / POOL).write_text(_pool(links), "utf-8")
-    return [into / JSON, into / POOL]
+    (into / POOL_CATALOGUE).write_text(_pool(links), "utf-8")
+    return [into / JSON, into / POOL_CATALOGUE]
 
 
 def _fields(link: Link) -> dict[str, object]:

@@ -1,11 +1,10 @@
 """Folders over https: WebDAV's PROPFIND for what lies in them, HEAD with Want-Digest for checksums."""
 
 import zlib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from queue import Empty, SimpleQueue
 
 from agents.credentials.identity import Identity
 from agents.data import checksum
@@ -21,7 +20,7 @@ _MULTISTATUS = 207
 
 
 class HttpsShelf:
-    """See Shelf. Connections are kept, one for each thread that asks at the same time.
+    """See Shelf. Connections are kept: one for each thread that asks at the same time, and those that rest.
 
     Args:
         owner: whose proxy, or token, is shown.
@@ -31,7 +30,7 @@ class HttpsShelf:
     def __init__(self, owner: Identity, watch: Watch) -> None:
         self._owner = owner
         self._watch = watch
-        self._idle: dict[float, SimpleQueue[Visit]] = defaultdict(SimpleQueue)  # by their patience
+        self._idle: dict[float, deque[Visit]] = defaultdict(deque)  # by their patience
 
     def folder(self, url: str, take: Callable[[Entry], object]) -> None:
         """See Shelf."""
@@ -49,7 +48,7 @@ class HttpsShelf:
         return reader
 
     def measured(self, url: str, *, reads: bool, silence_s: float) -> Measured:
-        """See Shelf. A connection on which nothing comes is closed: XRootD 5.5 lets some of many hang."""
+        """See Shelf."""
         url = https_url(url)
         with self._visit(silence_s) as visit:
             head = look_at(visit, url)
@@ -64,23 +63,29 @@ class HttpsShelf:
     def close(self) -> None:
         """See Shelf."""
         for idle in self._idle.values():
-            with suppress(Empty):
-                while True:
-                    idle.get_nowait().close()
+            while idle:
+                idle.popleft().end()
 
     @contextmanager
     def _visit(self, silence_s: float) -> Iterator[Visit]:
         idle = self._idle[silence_s]
         try:
-            visit = idle.get_nowait()
-        except Empty:
-            visit = Visit(self._owner, replace(self._watch, silence_s=silence_s))
+            visit = idle.popleft()
+        except IndexError:
+            visit = self._new(silence_s)
+        if not visit.is_rested:
+            idle.appendleft(visit)
+            visit = self._new(silence_s)
         try:
             yield visit
         except BaseException:
             visit.close()
             raise
-        idle.put(visit)
+        finally:
+            idle.append(visit)
+
+    def _new(self, silence_s: float) -> Visit:
+        return Visit(self._owner, replace(self._watch, silence_s=silence_s))
 
 
 def _read(visit: Visit, url: str, size_bytes: int) -> Measured:

@@ -1,5 +1,6 @@
 """The local end of a transfer: a file that arrives, and one that leaves; counted, summed up and watched on the way."""
 
+import itertools
 import os
 import stat
 import time
@@ -10,9 +11,9 @@ from pathlib import Path
 
 from agents.data import checksum
 from agents.data.errors import Damaged, NoRoom, NoSpaceHere, TransferError, Transient
+from agents.data.pieces import PIECE_BYTES, Handover, Piece, ahead, buffers
 from agents.data.way import Content, Watch
 
-PIECE_BYTES = 1 << 20  # what is read and written at once
 _LOOK_S = 0.5
 
 
@@ -35,13 +36,22 @@ class Progress:
             self._watch.check()
             self._watch.progress(done_bytes)
 
+    def at_last(self, done_bytes: int) -> None:
+        """Take note of all bytes, before what cannot be given up any more.
+
+        Raises:
+            GivenUp: the watch says so.
+        """
+        self._watch.progress(done_bytes)
+        self._watch.check()
+
 
 class Incoming:
-    """A file that arrives piece by piece, after what a former try has left of it. One thread.
+    """A file that arrives piece by piece, after what a former try has left of it. One thread; another one writes it.
 
     Attributes:
         path: where it arrives.
-        arrived_bytes: what is there.
+        arrived_bytes: what is there, or being written.
     """
 
     def __init__(self, path: Path, content: Content, watch: Watch) -> None:
@@ -50,31 +60,37 @@ class Incoming:
         self._content = content
         self._sum = checksum.EMPTY
         self._progress = Progress(watch)
+        self._writing = Handover(self._write, watch.check)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with _told(path):
             self._fd = os.open(path, flags, 0o600)
             self._take_over()
 
-    def take(self, piece: memoryview | bytes) -> None:
-        """Write a piece at the end.
+    def take(self, piece: Piece) -> None:
+        """Write a piece at the end; where it is one of several it must not change before three more came.
 
         Raises:
             Damaged: there is more than the file has.
-            NoSpaceHere: it cannot be written.
+            NoSpaceHere: this one, or one before it, cannot be written.
             GivenUp: the watch says so.
         """
         if self.arrived_bytes + len(piece) > self._content.size_bytes:
             raise Damaged(f"{self.path.name}: more came than the {self._content.size_bytes} bytes of the catalogue")
+        is_all = not self._writing.is_begun and self.arrived_bytes + len(piece) == self._content.size_bytes
+        (self._write if is_all else self._writing.take)(piece)
+        self.arrived_bytes += len(piece)
+        self._progress.at(self.arrived_bytes)
+
+    def _write(self, piece: Piece) -> None:
         with _told(self.path):
             written = 0
             while written < len(piece):
                 written += os.write(self._fd, piece[written:])
         self._sum = zlib.adler32(piece, self._sum)
-        self.arrived_bytes += len(piece)
-        self._progress.at(self.arrived_bytes)
 
     def begin_anew(self) -> None:
         """Forget what has come."""
+        self._writing.flush()
         with _told(self.path):
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
@@ -102,6 +118,7 @@ class Incoming:
 
     def fault(self) -> str:
         """Return what is wrong with what is there, in a few words; empty when size and checksum are right."""
+        self._writing.flush()
         wanted = self._content
         if self.arrived_bytes != wanted.size_bytes:
             return f"{self.arrived_bytes} bytes came, the catalogue says {wanted.size_bytes}"
@@ -111,7 +128,8 @@ class Incoming:
         return ""
 
     def close(self) -> None:
-        """Let go of the file; what is in it stays."""
+        """Let go of the file; what has come stays in it."""
+        self._writing.close()
         os.close(self._fd)
 
     def __enter__(self) -> "Incoming":
@@ -136,7 +154,7 @@ class Incoming:
 
 
 class Outgoing:
-    """A file that leaves, in pieces; each round of them is the whole file. One thread.
+    """A file that leaves, in pieces; each round of them is the whole file. One thread; another one reads it.
 
     Attributes:
         size_bytes: what it had when it was measured; what it has now is checked on the way.
@@ -146,6 +164,7 @@ class Outgoing:
         self.size_bytes = content.size_bytes
         self._path = path
         self._content = content
+        self._watch = watch
         self._progress = Progress(watch)
 
     def pieces(self) -> Iterator[memoryview]:
@@ -155,20 +174,28 @@ class Outgoing:
             NoSpaceHere: it cannot be read, or is not any more what was measured.
             GivenUp: the watch says so.
         """
-        buffer, done, summed = memoryview(bytearray(PIECE_BYTES)), 0, checksum.EMPTY
         with _told(self._path):
             fd = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            while size := self._read(fd, buffer):
-                done += size
-                summed = zlib.adler32(buffer[:size], summed)
+            read, done = self._read_from(fd), 0
+            for piece in read if self.size_bytes <= PIECE_BYTES else ahead(read, self._watch.check):
+                done += len(piece)
                 if done >= self.size_bytes:  # before the last piece leaves
-                    self._check(done, summed)
-                yield buffer[:size]
+                    self._progress.at_last(done)
+                yield piece
                 self._progress.at(done)
-            self._check(done, summed)
         finally:
             os.close(fd)
+
+    def _read_from(self, fd: int) -> Iterator[memoryview]:
+        done, summed, turn = 0, checksum.EMPTY, itertools.cycle(buffers())
+        while size := self._read(fd, buffer := next(turn)):
+            done += size
+            summed = zlib.adler32(buffer[:size], summed)
+            if done >= self.size_bytes:  # before the last piece leaves
+                self._check(done, summed)
+            yield buffer[:size]
+        self._check(done, summed)
 
     def _read(self, fd: int, buffer: memoryview) -> int:
         with _told(self._path):

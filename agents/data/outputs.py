@@ -2,50 +2,42 @@
 
 So whoever goes on after a crash, at any instant, knows what may have been done: what lies under its name with this
 content is ours and is not brought twice, what the catalogue knows is not made known twice, and no request is put twice.
+What was stored for a job that fails then, and what a try that broke off has left, is taken away again (`withdrawal`).
 """
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agents.data import choice, errors, requests
+from agents.data import choice, errors, pool, requests, withdrawal
 from agents.data.access import Access
 from agents.data.catalogue import FileRecord, MissingFile, NewFile
 from agents.data.checksum import adler32_of
 from agents.data.choice import Target
+from agents.data.delays import Delayed, delay, is_waited_for
 from agents.data.destinations import destinations
 from agents.data.lanes import Lanes
+from agents.data.lfn import plain
 from agents.data.progress import Progress
-from agents.data.requests import Operation, Request
+from agents.data.remains import Remains
 from agents.data.way import Content, Watch
-from agents.errors import Blame, FailJob, Refused, ServiceError
+from agents.data.withdrawal import Withdrawal
+from agents.errors import Blame, FailJob, ServiceError
 from agents.jobs.jdl import JobDescription
 from agents.jobs.job import Minor
 from agents.jobs.ledger import Ledger
 from agents.jobs.moved import Moved
-from agents.jobs.transfer_steps import Step, Upload
+from agents.jobs.transfer_steps import OF_FILES, Step, Upload
 from agents.log import EventLog
 
 log = EventLog("data")
 
-PAUSES_S = (10.0, 60.0, 300.0, 600.0)  # DIRAC's own; the last one again and again
 _DONE = (Step.REGISTERED, Step.LEFT)
 _SHOWN = 3
-
-
-class Delayed(Exception):
-    """Something could not be done now; the same call is to be made again.
-
-    Attributes:
-        again_in_s: from now.
-    """
-
-    def __init__(self, message: str, again_in_s: float) -> None:
-        super().__init__(message)
-        self.again_in_s = again_in_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +93,41 @@ class Outputs:
             has_data: the job has ended well, so that its OutputData count; else only the payload's own requests do.
 
         Raises:
-            FailJob: a file is missing, or the LFN of one is taken; nothing was brought then. Or it may not be written.
+            FailJob: a file is missing, or the LFN of one is taken. Or it may not be written. Nothing that is not
+                registered is left at an element then; what may be is in `facts` of the error.
             Delayed: an element, the catalogue, or the request service is away.
         """
+        try:
+            self._withdrawal.take_away()  # of a former try, before anything is put there anew
+            came = self._delivered(has_data=has_data)
+        except FailJob as error:
+            self._withdraw(error, is_last=isinstance(error.__cause__, errors.NotAllowed))
+            raise
+        self._withdrawal.take_away()
+        return came
+
+    def end(self, cause: str, *, has_data: bool) -> Uploaded:
+        """Do what can be done at once, for there is no more time.
+
+        Files that are all stored are left to a request, which makes them known; else nothing of them is left.
+
+        Args:
+            cause: why there is no more time.
+            has_data: as of `deliver`.
+
+        Raises:
+            FailJob: the files are not where they belong, and never will be.
+        """
+        files = self._files()
+        if has_data and files and all(file.step in (Step.STORED, *_DONE) for file in files) and self.access.requests:
+            self.ledger.save_uploads([replace(file, step=Step.LEFT) for file in files if file.step is Step.STORED])
+            with suppress(Delayed, FailJob):
+                return self._asked(self._files(), ())
+        error = FailJob(Minor.UPLOADING_DATA, f"Its output data are not uploaded: {cause}", blame=Blame.SERVER)
+        self._withdraw(error, is_last=True)
+        raise error
+
+    def _delivered(self, *, has_data: bool) -> Uploaded:
         unmatched: tuple[str, ...] = ()
         files: list[Upload] = []
         if has_data and self.description.output_data:
@@ -112,26 +136,54 @@ class Outputs:
             self._store_all([file for file in files if file.step in (Step.MEASURED, Step.STORING)])
             self._register([file for file in self._files() if file.step is Step.STORED])
             files = self._files()
+        return self._asked(files, unmatched)
+
+    def _asked(self, files: Sequence[Upload], unmatched: tuple[str, ...]) -> Uploaded:
+        """Ask for what remains to be done with files, and for what the payload wants."""
         of_payload = requests.of_payload(self.outputs, self.access.vo)
-        request = self._request([*self._of_uploads(files), *of_payload.operations])
+        remains = Remains(
+            access=self.access, ledger=self.ledger, stamp=self.stamp, description=self.description, now=self.now
+        )
+        request = remains.request([*remains.of_uploads(files), *of_payload.operations])
         lfns = tuple(file.lfn for file in files)
         return Uploaded(lfns=lfns, request=request, unmatched=unmatched, refused=of_payload.refused)
+
+    # ---- what is not wanted ----
+
+    @property
+    def _withdrawal(self) -> Withdrawal:
+        return Withdrawal(access=self.access, ledger=self.ledger, stamp=self.stamp, outputs=self.outputs)
+
+    def _withdraw(self, error: FailJob, *, is_last: bool) -> None:
+        """Take away what is stored for a job that fails, as far as the catalogue does not know it.
+
+        Raises:
+            Delayed: that is not possible now, and there is time.
+        """
+        self._withdrawal.mark()
+        reasons = self._withdrawal.take_away()
+        rest = [one for one in self._withdrawal.rest() if one.lfn in reasons]
+        if rest and not is_last and not is_waited_for(rest):
+            raise self._delay(rest, f"{error}; not taken away yet: {withdrawal.said_of(reasons)}") from error
+        if rest:
+            error.facts = {**error.facts, "UnregisteredFiles": withdrawal.said_of(reasons)}
 
     # ---- what is to be done ----
 
     def _files(self) -> list[Upload]:
-        return [one for one in self.ledger.uploads(self.stamp) if one.step not in (Step.REQUESTING, Step.REQUESTED)]
+        return [one for one in self.ledger.uploads(self.stamp) if one.step in OF_FILES]
 
     def _planned(self) -> tuple[list[Upload], tuple[str, ...]]:
         """Return the files with their steps; at the first time they are measured, and written down."""
         found = destinations(self.description, self.access, self.outputs, self.said)
         if known := self._files():
             return known, found.unmatched
-        files = [self._measured(lfn, name) for lfn, name in found.files.items()]
+        guids = pool.of_payload(self.outputs, set(map(plain, self.description.input_data)))
+        files = [self._measured(lfn, name, guids) for lfn, name in found.files.items()]
         self.ledger.save_uploads(files)
         return files, found.unmatched
 
-    def _measured(self, lfn: str, name: str) -> Upload:
+    def _measured(self, lfn: str, name: str, guids: Mapping[str, str]) -> Upload:
         path = self.outputs / name
         try:
             size_bytes, adler32 = path.stat().st_size, adler32_of(path)
@@ -143,7 +195,7 @@ class Outputs:
             step=Step.MEASURED,
             size_bytes=size_bytes,
             adler32=adler32,
-            guid=str(uuid.uuid4()).upper(),
+            guid=guids.get(Path(name).name) or str(uuid.uuid4()).upper(),
             name=name,
         )
 
@@ -177,15 +229,10 @@ class Outputs:
 
     def _may_leave(self, files: Sequence[Upload]) -> bool:
         """Tell whether the catalogue was waited for long enough: a request shall make files known later."""
-        return self.access.requests is not None and all(file.tries >= len(PAUSES_S) for file in files)
+        return self.access.requests is not None and is_waited_for(files)
 
     def _delay(self, files: Sequence[Upload], why: str) -> Delayed:
-        """Write down that files could not be gone on with, and return when to try again."""
-        tries = max((file.tries for file in files), default=0)
-        pause_s = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
-        again = self.now() + pause_s
-        self.ledger.save_uploads([replace(file, tries=file.tries + 1, not_before_s=again) for file in files])
-        return Delayed(why, pause_s)
+        return delay(self.ledger, files, why, self.now())
 
     # ---- to the elements ----
 
@@ -219,12 +266,12 @@ class Outputs:
         """
         met: list[errors.TransferError] = []
         begun = file.element if file.step is Step.STORING else ""  # there it may be, and nowhere else
+        is_left = bool(begun)  # something of it may be at its element
         for target in sorted(targets, key=lambda target: target.element.name != begun):
             is_again = file.step is Step.STORING and file.element == target.element.name
-            file = replace(file, step=Step.STORING, element=target.element.name)
-            self.ledger.save_uploads([file])
+            file, is_left = self._begun(file, target.element.name, is_left=is_left), is_again and is_left
             try:
-                pfn = self._put(file, target, progress)
+                pfn = self._put_anew(file, target, progress) if is_again else self._put(file, target, progress)
             except errors.Exists as error:
                 if not _is_ours(file, error, is_again=is_again):
                     met.append(errors.Transient(f"{error}, perhaps of a try that broke off") if is_again else error)
@@ -233,6 +280,7 @@ class Outputs:
             except errors.TransferError as error:
                 log.warning("data.not_stored", lfn=file.lfn, element=target.element.name, cause=error)
                 met.append(error)
+                is_left = is_left or not isinstance(error, errors.ElementDown)
                 continue
             self.ledger.save_uploads([replace(file, step=Step.STORED, pfn=pfn)])
             progress.done(file.lfn)
@@ -242,8 +290,27 @@ class Outputs:
             raise _clash(file)
         said = "; ".join(map(str, met[:_SHOWN])) or "no element may be written now"
         if kinds == {errors.NotAllowed}:
-            raise FailJob(Minor.UPLOADING_DATA, f"{file.lfn}: {said}", blame=Blame.USER)
+            raise FailJob(Minor.UPLOADING_DATA, f"{file.lfn}: {said}", blame=Blame.USER) from met[-1]
         return f"{file.lfn}: {said}"
+
+    def _begun(self, file: Upload, element: str, *, is_left: bool) -> Upload:
+        """Write down that a file is put to an element now, and what it may have left at the one before."""
+        begun = replace(file, step=Step.STORING, element=element, pfn="")
+        before = [file.unwanted()] if is_left and file.element not in ("", element) else []
+        here = begun.unwanted(Step.GONE)  # from now on it is wanted here
+        is_unwanted = any(one.lfn == here.lfn for one in self._withdrawal.rest())
+        self.ledger.save_uploads([begun, *before, *([here] if is_unwanted else [])])
+        return begun
+
+    def _put_anew(self, file: Upload, target: Target, progress: Progress) -> str:
+        """Put a file where a former try may have broken off; what that has left under its name is taken away."""
+        try:
+            return self._put(file, target, progress)
+        except errors.Exists as error:
+            is_whole = _is_ours(file, error, is_again=True)
+            if is_whole or not self._withdrawal.take_back(file, target):
+                raise
+        return self._put(file, target, progress)
 
     def _put(self, file: Upload, target: Target, progress: Progress) -> str:
         began, started, is_done = datetime.now(UTC), time.monotonic(), False
@@ -292,57 +359,6 @@ class Outputs:
         if rest:
             why = f"the file catalogue does not take {rest[0].lfn}: {refused.get(rest[0].lfn)}"
             raise FailJob(Minor.UPLOADING_DATA, why, blame=Blame.USER)
-
-    # ---- what remains ----
-
-    def _request(self, operations: Sequence[Operation]) -> str:
-        """Put a request for what remains to be done; return what is told of it, empty where nothing remains.
-
-        Raises:
-            FailJob: it is refused, or there is nobody who takes any.
-            Delayed: it cannot be put now.
-        """
-        if not operations:
-            return ""
-        if self.access.requests is None:
-            detail = f"{len(operations)} operations remain, and the configuration publishes no ReqManager"
-            raise FailJob(Minor.FAILED_REQUESTS, detail, blame=Blame.SERVER)
-        name = f"{self.description.job_name or 'job'}_job_{self.description.job_id}_{self.stamp[:8]}"
-        whole = Request(
-            name=name,
-            job_id=self.description.job_id,
-            owner=self.access.user,
-            group=self.access.group,
-            operations=tuple(operations),
-        )
-        rows = [one for one in self.ledger.uploads(self.stamp) if one.step in (Step.REQUESTING, Step.REQUESTED)]
-        row = rows[0] if rows else Upload(stamp=self.stamp, lfn=name, step=Step.REQUESTING)
-        if row.step is Step.REQUESTING:
-            self._put_request(whole, row, is_again=bool(rows))
-        return whole.digest
-
-    def _put_request(self, whole: Request, row: Upload, *, is_again: bool) -> None:
-        assert self.access.requests is not None, "asked before"
-        self.ledger.save_uploads([row])
-        try:
-            if not is_again or self.access.requests.number_of(whole.name) is None:
-                self.access.requests.put(whole.to_json(datetime.fromtimestamp(self.now(), UTC)))
-        except Refused as error:
-            raise FailJob(Minor.FAILED_REQUESTS, str(error), blame=Blame.SERVER) from error
-        except ServiceError as error:
-            raise self._delay([row], f"the request for what remains to be done: {error}") from error
-        self.ledger.save_uploads([replace(row, step=Step.REQUESTED)])
-
-    def _of_uploads(self, files: Sequence[Upload]) -> list[Operation]:
-        targets = choice.targets(self.description.output_elements, self.access.elements)
-        is_failover = {target.element.name: target.is_failover for target in targets}
-        wanted = [name for name in self._wanted() if not is_failover.get(name)]
-        return requests.of_uploads(files, is_failover, next(iter(wanted), ""))
-
-    def _wanted(self) -> list[str]:
-        """Return the elements where files should be, also those that may not be written now."""
-        names = self.description.output_elements or ("SE-USER",)
-        return [member for name in names for member in self.access.elements.group(name)]
 
 
 def rest_of(files: Sequence[Upload], wanted: Sequence[Upload]) -> list[Upload]:

@@ -1,7 +1,7 @@
 """Files over dips, as DIRAC's own StorageElement service speaks it: no resume, an MD5 on the way, no rename."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from agents.credentials.context import tls
 from agents.credentials.identity import Identity
-from agents.data import local_file
+from agents.data import checksum, local_file
 from agents.data.errors import (
     ElementDown,
     Exists,
@@ -77,11 +77,22 @@ class OverDips:
         try:
             with _told(url):
                 _check(url, transport.send(service, [url, _CHECKED, content.size_bytes], outgoing.pieces()))
-            found = _size(self._ask(transport, service, "getMetadata", url))
-            if found not in (None, content.size_bytes):
-                raise Transient(f"{url}: {found} bytes are there, {content.size_bytes} were sent")
+            found = self._look_at(transport, service, url)
+            if found and (found.size_bytes != content.size_bytes or found.adler32 not in (None, content.adler32)):
+                raise Transient(f"{url}: what is there is not what was sent: {found.size_bytes} bytes, or a checksum")
         except TransferError as error:
             raise self._judged(error, service, url) from error
+
+    def take_away(self, path: Path, url: str, may: Callable[[Content], bool], watch: Watch) -> bool:  # noqa: ARG002
+        """See Way; nothing is put beside."""
+        service, transport = _service(url), self._transport(watch)
+        if self._ask(transport, service, "exists", url) is not True:
+            return True
+        found = self._look_at(transport, service, url)
+        if found is None or not may(found):
+            return False
+        self._ask(transport, service, "remove", url, "")
+        return True
 
     def asked(self, method: str, url: str, arguments: Sequence[object], watch: Watch, *, most_mb: int) -> object:
         """Return what the service answers to a call about a file or a folder.
@@ -94,8 +105,17 @@ class OverDips:
 
     def _refuse_existing(self, transport: DipsTransport, service: str, url: str) -> None:
         if self._ask(transport, service, "exists", url) is True:
-            found = self._ask(transport, service, "getMetadata", url)
-            raise Exists(f"{url}: there is a file of that name already", size_bytes=_size(found))
+            found = self._look_at(transport, service, url)
+            size_bytes, adler32 = (found.size_bytes, found.adler32) if found else (None, None)
+            raise Exists(f"{url}: there is a file of that name already", size_bytes=size_bytes, adler32=adler32)
+
+    def _look_at(self, transport: DipsTransport, service: str, url: str) -> Content | None:
+        """Return what lies there, None where the service does not tell its size; not all of them tell a checksum."""
+        told = self._ask(transport, service, "getMetadata", url)
+        size = told.get("Size") if isinstance(told, Mapping) else None
+        if not isinstance(told, Mapping) or isinstance(size, bool) or not isinstance(size, int):
+            return None
+        return Content(size_bytes=size, adler32=checksum.number_of(told.get("Checksum")))
 
     def _ask(self, transport: DipsTransport, service: str, method: str, *arguments: object) -> object:
         with _told(arguments[0]):
@@ -169,8 +189,3 @@ def _check(url: str, answer: object) -> object:
 def _refusal(url: object, message: str) -> TransferError:
     kind = next((kind for words, kind in _WORDS if words in message.lower()), Transient)
     return kind(f"{url}: {message}")
-
-
-def _size(metadata: object) -> int | None:
-    size = metadata.get("Size") if isinstance(metadata, Mapping) else None
-    return size if isinstance(size, int) else None

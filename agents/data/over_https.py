@@ -1,8 +1,9 @@
 """Files over https, as WebDAV servers and XRootD speak it, with the owner's proxy or token."""
 
-import secrets
+import hashlib
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -29,6 +30,7 @@ _FULL = (
 _FULL_WORDS = ("no space", "read-only", "quota", "out of space")
 _DIGEST = {"Want-Digest": "adler32"}
 _CLEARING_S = 30.0  # for taking away what was left
+_SUMMED_BYTES_PER_S = 50e6  # by a server that reads a file for its checksum from a busy disk
 
 
 class OverHttps:
@@ -54,9 +56,9 @@ class OverHttps:
         host = urlsplit(url).netloc
         outgoing = Outgoing(path, content, watch)
         with Visit(self._owner, watch) as visit:
-            _refuse_existing(visit, url)
+            _refuse_existing(visit, url, content)
             if host not in self._without_move:
-                if self._put_beside(visit, outgoing, url, content):
+                if self._put_beside(visit, outgoing, _beside(path, url), url, content):
                     return
                 self._without_move.add(host)
             try:
@@ -68,13 +70,25 @@ class OverHttps:
                 visit.close()
                 raise self._judged(error, url) from error
 
-    def _put_beside(self, visit: Visit, outgoing: Outgoing, url: str, content: Content) -> bool:
+    def take_away(self, path: Path, url: str, may: Callable[[Content], bool], watch: Watch) -> bool:
+        """See Way."""
+        url = https_url(url)
+        with Visit(self._owner, watch) as visit:
+            _remove(visit, _beside(path, url))
+            found = look_at(visit, url)
+            if found is None:
+                return True
+            if found.length_bytes is None or not may(Content(size_bytes=found.length_bytes, adler32=found.adler32)):
+                return False
+            _remove(visit, url)
+        return True
+
+    def _put_beside(self, visit: Visit, outgoing: Outgoing, beside: str, url: str, content: Content) -> bool:
         """Upload under another name, compare, and rename; False where the server cannot rename."""
-        beside = f"{url}.part-{secrets.token_hex(4)}"
         try:
             _send(visit, outgoing, beside, {})
             _compare(visit, beside, content)
-            _refuse_existing(visit, url)  # XRootD's MOVE replaces whatever is there
+            _refuse_existing(visit, url, content)  # XRootD's MOVE replaces whatever is there
             is_moved = _move(visit, beside, url)
         except TransferError as error:
             visit.close()
@@ -99,6 +113,24 @@ class OverHttps:
         watch = Watch(ends_s=time.monotonic() + _CLEARING_S, silence_s=_CLEARING_S)
         with suppress(TransferError), Visit(self._owner, watch) as visit:
             visit.status("DELETE", url)
+
+
+def _beside(path: Path, url: str) -> str:
+    """Return the name under which a file is put first: the same after a crash, another one of other nodes and files."""
+    whose = f"{socket.gethostname()}:{path.absolute()}".encode()
+    return f"{url}.part-{hashlib.sha256(whose).hexdigest()[:8]}"
+
+
+def _remove(visit: Visit, url: str) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        TransferError: the server does not.
+    """
+    with visit.asked("DELETE", url) as answered:
+        answered.link.said("DELETE", answered.head)
+        if answered.head.status not in (*_GOOD, *_NONE):
+            raise error_of(url, "DELETE", answered)
 
 
 def _fetch(visit: Visit, url: str, incoming: Incoming, size_bytes: int) -> None:
@@ -161,9 +193,9 @@ def _make_folders(visit: Visit, url: str) -> None:
         visit.status("MKCOL", folder)
 
 
-def _refuse_existing(visit: Visit, url: str) -> None:
+def _refuse_existing(visit: Visit, url: str, content: Content) -> None:
     """Raise Exists if there is a file of that name, with what the server says of it."""
-    if found := look_at(visit, url):
+    if found := look_at(visit, url, content.size_bytes):
         raise Exists(
             f"{url}: there is a file of that name already", size_bytes=found.length_bytes, adler32=found.adler32
         )
@@ -175,7 +207,7 @@ def _compare(visit: Visit, url: str, content: Content) -> None:
     Raises:
         Transient: it is not the same.
     """
-    found = look_at(visit, url)
+    found = look_at(visit, url, content.size_bytes)
     if found is None:
         raise Transient(f"{url}: it was uploaded, and is not there")
     is_other = content.adler32 is not None and found.adler32 not in (None, content.adler32)
@@ -183,13 +215,18 @@ def _compare(visit: Visit, url: str, content: Content) -> None:
         raise Transient(f"{url}: what is there is not what was sent: {found.length_bytes} bytes, or another checksum")
 
 
-def look_at(visit: Visit, url: str) -> Head | None:
+def look_at(visit: Visit, url: str, size_bytes: int = 0) -> Head | None:
     """Return the head of a file, with its checksum where the server tells it; None when there is none.
+
+    Args:
+        visit: asks.
+        url: of the file.
+        size_bytes: what the server may have to read for the checksum; asked anew too early, it would read it twice.
 
     Raises:
         TransferError: the server does not say.
     """
-    with visit.asked("HEAD", url, _DIGEST) as answered:
+    with visit.asked("HEAD", url, _DIGEST, needs_s=size_bytes / _SUMMED_BYTES_PER_S) as answered:
         answered.link.said("HEAD", answered.head)
         if answered.head.status in _NONE:
             return None

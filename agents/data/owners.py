@@ -1,12 +1,12 @@
 """The owners of jobs, each with what his data are reached by."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.jobs.job import MatchedJob
 from agents.wms.published import Published
-from agents.wms.transports import Transports
 
 if TYPE_CHECKING:
     from agents.data.access import Access
@@ -16,20 +16,16 @@ _CATALOGUE = "DataManagement/FileCatalog"
 
 
 class Owners:
-    """Makes what data are reached by, with the owner's credential and never with the pilot's. Any thread may call.
+    """Gives what data are reached by, with the owner's credential and never with the pilot's. Any thread may call.
 
     Args:
         published: the configuration.
-        transports: by credential.
-        site: DIRAC's name of this one.
-        vo: of owners whose group names none.
+        opening: makes what opens data; called for the first job that has any.
     """
 
-    def __init__(self, published: Published, transports: Transports, *, site: str, vo: str) -> None:
+    def __init__(self, published: Published, opening: Callable[[], "Opening"]) -> None:
         self._published = published
-        self._transports = transports
-        self._site = site
-        self._vo = vo
+        self._make_opening = opening
 
     @property
     def have_catalogue(self) -> bool:
@@ -47,6 +43,4 @@ class Owners:
 
     @functools.cached_property
     def _opening(self) -> "Opening":
-        from agents.data.opening import Opening  # noqa: PLC0415 - thirty modules; only jobs with data wait for them
-
-        return Opening(self._published, self._transports, site=self._site, vo=self._vo)
+        return self._make_opening()

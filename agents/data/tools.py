@@ -29,7 +29,7 @@ class Tool:
     Attributes:
         name: for sentences.
         get: the command that brings URL to a path; with True it goes on after what is there.
-        put: the command that brings a path to URL, and never replaces what is there.
+        put: the command that brings a path to URL, and never replaces what is there; with an Adler32 to be compared.
         stat: the command that tells a file's size.
         sum: the command that tells a file's Adler32.
         remove: the command that removes it.
@@ -38,11 +38,12 @@ class Tool:
         unfinished: what `stat` says of a file whose upload goes on, or broke off when its server ended.
         words: what errors look like, in the order to look for them.
         has_resume: whether `get` goes on.
+        has_compared: whether `put` compares the server's checksum with the Adler32 that it was given.
     """
 
     name: str
     get: Callable[[str, str, bool], list[str]]
-    put: Callable[[str, str], list[str]]
+    put: Callable[[str, str, int | None], list[str]]
     stat: Callable[[str], list[str]]
     sum: Callable[[str], list[str]]
     remove: Callable[[str], list[str]]
@@ -51,6 +52,7 @@ class Tool:
     unfinished: re.Pattern[str]
     words: Words
     has_resume: bool
+    has_compared: bool
 
     def error(self, said: str) -> type[TransferError]:
         """Return what to do next after this was said."""
@@ -94,10 +96,14 @@ def _xrdcp(*arguments: str) -> list[str]:
     return ["xrdcp", "--nopbar", "--silent", *arguments]
 
 
+def _compared(adler32: int | None) -> list[str]:
+    return [] if adler32 is None else ["--cksum", f"adler32:{checksum.text_of(adler32)}"]
+
+
 _XRD = Tool(
     name="xrdcp",
     get=lambda url, path, goes_on: _xrdcp(*(["--continue"] if goes_on else []), url, path),
-    put=lambda path, url: _xrdcp("--posc", path, url),  # never with --force
+    put=lambda path, url, adler32: _xrdcp("--posc", *_compared(adler32), path, url),  # never with --force
     stat=_xrdfs("stat"),
     sum=_xrdfs("query", "checksum"),
     remove=_xrdfs("rm"),
@@ -114,11 +120,12 @@ _XRD = Tool(
         (r"Connection error|Invalid address|Invalid session|Unable to (connect|resolve)|TLS error", ElementDown),
     ),
     has_resume=True,
+    has_compared=True,
 )
 _GFAL = Tool(
     name="gfal-copy",
     get=lambda url, path, _goes_on: ["gfal-copy", "--force", url, f"file://{path}"],
-    put=lambda path, url: ["gfal-copy", "--parent", f"file://{path}", url],
+    put=lambda path, url, _adler32: ["gfal-copy", "--parent", f"file://{path}", url],
     stat=lambda url: ["gfal-stat", url],
     sum=lambda url: ["gfal-sum", url, "ADLER32"],
     remove=lambda url: ["gfal-rm", url],
@@ -134,4 +141,5 @@ _GFAL = Tool(
         (r"connection refused|could not connect|failed to connect|resolve|communication error", ElementDown),
     ),
     has_resume=False,
+    has_compared=False,
 )

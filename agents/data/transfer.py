@@ -1,6 +1,6 @@
 """Files moved with one owner's credential: by the implementation that speaks the endpoint's protocol."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +70,25 @@ class Transfers:
         with self._blamed():
             self._way(target.endpoint.family).put(path, url, content, watch)
         return url
+
+    def take_away(self, path: Path, lfn: str, target: Target, may: Callable[[Content], bool], watch: Watch) -> bool:
+        """Take away what lies at an element under a name if it may be, and what `put` of a path has left there.
+
+        Args:
+            path: of the file that was put.
+            lfn: its name.
+            target: the element.
+            may: is told what lies there; where the element tells no checksum, without.
+            watch: bounds it.
+
+        Returns:
+            False where something lies there that may not be taken away.
+
+        Raises:
+            TransferError: the element does not tell, or does not remove it.
+        """
+        with self._blamed():
+            return self._way(target.endpoint.family).take_away(path, target.endpoint.url(lfn), may, watch)
 
     def speaks(self, family: str) -> bool:
         """Tell whether endpoints of this family (https, root, dips, srm) can be used on this node."""

@@ -59,3 +59,9 @@ class Way(Protocol):
 
     def put(self, path: Path, url: str, content: Content, watch: Watch) -> None:
         """Bring a file there, whole and with this content, or raise; a file that is there is never replaced."""
+
+    def take_away(self, path: Path, url: str, may: Callable[[Content], bool], watch: Watch) -> bool:
+        """Take away what lies there if it may be, by size and checksum; and what `put` has left of `path` beside it.
+
+        Return False where something lies there that may not be taken away: it is not touched.
+        """

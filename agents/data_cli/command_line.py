@@ -5,12 +5,12 @@ import json
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
+from agents import cli
 from agents.data.errors import GivenUp, TransferError
 from agents.data.lfn import BadLfn
 from agents.data_cli import moving, publishing, reading
@@ -18,29 +18,27 @@ from agents.data_cli.opening import opened
 from agents.data_cli.outcome import Exit, Outcome
 from agents.errors import AgentError, ExitCode, ServiceError
 from agents.jobs.unforeseen import lack, words
-from agents.redaction import redacted
 from ce_backends.errors import CEError
 from ce_backends.linux.stdout import say
-from ce_backends.untrusted.text import visible
+from ce_backends.parser import Parser
 
-_EXITS = "Exit codes: 0 all was done; 1 some, or all, was not; 2 wrong usage or configuration; 3 no usable proxy;\n"
-_EXITS += "4 a service is missing; 130 interrupted: the same command goes on."
+_EXITS = "Exit codes: 0 all was done; 1 some, or all, was not; 2 wrong usage or configuration; "
+_EXITS += "3 no usable proxy; 4 a service is missing; 130 interrupted: the same command goes on."
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="gridpilot data",
         description="Files of the catalogue and of storage elements, with your proxy.",
         epilog=_EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument(
-        "--cfg", action="append", default=[], type=Path, help="CFG file; later ones win; else pilot.cfg"
+        "--cfg", action="append", default=[], type=Path, help="CFG file; later ones win; otherwise pilot.cfg"
     )
     common.add_argument("-C", "--configuration-server", default="", metavar="URL", help="of the Configuration service")
-    common.add_argument("--proxy", type=Path, help="else X509_USER_PROXY")
+    common.add_argument("--proxy", type=Path, help="otherwise X509_USER_PROXY")
     common.add_argument("--json", action="store_true", help="for programs")
     commands = made.add_subparsers(dest="command", required=True)
     ls = commands.add_parser("ls", parents=[common], help="what the catalogue knows in a directory")
@@ -53,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     put = commands.add_parser("put", parents=[common], help="bring a file to an element, and make it known")
     put.add_argument("file", type=Path, metavar="FILE")
     put.add_argument("lfn", metavar="LFN")
-    put.add_argument("element", nargs="?", default="", metavar="SE", help="else one of SE-USER")
+    put.add_argument("element", nargs="?", default="", metavar="SE", help="otherwise one of SE-USER")
     register = commands.add_parser("register", parents=[common], help="make known what lies in an element's directory")
     register.add_argument("element", metavar="SE")
     register.add_argument("directory", metavar="DIR", help="an LFN")
@@ -76,10 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             outcome = _obeyed(arguments, stopping, closing)
     except Exception as error:  # noqa: BLE001 - the outermost door
         sentence, exit_code = _verdict(error)
-        _complain(sentence)
+        cli.complain("data", sentence)
         return exit_code
     for sentence in outcome.failed:
-        _complain(sentence)
+        cli.complain("data", sentence)
     text = json.dumps(outcome.told, indent=1) if arguments.json else outcome.text
     exit_code = Exit.INTERRUPTED if stopping.is_set() and outcome.failed else outcome.exit_code
     return say(text, exit_code) if text else exit_code
@@ -131,8 +129,3 @@ def _verdict(error: Exception) -> tuple[str, int]:
     if sentence := lack(error):
         return f"this machine cannot do it: {sentence}", ExitCode.NODE_UNFIT
     return f"internal error: {words(error)}", ExitCode.INTERNAL
-
-
-def _complain(sentence: str) -> None:
-    with suppress(OSError, ValueError):  # nobody may be there any more who reads it
-        print(f"data: {visible(redacted(sentence))}", file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from agents.settings import table
 from agents.settings.data import DataSettings
 from agents.settings.given import read_files
 from agents.wms.published import Published
-from agents.wms.registry import Registry
+from agents.wms.registry import Registry, vo_of
 from agents.wms.service import Service
 from agents.wms.transports import Transports
 from ce_backends.cfg import Section
@@ -47,7 +47,7 @@ def opened(arguments: argparse.Namespace, environ: Mapping[str, str], closing: E
     closing.callback(transports.close)
     servers = settings.configuration_servers
     service = Service("Configuration/Server", servers, transports.of(None)) if servers else None
-    published = Published(service, cfg)
+    published = Published(service, cfg, vo=lambda tree: vo_of(tree, settings.vo, identity))
     published.load()
     registry = Registry(published.tree)
     group = identity.group or registry.default_group(identity.dn)

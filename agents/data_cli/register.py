@@ -3,10 +3,12 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 from typing import TypeVar
 
 from agents.data import errors
@@ -21,13 +23,39 @@ AT_ONCE = 8  # folders, or files that an element is asked for
 _BULK = 1000  # files in one call to the catalogue
 _DEEPEST = 64  # folders in folders
 _TRIES_S = (
-    (0.0, 15.0),
+    (0.0, 20.0),
     (1.0, 60.0),
     (5.0, 1800.0),
-)  # pause before, and the silence that is borne: it may sum up a file
+)  # pause before, and the silence that is borne: it may sum up a file; XRootD 5.5 answers some after 15 s
 _OURS = ".part-"  # of an upload that is under way
 _SEVERAL = 2000  # entries that are held before they are written down
 _T = TypeVar("_T")
+
+
+_Answer = Found | tuple[str, Exception]
+"""A file that was measured, or the name of one that was not, and why."""
+
+
+class _Bulk:
+    """Files for one call to the catalogue, and those that could not be measured meanwhile."""
+
+    def __init__(self) -> None:
+        self.good: list[Found] = []
+        self.met: dict[str, errors.TransferError] = {}
+
+    def has(self, answer: _Answer) -> bool:
+        """Take an answer in; return whether these are enough for a call.
+
+        Raises:
+            Exception: what no element's word explains.
+        """
+        if isinstance(answer, Found):
+            self.good.append(answer)
+        elif isinstance(answer[1], errors.TransferError):
+            self.met[answer[0]] = answer[1]
+        else:
+            raise answer[1]
+        return len(self.good) + len(self.met) >= _BULK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +97,16 @@ class Registration:
                     pass
         with ExitStack() as opened:
             pool = opened.enter_context(ThreadPoolExecutor(AT_ONCE, "measure"))
+            opened.callback(pool.shutdown, cancel_futures=True)
             caller = opened.enter_context(ThreadPoolExecutor(1, "catalogue"))
-            under_way: Future[None] | None = None
-            for batch in self.journal.batches(_BULK):
+            told: deque[Future[None]] = deque()
+            for measured in self._bulks(pool):
                 self._check()
-                measured = self._measured(pool, batch)
-                if under_way:
-                    under_way.result()
-                under_way = caller.submit(self._register, measured) if measured else None
-            if under_way:
-                under_way.result()
+                if len(told) > 1:  # one is under way, and the next waits for it
+                    told.popleft().result()
+                told.append(caller.submit(self._register, measured))
+            for call in told:
+                call.result()
 
     def _check(self) -> None:
         if self.stopping.is_set():
@@ -122,24 +150,39 @@ class Registration:
             return str(error)
         return f"{path[:80]}: too many folders in each other" if entry.is_folder and path.count("/") > _DEEPEST else ""
 
-    def _measured(self, pool: ThreadPoolExecutor, batch: Sequence[Found]) -> list[Found]:
-        """Return the files of a batch with size, checksum and GUID, written down as being sent."""
-        met: dict[str, errors.TransferError] = {}
+    def _bulks(self, pool: ThreadPoolExecutor) -> Iterator[list[Found]]:
+        """Yield measured files, in the order in which the element answers, so that none waits for a slow answer."""
+        bulk, asked = _Bulk(), 0
+        answers: SimpleQueue[_Answer] = SimpleQueue()
+        for batch in self.journal.batches(_BULK):
+            for file in batch:
+                pool.submit(self._answer, file, answers)
+            asked += len(batch)
+            while asked > _BULK:
+                asked -= 1
+                if bulk.has(answers.get()):
+                    yield self._sent(bulk)
+                    bulk = _Bulk()
+        while asked:
+            asked -= 1
+            bulk.has(answers.get())
+        if bulk.good or bulk.met:
+            yield self._sent(bulk)
 
-        def measure(file: Found) -> Found | None:
-            try:
-                return self._one(file)
-            except errors.TransferError as error:
-                met[file.lfn] = error
-                return None
+    def _answer(self, file: Found, answers: SimpleQueue[_Answer]) -> None:
+        try:
+            answers.put(self._one(file))
+        except Exception as error:  # noqa: BLE001 - whoever takes the answers raises it
+            answers.put((file.lfn, error))
 
-        good = [file for file in pool.map(measure, batch) if file]
+    def _sent(self, bulk: _Bulk) -> list[Found]:
+        """Write files down as being sent."""
         self._check()
-        if met and not good:
-            raise next(iter(met.values()))
-        self.journal.settle({lfn: (State.REFUSED, str(error)[:500]) for lfn, error in met.items()})
-        self.journal.sending(good)
-        return good
+        if bulk.met and not bulk.good:
+            raise next(iter(bulk.met.values()))
+        self.journal.settle({lfn: (State.REFUSED, str(error)[:500]) for lfn, error in bulk.met.items()})
+        self.journal.sending(bulk.good)
+        return bulk.good
 
     def _one(self, file: Found) -> Found:
         guid = file.guid or str(uuid.uuid4()).upper()

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from agents.jobs.classad import JdlError, Record, Value, parse
 from ce_backends.untrusted.pattern import MOST_CHARACTERS, is_expression
+from ce_backends.untrusted.text import printable
 
 __all__ = ["JdlError", "JobDescription", "Request", "StopSignal", "describe"]
 
@@ -112,6 +113,11 @@ class JobDescription:
     disables_cpu_check: bool = False
     stop_signal: StopSignal | None = None
     request: Request
+
+    @property
+    def shown_name(self) -> str:
+        """The job's name as people may read it, on one line."""
+        return printable(self.job_name, _SHOWN_CHARACTERS)
 
     @property
     def is_workflow(self) -> bool:

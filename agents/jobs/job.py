@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from agents.errors import AgentError, Blame
+from agents.jobs.energy import Energy
 from ce_backends.base import Limit
 from ce_backends.linux.processes import boot_id, boot_s
 
@@ -145,6 +146,12 @@ class MatchedJob:
     extra: Mapping[str, object] = field(default_factory=dict)
     match_s: float = field(default=0.0, compare=False)
 
+    @property
+    def owner_dn(self) -> str:
+        """The owner's distinguished name where the Matcher tells it (DIRAC 7.3 and 8), else empty."""
+        dn = self.extra.get("DN")
+        return dn if isinstance(dn, str) else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
@@ -205,9 +212,11 @@ class Job:
         begun_s: the same in seconds since the boot.
         wall_s: of the payload.
         cpu_s: of the payload.
+        energy: that the payload used, None where nobody knows.
         end: how it ends; known before a task is cancelled, else when its task has ended.
         deaths: how often an agent has died while it was at this attempt.
         runner: what runs its executable, known when its inputs are there.
+        name: that its owner gave it, as people may read it.
         rests: nobody is at it now, though its phase says so: it waits, or the agent has ended in order.
     """
 
@@ -226,9 +235,11 @@ class Job:
     begun_s: float | None = None
     wall_s: float | None = None
     cpu_s: float | None = None
+    energy: Energy | None = None
     end: Outcome | None = None
     deaths: int = 0
     runner: Runner = Runner.ITSELF
+    name: str = ""
     rests: bool = False
 
     @property

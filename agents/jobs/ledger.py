@@ -6,7 +6,6 @@ what was written since `make_last`, which is called before anything that cannot 
 before the WMS is told.
 """
 
-import contextlib
 import json
 import sqlite3
 import threading
@@ -18,12 +17,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from agents import last_word
-from agents.errors import ConfigurationError, NodeUnfit
+from agents.errors import NodeUnfit
 from agents.jobs import ledger_archive, transfer_steps
 from agents.jobs.disk_reserve import DiskReserve
 from agents.jobs.early_sync import EarlySync
-from agents.jobs.job import Job, Phase
+from agents.jobs.job import Job, JobStatus, Phase
 from agents.jobs.ledger_record import readable, to_json
 from agents.jobs.ledger_schema import opened, sync
 from agents.jobs.transfer_steps import Upload
@@ -38,7 +36,9 @@ ON CONFLICT (job_id, attempt) DO UPDATE SET
     moments = CASE WHEN job.phase = excluded.phase THEN job.moments ELSE job.moments || excluded.moments END,
     phase = excluded.phase, body = excluded.body
 """
+_LAST = (JobStatus.DONE, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.KILLED, JobStatus.RESCHEDULED)
 _KEPT_JOBS = 1000  # closed jobs that can still be explained
+_MOST_IDLE_NOTES = 10_000
 
 
 class ReportKind(StrEnum):
@@ -67,6 +67,11 @@ class Report:
     moment: str
     body: Mapping[str, str]
     number: int = 0
+
+    @property
+    def is_last_word(self) -> bool:
+        """Tell whether it ends the attempt at the job: nothing follows that it could wait for."""
+        return self.kind is ReportKind.RESCHEDULE or self.body.get("Status") in _LAST
 
 
 class Ledger:
@@ -171,6 +176,16 @@ class Ledger:
         change = "UPDATE life SET seen_s = ?, reason = ? WHERE number = ?"
         now_s = self._now()
         self._write(lambda db: db.execute(change, (now_s, reason, life)))
+
+    def idles(self, why: str) -> None:
+        """Take note why processors that are free from now on have no job; the oldest notes make room for new ones."""
+        now_s = self._now()
+
+        def change(db: sqlite3.Connection) -> None:
+            note = db.execute("INSERT INTO idle (at_s, why) VALUES (?, ?)", (now_s, why)).lastrowid or 0
+            db.execute("DELETE FROM idle WHERE number <= ?", (note - _MOST_IDLE_NOTES,))
+
+        self._write(change)
 
     def pilots(self) -> list[str]:
         """Return the references of all pilots whose agents have worked here, the latest first."""
@@ -343,50 +358,3 @@ class Ledger:
             raise NodeUnfit(f"{self._path}: the ledger cannot be read or written: {unreadable}") from unreadable
         self._db, self._lasts = memory, False
         log.error("ledger.in_memory", cause=error, note="no job is taken any more; those in hand are told of")
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """What the ledger knows of one attempt of a job.
-
-    Attributes:
-        job: as it stands.
-        reports: what the WMS was or is to be told, in order.
-        unsent: how many of them the WMS has not accepted.
-    """
-
-    job: Job
-    reports: tuple[Report, ...]
-    unsent: int
-
-
-def stories(path: Path, job_id: int | None = None) -> list[Story]:
-    """Read jobs and reports of a ledger, also while an agent writes it or after it died.
-
-    Raises:
-        ConfigurationError: there is no ledger, or it cannot be read.
-    """
-    if not path.is_file():
-        raise no_ledger(path)
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
-            jobs = db.execute("SELECT job_id, body FROM job WHERE ?1 IS NULL OR job_id = ?1 ORDER BY rowid", (job_id,))
-            found = [job for number, body in jobs.fetchall() if (job := readable(number, body))]
-            return [_story(db, job) for job in found]
-    except sqlite3.Error as error:
-        raise ConfigurationError(f"{path}: the ledger cannot be read: {error}") from error
-
-
-def no_ledger(path: Path) -> ConfigurationError:
-    """Return the error that says so, with the word of an agent that ended before it had one."""
-    word = last_word.read(path.parent)
-    why = f"the agent ended: {word}" if word else "expected the work directory of an agent"
-    return ConfigurationError(f"{path}: there is no ledger; {why}")
-
-
-def _story(db: sqlite3.Connection, job: Job) -> Story:
-    rows = db.execute(
-        "SELECT kind, moment, body, number, is_accepted FROM report WHERE job_id = ? ORDER BY number", (job.job_id,)
-    ).fetchall()
-    reports = tuple(Report(job.job_id, ReportKind(row[0]), row[1], json.loads(row[2]), row[3]) for row in rows)
-    return Story(job, reports, sum(1 for row in rows if not row[4]))

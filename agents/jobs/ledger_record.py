@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from agents.errors import Blame
+from agents.jobs.energy import Energy
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase, Runner
 from agents.log import EventLog
 
@@ -22,7 +23,7 @@ def readable(job_id: int, body: str) -> Job | None:
 
 
 _NAMES: dict[type, list[str]] = {
-    kind: [field.name for field in fields(kind)] for kind in (Job, MatchedJob, Grant, Outcome)
+    kind: [field.name for field in fields(kind)] for kind in (Job, MatchedJob, Grant, Outcome, Energy)
 }
 
 
@@ -39,7 +40,7 @@ to_json = json.JSONEncoder(default=_plain).encode  # not asdict, whose deep copy
 
 def _from_json(text: str) -> Job:
     row = json.loads(text)
-    grant, started, end = row["grant"], row["started_at"], row["end"]
+    grant, started, end, energy = row["grant"], row["started_at"], row["end"], row.get("energy")  # that one is newer
     return Job(
         **{
             **row,
@@ -50,6 +51,7 @@ def _from_json(text: str) -> Job:
             "started_at": datetime.fromisoformat(started) if started else None,
             "runner": Runner(row.get("runner", "")),  # a ledger of an older version has none
             "end": _outcome(end) if end else None,
+            "energy": Energy(**energy) if energy else None,
         }
     )
 

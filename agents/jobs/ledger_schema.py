@@ -32,7 +32,10 @@ CREATE TABLE IF NOT EXISTS transfers (
     pfn TEXT NOT NULL, PRIMARY KEY (stamp, lfn)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS life (
     number INTEGER PRIMARY KEY AUTOINCREMENT, started_s REAL NOT NULL, seen_s REAL NOT NULL, reason TEXT, body TEXT);
+CREATE TABLE IF NOT EXISTS idle (number INTEGER PRIMARY KEY AUTOINCREMENT, at_s REAL NOT NULL, why TEXT NOT NULL);
 """
+# Columns that the first version had not: a report was removed then, once it was accepted.
+_NEWER = (("job", "moments", "TEXT NOT NULL DEFAULT ''"), ("report", "is_accepted", "INTEGER NOT NULL DEFAULT 0"))
 # On a full disk the space that is kept must do for many changes, so the write-ahead log is to be short; but each time
 # that it is full the disk is waited for three times.
 _LOG_PAGES = 400
@@ -107,8 +110,8 @@ def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
-        db.executescript(_SCHEMA + ledger_archive.SCHEMA)
         _renew(db)
+        db.executescript(_SCHEMA + ledger_archive.SCHEMA)
         _check(db)
         with suppress(OSError):  # on a full disk it grows as it must
             _fill(f"{path}-wal")
@@ -121,9 +124,11 @@ def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
 
 
 def _renew(db: sqlite3.Connection) -> None:
-    """Give a ledger of an earlier version the columns that it lacks."""
-    if "moments" not in {row[1] for row in db.execute("PRAGMA table_info(job)")}:
-        db.execute("ALTER TABLE job ADD COLUMN moments TEXT NOT NULL DEFAULT ''")
+    """Give a ledger of an earlier version the columns that it lacks, before anything is made of them."""
+    for table, column, kind in _NEWER:
+        columns = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        if columns and column not in columns:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
 def _check(db: sqlite3.Connection) -> None:

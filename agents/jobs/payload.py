@@ -47,10 +47,14 @@ _THREADS = (
     "ROOT_MAX_THREADS",
     "PYTHON_CPU_COUNT",
 )
+POOL_CATALOGUE = "pool_xml_catalog.xml"  # where frameworks of ROOT say which GUID a file has
 REQUESTS = "*_request.json"  # what a payload wants to be done later, for DIRAC's ReqManager
 NOT_FOUND = 127  # what a shell returns for a command it cannot find (POSIX 2.8.2)
 RESCHEDULE_CODES = (1502, 222)  # DIRAC's EWMSRESC, and what is left of it in eight bits
 
+# Signals go to the whole task. A payload that wants to end in its own time hears them as ever, since a trap is not
+# handed on; without one this shell would die first, and the task be over. It cannot be replaced by the payload:
+# arguments are words of a shell, another command may follow.
 # The PATH is searched by hand: `command -v` answers for the shell's own echo, true, printf ... with a name, not a file.
 _SCRIPT = """\
 [ -z "${{GRIDPILOT_CREDENTIAL-}}" ] || export X509_USER_PROXY="$GRIDPILOT_CREDENTIAL"
@@ -74,6 +78,7 @@ if [ ! -f "$gridpilot_exe" ]; then
   exit {not_found}
 fi
 [ -x "$gridpilot_exe" ] || chmod 775 -- "$gridpilot_exe"
+trap : TERM INT HUP USR1 USR2 XCPU
 "$gridpilot_exe" {arguments}
 """
 # The runner that goes with the task comes last on the PATH: where the payload finds a DIRAC client, that one is meant.
@@ -189,7 +194,8 @@ def environment(description: JobDescription, grant: Grant, *, site: str, base: M
 def outputs(description: JobDescription) -> Sequence[str]:
     """Return what has to come back from the node: output sandbox and data, requests, its own output for a last look."""
     own = (name for name in (description.std_output, description.std_error) if name)
-    wanted = (*description.output_sandbox, *own, *map(local_name, description.output_data), REQUESTS)
+    data = (*map(local_name, description.output_data), POOL_CATALOGUE) if description.output_data else ()
+    wanted = (*description.output_sandbox, *own, *data, REQUESTS)
     return tuple(dict.fromkeys(plain_pattern(pattern) for pattern in wanted))
 
 

@@ -129,11 +129,14 @@ class Reports:
 
     def facts(self, job: Job, more: Mapping[str, object]) -> Report:
         """Return the parameters of an ended job: what it held and used, and whatever else is to be said."""
-        own = {
+        own: dict[str, object] = {
             "NumberOfProcessors": job.grant.processors if job.grant else None,
             "ExitCode": job.exit_code,
             "WallClockTime(s)": None if job.wall_s is None else round(job.wall_s, 2),
         }
+        if energy := job.energy:
+            own["Energy(Wh)"], own["EnergySource"] = f"{energy.watt_hours:.4g}", energy.source
+            own["CO2(g)"] = None if energy.co2_g is None else f"{energy.co2_g:.4g}"
         return self.parameters(job, {**own, **more})
 
     def moved(self, job: Job, moved: Sequence[Moved]) -> list[Report]:

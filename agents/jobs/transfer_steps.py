@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from enum import StrEnum
 
 
@@ -16,15 +16,20 @@ class Step(StrEnum):
     LEFT = "left"  # it is there; a request shall make it known
     REQUESTING = "requesting"  # the request may have been put
     REQUESTED = "requested"  # it was
+    UNWANTED = "unwanted"  # it may be on the element, whole or not, and is to be taken away
+    GONE = "gone"  # it was, or never was there; or it is wanted there again
+
+
+OF_FILES = (Step.MEASURED, Step.STORING, Step.STORED, Step.REGISTERED, Step.LEFT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """One output file of a task, or the request for what remains to be done; that has a name in the place of an LFN.
+    """One output file of a task; the request for what remains to be done; or what a file has left at an element.
 
     Attributes:
         stamp: of the task.
-        lfn: where it goes.
+        lfn: where it goes; of a request its name, of what is left `ELEMENT:LFN`.
         step: how far it is.
         element: where it is, or may be; empty before.
         size_bytes: its size.
@@ -47,6 +52,15 @@ class Upload:
     not_before_s: float = 0.0
     name: str = ""
     pfn: str = ""
+
+    def unwanted(self, step: Step = Step.UNWANTED) -> "Upload":
+        """Return what this file may have left at its element."""
+        return replace(self, lfn=f"{self.element}:{self.lfn}", step=step, tries=0, not_before_s=0.0, pfn="")
+
+    @property
+    def lfn_of_left(self) -> str:
+        """The LFN of what is left at an element."""
+        return self.lfn.partition(":")[2]
 
 
 _MARKS = ", ".join("?" * len(fields(Upload)))

@@ -1,47 +1,27 @@
-"""The command line: serve, submit, status, output, kill."""
+"""The command line: serve, submit, status, wait, output, kill, pilot, web."""
 
 import argparse
 import json
 import os
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from agents.local_wms.home import VARIABLE, Endpoint, Home, LocalWmsError, default_home
+from agents.local_wms import throwaway, waiting
+from agents.local_wms.command_words import DAY_S, parser
+from agents.local_wms.home import Endpoint, Home, LocalWmsError, default_home
 from agents.local_wms.state_machine import JobStatus
+from ce_backends import screen
 from ce_backends.untrusted.text import printable, visible
 
 if TYPE_CHECKING:
     from agents.local_wms.client import Client
 
 COLUMNS = ("job", "name", "status", "minor status", "application status", "processors", "why waiting")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    top = argparse.ArgumentParser(
-        prog="python -m agents.local_wms", description="A WMS for one machine, for demos and tests. Not for the grid."
-    )
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--home", type=Path, default=default_home(), help=f"its directory (default: ${VARIABLE} or %(default)s)"
-    )
-    commands = top.add_subparsers(dest="command", required=True)
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, parents=[common], help=text, description=text)
-
-    add("serve", "run the server until Ctrl-C").add_argument("--port", type=int, default=0, help="0 for any free one")
-    add("submit", "submit jobs").add_argument("jdl", nargs="+", type=Path, help="JDL files")
-    status = add("status", "show jobs")
-    status.add_argument("job", nargs="*", type=int, help="job ids (default: all)")
-    status.add_argument("--json", action="store_true", help="for programs")
-    output = add("output", "unpack a job's output sandbox")
-    output.add_argument("job", type=int, help="job id")
-    output.add_argument("--into", type=Path, help="directory (default: the job's id)")
-    add("kill", "end jobs").add_argument("job", nargs="+", type=int, help="job ids")
-    return top
+ALWAYS = ("job", "name", "status", "minor status")
+NOTHING = ("", "Unknown")
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -56,20 +36,26 @@ def serve(arguments: argparse.Namespace) -> None:
 
 
 def announce(endpoint: Endpoint) -> None:
-    """Print one line: where the server is, and how a pilot is started for it."""
-    print(
-        f"local WMS (for one machine, demos and tests) at {endpoint.url}; start a pilot:"
-        f" X509_USER_PROXY={endpoint.pilot_proxy} X509_CERT_DIR={endpoint.ca_dir} python -m pilot"
-        f" -n {endpoint.site} -N {endpoint.ce} -Q {endpoint.queue} --wnVO {endpoint.vo} -C {endpoint.configuration}",
-        flush=True,
-    )
+    """Print where the server is, and how jobs and a pilot come to it."""
+    home = Path(endpoint.ca_dir).parents[1]
+    at = "" if home == default_home().absolute() else f" --home {shlex.quote(str(home))}"
+    lines = [f"local WMS (one machine; demos and tests) at {endpoint.url}; Ctrl-C ends it. In another terminal:"]
+    lines += [f"  gridpilot wms{at} submit JOB.jdl", f"  gridpilot wms{at} pilot", f"  gridpilot wms{at} status"]
+    print(*lines, sep="\n", flush=True)
 
 
-def submit(arguments: argparse.Namespace) -> None:
+def submit(arguments: argparse.Namespace) -> int:
     """Submit files in the order given; print the ids."""
+    made = {}
     with _client(arguments) as client:
         for path in arguments.jdl:
-            print(f"{path}:", *client.submit(path, _warn), flush=True)
+            made[str(path)] = client.submit(path, _warn)
+            if not arguments.json:
+                print(f"{path}:", *made[str(path)], flush=True)
+        if arguments.json:
+            print(json.dumps(made, indent=1), flush=True)
+        ids = [job for jobs in made.values() for job in jobs]
+        return waiting.until_ended(client, ids, DAY_S, sys.stderr) if arguments.wait else 0
 
 
 def _warn(sentence: str) -> None:
@@ -80,6 +66,7 @@ def status(arguments: argparse.Namespace) -> None:
     """Print jobs as a table or as JSON."""
     with _client(arguments) as client:
         ids = arguments.job or client.call("JobMonitoring", "getJobs")
+        ids = sorted(map(int, ids))[-arguments.last :] if arguments.last else ids
         jobs = client.call("JobMonitoring", "getJobsSummary", ids) if ids else {}
         parameters = client.call("JobMonitoring", "getJobParameters", ids) if ids else {}
     rows = [_status_row(job, jobs[job], parameters.get(job, {})) for job in map(str, ids) if job in jobs]
@@ -109,16 +96,27 @@ def _status_row(job: str, attributes: dict[str, str], parameters: dict[str, str]
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [COLUMNS, *(tuple(printable(str(row[column]), 200) for column in COLUMNS) for row in rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    """Return a table without the columns in which nothing stands."""
+    kept = [column for column in COLUMNS if column in ALWAYS or any(row[column] not in NOTHING for row in rows)]
+    return screen.table([kept, *([printable(str(row[column]), 200) for column in kept] for row in rows)])
+
+
+def wait(arguments: argparse.Namespace) -> int:
+    """Wait for jobs; 0 if all of them are Done."""
+    with _client(arguments) as client:
+        code = waiting.until_ended(client, arguments.job, arguments.deadline, sys.stderr)
+    if arguments.json:
+        arguments.last = 0
+        status(arguments)
+    return code
 
 
 def output(arguments: argparse.Namespace) -> None:
     """Unpack an output sandbox; print the files."""
     into = arguments.into or Path(str(arguments.job))
     with _client(arguments) as client:
-        print(*(visible(str(path)) for path in client.output(arguments.job, into)), sep="\n")
+        files = [str(path) for path in client.output(arguments.job, into)]
+    print(json.dumps(files, indent=1) if arguments.json else "\n".join(map(visible, files)))
 
 
 def kill(arguments: argparse.Namespace) -> None:
@@ -127,9 +125,26 @@ def kill(arguments: argparse.Namespace) -> None:
         before = client.call("JobMonitoring", "getJobsStatus", arguments.job)
         client.call("JobManager", "killJob", arguments.job)
         after = client.call("JobMonitoring", "getJobsStatus", arguments.job)
-    for job in before:
-        print(f"{job}: {_killed(before[job]['Status'], after[job]['Status'])}")
+    told = {job: _killed(before[job]["Status"], after[job]["Status"]) for job in before}
+    print(json.dumps(told, indent=1) if arguments.json else "\n".join(f"{job}: {said}" for job, said in told.items()))
     _name_missing(arguments.job, before)
+
+
+def pilot(arguments: argparse.Namespace) -> NoReturn:
+    """Become a pilot for the server."""
+    endpoint = Home(arguments.home).read_endpoint()
+    work_dir = (arguments.work_dir or Path(arguments.home, "pilot")).absolute()
+    processors = str(max(1, len(os.sched_getaffinity(0))))
+    words = [*throwaway.pilot_words(endpoint), "-P", processors, "--PollingTime", "1", "--StopAfterFailedMatches", "3"]
+    command = [sys.executable, "-m", "pilot", *words, "--work-dir", str(work_dir), *arguments.option]
+    os.execve(sys.executable, command, {**os.environ, **throwaway.pilot_environment(endpoint)})  # noqa: S606 - ours
+
+
+def web(arguments: argparse.Namespace) -> int:
+    """Show the page to a browser."""
+    from agents.local_wms import browser  # noqa: PLC0415 - the other commands need no server
+
+    return browser.show(Home(arguments.home).read_endpoint(), arguments.port)
 
 
 def _killed(before: str, after: str) -> str:
@@ -144,18 +159,29 @@ def _client(arguments: argparse.Namespace) -> "Client":
     return connect(Home(arguments.home).read_endpoint())
 
 
-COMMANDS = {"serve": serve, "submit": submit, "status": status, "output": output, "kill": kill}
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int | None]] = {
+    "serve": serve,
+    "submit": submit,
+    "status": status,
+    "wait": wait,
+    "output": output,
+    "kill": kill,
+    "pilot": pilot,
+    "web": web,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; what goes wrong is one sentence on stderr and exit code 1."""
     arguments = parser().parse_args(argv)
     try:
-        COMMANDS[arguments.command](arguments)
+        return COMMANDS[arguments.command](arguments) or 0
+    except KeyboardInterrupt:
+        print("local WMS: interrupted", file=sys.stderr)
+        return 130
     except LocalWmsError as error:
         print(f"local WMS: {printable(str(error), 2000)}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from ce_backends.errors import CEError
 from ce_backends.task import unpacking
 
 TIMEOUT_S = 60
+_LOOK_S = 5  # of who looks again soon
 _CATALOG = "DataManagement/FileCatalog"
 REMOTE = ("SB:", "LFN:", "lfn:")
 
@@ -57,6 +58,21 @@ class Client:
         except requests.RequestException as error:
             raise LocalWmsError(f"{url}: no answer to {form['method']} ({error})") from error
         return reply
+
+    def sheet(self) -> dict[str, Any]:
+        """Return what the page of all jobs shows first: counts, jobs that may need somebody, pilots.
+
+        Raises:
+            LocalWmsError: the server is not there, or refuses.
+        """
+        url = f"{self._endpoint.url}/jobs.json"
+        try:
+            reply = self._session.get(url, timeout=_LOOK_S)
+            reply.raise_for_status()
+            found: dict[str, Any] = reply.json()
+        except requests.RequestException as error:
+            raise LocalWmsError(f"{url}: no answer ({error})") from error
+        return found
 
     def submit(self, path: Path, warn: Callable[[str], None] = lambda _: None) -> list[int]:
         """Send a JDL file, its input files packed and uploaded first; return the ids of the jobs made.

@@ -77,6 +77,11 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    @property
+    def changes(self) -> int:
+        """How many rows were written so far by this process: while it is the same, every query has the same answer."""
+        return self._connection.total_changes
+
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """Return all rows of a query."""
         return self._connection.execute(sql, values).fetchall()

@@ -5,27 +5,25 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agents.local_wms.client import Client, connect
-from agents.local_wms.home import Endpoint, Home, LocalWmsError
+from agents.local_wms.home import Home, LocalWmsError, default_home
 from agents.local_wms.testing import running
+from agents.local_wms.throwaway import FINAL, Pilot, look, pilot, was_refused
+from ce_backends import screen
+from ce_backends.parser import Parser
 
-ROOT = Path(__file__).parents[2]
-JDLS = ROOT / "configs" / "demo"
-COLUMNS = ("job", "name", "status", "minor status", "processors", "wall s", "exit code", "as expected")
+_INSTALLED = Path(__file__).with_name("demo_jobs")  # where a wheel has them
+JDLS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "configs" / "demo"
+COLUMNS = ("job", "name", "status", "minor status", "procs", "wall s", "exit", "right")
 INPUT = "/localvo/user/l/localuser/demo/speech.txt"  # of the job with input data
-FINAL = ("Done", "Failed", "Killed")
 DEADLINE_S = 120.0
-PILOT_STOP_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Row:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 only if every job is as expected."""
     os.umask(0o077)
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     processors = arguments.processors or max(2, len(os.sched_getaffinity(0)))
     expected = json.loads((JDLS / "expected.json").read_text(encoding="utf-8"))
     forget_jobs(Home(arguments.home))
@@ -68,20 +66,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"local WMS on {endpoint.url}, pilot with {processors} processors", flush=True)
         client.store(INPUT, (JDLS / "speech.txt").read_bytes())
         names = {job_id: jdl.stem for jdl in sorted(JDLS.glob("*.jdl")) for job_id in client.submit(jdl)}
-        with _pilot(endpoint, Path(folder), processors) as pilot:
-            _wait(client, list(names), pilot)
+        with pilot(endpoint, Path(folder), processors, failed_matches=3) as process:
+            _wait(client, list(names), process)
         rows = [_row(client, job_id, name, expected[name], processors) for job_id, name in names.items()]
         _print_table(rows)
-        return _verdict(rows, pilot.returncode, Path(folder) / "pilot.out")
+        return _verdict(rows, process.returncode, Path(folder) / "pilot.out")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m agents.local_wms.demo", description=__doc__)
-    parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="directory of the local WMS")
-    parser.add_argument(
-        "--processors", type=int, default=0, help="of the pilot's slot (default: this machine's, 2 at least)"
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = Parser(prog="gridpilot demo", description="Run the demo's jobs here, and check how each ends.")
+    made.add_argument(
+        "--home", type=Path, metavar="HOME", default=default_home().with_name("demo"), help="directory of its local WMS"
     )
-    return parser
+    made.add_argument(
+        "--processors",
+        type=int,
+        metavar="N",
+        default=0,
+        help="of the slot (default: this machine's, 2 at least)",
+    )
+    return made
 
 
 def forget_jobs(home: Home) -> None:
@@ -92,59 +97,19 @@ def forget_jobs(home: Home) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _pilot(endpoint: Endpoint, folder: Path, processors: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a pilot until the block ends; it is asked to end, and ended."""
-    argv = [sys.executable, "-m", "pilot", "-n", endpoint.site, "-N", endpoint.ce, "-Q", endpoint.queue]
-    argv += ["--wnVO", endpoint.vo, "-C", endpoint.configuration, "-y", "Pool", "-P", str(processors)]
-    argv += ["-t", "WholeNode", "--PollingTime", "1", "--StopAfterFailedMatches", "3"]
-    argv += ["--work-dir", str(folder / "pilot")]
-    environment = {**os.environ, "X509_USER_PROXY": str(endpoint.pilot_proxy), "X509_CERT_DIR": str(endpoint.ca_dir)}
-    with (folder / "pilot.out").open("wb") as out:
-        pilot = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
-    try:
-        yield pilot
-    finally:
-        _end(pilot)
-
-
-def _end(pilot: "subprocess.Popen[bytes]") -> None:
-    """Let the pilot finish what it has; then insist."""
-    for number, patience_s in ((signal.SIGUSR1, PILOT_STOP_S), (signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
-        if pilot.poll() is None:
-            pilot.send_signal(number)
-        try:
-            pilot.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            continue
-        return
-
-
-def _wait(client: Client, job_ids: Sequence[int], pilot: "subprocess.Popen[bytes]") -> None:
+def _wait(client: Client, job_ids: Sequence[int], process: Pilot) -> None:
     """Show progress until no job runs any more and what waits was refused by name."""
     deadline, shown = time.monotonic() + DEADLINE_S, ""
-    while time.monotonic() < deadline and pilot.poll() is None:
-        jobs = _look(client, job_ids)
+    while time.monotonic() < deadline and process.poll() is None:
+        jobs = look(client, job_ids)
         counts = _counts(jobs)
         if counts != shown:
             print(f"  {counts}", flush=True)
             shown = counts
         open_jobs = [job for job in jobs.values() if job["Status"] not in FINAL]
-        if all(job["Status"] == "Waiting" and _was_refused(job) for job in open_jobs):
+        if all(job["Status"] == "Waiting" and was_refused(job) for job in open_jobs):
             return
         time.sleep(0.2)
-
-
-def _look(client: Client, job_ids: Sequence[int]) -> dict[int, dict[str, str]]:
-    """Return each job's attributes and parameters, in one mapping."""
-    summary = client.call("JobMonitoring", "getJobsSummary", list(job_ids))
-    parameters = client.call("JobMonitoring", "getJobParameters", list(job_ids))
-    return {job_id: {**summary[str(job_id)], **parameters.get(str(job_id), {})} for job_id in job_ids}
-
-
-def _was_refused(job: Mapping[str, str]) -> bool:
-    """Tell whether the job is too big for this slot, and not only unlucky until now."""
-    return "the slot has" in job.get("WhyWaiting", "")
 
 
 def _counts(jobs: Mapping[int, Mapping[str, str]]) -> str:
@@ -153,7 +118,7 @@ def _counts(jobs: Mapping[int, Mapping[str, str]]) -> str:
 
 
 def _row(client: Client, job_id: int, name: str, expected: Mapping[str, object], slot: int) -> Row:
-    job = _look(client, [job_id])[job_id]
+    job = look(client, [job_id])[job_id]
     files = _files(client, job_id)
     faults = _faults(job, expected, slot) + _file_faults(job, expected, files) + _data_faults(client, job, files)
     return Row(
@@ -229,10 +194,7 @@ def _fits(processors: str, expected: object, slot: int) -> bool:
 
 
 def _print_table(rows: Sequence[Row]) -> None:
-    table = [COLUMNS, *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
-    for line in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print(*screen.table([COLUMNS, *(row.cells() for row in rows)]), sep="\n")
 
 
 def _verdict(rows: Sequence[Row], pilot_code: int | None, pilot_out: Path) -> int:

@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.local_wms import demo
+from agents.local_wms import demo, throwaway
 from agents.local_wms.client import Client, connect
 from agents.local_wms.home import Home
 from agents.local_wms.testing import running
+from ce_backends.parser import Parser
 
 ROOT = Path(__file__).parents[2]
 SLURM = ROOT / "tests" / "clusters" / "slurm"
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m agents.local_wms.demo_cluster", description=__doc__)
+    parser = Parser(prog="python -m agents.local_wms.demo_cluster", description=__doc__)
     parser.add_argument("--jobs", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="directory of the local WMS")
     return parser
@@ -179,7 +180,7 @@ class Table:
     @property
     def is_over(self) -> bool:
         """Tell whether every job has ended, and every pilot."""
-        left = sum(self.jobs.values()) - sum(self.jobs[word] for word in demo.FINAL)
+        left = sum(self.jobs.values()) - sum(self.jobs[word] for word in throwaway.FINAL)
         ended = sum(self.pilots[word] for word in ("Done", "Failed", "Aborted"))
         return left == 0 and ended == sum(self.pilots.values()) and self.in_slurm == 0
 

@@ -114,9 +114,7 @@ class Home:
             LocalWmsError: no server runs here.
         """
         if not self.endpoint.exists():
-            raise LocalWmsError(
-                f"no local WMS runs in {self.folder}: start one with `python -m agents.local_wms serve`"
-            )
+            raise LocalWmsError(f"no local WMS runs in {self.folder}: start one with `gridpilot wms serve`")
         return load_endpoint(self.endpoint)
 
 

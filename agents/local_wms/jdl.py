@@ -97,6 +97,8 @@ def parse(text: str) -> Record:
 
 
 def _record(read: Mapping[str, classad.Value]) -> Record:
+    if comment := next((name for name in read if name.startswith("#")), None):
+        raise JdlError(f"attribute {comment[:40]!r}: expected a name; at the beginning of a line # begins a comment")
     return Record({name.lower(): (name, _value(value)) for name, value in read.items()})
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from agents.local_wms.changes import Changes
 from agents.local_wms.database import Database
 from agents.local_wms.matching import Offer, Wish, why_not
 from agents.local_wms.state_machine import JobStatus
@@ -26,6 +27,7 @@ class Jobs:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
+        self.changes = Changes()
         self._clock = clock
 
     def now(self) -> str:
@@ -104,6 +106,7 @@ class Jobs:
         queue_id = self.database.value("SELECT TQId FROM TaskQueues WHERE Wish = ?", text)
         self.change(job_id, {"TQId": queue_id})
         self.move(job_id, JobStatus.WAITING, "Pilot Agent Submission", "JobScheduling")
+        self.changes.note()
 
     def queues_for(self, offer: Offer) -> tuple[list[int], dict[int, str]]:
         """Tell apart the task queues with waiting jobs: those that fit the offer, and why the others do not."""

@@ -1,6 +1,7 @@
 """The HTTPS process: DIRAC's request format on Tornado, one event loop, no threads."""
 
 import asyncio
+import inspect
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ from tornado.ioloop import PeriodicCallback
 from tornado.iostream import IOStream
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
-from agents.local_wms import jencode, page
+from agents.local_wms import jencode
 from agents.local_wms.authority import Authority, open_authority
 from agents.local_wms.calls import (
     MOST_BYTES,
@@ -49,6 +50,7 @@ from agents.local_wms.services.proxy_manager import ProxyManager, Sign
 from agents.local_wms.services.req_manager import ReqManager
 from agents.local_wms.services.sandbox_store import SandboxStore
 from agents.local_wms.storage import Storage
+from agents.local_wms.web.handlers import routes
 
 HEAD_S = 60.0  # for TLS and the head of a request; who sends none for so long has his connection closed
 BODY_S = 60.0
@@ -84,7 +86,7 @@ class CallReceiver(RequestHandler):
         """Take a piece of the body."""
         self._pieces.append(chunk)
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """Answer a call: 400 without a method, 501 for an unknown one, then 401, and only then the call itself."""
         try:
             self.form = form_of(self._pieces)
@@ -99,11 +101,13 @@ class CallReceiver(RequestHandler):
         if caller is None or not method.permits(caller):
             raise HTTPError(401)
         # what a method raises, a wrong number of arguments and bad JSON alike, is Tornado's 500
-        self._reply(method, caller, arguments_of(self.form))
+        await self._reply(method, caller, arguments_of(self.form))
 
-    def _reply(self, method: Method, caller: Caller, arguments: list[Any]) -> None:
+    async def _reply(self, method: Method, caller: Caller, arguments: list[Any]) -> None:
         try:
             value = method(caller, arguments)
+            if inspect.isawaitable(value):
+                value = await value
         except Refusal as refusal:
             answer = {"OK": False, "Errno": refusal.errno, "Message": refusal.text, **refusal.further}
         else:
@@ -115,23 +119,6 @@ class CallReceiver(RequestHandler):
             answer = {"OK": True, "Value": value.value if isinstance(value, Answer) else value, **further}
         self.set_header("Content-Type", "application/json")
         self.write(jencode.encode(answer))
-
-
-class JobsPage(RequestHandler):
-    """The page for people: those who show one of the certificates."""
-
-    def initialize(self, jobs: Jobs, doorman: Doorman) -> None:
-        """Take what the route holds (Tornado calls this)."""
-        self.jobs = jobs
-        self.doorman = doorman
-
-    def get(self) -> None:
-        """Show jobs and pilots as they are now, or 401."""
-        caller = self.doorman.identify(_stream(self), "")
-        if caller is None or not caller.username:
-            raise HTTPError(401)
-        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.write(page.render(self.jobs.database))
 
 
 def _stream(handler: RequestHandler) -> object:
@@ -196,8 +183,8 @@ def services_of(jobs: Jobs, home: Home, base_url: str, version: str, sign: Sign 
     return [*services, Configuration(local_tree(base_url, version, names), version)]
 
 
-def build(home: Home, port: int) -> Server:
-    """Make a server that listens on this port of the loopback interface (0: any free one)."""
+def build(home: Home, port: int, receiver: type[CallReceiver] = CallReceiver) -> Server:
+    """Make a server that listens on this port of the loopback interface (0: any free one), and receives calls so."""
     authority = open_authority(home.certificates, utc_now)
     authority.make_all()
     listening = socket.create_server(("127.0.0.1", port), backlog=128)
@@ -205,8 +192,9 @@ def build(home: Home, port: int) -> Server:
     url = f"https://localhost:{listening.getsockname()[1]}"
     jobs = Jobs(open_database(home.database), utc_now)
     doorman = Doorman(utc_now)
+    services = services_of(jobs, home, url, str(utc_now()), authority.sign_request)
     http = Listener(
-        _application(services_of(jobs, home, url, str(utc_now()), authority.sign_request), jobs, doorman, home.storage),
+        _application(services, jobs, doorman, home.storage, receiver),
         ssl_options=tls_context(authority.host(), authority.certificates),
         max_body_size=MOST_BYTES,
         max_buffer_size=MOST_BYTES,
@@ -218,14 +206,17 @@ def build(home: Home, port: int) -> Server:
     return Server(http, jobs, authority, _endpoint(url, authority))
 
 
-def _application(services: list[Service], jobs: Jobs, doorman: Doorman, storage: Path) -> Application:
+def _application(
+    services: list[Service], jobs: Jobs, doorman: Doorman, storage: Path, receiver: type[CallReceiver]
+) -> Application:
     calls = [
-        (path_of(service.name), CallReceiver, {"methods": service.methods(), "doorman": doorman})
-        for service in services
+        (path_of(service.name), receiver, {"methods": service.methods(), "doorman": doorman}) for service in services
     ]
-    pages = ("/", JobsPage, {"jobs": jobs, "doorman": doorman})
+    (sandboxes,) = (service for service in services if isinstance(service, SandboxStore))
+    (logs,) = (service for service in services if isinstance(service, PilotLogging))
+    pages = routes(jobs, sandboxes, logs, doorman)
     files = (r"/storage/([^/]+)(/.*)", Storage, {"folder": storage, "doorman": doorman})
-    return Application([pages, files, *calls], compress_response=True, log_function=_log_problem)
+    return Application([*pages, files, *calls], compress_response=True, log_function=_log_problem)
 
 
 def _log_problem(answered: RequestHandler) -> None:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,16 +16,23 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Endpoint]:
+def running(
+    home: Path, prepare: Callable[[], None] | None = None, *, program: Sequence[str] = ("-m", "agents.local_wms")
+) -> Iterator[Endpoint]:
     """Run `serve` in a directory on a free port, until the block ends.
 
+    Args:
+        home: the directory.
+        prepare: called in the new process, before the server is started in it.
+        program: what Python runs, of which `serve` is a command.
+
     Raises:
-        RuntimeError: it did not come up; with what it wrote.
+        RuntimeError: it did not come up; with what it wrote, and its exit code.
     """
-    argv = [sys.executable, "-m", "agents.local_wms", "serve", "--home", str(home)]
+    argv = [sys.executable, *program, "serve", "--home", str(home)]
     Home(home).make()
     with open(home / "serve.out", "w", opener=_for_us_alone) as out:
-        process = subprocess.Popen(argv, cwd=REPOSITORY, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(argv, cwd=REPOSITORY, stdout=out, stderr=subprocess.STDOUT, preexec_fn=prepare)  # noqa: PLW1509 - of who needs it
     try:
         yield _wait(process, Home(home))
     finally:
@@ -47,5 +54,7 @@ def _wait(process: "subprocess.Popen[bytes]", home: Home) -> Endpoint:
         if home.endpoint.exists() and (endpoint := home.read_endpoint()).pid == process.pid:
             return endpoint
         time.sleep(0.02)
-    written = (home.folder / "serve.out").read_text()
-    raise RuntimeError(f"the local WMS did not come up within {READY_S} s: {written}")
+    code, file = process.poll(), home.folder / "serve.out"
+    how = f"did not come up within {READY_S} s" if code is None else f"ended with exit code {code} before it was up"
+    why = file.read_text().strip() or f"it could write nothing to {file}; is there room on its disk?"
+    raise RuntimeError(f"the local WMS {how}: {why}")

@@ -10,6 +10,7 @@ from agents import __version__
 from agents.jobs.ledger import Ledger
 from agents.settings.agent import AgentSettings
 from agents.slot.allocation import Slot
+from agents.slot.idle import Idle
 
 
 class AgentRun:
@@ -18,10 +19,17 @@ class AgentRun:
     def __init__(self, ledger: Ledger, about: Mapping[str, object]) -> None:
         self._ledger = ledger
         self._number = ledger.begin_life(about)
+        self._idle = Idle.ASKING
 
     def goes_on(self) -> None:
         """Take note that the agent is alive."""
         self._ledger.still_alive(self._number)
+
+    def idles(self, why: Idle) -> None:
+        """Take note why processors that are free have no job."""
+        if why != self._idle:
+            self._idle = why
+            self._ledger.idles(why)
 
     def ends(self, reason: str) -> None:
         """Take note of the end and why it came."""

@@ -61,6 +61,8 @@ class Counts:
         self.started_s = time.time()
         self.ended: Counter[tuple[str, str]] = Counter()
         self.core_s: Counter[str] = Counter()
+        self.joules: dict[str, float] = {}
+        self.co2_g = 0.0
         self.phases: dict[str, Durations] = {}
         self.matches: Counter[str] = Counter()
         self.match_s = Durations()
@@ -81,6 +83,10 @@ class Counts:
             if end:
                 self.ended[(str(end.status), str(end.blame or "nobody"))] += 1
             self.core_s.update({"staging": staged} | _uses(ran, cpu))
+            if energy := one.job.energy:
+                how = "measured" if energy.is_measured else "estimated"
+                self.joules[how] = self.joules.get(how, 0.0) + energy.joules
+                self.co2_g += energy.co2_g or 0.0
             for name, seconds in took.items():
                 self.phases.setdefault(name, Durations()).add(seconds)
 
@@ -96,6 +102,7 @@ class Counts:
             made = Counts()
             made.snapshot, made.started_s = self.snapshot, self.started_s
             made.ended, made.core_s, made.matches = Counter(self.ended), Counter(self.core_s), Counter(self.matches)
+            made.joules, made.co2_g = dict(self.joules), self.co2_g
             made.phases = {name: Durations(list(one.counts), one.total_s) for name, one in self.phases.items()}
             made.match_s = Durations(list(self.match_s.counts), self.match_s.total_s)
         return made

@@ -4,11 +4,10 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from agents.jobs.report import DATA_OPERATION
-from agents.redaction import redacted
-from ce_backends.untrusted.text import visible
+from agents.pages import parts
+from agents.pages.parts import Column, Html
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +73,19 @@ def _sum(bodies: Iterable[Mapping[str, str]], name: str) -> float:
     return sum(float(body.get(name, "0")) for body in bodies)
 
 
-def table(moved: Sequence[MovedBy]) -> str:
+def table(moved: Sequence[MovedBy]) -> Html:
     """Return it as HTML."""
     heads = ("from", "to", "by", "files", "not moved", "MB", "MB/s each")
-    rows = "".join(
-        f"<tr><td>{_text(one.source)}</td><td>{_text(one.destination)}</td><td>{_text(one.protocol)}</td>"
-        f"<td class=n>{one.files}</td><td class=n>{one.failed or '–'}</td><td class=n>{one.size_bytes / 1e6:.1f}</td>"
-        f"<td class=n>{one.mb_per_s:.1f}</td></tr>"
+    rows = (
+        (one.source, one.destination, one.protocol, one.files, one.failed or "–", *map(_one_digit, _rates(one)))
         for one in moved
     )
-    numbers = heads[3:]
-    head = "".join(f"<th{' class=n' if name in numbers else ''}>{name}</th>" for name in heads)
-    return f"<div class=scroll><table class=causes><tr>{head}</tr>{rows}</table></div>"
+    return parts.table([Column(name, is_number=name in heads[3:]) for name in heads], rows, "causes")
 
 
-def _text(value: str) -> str:
-    return escape(visible(redacted(value)))
+def _rates(one: MovedBy) -> tuple[float, float]:
+    return one.size_bytes / 1e6, one.mb_per_s
+
+
+def _one_digit(value: float) -> str:
+    return f"{value:.1f}"

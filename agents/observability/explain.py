@@ -10,15 +10,17 @@ from datetime import datetime
 from pathlib import Path
 
 from agents.errors import ConfigurationError
-from agents.jobs.job import Job, Phase
-from agents.jobs.ledger import Report, ReportKind, Story, stories
+from agents.jobs.job import Job, JobStatus, Phase
+from agents.jobs.ledger import Report, ReportKind
+from agents.jobs.ledger_stories import Story, stories
 from agents.jobs.report import DATA_OPERATION, RUNNER_PARAMETER
 from agents.jobs.ways import ways
 from agents.redaction import redacted, without_secrets
+from ce_backends import screen
 from ce_backends.counted import counted
 from ce_backends.untrusted.text import visible
 
-_COLUMNS = ("job", "attempt", "doing", "status", "minor status", "processors", "wall s", "exit", "unsent", "blame")
+_COLUMNS = ("job", "attempt", "phase", "status", "minor status", "processors", "wall s", "exit", "to send", "fault of")
 
 
 def status(work_dir: Path, *, as_json: bool) -> str:
@@ -35,7 +37,7 @@ def status(work_dir: Path, *, as_json: bool) -> str:
     held = sum(story.job.grant.processors for story in in_hand if story.job.grant and story.job.phase in _HOLDING)
     closed = len(found) - len(in_hand)
     heading = f"{counted(len(in_hand), 'job')} in hand, holding {counted(held, 'processor')}; {closed} closed"
-    return visible(redacted("\n".join([heading, *_table([_COLUMNS, *(_row(story) for story in found)])])))
+    return visible(redacted("\n".join([heading, *screen.table([_COLUMNS, *(_row(story) for story in found)])])))
 
 
 _HOLDING = (Phase.STAGING, Phase.SUBMITTING, Phase.RUNNING)
@@ -55,7 +57,22 @@ def explain(work_dir: Path, job_id: int, *, as_json: bool) -> str:
         return json.dumps(without_secrets(told), indent=1)
     went = ways(work_dir / "ledger.sqlite")
     last = ["\n".join(f"{name}: {how}" for name, how in went.items())] if went else []
-    return visible(redacted("\n\n".join([*map(_told, found), *last])))
+    return screen.wrapped(visible(redacted("\n\n".join([*map(_told, found), *last]))))
+
+
+def of_jobs(work_dir: Path, most: int) -> dict[str, str]:
+    """Return what `explain` says of jobs, by `JOB/ATTEMPT`: of those that did not end well, then the newest others.
+
+    Args:
+        work_dir: of an agent.
+        most: jobs of which it is told.
+
+    Raises:
+        ConfigurationError: no agent has worked here.
+    """
+    found = stories(work_dir / "ledger.sqlite")[::-1]
+    found.sort(key=lambda story: story.job.end is not None and story.job.end.status is JobStatus.DONE)
+    return {f"{s.job.job_id}/{s.job.attempt}": visible(redacted(_told(s))) for s in found[:most]}
 
 
 def _facts(story: Story) -> dict[str, object]:
@@ -72,6 +89,7 @@ def _facts(story: Story) -> dict[str, object]:
         "memory_mb": job.grant.memory_mb if job.grant else 0,
         "started_at": _written(job.started_at),
         "wall_s": job.wall_s,
+        "energy": asdict(job.energy) if job.energy else None,
         "exit_code": job.exit_code,
         "workflow_runner": _runner(story),
         "end": asdict(job.end) if job.end else None,
@@ -108,6 +126,8 @@ def _told(story: Story) -> str:
     if runner := _runner(story):
         lines.append(f"  its workflow is run by: {runner}")
     lines.append(f"  it is:  {_present(job)}")
+    if job.energy:
+        lines.append(f"  it used: {job.energy}")
     if story.unsent:
         lines.append(f"  the WMS has not accepted {story.unsent} of {len(story.reports)} reports yet")
     lines += [f"  {report.moment}  {_said(report)}" for report in story.reports]
@@ -154,8 +174,3 @@ def _moved(body: Mapping[str, str]) -> str:
 
 def _written(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds") if moment else None
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -13,8 +13,8 @@ from pathlib import Path
 from agents import last_word
 from agents.errors import ConfigurationError
 from agents.jobs.job import Job, JobStatus, Phase
-from agents.jobs.ledger import no_ledger
 from agents.jobs.ledger_record import readable
+from agents.jobs.ledger_stories import no_ledger
 from agents.observability import data_moved
 from agents.observability.data_moved import MovedBy
 from agents.redaction import redacted
@@ -139,6 +139,7 @@ class History:
         is_alive: an agent works in it now.
         reason: why the last agent ended; None when it did not say, because it lives or was killed.
         moved: what was moved for the jobs.
+        idle: from when on free processors were so for which reason; None in a ledger of an earlier version.
     """
 
     lives: Sequence[AgentLife]
@@ -148,6 +149,7 @@ class History:
     is_alive: bool
     reason: str | None
     moved: Sequence[MovedBy] = ()
+    idle: Sequence[tuple[float, str]] | None = None
 
     @property
     def about(self) -> Mapping[str, object]:
@@ -171,10 +173,12 @@ def read(work_dir: Path, now_s: float | None = None) -> History:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
             lives, rows, accounts = list(_lives(db)), list(_rows(db)), data_moved.read(db)
+            idle = db.execute("SELECT at_s, why FROM idle ORDER BY number").fetchall() if _has(db, "idle") else None
     except sqlite3.Error as error:
         raise ConfigurationError(f"{path}: the ledger cannot be read: {error}") from error
     found = _history(lives, rows, last_word.read(work_dir), time.time() if now_s is None else now_s)
-    return replace(found, moved=data_moved.gathered(accounts, {one.job.job_id for one in found.jobs}))
+    ours = {one.job.job_id for one in found.jobs}
+    return replace(found, moved=data_moved.gathered(accounts, ours), idle=idle)
 
 
 def _history(

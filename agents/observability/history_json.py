@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from agents.observability import idleness
 from agents.observability.history import History, PastJob
 from agents.observability.summary import Summary, cpu_s, durations, held_span
 from agents.redaction import without_secrets
+from ce_backends.untrusted.text import visible
 
 _ABOUT = ("site", "ce", "queue", "ce_type", "pilot", "host", "version", "memory_mb", "gpus", "power_hs06")
 
@@ -18,12 +20,18 @@ def history_as_json(history: History, summary: Summary) -> dict[str, object]:
         "slot": _slot(history, summary),
         "core_time_s": {name: round(value, 3) for name, value in asdict(core_time).items()},
         "cpu_efficiency": _rounded(core_time.efficiency),
+        "idle_s": {why: round(core_s, 3) for why, core_s in _idle(history, summary).items()},
         "used_fraction": _rounded(core_time.held / core_time.total if core_time.total else None),
+        "energy": asdict(summary.energy) if summary.energy else None,
         "outcomes": dict(summary.outcomes),
         "phases": [_rounded_all(asdict(phase)) for phase in summary.phases],
         "causes": without_secrets([_rounded_all(asdict(cause)) for cause in summary.causes]),
         "jobs": [_job(history, one) for one in history.jobs],
     }
+
+
+def _idle(history: History, summary: Summary) -> dict[str, float]:
+    return idleness.by_reason(history, len(summary.processor_ids))
 
 
 def _slot(history: History, summary: Summary) -> dict[str, object]:
@@ -54,10 +62,11 @@ def _job(history: History, one: PastJob) -> dict[str, object]:
     }
     return {
         "job_id": job.job_id,
+        "name": without_secrets(visible(job.name)),
         "attempt": job.attempt,
         "outcome": str(one.outcome) if one.outcome else "in hand",
         "phase": str(job.phase),
-        **{name: without_secrets(word) for name, word in words.items()},
+        **{name: without_secrets(visible(word)) for name, word in words.items()},
         "blame": end.blame if end else None,
         "processor_ids": list(job.grant.processor_ids) if job.grant else [],
         "from_s": from_s,
@@ -65,6 +74,7 @@ def _job(history: History, one: PastJob) -> dict[str, object]:
         "to_s": to_s,
         "phases_s": {name: round(took, 3) for name, took in durations(one).items()},
         "cpu_s": _rounded(job.cpu_s),
+        "energy_wh": _rounded(job.energy.watt_hours if job.energy else None),
         "cpu_efficiency": None if used is None or not ran else _rounded(used / ran),
         "exit_code": job.exit_code,
     }

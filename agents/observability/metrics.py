@@ -49,6 +49,10 @@ class AgentCollector(Collector):  # type: ignore[misc] # optional, so mypy does 
             ("status", "blame"),
         )
         yield self._counter("core_seconds", "Core time that closed jobs held, by use.", _by(counts.core_s), ("use",))
+        if counts.joules:
+            yield self._counter("energy_joules", "Energy that closed jobs used.", _by(counts.joules), ("how",))
+        if counts.co2_g:
+            yield self._counter("carbon_dioxide_grams", "CO2 of that energy.", _one(counts.co2_g), ())
         yield self._counter("match_requests", "Requests to the Matcher, by answer.", _by(counts.matches), ("answer",))
         yield self._histogram("match_request_seconds", "Time to the Matcher's answer.", [((), counts.match_s)], ())
         yield self._histogram("job_phase_seconds", "Time that closed jobs took.", _by_phase(counts.phases), ("phase",))

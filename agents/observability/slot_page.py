@@ -1,18 +1,13 @@
 """The page of a slot: one HTML file that needs nothing else, for a browser with or without JavaScript."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
-from importlib import resources
 
-from agents.observability import data_moved, timeline
+from agents.observability import data_moved, idleness, timeline
 from agents.observability.history import History
 from agents.observability.summary import Cause, CoreTime, PhaseTimes, Summary
-from agents.redaction import redacted
-from ce_backends.untrusted.text import visible
+from agents.pages.parts import Column, Html, Page, joined, part, quiet, section, table, text, tiles
+from agents.slot.idle import MEANINGS
 
 _OUTCOMES = {
     "Done": ("done", "done"),
@@ -48,43 +43,41 @@ def page(history: History, summary: Summary, told: Mapping[str, object]) -> str:
         summary: of the same.
         told: the same as JSON.
     """
-    script = _part("page.js")
-    checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{checksum}'"
-    body = "".join(
-        [
-            _header(history, summary),
-            _section("What the processors did", _core_bar(summary.core_time)),
-            _section("Processors by job", _pictures(history, summary)),
-            '<div class="two">',
-            _section("Phases of the jobs", _phases(summary.phases)),
-            _section("Why jobs did not end well", _causes(summary.causes)),
-            "</div>",
-            _section("Data moved", data_moved.table(history.moved)) if history.moved else "",
-            _section(f"Jobs ({len(history.jobs)})", _JOBS),
-        ]
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(_title(history))}</title><style>{_part('page.css')}</style></head>\n<body><main>{body}</main>"
-        f'<div id="tip" hidden></div><script type="application/json" id="told">{_json(told)}</script>'
-        f"<script>{script}</script></body></html>\n"
-    )
+    body = [
+        _header(history, summary),
+        section("What the processors did", _core_bar(summary.core_time)),
+        section("Why processors were idle", _idle(history, summary)),
+        *(_of_jobs(history, summary) if history.jobs else ()),
+        section("Data moved", data_moved.table(history.moved)) if history.moved else "",
+        section(f"Jobs ({len(history.jobs)})", _JOBS if history.jobs else _none(history), "long"),
+    ]
+    package = "agents.observability"
+    return Page(
+        title=_title(history),
+        body=joined(body),
+        styles=part(package, "slot.css"),
+        script=part(package, "slot.js") if history.jobs else "",
+        told=told,
+    ).text()
 
 
-def _part(name: str) -> str:
-    return (resources.files("agents.observability") / name).read_text(encoding="utf-8")
+def _of_jobs(history: History, summary: Summary) -> Iterator[Html]:
+    yield section("Processors by job", _pictures(history, summary))
+    yield Html('<div class="two">')
+    yield section("Phases of the jobs", _phases(summary.phases))
+    yield section("Why jobs did not end well", _causes(summary.causes))
+    yield Html("</div>")
 
 
-def _json(told: Mapping[str, object]) -> str:
-    """Return JSON that may stand in a script element whatever is in it."""
-    return json.dumps(told, separators=(",", ":")).replace("<", "\\u003c")
+def _none(history: History) -> Html:
+    """Say why there is no job."""
+    if history.is_alive:
+        return quiet("No job was matched so far.")
+    return quiet(f"No job was matched. The agent {_ended(history)}.")
 
 
-def _text(value: object) -> str:
-    return escape(visible(redacted(str(value))))
+def _ended(history: History) -> str:
+    return "ended without a word" if history.reason is None else f"ended: {history.reason.rstrip('.')}"
 
 
 def _title(history: History) -> str:
@@ -92,19 +85,16 @@ def _title(history: History) -> str:
     return f"Slot at {about.get('site') or 'unknown site'}: {about.get('pilot') or 'no pilot'}"
 
 
-def _section(heading: str, inner: str) -> str:
-    return f"<section><h2>{heading}</h2>{inner}</section>"
-
-
 # ---- the beginning ----
 
 
-def _header(history: History, summary: Summary) -> str:
+def _header(history: History, summary: Summary) -> Html:
     about = history.about
-    place = " · ".join(_text(about[name]) for name in ("site", "ce", "queue", "host") if about.get(name))
-    return (
-        f"<header><h1>{place or 'Slot'}</h1><p class=pilot>{_text(about.get('pilot') or '')}</p>"
-        f"<p>{_lived(history)}</p>{_tiles(history, summary)}</header>"
+    place = joined((about[name] for name in ("site", "ce", "queue", "host") if about.get(name)), " · ")
+    version = f" · gridpilot {text(about['version'])}" if about.get("version") else ""
+    return Html(
+        f"<header><h1>{place or 'Slot'}</h1><p class=pilot>{text(about.get('pilot') or '')}</p>"
+        f"<p>{_lived(history)}{version}</p>{_tiles(history, summary)}</header>"
     )
 
 
@@ -115,17 +105,17 @@ def _lived(history: History) -> str:
     if history.is_alive:
         how = "<b class=hand-text>works now</b>"
     elif history.reason is not None:
-        how = f"ended: {_text(history.reason)}"
+        how = f"ended: {text(history.reason)}"
     else:
         how = "<b class=failed-text>the agent ended without a word</b>, some time after that"
     agents = f" · {len(history.lives)} agents, one after another" if len(history.lives) > 1 else ""
     return f"{start} to {end} UTC · {how}{agents}"
 
 
-def _tiles(history: History, summary: Summary) -> str:
+def _tiles(history: History, summary: Summary) -> Html:
     core_time, processors = summary.core_time, len(summary.processor_ids)
     ended = [f"{count} {name}" for key, (_, name) in _OUTCOMES.items() if (count := summary.outcomes.get(key, 0))]
-    tiles = [
+    told = [
         ("Jobs", str(len(history.jobs)), ", ".join(ended) or "none was matched"),
         ("Core time used", _percent(core_time.held, core_time.total), f"{_core(core_time.held)} held by jobs"),
         ("CPU efficiency", _fraction(core_time.efficiency), "of the payloads whose CPU time is known"),
@@ -136,34 +126,52 @@ def _tiles(history: History, summary: Summary) -> str:
             f"{processors} processor{'' if processors == 1 else 's'}",
         ),
     ]
-    return "<dl class=tiles>" + "".join(map(_tile, tiles)) + "</dl>"
-
-
-def _tile(tile: tuple[str, str, str]) -> str:
-    name, value, more = tile
-    return f"<div><dt>{name}</dt><dd>{value}</dd><dd class=more>{more}</dd></div>"
+    if summary.energy:
+        co2 = "" if summary.energy.co2_g is None else f", {summary.energy.co2_g:.1f} g CO2"
+        told.append(("Energy", f"{summary.energy.watt_hours:.3g} Wh", f"{summary.energy.source}{co2}"))
+    return tiles(told)
 
 
 # ---- core time ----
 
 
-def _core_bar(core_time: CoreTime) -> str:
+def _core_bar(core_time: CoreTime) -> Html:
     values = {name: float(getattr(core_time, name)) for name in _CORE_TIME}
     shown = {name: value for name, value in values.items() if value > 0}
     pieces = "".join(f'<i class="c-{name}" style="flex-grow:{value:.3f}"></i>' for name, value in shown.items())
     rows = "".join(
-        f"<tr><td><i class='key c-{name}'></i></td><td>{name}</td><td class=more>{_CORE_TIME[name]}</td>"
-        f"<td class=n>{_core(value)}</td><td class=n>{_percent(value, core_time.total)}</td></tr>"
+        _share(f"<i class='key c-{name}'></i>", name, _CORE_TIME[name], value, core_time.total)
         for name, value in values.items()
         if value > 0 or name in ("cpu", "idle")
     )
-    return f"<div class=bar>{pieces}</div><div class=scroll><table class=keys>{rows}</table></div>"
+    return Html(f"<div class=bar>{pieces}</div><div class=scroll><table class=keys>{rows}</table></div>")
+
+
+def _share(key: str, name: str, words: str, core_s: float, total: float) -> str:
+    """Return a row: a part of the slot's core time."""
+    return (
+        f"<tr><td>{key}</td><td>{text(name)}</td><td class=more>{text(words)}</td>"
+        f"<td class=n>{_core(core_s)}</td><td class=n>{_percent(core_s, total)}</td></tr>"
+    )
+
+
+def _idle(history: History, summary: Summary) -> Html:
+    found, total = idleness.by_reason(history, len(summary.processor_ids)), summary.core_time.total
+    if not found:
+        return quiet(
+            "No processor was idle." if history.idle is not None else "This version of the agent noted no reasons."
+        )
+    meanings = {str(why): meaning for why, meaning in MEANINGS.items()}
+    rows = "".join(
+        _share("<i class='key c-idle'></i>", why, meanings.get(why, ""), core_s, total) for why, core_s in found.items()
+    )
+    return Html(f"<div class=scroll><table class=keys>{rows}</table></div>")
 
 
 # ---- the pictures ----
 
 
-def _pictures(history: History, summary: Summary) -> str:
+def _pictures(history: History, summary: Summary) -> Html:
     ids, seconds = summary.processor_ids, history.ended_s - history.started_s
     marks = timeline.troubles(history)
     rows = [
@@ -177,7 +185,7 @@ def _pictures(history: History, summary: Summary) -> str:
         "<div class=tools hidden><button id=out>whole slot</button><span>drag over the bars to look closer</span></div>"
     )
     crowd = " crowd" if len(history.jobs) > _CROWD * max(1, len(ids)) else ""
-    return f"{_legend(summary)}{tools}<div class='pictures{crowd}' id=pictures>{drawn}</div>"
+    return Html(f"{_legend(summary)}{tools}<div class='pictures{crowd}' id=pictures>{drawn}</div>")
 
 
 _NAMES = "<div id=names class=names></div>"  # the script writes on the bars which job each is
@@ -218,48 +226,48 @@ def _ticks(started_s: float, seconds: float) -> Iterator[str]:
 # ---- tables ----
 
 
-def _phases(phases: Sequence[PhaseTimes]) -> str:
+def _phases(phases: Sequence[PhaseTimes]) -> Html:
+    if not any(phase.jobs for phase in phases):
+        return quiet("No job has come through a phase.")
     longest = max((phase.total for phase in phases), default=0.0) or 1.0
-    rows = "".join(
-        f"<tr><td><i class='key p-{number}'></i></td><td title='{_PHASES[phase.name]}'>{phase.name}</td>"
-        f"<td class=n>{phase.jobs}</td>{_times(phase)}"
-        f"<td class=share><i class='p-{number}' style='width:{100 * phase.total / longest:.1f}%'></i></td></tr>"
-        for number, phase in enumerate(phases)
-    )
     heads = ("", "phase", "jobs", "median", "95 %", "longest", "sum", "")
-    return f"<div class=scroll><table class=times>{_heads(heads)}{rows}</table></div>"
+    columns = [Column(name, is_number=name in heads[2:7]) for name in heads]
+    return table(columns, (_phase(number, phase, longest) for number, phase in enumerate(phases)), "times")
 
 
-def _times(phase: PhaseTimes) -> str:
+def _phase(number: int, phase: PhaseTimes, longest: float) -> Sequence[object]:
     values = (phase.median, phase.p95, phase.longest, phase.total)
-    return "".join(f"<td class=n>{_time(value) if phase.jobs else '–'}</td>" for value in values)
+    width = 100 * phase.total / longest
+    return (
+        Html(f"<i class='key p-{number}'></i>"),
+        Html(f"<span title='{text(_PHASES[phase.name])}'>{text(phase.name)}</span>"),
+        phase.jobs,
+        *(_time(value) if phase.jobs else "–" for value in values),
+        Html(f"<div class=share><i class='p-{number}' style='width:{width:.1f}%'></i></div>"),
+    )
 
 
-def _causes(causes: Sequence[Cause]) -> str:
+def _causes(causes: Sequence[Cause]) -> Html:
     if not causes:
-        return "<p class=more>No job ended otherwise than Done.</p>"
-    rows = "".join(map(_cause, causes))
+        return quiet("No job ended otherwise than Done.")
     heads = ("", "cause", "has to act", "jobs", "core time")
-    return f"<div class=scroll><table class=causes>{_heads(heads)}{rows}</table></div>"
+    return table([Column(name, is_number=name in heads[3:]) for name in heads], map(_cause, causes), "causes")
 
 
-def _cause(cause: Cause) -> str:
+def _cause(cause: Cause) -> Sequence[object]:
     kind, name = _OUTCOMES.get(str(cause.status), ("hand", ""))
     named = ", ".join(map(str, cause.jobs[:_JOBS_NAMED])) + (" …" if len(cause.jobs) > _JOBS_NAMED else "")
-    example = f"<div class=more>{_text(cause.example)}</div>" if cause.example not in ("", cause.minor_status) else ""
+    example = f"<div class=more>{text(cause.example)}</div>" if cause.example not in ("", cause.minor_status) else ""
     return (
-        f"<tr><td><i class='key {kind}' title='{name}'></i></td><td>{_text(cause.minor_status)}{example}"
-        f"<div class=more>job {named}</div></td><td>{cause.blame or 'nobody'}</td><td class=n>{len(cause.jobs)}</td>"
-        f"<td class=n>{_core(cause.core_s)}</td></tr>"
+        Html(f"<i class='key {kind}' title='{name}'></i>"),
+        Html(f"{text(cause.minor_status)}{example}<div class=more>job {named}</div>"),
+        cause.blame or "nobody",
+        len(cause.jobs),
+        _core(cause.core_s),
     )
 
 
-def _heads(names: Sequence[str]) -> str:
-    numbers = ("jobs", "median", "95 %", "longest", "sum", "core time")
-    return "<tr>" + "".join(f"<th{' class=n' if name in numbers else ''}>{name}</th>" for name in names) + "</tr>"
-
-
-_JOBS = (
+_JOBS = Html(
     "<noscript><p class=more>The table of jobs needs JavaScript; <code>gridpilot report --json</code> has the same."
     "</p></noscript><div id=jobs></div>"
 )
@@ -278,6 +286,8 @@ def _fraction(value: float | None) -> str:
 
 def _core(core_s: float) -> str:
     """Return core time with its unit."""
+    if core_s < 60:
+        return f"{core_s:.1f} core s"
     return f"{core_s / 3600:.1f} core h" if core_s >= 3600 else f"{core_s / 60:.1f} core min"
 
 

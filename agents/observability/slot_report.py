@@ -6,14 +6,16 @@ from pathlib import Path
 
 from agents.errors import ConfigurationError
 from agents.log import EventLog
-from agents.observability import summary
+from agents.observability import explain, summary
 from agents.observability.history import History, read
 from agents.observability.history_json import history_as_json
 from agents.observability.shared_file import PRIVATE, PUBLIC, leave_file
 from agents.observability.slot_page import page
 from agents.observability.summary import Summary
+from ce_backends import screen
 
 log = EventLog("agent")
+_EXPLAINED = 500  # jobs of which the page has all that `explain` says: a page of megabytes is read by nobody
 
 
 def as_json(work_dir: Path) -> str:
@@ -34,11 +36,12 @@ def write(work_dir: Path, file: Path, mode: int = PRIVATE) -> str:
     """
     history = read(work_dir)
     found = summary.of(history)
+    told = {**history_as_json(history, found), "explains": explain.of_jobs(work_dir, _EXPLAINED)}
     try:
-        leave_file(file, page(history, found, history_as_json(history, found)).encode(), mode)
+        leave_file(file, page(history, found, told).encode(), mode)
     except OSError as error:
         raise ConfigurationError(f"{file}: the page cannot be written: {error.strerror}; name another: -O") from error
-    return f"{file}\n{_summary(history, found)}"
+    return f"{file}\n{screen.wrapped(_summary(history, found))}"
 
 
 def leave(work_dir: Path, directory: Path, pilot: str) -> None:
@@ -57,5 +60,5 @@ def _summary(history: History, found: Summary) -> str:
     efficiency = "unknown" if core_time.efficiency is None else f"{100 * core_time.efficiency:.1f} %"
     return (
         f"jobs: {len(history.jobs)} ({ended}); jobs held {used} of {core_time.total / 3600:.2f} core hours; "
-        f"CPU efficiency: {efficiency}"
+        f"CPU efficiency: {efficiency}" + (f"; payloads used {found.energy}" if found.energy else "")
     )

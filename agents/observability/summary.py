@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from agents.errors import Blame
+from agents.jobs import energy
+from agents.jobs.energy import Energy
 from agents.jobs.job import JobStatus, Phase
 from agents.observability.history import FREED, History, PastJob
 
@@ -92,6 +94,7 @@ class Summary:
     outcomes: Mapping[str, int]
     phases: Sequence[PhaseTimes]
     causes: Sequence[Cause]
+    energy: Energy | None
 
 
 def of(history: History) -> Summary:
@@ -104,6 +107,7 @@ def of(history: History) -> Summary:
         outcomes=_outcomes(history.jobs),
         phases=[_phase_times(name, [each[name] for each in took if name in each]) for name in PHASES],
         causes=_causes(history),
+        energy=energy.total(one.job.energy for one in history.jobs),
     )
 
 

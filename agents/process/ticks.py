@@ -8,6 +8,8 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from agents.pacing import tick_s
+
 _NEVER_TOO_LATE = None  # a tick that comes late (suspended machine, a clock set forward) is done, not skipped
 
 
@@ -25,7 +27,7 @@ class AfterEach(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """See BaseTrigger. Spread by a tenth, so that agents do not march in step."""
         del previous_fire_time
-        return now + timedelta(seconds=self._spread(0.9 * self._seconds, 1.1 * self._seconds))
+        return now + timedelta(seconds=tick_s(self._seconds, self._spread))
 
 
 def scheduler(crashed: Callable[[BaseException], None]) -> BackgroundScheduler:

@@ -16,6 +16,7 @@ from agents.wms.job_monitoring import JobMonitoring
 log = EventLog("reporter")
 
 _NOT_ENDED = (JobStatus.MATCHED, JobStatus.RUNNING, JobStatus.STALLED, JobStatus.COMPLETING)
+TOGETHER_S = 2.0  # the ends of several jobs are read back in one call
 _LONGER_S = 2.0  # is waited after each of them: a database may lag behind
 _SAID_WITHIN_S = 60.0  # then it is read back anyway
 _TRIES = 3  # to say a last word that the WMS does not hold afterwards
@@ -26,6 +27,7 @@ class _Word:
     """A last word that was taken, and not read back yet."""
 
     not_before: float  # monotonic
+    together_at: float  # the same: until then others may come
     tries: int = 0
 
 
@@ -38,6 +40,7 @@ class ReadBack:
         not_held: is told of each job that the WMS does not hold for ended, with the status that it holds.
         mine: references of the pilots that have worked here; what another one tells of is not ours to say again.
         clock: monotonic, in seconds.
+        together_s: for so long ends may wait for those of other jobs.
     """
 
     def __init__(
@@ -47,12 +50,14 @@ class ReadBack:
         not_held: Callable[[int, JobStatus], None],
         mine: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
+        together_s: float = TOGETHER_S,
     ) -> None:
         self._monitoring = monitoring
         self._told = told
         self._not_held = not_held
         self._mine = set(mine)
         self._clock = clock
+        self._together_s = together_s
         self._words: dict[int, _Word] = {}
         self._given_up: set[int] = set()
 
@@ -64,7 +69,7 @@ class ReadBack:
             not_before: monotonic; until then a call may be under way that overtakes it.
         """
         self._given_up.discard(job_id)
-        word = self._words.setdefault(job_id, _Word(not_before))
+        word = self._words.setdefault(job_id, _Word(not_before, self._clock() + self._together_s))
         word.not_before = max(not_before, self._clock() + word.tries * _LONGER_S) if word.tries else not_before
 
     def forget(self, job_id: int) -> None:
@@ -72,24 +77,27 @@ class ReadBack:
         self._words.pop(job_id, None)
         self._given_up.discard(job_id)
 
-    def next_s(self) -> float | None:
-        """Return in how many seconds something is to be read back, None when nothing is."""
-        due = [word.not_before for word in self._words.values()]
+    def next_s(self, *, is_all: bool = False) -> float | None:
+        """Return in how many seconds something is to be read back, None when nothing is; no end waits for `is_all`."""
+        due = [self._due_at(word, is_all=is_all) for word in self._words.values()]
         return max(0.0, min(due) - self._clock()) if due else None
+
+    def _due_at(self, word: _Word, *, is_all: bool) -> float:
+        return word.not_before if is_all else max(word.not_before, word.together_at)
 
     def untold(self) -> set[int]:
         """Return the jobs of which the WMS may not know how they ended."""
         return set(self._words) | set(self._given_up)
 
-    def look(self) -> None:
-        """Read back what is due.
+    def look(self, *, is_all: bool = False) -> None:
+        """Read back what is due, and with it all that may be; at once where no end is to wait for others.
 
         Raises:
             ServiceError: the WMS could not be asked now.
         """
-        due = [job_id for job_id, word in self._words.items() if word.not_before <= self._clock()]
-        if not due:
+        if self.next_s(is_all=is_all) != 0.0:
             return
+        due = [job_id for job_id, word in self._words.items() if word.not_before <= self._clock()]
         statuses, pilots = self._asked(due)
         for job_id in due:
             held = statuses.get(job_id, "")

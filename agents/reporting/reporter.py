@@ -5,13 +5,15 @@ One thread does all of it, heartbeats included, so that a heartbeat can never ov
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from agents.errors import AccessDenied, BadAnswer, NodeUnfit, Refused, ServiceError, StopAgent, Unreachable
 from agents.jobs.job import JobStatus, Phase
 from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.log import EventLog
+from agents.pacing import GATHER_S, after_asked_s, in_an_outage_s
+from agents.reporting.gathering import Gathering
 from agents.reporting.ownership import Ownership
 from agents.reporting.read_back import ReadBack
 from agents.wms.diracx.either import TellsJobState
@@ -21,7 +23,9 @@ from ce_backends.linux.loop import Loop
 
 log = EventLog("reporter")
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 300.0  # while the WMS is away
+_HURRIED_S = 45.0  # the longest pause of an agent that only waits for its last reports
+_AT_ONCE = 500  # reports; so many fill calls without waiting for more
 _STOP_S = 10.0  # for the call that may be on its way
 _LATE_S = 15.0  # a call whose caller has given up may be carried out so much later
 _REFUSALS = 8  # in a row, about four minutes: what is refused as often will not be taken later
@@ -43,7 +47,7 @@ class Reporter:
         ownership: Ownership | None = None,
         read_back: ReadBack | None = None,
         settled: Callable[[], None] = lambda: None,
-        gather_s: float = 1.0,
+        gather_s: float = GATHER_S,
     ) -> None:
         self._ownership = ownership
         self._read_back = read_back
@@ -52,7 +56,7 @@ class Reporter:
         # job → monotonic time of the last call that may be carried out yet; a former agent's are as late
         former = [job.job_id for job in ledger.open_jobs() if job.phase is Phase.REPORTING]
         self._doubtful = dict.fromkeys(former, clock.monotonic())
-        self._gather_s = gather_s
+        self._gathering = Gathering(gather_s, clock.monotonic)
         self._ledger = ledger
         self._job_state = job_state
         self._accepted = accepted
@@ -65,14 +69,20 @@ class Reporter:
         self._beats_lock = threading.Lock()
         self._idle = threading.Event()
         self._pause_s = _FIRST_PAUSE_S
+        self._asked_s = 0.0  # to wait, by the WMS
         self._loop = Loop(self._turn, "reporter")
 
     def start(self) -> None:
         """Begin to send; what a former agent has said last is read back."""
         self._loop.start()
 
-    def wake(self) -> None:
-        """There is something new in the ledger."""
+    def expect(self, reports: Iterable[Report]) -> None:
+        """These reports will be in the ledger in a moment; `wake` follows."""
+        self._gathering.expect(reports)
+
+    def wake(self, reports: Iterable[Report] = ()) -> None:
+        """There is something new in the ledger: these reports."""
+        self._gathering.note(reports)
         self._idle.clear()
         self._loop.wake()
 
@@ -80,6 +90,7 @@ class Reporter:
         """Send a heartbeat after what is already waiting; a newer one of the same job replaces it."""
         with self._beats_lock:
             self._beats[beat.job_id] = beat
+        self._gathering.hurry()
         self.wake()
 
     def forget_beats(self, job_id: int) -> None:
@@ -111,14 +122,22 @@ class Reporter:
         if self._try():
             self._pause_s = _FIRST_PAUSE_S
             next_s = self._next_s()
-            if next_s is None:
+            if next_s is None and self._gathering.next_s() is None:
                 self._idle.set()
-            self._loop.rest(next_s)
-            self._gather()
+            self._rest(next_s)
         else:
-            self._loop.wait_out(self._pause_s * (0.5 + self._clock.jitter() / 2))
-            self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2)
+            self._pause()
         return 0.0
+
+    def _pause(self) -> None:
+        """Let a WMS that is away alone: longer each time, not all agents for as long, and for as long as it wants."""
+        if self._asked_s:
+            self._loop.wait_out(after_asked_s(self._asked_s, 0.0, self._clock.jitter))
+            self._asked_s = 0.0
+        left_s = in_an_outage_s(self._pause_s, self._clock.jitter)
+        while left_s > 0 and not self._loop.wait_out(min(left_s, _HURRIED_S)):
+            left_s = 0.0 if self._is_hurried else left_s - _HURRIED_S
+        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2)
 
     def _try(self) -> bool:
         try:
@@ -144,19 +163,27 @@ class Reporter:
                 if not self._ledger.has_unsent(job.job_id) and not self._is_to_be_read_back(job.job_id):
                     self._accepted(job.job_id)
 
-    def _gather(self) -> None:
-        """Let the words of a short job come together, to go in one call; each is brought to the disk as it comes."""
-        until = self._clock.monotonic() + self._gather_s
-        while not (self._loop.is_closing or self._is_hurried) and (left_s := until - self._clock.monotonic()) > 0:
+    def _rest(self, next_s: float | None) -> None:
+        """Rest until something is due; what comes meanwhile is brought to the disk as it comes."""
+        until = None if next_s is None else self._clock.monotonic() + next_s
+        while not (self._loop.is_closing or self._gathering.is_urgent):
+            left_s = None if until is None else until - self._clock.monotonic()
+            left_s = min((each for each in (left_s, self._gathering.next_s()) if each is not None), default=None)
+            if left_s is not None and left_s <= 0:
+                return
+            self._loop.rest(left_s)
             with suppress(NodeUnfit):  # as above
                 self._ledger.make_last()
-            self._loop.rest(left_s)
+            if self._is_hurried:
+                return
+        if not self._is_hurried:
+            self._loop.wait_out(self._gathering.together_s)
 
     def _next_s(self) -> float | None:
         """Return in how many seconds there is something to do though nobody wakes us, None when there is nothing."""
         held = {report.job_id for report in self._ledger.unsent() if self._is_held(report)} if self._doubtful else set()
         late = [self._doubtful[job_id] + _LATE_S - self._clock.monotonic() for job_id in held]
-        back = self._read_back.next_s() if self._read_back else None
+        back = self._read_back.next_s(is_all=self._is_hurried) if self._read_back else None
         return min((max(0.0, each) for each in (*late, back) if each is not None), default=None)
 
     def _send_all(self) -> bool:
@@ -164,16 +191,25 @@ class Reporter:
         try:
             self._settle()
             self._tell_settled()
-            while reports := [report for report in self._ledger.unsent() if not self._is_held(report)]:
+            while reports := self._due():
                 self._ledger.make_last()  # who forgets what he has said says something else the next time
                 taken = [self._send_job(job_id, batch) for job_id, batch in _by_job(reports).items()]
                 if not all(taken):
                     return False
             if self._read_back:
-                self._read_back.look()
+                self._read_back.look(is_all=self._is_hurried)
         except ServiceError:  # the WMS is away: no use to ask it about the other jobs
             return False
         return self._send_beats()
+
+    def _due(self) -> list[Report]:
+        """Return what is to be sent now: of a job whose sign of life waits, all; it must not come before its words."""
+        self._gathering.begin()
+        unsent = self._ledger.unsent(_AT_ONCE)
+        with self._beats_lock:
+            beating = set(self._beats)
+        due = self._gathering.due(unsent, beating, is_all=self._is_hurried or len(unsent) == _AT_ONCE)
+        return [report for report in due if not self._is_held(report)]
 
     def _settle(self) -> None:
         """Find out which jobs are not ours any more; errors as in `Ownership.settle`."""
@@ -243,6 +279,7 @@ class Reporter:
             log.error("report.refused", job_id=job_id, kind=kind, cause=refusal)
         except ServiceError as error:
             self._doubt(job_id, error)
+            self._asked_s = error.retry_after_s or 0.0
             level = log.error if isinstance(error, AccessDenied) else log.warning
             level("report.delayed", job_id=job_id, kind=kind, cause=error)
             if not isinstance(error, BadAnswer):
@@ -272,10 +309,10 @@ class Reporter:
     def _call(self, job_id: int, kind: ReportKind, reports: list[Report]) -> None:
         if kind is ReportKind.STATUS:
             self._job_state.set_statuses(job_id, {report.moment: report.body for report in reports})
-        elif kind is ReportKind.PARAMETERS:
-            self._job_state.set_parameters(job_id, [pair for report in reports for pair in report.body.items()])
-        else:
+        elif kind is ReportKind.RESCHEDULE:
             self._job_state.reschedule(job_id)
+        elif pairs := [pair for report in reports for pair in report.body.items()]:
+            self._job_state.set_parameters(job_id, pairs)
 
     def _send_beats(self) -> bool:
         while beat := self._next_beat():

@@ -9,6 +9,7 @@ from agents.jobs.job import Job, JobStatus
 from agents.runner.orphans import directory_name
 from agents.settings.watchdog import WatchdogSettings
 from agents.slot.circuit_breaker import CircuitBreaker, Patience
+from agents.slot.energy import EnergyAccount
 from agents.slot.gpus import Gpu
 from agents.slot.monitor import Power
 from ce_backends.cfg import Section
@@ -47,6 +48,7 @@ class JobContext:
         is_remote: jobs run on other nodes: nothing of this one is told to them.
         workflows: how jobs of the Job API are run.
         moves_data: tells whether input and output data are moved; else jobs that have any are handed back.
+        energy: tells what payloads used.
         boot: of this node: what was started before it has ended, whatever it has left.
     """
 
@@ -64,6 +66,7 @@ class JobContext:
     is_remote: bool = False
     workflows: Workflows = field(default_factory=Workflows)
     moves_data: Callable[[], bool] = lambda: False
+    energy: EnergyAccount = field(default_factory=EnergyAccount)
     boot: str = field(default_factory=boot_id)
 
     @property

@@ -18,6 +18,7 @@ from ce_backends.untrusted.archive import ArchiveLimits
 
 if TYPE_CHECKING:
     from agents.data.access import Access
+    from agents.data.outputs import Outputs, Uploaded
 
 
 class GivesAccess(Protocol):
@@ -52,16 +53,16 @@ class DataMoves:
         self._tell = tell
         self._lanes = Lanes()
         self._progress: dict[str, Progress] = {}
-        self._given_up: set[str] = set()
+        self._given_up: dict[str, str] = {}  # why, by stamp
 
     def sentence(self, job: Job) -> str:
         """Return how far a job's files are, empty while none moves."""
         progress = self._progress.get(job.stamp)
         return progress.sentence if progress else ""
 
-    def give_up(self, job: Job) -> None:
-        """Let what moves for a job stop: nobody waits for it any more."""
-        self._given_up.add(job.stamp)
+    def give_up(self, job: Job, cause: str = "it is not waited for any more") -> None:
+        """Let what moves for a job stop: nobody waits for it any more. `take_away` ends what can be ended at once."""
+        self._given_up[job.stamp] = cause
 
     def bring(
         self,
@@ -116,8 +117,12 @@ class DataMoves:
     def take_away(
         self, job: Job, description: JobDescription, credential: Path | None, fetched: Path
     ) -> DataDelivered | DataDelayed:
-        """Bring an ended job's output data away, and put the requests that its payload has left."""
-        from agents.data.outputs import Delayed, Outputs  # noqa: PLC0415 - as above
+        """Bring an ended job's output data away, and put the requests that its payload has left.
+
+        Once the job was given up, the answer is what has become of them at last.
+        """
+        from agents.data.delays import Delayed  # noqa: PLC0415 - as above
+        from agents.data.outputs import Outputs  # noqa: PLC0415
 
         moved = []
         try:
@@ -133,12 +138,17 @@ class DataMoves:
                 shows=lambda progress: self._progress.__setitem__(job.stamp, progress),
             )
             moved = work.moved
-            came = work.deliver(has_data=job.end is not None and job.end.status is JobStatus.DONE)
+            has_data = job.end is not None and job.end.status is JobStatus.DONE
+            try:
+                came = self._came(work, job, has_data=has_data)
+            except Delayed:
+                if job.stamp not in self._given_up:
+                    raise
+                came = self._came(work, job, has_data=has_data)
         except Delayed as delayed:
             return DataDelayed(job_id=job.job_id, error=str(delayed), again_in_s=delayed.again_in_s, moved=tuple(moved))
         except JobError as error:
-            facts = getattr(error, "facts", {})
-            return DataDelivered(job_id=job.job_id, error=error, facts=facts, moved=tuple(moved))
+            return DataDelivered(job_id=job.job_id, error=error, facts=error.facts, moved=tuple(moved))
         finally:
             self._progress.pop(job.stamp, None)
         facts = {"UploadedOutputData": ", ".join(came.lfns), "PendingRequest": came.request}
@@ -147,6 +157,11 @@ class DataMoves:
         if came.unmatched:
             facts["OutputData"] = f"MissingFiles: {', '.join(came.unmatched)}"
         return DataDelivered(job_id=job.job_id, lfns=came.lfns, request=came.request, facts=facts, moved=tuple(moved))
+
+    def _came(self, work: "Outputs", job: Job, *, has_data: bool) -> "Uploaded":
+        if cause := self._given_up.get(job.stamp):
+            return work.end(cause, has_data=has_data)
+        return work.deliver(has_data=has_data)
 
 
 def _unpacked(path: Path, inputs: Path, limits: ArchiveLimits) -> ArchiveLimits:

@@ -15,6 +15,7 @@ from agents.runner.staging import Staging
 log = EventLog("staging")
 
 _DATA_PATIENCE_S = 86_400.0  # within the slot's own time; for output data nothing else is lost by waiting
+_ENDING_S = 8.0  # for output data whose time is over: to be left to a request, or taken away again
 _PAUSE_S = 30.0  # before an upload is tried again; the attempt itself has its own patience
 
 
@@ -44,6 +45,7 @@ class Deliveries:
         self._again_at: dict[int, float] = {}
         self._data_until: dict[int, float] = {}
         self._data_again_at: dict[int, float] = {}
+        self._data_ends: dict[int, float] = {}
 
     def start(self, job: Job, description: JobDescription) -> None:
         """Begin to bring a job's outputs away."""
@@ -61,20 +63,28 @@ class Deliveries:
 
     def put_off_data(self, event: DataDelayed) -> bool:
         """Try again when the event says; False when it has been tried for long enough."""
-        again_at = self._clock() + event.again_in_s
+        self._data_again_at[event.job_id] = again_at = self._clock() + event.again_in_s
         if again_at > self._data_until.get(event.job_id, 0.0):
             return False
         log.warning("data.delayed", job_id=event.job_id, cause=event.error, again_in_s=event.again_in_s)
-        self._data_again_at[event.job_id] = again_at
         return True
 
     def moves_data(self, job_id: int) -> bool:
         """Tell whether a job's output data are on their way, or wait for another try."""
         return job_id in self._data_until
 
-    def give_up_data(self, job: Job) -> None:
-        """Let what moves of a job's data stop."""
-        self._data.give_up(job)
+    def end_data(self, job: Job, description: JobDescription, cause: str) -> bool:
+        """Let a job's output data be ended at once, in a worker that tells what has become of them.
+
+        Return False when it was waited for, for long enough.
+        """
+        now = self._clock()
+        until = self._data_ends.setdefault(job.job_id, now + _ENDING_S)
+        if until == now + _ENDING_S:  # the first time
+            self._data.give_up(job, cause)
+        if job.job_id in self._data_again_at:  # no worker has it in hand
+            self.start_data(job, description)
+        return now < until
 
     def due_data(self) -> list[int]:
         """Return the jobs whose output data are to be gone on with now."""
@@ -95,7 +105,7 @@ class Deliveries:
 
     def forget(self, job_id: int) -> None:
         """Drop a job whose outputs are away, or will never be."""
-        for kept in (self._until, self._again_at, self._data_until, self._data_again_at):
+        for kept in (self._until, self._again_at, self._data_until, self._data_again_at, self._data_ends):
             kept.pop(job_id, None)
 
 

@@ -64,6 +64,7 @@ class Endings:
             exit_code=task.exit_code,
             wall_s=task.usage.wall_s,
             cpu_s=task.usage.cpu_s,
+            energy=self._around.energy.used(job.stamp, task.usage.cpu_s),
             end=end,
             phase=Phase.DELIVERING,
         )
@@ -117,7 +118,7 @@ class Endings:
         """Wait for no upload any more."""
         for job in self._jobs.in_phase(Phase.DELIVERING):
             if self._deliveries.moves_data(job.job_id):
-                self._lose_data(job, cause)
+                self._end_data(job, cause)
             else:
                 self.delivered(Delivered(job.job_id, error=cause, is_lost=True))
 
@@ -172,7 +173,7 @@ class Endings:
             self._journal.save(replace(job, rests=True), self._reports.remark(job, words), *accounts)
         else:
             self._journal.save(job, *accounts)
-            self._lose_data(job, event.error)
+            self._end_data(job, event.error)
 
     def data_delivered(self, event: DataDelivered) -> None:
         """Say the last word about a job whose output data are where they belong, or never will be."""
@@ -192,8 +193,10 @@ class Endings:
             end = outcome.pending(end)
         self.finish(job, end, *said, facts=event.facts)
 
-    def _lose_data(self, job: Job, cause: str) -> None:
-        self._deliveries.give_up_data(job)
+    def _end_data(self, job: Job, cause: str) -> None:
+        """Let output data be ended by whoever has them in hand, or without them when that takes too long."""
+        if self._deliveries.end_data(job, self._jobs.description(job), cause):
+            return
         detail = f"Its output data are not uploaded: {cause}"
         error = FailJob(Minor.UPLOADING_DATA, detail, blame=Blame.SERVER)
         self.data_delivered(DataDelivered(job_id=job.job_id, error=error))

@@ -24,7 +24,7 @@ _PEEKS_S = 5.0  # for looks at what payloads print, of all jobs together: each m
 class Heartbeats:
     """Tells the WMS, for each running job, what it uses and the last lines it printed; and how far files are."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is somebody who knows a part of it
         self,
         runner: JobRunner,
         reporter: Reporter,
@@ -34,7 +34,11 @@ class Heartbeats:
         activity: Callable[[Job], Activity | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         moving: Callable[[Job], str] = lambda _: "",
+        *,
+        is_due: Callable[[float, float], bool] = lambda _age_s, _since_s: True,
     ) -> None:
+        self._is_due = is_due
+        self._beaten: dict[int, float] = {}  # monotonic, by job
         self._runner = runner
         self._reporter = reporter
         self._ce = ce
@@ -49,16 +53,28 @@ class Heartbeats:
         self._told: dict[int, str] = {}
 
     def send(self) -> None:
-        """Queue a heartbeat of every job that is staged or runs, never of one that has ended."""
+        """Queue a heartbeat of every job that is staged or runs and whose is due, never of one that has ended."""
         self._peeks_end = self._clock() + _PEEKS_S
         self._tell_of_files()
         jobs = self._runner.jobs
         running = [job for job in (*jobs.running, *jobs.in_phase(Phase.STAGING)) if job.end is None]
         self._spoken = {job.job_id: self._spoken.get(job.job_id, "") for job in running}
+        self._beaten = {job.job_id: self._beaten[job.job_id] for job in running if job.job_id in self._beaten}
         self._turn = (self._turn + 1) % (len(running) or 1)
         for job in running[self._turn :] + running[: self._turn]:  # each is first once, where there are too many
             with self._runner.belonging_to(job.job_id):
-                self._reporter.beat(self._of(job))
+                self._pass_on_status(job)
+                if self._has_to_beat(job):
+                    self._reporter.beat(self._of(job))
+
+    def _has_to_beat(self, job: Job) -> bool:
+        """Tell whether a job's heartbeat is due; then it is taken to be made now."""
+        now = self._clock()
+        since_s = now - self._beaten.get(job.job_id, float("-inf"))
+        if not self._is_due(job.ran_s(self._now()), since_s):
+            return False
+        self._beaten[job.job_id] = now
+        return True
 
     def _tell_of_files(self) -> None:
         """Say of each job whose files move how far they are, once for each state."""
@@ -82,7 +98,6 @@ class Heartbeats:
             "WallClockTime": job.ran_s(self._now()) * (job.grant.processors if job.grant else 1),  # so does DIRAC
             **_used(self._activity(job)),
         }
-        self._pass_on_status(job)
         shown = self._last_lines(job)
         return Heartbeat(job_id=job.job_id, dynamic=dynamic, static={"StandardOutput": shown} if shown else {})
 

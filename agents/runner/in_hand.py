@@ -84,9 +84,10 @@ class Journal:
     def save(self, job: Job, *reports: Report) -> None:
         """Keep a job as it stands now, and what is to be said."""
         self._jobs.put(job)
+        self._reporter.expect(reports)
         self._ledger.save(job, reports)
         if reports:
-            self._reporter.wake()
+            self._reporter.wake(reports)
 
     def close(self, job: Job) -> None:
         """Let a job go of which nothing is left to do."""

@@ -113,7 +113,7 @@ class JobRunner:
         grant = granted(self._slot, description, self._around)
         has_all = self._staging.has_all(job, description)
         phase = Phase.SUBMITTING if has_all else Phase.STAGING
-        job = replace(job, grant=grant, phase=phase, boot=self._around.boot)
+        job = replace(job, grant=grant, phase=phase, boot=self._around.boot, name=description.shown_name)
         job, said = self._reports.beginning(job, description, self._around.told)
         self._journal.save(job, *said)
         if has_all:
@@ -206,6 +206,7 @@ class JobRunner:
         job = replace(job, started_at=datetime.now(UTC) - timedelta(seconds=wall_s), begun_s=boot_s() - wall_s)
         job = job.to(JobStatus.RUNNING, Minor.APPLICATION)
         self._journal.save(job, self._reports.by_wrapper(job))
+        self._around.energy.begun(job.stamp)
         log.info("job.started", job_id=job.job_id, processors=job.grant.processors if job.grant else 0)
         return job
 

@@ -106,6 +106,7 @@ class PayloadProxies:
         self._limit = limit
         self._tokens = tokens
         self._pairs: dict[tuple[str, str], TokenPair] = {}
+        self._names: dict[tuple[str, str], str] = {}
         self._told_missing: set[tuple[str, str]] = set()
         self._now = now
         self._lock = threading.Lock()
@@ -113,6 +114,8 @@ class PayloadProxies:
 
     def is_ready(self, matched: MatchedJob) -> bool:
         """Tell whether a proxy is here that is not due for renewal; one that a former agent left counts too."""
+        if matched.owner_dn:
+            self._names[_whose(matched)] = matched.owner_dn
         held = self._held.get(_whose(matched)) or self._left(*_whose(matched))
         return held is not None and not self._is_due(held)
 
@@ -201,9 +204,8 @@ class PayloadProxies:
 
     def _delegate(self, owner: str, group: str) -> proxy.Proxy:
         asked = proxy.request()
-        answer = self._manager.delegate(
-            self._registry.owner_dn(owner), group, asked.pem, _PAYLOAD_S, self._registry.voms_attribute(group)
-        )
+        dn = self._names.get((owner, group)) or self._registry.owner_dn(owner)
+        answer = self._manager.delegate(dn, group, asked.pem, _PAYLOAD_S, self._registry.voms_attribute(group))
         path = self._path(owner, group)
         text = proxy.assemble(answer, asked, limit=self._limit)
         held = proxy.check(text, path, self._now())

@@ -93,7 +93,7 @@ class Staging:
                 credential = self.credential(job)
                 came = self.data.bring(job, description, credential, inputs=into, into=brought, limits=limits)
         except JobError as error:
-            return Staged(job.job_id, error, facts=getattr(error, "facts", {}))
+            return Staged(job.job_id, error, facts=error.facts)
         except OSError as error:
             return Staged(job.job_id, HandBack(Minor.FAILED_DOWNLOADING_INPUT, str(error), blame=Blame.SITE))
         finally:

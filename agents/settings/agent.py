@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agents.pacing import GATHER_S, LONGEST_HEARTBEAT_S, heartbeat_s, is_due
 from agents.settings import table
-from agents.settings.observability import ObservabilitySettings
+from agents.settings.energy import EnergySettings
 from agents.settings.option import AGENT, WRAPPER, option
 from agents.settings.table import Explained, Reader
 from ce_backends.cfg import Section
@@ -54,7 +55,7 @@ _DIRAC_LEVELS: Mapping[str, LogLevel] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSettings(ObservabilitySettings):
+class AgentSettings(EnergySettings):
     """What the agent was told, frozen at start."""
 
     site: str = option(f"{LOCAL}/Site", doc="Name of the site, as the WMS knows it.")
@@ -173,7 +174,7 @@ class AgentSettings(ObservabilitySettings):
     measures_power: bool = option(
         f"{AGENT}/MeasurePower",
         default=True,
-        doc="Run the DB12 benchmark beside the first jobs where the site gives no CPUNormalizationFactor; "
+        doc="Run the DB12 benchmark alongside the first jobs where the site gives no CPUNormalizationFactor; "
         "with the variable GRIDPILOT_CACHE naming a folder of this user, later pilots find the result there.",
     )
     fast_failures: int = option(
@@ -186,6 +187,20 @@ class AgentSettings(ObservabilitySettings):
     )
     heartbeat_s: float = option(
         f"{AGENT}/HeartBeatPeriod", default=60.0, unit="s", doc="Between heartbeats of a running job."
+    )
+    longest_heartbeat_s: float = option(
+        f"{AGENT}/HeartBeatLongestPeriod",
+        default=LONGEST_HEARTBEAT_S,
+        unit="s",
+        doc="Heartbeats of a job come further apart as it grows old, a fifth of its age, up to this; the owner's order "
+        "to kill comes with the answer. The same as HeartBeatPeriod, or less, for heartbeats that are always as often.",
+    )
+    gather_s: float = option(
+        f"{AGENT}/ReportGatherTime",
+        default=GATHER_S,
+        unit="s",
+        doc="What is to be told of a job that goes on is gathered for so long, its parameters four times as long, and "
+        "told in one call; how it ends is told at once, with all of it.",
     )
     drain_file: str = option(
         f"{AGENT}/DrainFile", default="/var/lib/dirac_drain", doc="While this file exists no job is asked for."
@@ -204,6 +219,10 @@ class AgentSettings(ObservabilitySettings):
         default=False,
         doc="Keep the job's directory after it was reported, to look into it.",
     )
+
+    def is_due(self, age_s: float, since_s: float) -> bool:
+        """Tell, every HeartBeatPeriod, whether a job of this age has to beat so long after its last heartbeat."""
+        return is_due(since_s, heartbeat_s(age_s, self.heartbeat_s, self.longest_heartbeat_s), self.heartbeat_s)
 
     @property
     def takes_one_job(self) -> bool:

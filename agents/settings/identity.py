@@ -17,7 +17,11 @@ class IdentitySettings:
     use_tokens: bool = option(
         "/DIRAC/Security/UseTokens", default=False, doc="Show a bearer token to https services; dips needs the proxy."
     )
-    proxy_file: str = option("/DIRAC/Security/ProxyFile", default="", doc="Proxy of the pilot; else X509_USER_PROXY.")
+    proxy_file: str = option(
+        "/DIRAC/Security/ProxyFile", default="", doc="Proxy of the pilot; otherwise X509_USER_PROXY."
+    )
     ca_location: str = option(
-        "/DIRAC/Security/CALocation", default="", doc="CA directory or bundle; else X509_CERT_DIR, /etc/grid-security."
+        "/DIRAC/Security/CALocation",
+        default="",
+        doc="CA directory or bundle; otherwise X509_CERT_DIR, /etc/grid-security.",
     )

@@ -13,8 +13,8 @@ class ObservabilitySettings(WorkflowSettings):
     json_log: str = option(
         f"{AGENT}/JsonLog",
         default="",
-        doc="File for the log as JSON lines, beside the one for people, in the names of the Elastic Common Schema; a "
-        "relative path is below the work directory.",
+        doc="File for the log as JSON lines, in addition to the one for people, in the names of the Elastic Common "
+        "Schema; a relative path is below the work directory.",
     )
     slot_report_directory: str = option(
         f"{AGENT}/SlotReportDirectory",
@@ -32,6 +32,6 @@ class ObservabilitySettings(WorkflowSettings):
     traces_endpoint: str = option(
         f"{AGENT}/TracesEndpoint",
         default="",
-        doc="Base URL of a receiver of OpenTelemetry traces by OTLP over HTTP (http://localhost:4318); else what "
+        doc="Base URL of a receiver of OpenTelemetry traces by OTLP over HTTP (http://localhost:4318); otherwise what "
         "OTEL_EXPORTER_OTLP_ENDPOINT says.",
     )

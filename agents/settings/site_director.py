@@ -48,6 +48,11 @@ class SiteDirectorSettings(IdentitySettings):
     polling_s: float = option(
         f"{SITE_DIRECTOR}/PollingTime", default=5.0, unit="s", doc="Between two questions for waiting jobs."
     )
+    is_told: bool = option(
+        f"{SITE_DIRECTOR}/ToldOfJobs",
+        default=False,
+        doc="The Matcher tells when jobs begin to wait, as that of the local WMS does; it is asked at once then.",
+    )
     status_s: float = option(
         f"{SITE_DIRECTOR}/StatusInterval",
         default=10.0,
@@ -88,10 +93,16 @@ class SiteDirectorSettings(IdentitySettings):
     bundle: str = option(
         f"{SITE_DIRECTOR}/Bundle",
         default="",
-        doc="gridpilot.pyz, which goes with each pilot; else nodes run the code of this installation where it lies.",
+        doc="gridpilot.pyz, which goes with each pilot; otherwise nodes run this installation's code where it lies.",
     )
     keep_outputs: int = option(
         f"{SITE_DIRECTOR}/KeepOutputs", default=200, doc="Ended pilots whose output is kept, the newest ones."
+    )
+    keep_outputs_s: int = option(
+        f"{SITE_DIRECTOR}/KeepOutputsTime",
+        default=604_800,
+        unit="s",
+        doc="So long the output of an ended pilot is kept, a megabyte each of stdout and stderr at most.",
     )
     pilot_dn: str = option(
         f"{SITE_DIRECTOR}/PilotDN",
@@ -102,6 +113,12 @@ class SiteDirectorSettings(IdentitySettings):
     pilot_user: str = option(f"{_PILOT}/GenericPilotUser", default="", doc="User whose proxy pilots carry.")
     pilot_group: str = option(
         f"{_PILOT}/GenericPilotGroup", default="", doc="Group of that proxy; our own proxy is given where it is empty."
+    )
+    pilots_by_stamp: bool = option(
+        f"{_PILOT}/PilotsByStamp",
+        default=False,
+        doc="Pilots are registered, and how they stand is told, in DiracX by their stamps; the pilots read it too. By "
+        "DIRAC's PilotManager while DiracX refuses that or is away.",
     )
     log_level: LogLevel = option(  # noqa: RUF009 - a field like the others; ruff does not know that enums are constant
         f"{SITE_DIRECTOR}/LogLevel", default=LogLevel.INFO, doc="DEBUG, INFO, WARNING or ERROR, or DIRAC's other words."

@@ -47,7 +47,8 @@ class WatchdogSettings(IdentitySettings):
     quiet_samples: int = option(
         f"{WRAPPER}/NullCPUCountLimit",
         default=2,
-        doc="So many times CPUSampleTime in a row without a sign of life end the payload; the first one warns.",
+        doc="A payload is ended after this many consecutive CPUSampleTime periods without a sign of life; "
+        "the first one warns.",
     )
 
     looping_s: float = option(

@@ -1,12 +1,13 @@
-"""Threads that ask the WMS: which jobs wait; what it is to be told of pilots, and which jobs they have; for a proxy."""
+"""Threads that ask the WMS: which jobs wait; to take note of pilots; which jobs these have; for a proxy."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 
 from agents.errors import CredentialError, ServiceError
 from agents.log import EventLog
 from agents.site_director.demand import Demand
-from agents.site_director.director import Crashed, DemandSeen, Event, JobsSeen
+from agents.site_director.director import Announced, Crashed, DemandSeen, Event, JobsSeen
 from agents.site_director.pilot_manager import PilotManager
 from agents.site_director.pilot_proxy import PilotProxy
 from agents.site_director.pilots import Pilot
@@ -16,7 +17,15 @@ log = EventLog("site_director")
 
 _LONGEST_REST_S = 60.0
 _PROXY_S = 60.0
+_TOLD_S = 0.2  # jobs that come one after the other are asked for together
+_ANNOUNCE_S = 5.0  # where nobody wakes it
 _CLOSE_S = 2.0
+_CPU_SHARE = 0.004  # of a processor, that a question may take on the whole: about many pilots it is asked less often
+
+
+def rest_after(rest_s: float, cpu_s: float) -> float:
+    """Return how long to rest after a question that took so much CPU time: a minute at most on its account."""
+    return max(rest_s, min(cpu_s / _CPU_SHARE, _LONGEST_REST_S))
 
 
 class Asking:
@@ -26,7 +35,6 @@ class Asking:
         demand: asks for waiting jobs.
         manager: tells and asks of pilots.
         proxy: is renewed.
-        watched: returns the pilots whose jobs are asked for; called from a thread.
         put: takes events, from any thread.
     """
 
@@ -35,38 +43,54 @@ class Asking:
         demand: Demand,
         manager: PilotManager,
         proxy: PilotProxy,
-        watched: Callable[[], Sequence[Pilot]],
         put: Callable[[Event], None],
     ) -> None:
         self._demand = demand
         self._manager = manager
         self._proxy = proxy
-        self._watched = watched
         self._put = put
-        self._loops: list[Loop] = []
+        self._heard = -1  # how often jobs had begun to wait
+        self._registrar = self._loop("registrar", self._announce, _ANNOUNCE_S)
+        self._loops = [self._registrar]
 
-    def start(self, demand_s: float, jobs_s: float) -> None:
-        """Begin, with so many seconds between two questions of each kind."""
-        turns = (
-            ("demand", self._ask_demand, demand_s),
-            ("pilots", self._ask_jobs, jobs_s),
-            ("proxy", self._proxy.renew, _PROXY_S),
-        )
-        for name, turn, rest_s in turns:
-            loop = Loop(self._patient(name, turn, rest_s), name, broken=lambda: None)
-            self._loops.append(loop)
+    def start(self, watched: Callable[[], Sequence[Pilot]], demand_s: float, jobs_s: float, *, is_told: bool) -> None:
+        """Begin.
+
+        Args:
+            watched: returns the pilots whose jobs are asked for; called from a thread.
+            demand_s: between two questions for waiting jobs.
+            jobs_s: between two questions for pilots' jobs.
+            is_told: the Matcher tells of new jobs: then it is asked at once.
+        """
+        demand = self._loop("demand", self._ask_demand, demand_s)
+        if is_told:
+            self._loops.append(self._loop("told", functools.partial(self._hear_of_jobs, demand), _TOLD_S))
+        self._loops += [
+            demand,
+            self._loop("pilots", functools.partial(self._ask_jobs, watched), jobs_s),
+            self._loop("proxy", self._proxy.renew, _PROXY_S),
+        ]
+        for loop in self._loops:
             loop.start()
+
+    def announce(self) -> None:
+        """Have the WMS told of new pilots now."""
+        self._registrar.wake()
 
     def close(self) -> None:
         """End them; one that waits for a service is left alone."""
         for loop in self._loops:
             loop.close(_CLOSE_S)
 
+    def _loop(self, name: str, turn: Callable[[], None], rest_s: float) -> Loop:
+        return Loop(self._patient(name, turn, rest_s), name, broken=lambda: None)
+
     def _patient(self, name: str, turn: Callable[[], None], rest_s: float) -> Callable[[], float]:
         failures = 0
 
         def take() -> float:
             nonlocal failures
+            began_s = time.thread_time()
             try:
                 turn()
                 failures = 0
@@ -76,7 +100,8 @@ class Asking:
             except BaseException as error:
                 self._put(Crashed(error))
                 raise
-            return min(rest_s * 2.0 ** min(failures, 10), max(rest_s, _LONGEST_REST_S))
+            rested_s = min(rest_s * 2.0 ** min(failures, 10), max(rest_s, _LONGEST_REST_S))
+            return rest_after(rested_s, time.thread_time() - began_s)
 
         return take
 
@@ -84,8 +109,18 @@ class Asking:
         at_s = time.time()
         self._put(DemandSeen(self._demand.ask(), at_s))
 
-    def _ask_jobs(self) -> None:
+    def _hear_of_jobs(self, demand: Loop) -> None:
+        number = self._demand.wait(self._heard)
+        if number != self._heard:
+            self._heard = number
+            demand.wake()
+
+    def _announce(self) -> None:
+        if self._manager.announce():
+            self._put(Announced())
+
+    def _ask_jobs(self, watched: Callable[[], Sequence[Pilot]]) -> None:
         at_s = time.time()
-        if watched := self._watched():
-            self._put(JobsSeen(self._manager.jobs_of(watched), at_s))
+        if pilots := watched():
+            self._put(JobsSeen(self._manager.jobs_of(pilots), at_s))
         self._manager.tell()

@@ -1,8 +1,10 @@
 """What the SiteDirector is made of: wired here and nowhere else."""
 
 import functools
+import os
 import queue
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -14,18 +16,22 @@ from agents.log import EventLog
 from agents.settings.site_director import SiteDirectorSettings
 from agents.site_director import starter
 from agents.site_director.asking import Asking
-from agents.site_director.ce_desk import CeDesk, Pace
+from agents.site_director.ce_desk import CeDesk
 from agents.site_director.ce_worker import CeWorker
 from agents.site_director.demand import Demand
+from agents.site_director.desk_terms import Pace, Papers
 from agents.site_director.director import Director, Event
 from agents.site_director.ledger import NAME, PilotLedger
 from agents.site_director.outputs import prune
 from agents.site_director.pilot_manager import PilotManager
 from agents.site_director.pilot_proxy import DelegatedProxy, OwnProxy, PilotProxy
 from agents.site_director.pilots import Pilot
+from agents.site_director.proxy_in_queue import CurrentProxy, ProxyInQueue
 from agents.site_director.queues import PilotQueue
+from agents.site_director.registrars import ByReference, ByStamp, Registrar
 from agents.site_director.starter import Starter
 from agents.site_director.supply import Choice
+from agents.wms.diracx.installation import DiracX
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.published import Published
@@ -82,32 +88,55 @@ def build(given: Given, events: "queue.SimpleQueue[Event]", opened: ExitStack) -
     with suppress(CredentialError):  # it is tried again, and said, while the director works
         proxy.renew()
     tasks = functools.partial(_tasks, _starter(given), proxy, {each.name: each for each in given.queues})
+    pilot_manager = service(given, "WorkloadManagement/PilotManager")
+    manager = PilotManager(
+        pilot_manager,
+        _registrar(given, pilot_manager, proxy, opened),
+        JobMonitoring(service(given, "WorkloadManagement/JobMonitoring")),
+        ledger,
+        {each.name: each for each in given.queues},
+    )
+    asking = Asking(demand(given), manager, proxy, events.put)
     pace = Pace(poll_s=settings.status_s, call_s=settings.call_s)
     desks = {
         each.name: CeDesk(
             each,
             functools.partial(_worker, each, given.work_dir, events.put),
             ledger,
-            tasks,
+            Papers(
+                tasks, manager.is_announced, ProxyInQueue(functools.partial(_current, proxy), settings.pilot_life_s)
+            ),
             pace=pace,
             outputs_dir=given.work_dir / "outputs",
             jitter=random.random,
         )
         for each in given.queues
     }
-    keep = functools.partial(prune, given.work_dir / "outputs", settings.keep_outputs)
-    director = Director(desks, ledger, events, choice=choice(settings), start_up_s=settings.start_up_s, keep_house=keep)
-    manager = PilotManager(
-        service(given, "WorkloadManagement/PilotManager"),
-        JobMonitoring(service(given, "WorkloadManagement/JobMonitoring")),
+    director = Director(
+        desks,
         ledger,
-        {each.name: each for each in given.queues},
-        settings.vo,
+        events,
+        choice=choice(settings),
+        start_up_s=settings.start_up_s,
+        announce=asking.announce,
+        keep_house=lambda: prune(
+            given.work_dir / "outputs", settings.keep_outputs, settings.keep_outputs_s, time.time()
+        ),
     )
-    asking = Asking(demand(given), manager, proxy, director.watched, events.put)
     opened.callback(asking.close)
-    asking.start(settings.polling_s, max(_JOBS_EVERY_S, settings.polling_s))
+    jobs_s = _JOBS_EVERY_S if settings.is_told else max(_JOBS_EVERY_S, settings.polling_s)
+    asking.start(director.watched, settings.polling_s, jobs_s, is_told=settings.is_told)
     return director
+
+
+def _registrar(given: Given, pilot_manager: Service, proxy: PilotProxy, opened: ExitStack) -> Registrar:
+    """Return who is told of pilots: DiracX with the credential of the pilots, where that is wanted."""
+    by_reference = ByReference(pilot_manager, given.settings.vo)
+    if not given.settings.pilots_by_stamp:
+        return by_reference
+    diracx = DiracX(given.published, given.transports, os.environ, vo=given.settings.vo)
+    opened.callback(diracx.close)
+    return ByStamp(lambda: diracx.pilots(proxy.file()), by_reference, given.settings.vo)
 
 
 def _worker(queue_: PilotQueue, work_dir: Path, put: Callable[[Event], None]) -> CeWorker:
@@ -120,6 +149,10 @@ def _tasks(
 ) -> Sequence[TaskSpec]:
     credential = proxy.file()
     return [made_by.task(pilot, queues[pilot.queue], credential) for pilot in pilots]
+
+
+def _current(proxy: PilotProxy) -> CurrentProxy:
+    return CurrentProxy(proxy.file(), proxy.ends_s())
 
 
 def _starter(given: Given) -> Starter:

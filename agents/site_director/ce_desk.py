@@ -4,7 +4,7 @@ The director's main thread calls everything here. Each step is in the ledger bef
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,13 +24,15 @@ from agents.site_director.ce_worker import (
     Found,
     Poll,
     Polled,
+    Renewed,
     Submit,
     Submitted,
 )
+from agents.site_director.desk_terms import Pace, Papers
 from agents.site_director.ledger import PilotLedger
 from agents.site_director.pilots import Pilot, PilotReport, State
 from agents.site_director.queues import PilotQueue
-from ce_backends.base import Accepted, Rejected, TaskSpec, TaskState, TaskStatus, Uncertain
+from ce_backends.base import Accepted, Rejected, TaskState, TaskStatus, Uncertain
 
 log = EventLog("site_director")
 
@@ -38,21 +40,6 @@ _MOST_LEFT_BEHIND = 3  # threads that hang in a call
 _LOOKS_BEFORE_AGAIN = 3  # for a stamp that the CE does not know; then it is submitted again, under the same stamp
 _AT_ONCE = 200
 _STATE_OF = {TaskState.DONE: State.DONE, TaskState.FAILED: State.FAILED, TaskState.ABORTED: State.ABORTED}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How often, how long.
-
-    Attributes:
-        poll_s: between two questions to the CE.
-        call_s: a call that takes longer is given up.
-        cancel_again_s: between two orders to end the same pilots.
-    """
-
-    poll_s: float
-    call_s: float
-    cancel_again_s: float = 60.0
 
 
 @dataclass(slots=True)
@@ -70,7 +57,7 @@ class CeDesk:
         queue: it is about.
         hire: makes a worker; called again when one was left behind in a call that hangs.
         ledger: of all pilots.
-        tasks: makes the tasks of pilots; raises CredentialError where there is no proxy for them.
+        papers: of its pilots.
         pace: how often.
         outputs_dir: folder in which each ended pilot's output gets one of its own.
         jitter: spreads what is tried again.
@@ -82,7 +69,7 @@ class CeDesk:
         queue: PilotQueue,
         hire: Callable[[], CeWorker],
         ledger: PilotLedger,
-        tasks: Callable[[Sequence[Pilot]], Sequence[TaskSpec]],
+        papers: Papers,
         *,
         pace: Pace,
         outputs_dir: Path,
@@ -92,18 +79,20 @@ class CeDesk:
         self.queue = queue
         self.taking = self.seeing = WELL  # to submit; and all other calls
         self.pilots = {pilot.stamp: pilot for pilot in ledger.open() if pilot.queue == queue.name}
+        self.changes = 0  # how often something of its pilots became another
         self.is_unseen = False  # what is known of its pilots is old
         self._to_bring = [p for p in ledger.newest(queue.name, _AT_ONCE) if _is_to_bring(p)]
         self._hire = hire
         self._worker = hire()
         self._ledger = ledger
-        self._tasks = tasks
+        self._papers = papers
         self._pace = pace
         self._outputs = outputs_dir
         self._jitter = jitter
         self._wall, self._now = clocks
         self._rests = _Rests()
         self._fresh: set[str] = set()  # submitted once, and not answered yet
+        self._by_state: Mapping[State, Sequence[Pilot]] | None = None  # the pilots, until one of them changes
         self._left_behind = 0  # calls that were given up and may still hang
         self._drop([p for p in self.pilots.values() if p.state is State.DECIDED], "it was never submitted")
 
@@ -126,15 +115,28 @@ class CeDesk:
     # ---- orders
 
     def submit(self, pilots: Sequence[Pilot]) -> None:
-        """Submit new pilots: decided, then about to be submitted, then given to the CE.
+        """Submit new pilots: decided, then made known to the WMS, then about to be submitted, then given to the CE.
 
         Raises:
             CredentialError: there is no proxy for them; nothing was written.
         """
-        tasks = self._tasks(pilots)
-        self._keep(pilots)
-        self._keep([replace(pilot, state=State.SUBMITTING) for pilot in pilots])
-        self._fresh |= {pilot.stamp for pilot in pilots}
+        self._papers.tasks(pilots)
+        self._keep(pilots, [PilotReport(pilot.stamp, "Submitted") for pilot in pilots])
+
+    def _hand_over(self, decided: Sequence[Pilot]) -> None:
+        """Give those to the CE that the WMS knows; a WMS that does not answer is not waited for for long."""
+        now_s = self._wall()
+        due = [p for p in decided if self._papers.is_announced(p) or abs(now_s - p.decided_s) > self._pace.announce_s]
+        if not due:
+            return
+        try:
+            tasks = self._papers.tasks(due)
+        except CredentialError as error:
+            self._drop(due, str(error))
+            return
+        ends_s = self._papers.proxy.ends_s if self._papers.proxy else 0.0
+        self._keep([replace(pilot, state=State.SUBMITTING, proxy_ends_s=ends_s) for pilot in due])
+        self._fresh |= {pilot.stamp for pilot in due}
         self._worker.order(Submit(tasks))
 
     def take_back(self, number: int) -> None:
@@ -151,22 +153,31 @@ class CeDesk:
         now = self._now()
         if self._worker.hangs_s > self._pace.call_s:
             self._give_up_call()
+        self._hand_over(self._in_state()[State.DECIDED])
         if self.seeing.rests(now) or not self._worker.is_idle:
             return
-        in_state = {state: [p for p in self.pilots.values() if p.state is state] for state in State}
+        in_state = self._in_state()
         doubtful, leaving = in_state[State.SUBMITTING], in_state[State.CANCELLING]
         if doubtful and now - self._rests.found_s >= self._pace.poll_s:
             self._rests.found_s = now
             self._worker.order(Find([pilot.stamp for pilot in doubtful[:_AT_ONCE]]))
-        known = [p.task_id for p in (*in_state[State.WAITING], *in_state[State.RUNNING], *leaving) if p.task_id]
-        if known and now - self._rests.polled_s >= self._pace.poll_s:
+        there = (*in_state[State.WAITING], *in_state[State.RUNNING], *leaving)
+        if there and now - self._rests.polled_s >= self._pace.poll_s:
             self._rests.polled_s = now
-            self._worker.order(Poll(known))
+            self._worker.order(Poll([pilot.task_id for pilot in there if pilot.task_id]))
         if leaving and now - self._rests.cancelled_s >= self._pace.cancel_again_s:
             self._cancel(leaving)
+        if self._papers.proxy and (order := self._papers.proxy.due(in_state[State.WAITING], self._wall())):
+            self._worker.order(order)
         if self._to_bring:
             pilot = self._to_bring[0]
             self._worker.order(Bring(pilot.stamp, pilot.task_id, self._outputs / pilot.stamp))
+
+    def _in_state(self) -> Mapping[State, Sequence[Pilot]]:
+        """Return the pilots by state: there may be thousands, and most turns change none."""
+        if self._by_state is None:
+            self._by_state = {state: [p for p in self.pilots.values() if p.state is state] for state in State}
+        return self._by_state
 
     def close(self, within_s: float) -> None:
         """Let the worker go; pilots go on and are found again."""
@@ -201,6 +212,8 @@ class CeDesk:
                 self.seeing = WELL
             case Brought(order=order):
                 self._brought(order.stamp)
+            case Renewed():
+                self._renewed(event)
             case Failed():
                 self._failed(event)
         return []
@@ -251,7 +264,7 @@ class CeDesk:
 
     def _submit_again(self, pilots: Sequence[Pilot]) -> None:
         try:
-            tasks = self._tasks(pilots)
+            tasks = self._papers.tasks(pilots)
         except CredentialError as error:  # they are looked for again meanwhile
             log.error("pilots.not_submitted", queue=self.queue.name, number=len(pilots), cause=error)
             return
@@ -296,6 +309,15 @@ class CeDesk:
             return replace(pilot, state=state, started_s=began, ended_s=now_s, why=why[:300])
         return None
 
+    def _renewed(self, event: Renewed) -> None:
+        """Take note of new proxies; who would start with one that is too short is taken back, and another one comes."""
+        assert self._papers.proxy
+        waiting = {p.task_id: p for p in self.pilots.values() if p.state is State.WAITING}
+        changed = self._papers.proxy.after(event, waiting, self._wall())
+        self._keep(changed)
+        if leaving := [pilot for pilot in changed if pilot.state is State.CANCELLING]:
+            self._cancel(leaving)
+
     def _brought(self, stamp: str) -> None:
         brought = [replace(pilot, is_fetched=True) for pilot in self._to_bring if pilot.stamp == stamp]
         self._to_bring = [pilot for pilot in self._to_bring if pilot.stamp != stamp]
@@ -326,11 +348,14 @@ class CeDesk:
 
     def _drop(self, pilots: Sequence[Pilot], why: str) -> None:
         now_s = self._wall()
-        self._keep([replace(p, state=State.ABORTED, ended_s=now_s, why=why[:300], is_told=True) for p in pilots])
+        dropped = [replace(p, state=State.ABORTED, ended_s=now_s, why=why[:300], is_told=True) for p in pilots]
+        self._keep(dropped, [PilotReport(pilot.stamp, pilot.state, pilot.why) for pilot in dropped])
 
     def _keep(self, pilots: Sequence[Pilot], reports: Sequence[PilotReport] = ()) -> None:
         if pilots:
             self._ledger.save(pilots, reports)
+            self._by_state = None
+            self.changes += 1
         for pilot in pilots:
             if pilot.state.is_final:
                 self.pilots.pop(pilot.stamp, None)

@@ -13,10 +13,12 @@ from typing import cast
 
 from agents.jobs.unforeseen import words
 from agents.log import EventLog
+from agents.site_director import outputs
 from ce_backends.base import (
     Accepted,
     ComputingElement,
     Rejected,
+    RenewsCredentials,
     Submission,
     TaskSpec,
     TaskStatus,
@@ -66,7 +68,16 @@ class Bring:
     into: Path
 
 
-Order = Submit | Find | Poll | Cancel | Bring
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Give these, which wait, this credential; it ends at `ends_s`, seconds since 1970."""
+
+    task_ids: Sequence[str]
+    credential: Path
+    ends_s: float
+
+
+Order = Submit | Find | Poll | Cancel | Bring | Renew
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +125,15 @@ class Brought:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewed:
+    """They have it, but for those of which it says why not."""
+
+    queue: str
+    order: Renew
+    troubles: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The CE did not do it. Of what it was asked all may have been done, unless it `is_sure` that nothing was."""
 
@@ -123,7 +143,7 @@ class Failed:
     is_sure: bool = False
 
 
-Event = Submitted | Found | Polled | Cancelled | Brought | Failed
+Event = Submitted | Found | Polled | Cancelled | Brought | Renewed | Failed
 
 
 class CeWorker:
@@ -198,7 +218,7 @@ class CeWorker:
         try:
             if self._ce is None:
                 self._ce = self._make()
-            return _carried_out(self._queue, self._ce, order)
+            return carried_out(self._queue, self._ce, order)
         except (CEUnavailable, CEMisconfigured) as error:
             return Failed(self._queue, order, str(error), is_sure=True)
         except Exception as error:  # noqa: BLE001 - a CE type may be anybody's
@@ -214,7 +234,7 @@ class CeWorker:
             log.warning("ce.not_closed", queue=self._queue, cause=error)
 
 
-def _carried_out(queue: str, ce: ComputingElement, order: Order) -> Event:
+def carried_out(queue: str, ce: ComputingElement, order: Order) -> Event:
     """Call the CE; of what it answers, only what the contract has is believed."""
     match order:
         case Submit():
@@ -236,8 +256,24 @@ def _carried_out(queue: str, ce: ComputingElement, order: Order) -> Event:
             return Cancelled(queue, order)
         case Bring():
             ce.fetch(order.task_id, order.into)
+            outputs.shorten(order.into)
             ce.clean([order.task_id])
             return Brought(queue, order)
+        case Renew():
+            return Renewed(queue, order, _troubles(ce, order))
+
+
+def _troubles(ce: ComputingElement, order: Renew) -> dict[str, str]:
+    """Renew credentials; return why not, by task id."""
+    if not isinstance(ce, RenewsCredentials):
+        return dict.fromkeys(order.task_ids, "this CE type renews none")
+    troubles = {}
+    for task_id in order.task_ids:
+        try:
+            ce.renew_credential(task_id, order.credential)
+        except CEError as error:
+            troubles[task_id] = str(error)
+    return troubles
 
 
 def _submission(answer: object, unclear: Uncertain) -> Submission:

@@ -34,6 +34,17 @@ class Demand:
         self._matcher = matcher
         self._queues = queues
 
+    def wait(self, number: int) -> int:
+        """Return how often jobs have begun to wait, once that is not `number` any more, or after some time.
+
+        Raises:
+            ServiceError: the Matcher gave no usable answer, or has no such call: DIRAC's has none.
+        """
+        answer = self._matcher.call("waitForJobs", number)
+        if isinstance(answer, bool) or not isinstance(answer, int):
+            raise BadAnswer("Matcher.waitForJobs: expected a number")
+        return answer
+
     def ask(self) -> list[WaitingJobs]:
         """Return the jobs that wait and fit at least one queue; one call for all queues that offer the same.
 

@@ -60,7 +60,12 @@ class Crashed:
     error: BaseException
 
 
-Event = CeEvent | DemandSeen | JobsSeen | Stop | Crashed
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The WMS knows pilots that it did not know."""
+
+
+Event = CeEvent | DemandSeen | JobsSeen | Announced | Stop | Crashed
 
 
 class Director:
@@ -71,6 +76,7 @@ class Director:
         ledger: of all pilots.
         choice: what the law may choose.
         start_up_s: from a pilot's start to its first question.
+        announce: has the WMS told of new pilots, soon.
         keep_house: removes what is old; called now and then.
         clock: seconds since 1970.
     """
@@ -83,6 +89,7 @@ class Director:
         *,
         choice: Choice,
         start_up_s: float,
+        announce: Callable[[], None] = lambda: None,
         keep_house: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -91,6 +98,7 @@ class Director:
         self._events = events
         self._choice = choice
         self._start_up_s = start_up_s
+        self._announce = announce
         self._keep_house = keep_house
         self._clock = clock
         self._memory = Memory()
@@ -155,9 +163,13 @@ class Director:
                 self._since = self._since.seen(waiting, self._clock())
             case JobsSeen():
                 self._take_jobs(event)
+            case Announced():  # the desks look by themselves
+                pass
             case _:
-                self._is_new = True
-                ended = self._desks[event.queue].heard(event)
+                desk = self._desks[event.queue]
+                before = desk.changes
+                ended = desk.heard(event)
+                self._is_new |= desk.changes != before  # thousands of pilots are not counted again for nothing
                 self._untold |= {pilot.stamp: pilot for pilot in ended}
 
     def _take_jobs(self, seen: JobsSeen) -> None:
@@ -166,7 +178,7 @@ class Director:
         for name, desk in self._desks.items():
             known = [desk.pilots[stamp] for stamp in seen.jobs if stamp in desk.pilots]
             now_s = self._clock()
-            changed = [new for pilot in known if (new := _with_jobs(pilot, seen.jobs[pilot.stamp], now_s)) != pilot]
+            changed = [new for pilot in known if (new := _with_jobs(pilot, seen.jobs[pilot.stamp], now_s)) is not pilot]
             desk.know(changed)
             self._is_new |= bool(changed)
             over = [
@@ -178,9 +190,9 @@ class Director:
         judged = [replace(p, found_work=self._since.verdict(p), is_told=True, is_busy=False) for p in pilots]
         fetched = self._ledger.of([pilot.stamp for pilot in judged])
         self._ledger.save([replace(p, is_fetched=p.is_fetched or fetched[p.stamp].is_fetched) for p in judged])
+        self._past |= {name: self._past_of(name) for name in {pilot.queue for pilot in judged}}
         for pilot in judged:
             self._untold.pop(pilot.stamp, None)
-            self._past[pilot.queue] = self._past_of(pilot.queue)
             log.info("pilot.ended", queue=pilot.queue, state=pilot.state, jobs=pilot.jobs, why=pilot.why)
 
     def _with_untold(self, name: str, past: Past) -> Past:
@@ -264,6 +276,8 @@ class Director:
                 log.error("pilots.not_submitted", queue=name, number=number, cause=error)
                 return
             self._past[name] = replace(self._past[name], last_submitted_s=now_s)
+        if orders.submit:
+            self._announce()
 
     def _note(self, sentence: str, orders: Orders | None) -> None:
         """Leave word for `status` of what was thought."""
@@ -271,6 +285,7 @@ class Director:
             "at_s": self._decided_s,
             "sentence": sentence,
             "ces": {name: desk.why for name, desk in self._desks.items()},
+            "prices": {name: desk.queue.price for name, desk in self._desks.items()},
         }
         if orders is not None:
             facts["plan"] = {
@@ -290,6 +305,8 @@ def _with_jobs(pilot: Pilot, jobs: JobsOf, at_s: float) -> Pilot:
     has_another = jobs.number > pilot.jobs
     has_begun = jobs.is_busy and (has_another or not pilot.is_busy)
     is_idle_now = not jobs.is_busy and (has_another or pilot.is_busy)
+    if not (has_another or has_begun or is_idle_now):
+        return pilot
     return replace(
         pilot,
         jobs=max(pilot.jobs, jobs.number),

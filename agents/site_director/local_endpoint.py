@@ -10,7 +10,6 @@ from ce_backends.cfg import Section
 
 _NEEDED = ("configuration", "ca_dir", "pilot_proxy", "site", "ce", "queue", "vo")
 _MOST_BYTES = 100_000
-_POLLING_S = 1.0  # it is on this machine: a question costs it a millisecond
 
 
 def of_local_wms(home: Path, ce_type: str, ce_options: Sequence[str]) -> Section:
@@ -31,7 +30,7 @@ def of_local_wms(home: Path, ce_type: str, ce_options: Sequence[str]) -> Section
         ("/DIRAC/Security/CALocation", found["ca_dir"]),
         ("/DIRAC/Security/ProxyFile", found["pilot_proxy"]),
         (f"{SITE_DIRECTOR}/VO", found["vo"]),
-        (f"{SITE_DIRECTOR}/PollingTime", str(_POLLING_S)),
+        (f"{SITE_DIRECTOR}/ToldOfJobs", "yes"),
     ):
         made.set(path, value, str(home / "endpoint.json"))
     if ce_type:

@@ -33,6 +33,13 @@ class PilotProxy(Protocol):
             CredentialError: there is none, with the reason.
         """
 
+    def ends_s(self) -> float:
+        """Return when what `file` gives ends, in seconds since 1970.
+
+        Raises:
+            CredentialError: there is none.
+        """
+
 
 class OwnProxy:
     """Our own proxy, where we work with a pilot's."""
@@ -55,6 +62,10 @@ class OwnProxy:
             )
             self._was_told = True
         return self._path
+
+    def ends_s(self) -> float:
+        """See PilotProxy."""
+        return proxy.load(self._path, self._now()).not_after.timestamp()
 
 
 class DelegatedProxy:
@@ -80,6 +91,10 @@ class DelegatedProxy:
         if self._left() < self._life:
             raise CredentialError(self._trouble or f"{self._path}: the pilots' proxy is not renewed yet")
         return self._path
+
+    def ends_s(self) -> float:
+        """See PilotProxy."""
+        return proxy.load(self.file(), self._now()).not_after.timestamp()
 
     def renew(self) -> None:
         """See PilotProxy. It is due an hour before it would be too short, and lives a quarter longer than it must."""

@@ -42,6 +42,7 @@ class Pilot:
         found_work: what its end says, None for nothing.
         why: why it ended, or what the CE said last.
         is_fetched: its output is here, or cannot be had.
+        proxy_ends_s: when the proxy ends that it has been given.
     """
 
     stamp: str
@@ -63,6 +64,7 @@ class Pilot:
     found_work: bool | None = None
     why: str = ""
     is_fetched: bool = False
+    proxy_ends_s: float = 0.0
 
     @property
     def reference(self) -> str:

@@ -10,6 +10,7 @@ from agents.site_director.ledger import NAME, PilotLedger
 from agents.site_director.pilots import Pilot, State
 from agents.site_director.supply import Memory, Orders, WaitingJobs
 from agents.site_director.views import Known, Past
+from ce_backends import screen
 from ce_backends.untrusted.text import visible
 
 _MONITORING = "WorkloadManagement/JobMonitoring"
@@ -33,8 +34,9 @@ def status(ledger: PilotLedger, *, as_json: bool) -> str:
             for name in queues
         }
         return json.dumps({"queues": told, "unsent_reports": len(ledger.unsent()), "last_decision": facts}, indent=1)
-    heads = ("queue", *State, "")
-    rows = [(n, *(str(counts.get((n, state), 0)) for state in State), _trouble(n, why, holds)) for n in queues]
+    states = [state for state in State if any(counts.get((name, state)) for name in queues)]  # no column of zeros
+    heads = ("queue", *states, "")
+    rows = [(n, *(str(counts.get((n, state), 0)) for state in states), _trouble(n, why, holds)) for n in queues]
     return _aligned([heads, *rows])
 
 
@@ -43,8 +45,7 @@ def _trouble(name: str, why: dict[str, str], holds: dict[str, str]) -> str:
 
 
 def _aligned(table: list[tuple[str, ...]]) -> str:
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in table)
+    return "\n".join(screen.table(table))
 
 
 def plan(given: build.Given, *, as_json: bool) -> str:

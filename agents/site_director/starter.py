@@ -50,7 +50,8 @@ class Starter:
         return TaskSpec(
             stamp=pilot.stamp,
             script=script,
-            inputs=[self.certificates, *([self.bundle] if self.bundle else [])],
+            inputs=[self.certificates],
+            shared=[self.bundle] if self.bundle else [],
             processors=queue.processors,
             credential=credential,
         )

@@ -70,11 +70,13 @@ def situation(now_s: float, known: Known) -> Situation:
 
 def _queue_view(queue: PilotQueue, pilots: Sequence[Pilot], known: Known, now_s: float) -> QueueView:
     past = known.past.get(queue.name, Past())
-    lost = {State.CANCELLING} | ({State.SUBMITTING} if queue.name in known.doubtful else set())
+    on_trial = {State.DECIDED, State.SUBMITTING} if queue.name in known.doubtful else set[State]()
+    lost = {State.CANCELLING} | on_trial
+    is_tried = any(pilot.state in on_trial for pilot in pilots)  # one that fails is tried by one order at a time
     return QueueView(
         name=queue.name,
         processors=queue.processors,
-        room=0 if queue.name in known.shut else _room(queue, pilots),
+        room=0 if queue.name in known.shut or is_tried else _room(queue, pilots),
         is_seen=queue.name not in known.unseen,
         pilots=[_view(pilot, now_s, known) for pilot in pilots if pilot.state not in lost],
         waits_s=past.waits_s,

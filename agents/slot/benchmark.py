@@ -64,18 +64,18 @@ class Benchmark:
     Args:
         machine: what is measured.
         cache: directory of results; one that others may write is not believed.
-        command: starts one copy.
+        command: starts one copy; None for DB12's.
     """
 
     def __init__(
         self,
         machine: Machine,
         cache: Path,
-        command: Sequence[str] = alone(db12, str(_CPU_BUDGET_S)),
+        command: Sequence[str] | None = None,
     ) -> None:
         self._machine = machine
         self._file = cache / "benchmark.json"
-        self._command = command
+        self._command = command or alone(db12, str(_CPU_BUDGET_S))
         self._running: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
         self._is_stopped = False

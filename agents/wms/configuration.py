@@ -12,24 +12,32 @@ from ce_backends.errors import CfgError
 from ce_backends.readers import comma_list
 
 _LARGEST_BYTES = 256 * 10**6
+_DEFAULTS = "/Operations/Defaults"
 
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A configuration and its version, a UTC time as text."""
+    """A configuration.
+
+    Attributes:
+        version: a UTC time as text.
+        tree: of it.
+        packed: base64 of zlib of its text, as it was sent.
+    """
 
     version: str
     tree: Section
+    packed: str = ""
 
 
-def download(service: Service) -> Downloaded:
-    """Return the configuration that the servers publish.
+def download(service: Service, kept: Downloaded | None = None) -> Downloaded:
+    """Return the configuration that the servers publish; what was kept, where they have no newer one.
 
     Raises:
         ServiceMissing: none of them gives it.
     """
     try:
-        found = download_newer(service, "0")
+        found = download_newer(service, kept.version if kept and kept.version else "0") or kept
         if found is None:
             raise BadAnswer("expected the configuration's data, got none")
     except ServiceError as error:
@@ -43,21 +51,32 @@ def download_newer(service: Service, version: str) -> Downloaded | None:
     Raises:
         ServiceError: they gave no usable answer.
     """
-    answer = service.call("getCompressedDataIfNewer", version)
+    return of_answer(service.call("getCompressedDataIfNewer", version), version)
+
+
+def of_answer(answer: object, version: str) -> Downloaded | None:
+    """Return the configuration in a server's answer to somebody who has this version, None where it has none.
+
+    Raises:
+        BadAnswer: it is no usable one.
+    """
     if not isinstance(answer, Mapping):
         raise BadAnswer(f"expected the configuration's data, got {str(answer)[:60]!r}")
     packed = answer.get("data")
     if packed is None and version != "0":
         return None
-    if not isinstance(packed, str | bytes):
+    if isinstance(packed, bytes):  # over dips
+        packed = base64.b64encode(packed).decode("ascii")
+    if not isinstance(packed, str):
         raise BadAnswer(f"expected the configuration's data, got {str(answer)[:60]!r}")
     try:
-        return Downloaded(str(answer.get("newestVersion", "")), parse(_unpacked(packed), "Configuration service"))
+        tree = parse(_unpacked(packed), "Configuration service")
     except CfgError as error:
         raise BadAnswer(f"the configuration is malformed: {error}") from error
+    return Downloaded(str(answer.get("newestVersion", "")), tree, packed)
 
 
-def _unpacked(packed: str | bytes) -> str:
+def _unpacked(packed: str) -> str:
     """Return the CFG text of base64 of zlib of it."""
     inflate = zlib.decompressobj()
     try:
@@ -69,14 +88,34 @@ def _unpacked(packed: str | bytes) -> str:
     return text.decode("utf-8", "replace")
 
 
-def without_setups(tree: Section) -> Section:
-    """Return a configuration of DIRAC 7.3 or 8 in the shape of DIRAC 9: no setup and instance levels."""
-    setup = tree.text("/DIRAC/Setup")
+def without_setups(tree: Section, vo: str = "") -> Section:
+    """Return a configuration as a VO's agent reads it, in the shape of DIRAC 9 whichever DIRAC it is of.
+
+    There are no levels of setup and instance, and all that `operations` says is under `/Operations/Defaults`.
+    """
     flat = tree
-    for system, instance in tree.section(f"/DIRAC/Setups/{setup}").options():
+    for system, instance in tree.section(f"/DIRAC/Setups/{tree.text('/DIRAC/Setup')}").options():
         chosen = tree.section(f"/Systems/{system}/{instance.text}")
         flat = _under(f"/Systems/{system}", chosen).merge(flat)  # what a local file says without a setup wins
-    return flat.merge(_under("/Operations/Defaults", tree.section(f"/Operations/{setup}"))) if setup else flat
+    said = operations(tree, vo)
+    return flat.merge(_under(_DEFAULTS, said)) if said.content else flat
+
+
+def operations(tree: Section, vo: str) -> Section:
+    """Return what Operations say for a VO, in the order of DIRAC's own helper.
+
+    Where there are setups (DIRAC 7.3 and 8): Defaults, the setup, `<VO>/Defaults`, `<VO>/<setup>`; in DIRAC 9:
+    Defaults, `<VO>`. The later one wins. `pilot/wms/configuration.py` has the same.
+    """
+    setup = tree.text("/DIRAC/Setup")
+    has_setups = bool(setup and tree.section(f"/DIRAC/Setups/{setup}").content)
+    levels = [setup] if has_setups else []
+    if vo:
+        levels += [f"{vo}/Defaults", f"{vo}/{setup}"] if has_setups else [vo]
+    said = tree.section(_DEFAULTS)
+    for level in levels:
+        said = said.merge(tree.section(f"/Operations/{level}"))
+    return said
 
 
 def _under(path: str, section: Section) -> Section:
@@ -100,10 +139,10 @@ def service_urls(tree: Section, name: str, jitter: Callable[[], float] = lambda:
     if gateways := _listed(tree, f"/DIRAC/Gateways/{tree.text('/LocalSite/Site')}"):
         return _shuffled(["/".join([*url.split("/")[:3], name]) for url in gateways], jitter)
     published = [_listed(tree, f"/Systems/{system}/{kind}/{service}") for kind in ("URLs", "FailoverURLs")]
-    main_servers = _listed(tree, "/Operations/Defaults/MainServers")
+    main_servers = _listed(tree, f"{_DEFAULTS}/MainServers")
     expanded = [url for urls in published for url in _shuffled(_expanded(urls, main_servers), jitter)]
     if not expanded:
-        expected = "/Operations/Defaults/MainServers" if any(published) else f"/Systems/{system}/URLs/{service}"
+        expected = f"{_DEFAULTS}/MainServers" if any(published) else f"/Systems/{system}/URLs/{service}"
         raise ServiceMissing(f"the configuration publishes no URL of {name}; expected {expected}")
     return expanded
 

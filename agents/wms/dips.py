@@ -1,6 +1,7 @@
 """DISET as DIRAC's dips services speak it: TLS, then four length-prefixed JSON frames; one call for each connection.
 
 Seen on the wire of DIRAC 9.1.22: proposal, its acceptance, arguments, answer. A keep-alive may come between any two.
+DIRAC 7.3 and 8 understand JSON, and answer in DEncode.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from agents import __version__
 from agents.credentials.context import tls
 from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
-from agents.wms import dips_files, jencode
+from agents.wms import dencode, dips_files, jencode
 from agents.wms.service import NoFile
 from ce_backends.untrusted.bounded_http import Limits
 from ce_backends.untrusted.web_proxies import web_proxies
@@ -191,7 +192,7 @@ def _plain(error: Exception) -> str:
 
 
 class _Frames:
-    """Values in frames of `<decimal length>:<JEncode>`, within limits of silence, whole time and size."""
+    """Values in frames of `<decimal length>:<JEncode or DEncode>`, within limits of silence, whole time and size."""
 
     def __init__(
         self,
@@ -232,7 +233,8 @@ class _Frames:
         while True:
             head = self._until_colon()
             is_keep_alive = head.startswith(_KEEP_ALIVE)
-            value = jencode.decode(self._exactly(_length(head.removeprefix(_KEEP_ALIVE), self._limits.body_mb)))
+            payload = self._exactly(_length(head.removeprefix(_KEEP_ALIVE), self._limits.body_mb))
+            value = dencode.decode(payload) if payload.startswith(dencode.BEGINNING) else jencode.decode(payload)
             if not is_keep_alive:
                 return value
             self._answer_keep_alive(value)

@@ -32,7 +32,10 @@ def receive(frames: Frames, take: Callable[[bytes], object], most_bytes: int) ->
         return accepted
     md5, came_bytes = hashlib.md5(usedforsecurity=False), 0
     while True:
-        more, data = _block(frames.receive())
+        answer = frames.receive()
+        if _is_bad(answer):
+            return answer
+        more, data = _block(answer)
         if not more:
             break
         block = _bytes_of(data)
@@ -80,6 +83,10 @@ _OK = _ok(None)
 
 def _is_good(answer: object) -> bool:
     return isinstance(answer, Mapping) and bool(answer.get("OK"))
+
+
+def _is_bad(answer: object) -> bool:
+    return isinstance(answer, Mapping) and answer.get("OK") is False
 
 
 def _block(answer: object) -> tuple[bool, object]:

@@ -2,6 +2,7 @@
 
 import re
 
+from agents.credentials.identity import Identity
 from agents.errors import Blame, HandBack
 from ce_backends.cfg import Section
 from ce_backends.readers import comma_list
@@ -59,6 +60,11 @@ class Registry:
             if dn in _names(user.text("DN")):
                 return next(iter(comma_list(user.text("DefaultGroup", default))), "")
         return ""
+
+
+def vo_of(tree: Section, told: str, identity: Identity) -> str:
+    """Return for which VO somebody works, by whose word that is known: options, proxy, the Registry of his group."""
+    return told or identity.vo or Registry(tree).vo(identity.group)
 
 
 def _names(text: str) -> list[str]:

@@ -21,8 +21,8 @@ class SandboxStore:
             ServiceError: no usable answer.
         """
         path = reference.removeprefix("SB:").rpartition("|")[2]
-        # the store takes what follows its own name, and answers 500 when that is missing (9.1.22)
-        return self._service.download("streamToClient", self._service.path + path)
+        # as DIRAC's client asks: 8.0 and 9.0 take their own URL off the front, 9.1 all that ends with their own name
+        return self._service.download("streamToClient", self._service.url + path)
 
     def upload_output(self, job_id: int, packed: bytes) -> str:
         """Store a job's output sandbox; return its reference. The store checks the hash in its name."""

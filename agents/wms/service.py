@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from agents.errors import BadAnswer, NoAnswer, Refused, ServiceError, ServiceMissing, Unreachable
 from agents.log import EventLog
+from agents.pacing import before_repeating_s
 
 log = EventLog("service")
 
@@ -76,8 +77,8 @@ class Retry:
 
     def delay_s(self, attempt: int, asked_s: float | None, jitter: Callable[[], float]) -> float:
         """Return the wait before the next attempt; a server's own wish (Retry-After) is a lower bound."""
-        window = min(self.cap_s, self.base_s * (1 << attempt))
-        return max(asked_s or 0.0, jitter() * window)
+        window_s = min(self.cap_s, self.base_s * (1 << attempt))
+        return before_repeating_s(window_s, asked_s or 0.0, jitter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Service:
         transport: carries the calls.
         retry: how often a call is repeated.
         clock: time, sleep and chance.
+        failed: is told whenever a server gives no usable answer.
     """
 
     def __init__(
@@ -108,7 +110,10 @@ class Service:
         transport: Transport,
         retry: Retry = Retry(),
         clock: Clock = Clock(),
+        *,
+        failed: Callable[[], object] = lambda: None,
     ) -> None:
+        self._failed = failed
         self.name = name
         self._urls = urls if callable(urls) else lambda: urls
         self._banned_until: dict[str, float] = {}
@@ -117,9 +122,9 @@ class Service:
         self._clock = clock
 
     @property
-    def path(self) -> str:
-        """The path in its URLs, `/WorkloadManagement/TornadoSandboxStore`: the service's own name at the server."""
-        return urlsplit(self._published()[0]).path
+    def url(self) -> str:
+        """Where it is published first."""
+        return self._published()[0]
 
     def call(self, method: str, *arguments: object, repeatable: bool = True) -> object:
         """Return the `Value` of the service's answer.
@@ -171,6 +176,7 @@ class Service:
                 answer = attempted(url)
             except (Unreachable, NoAnswer, BadAnswer) as error:
                 self._banned_until[url] = self._clock.monotonic() + _BANNED_S
+                self._failed()
                 if not (repeatable or isinstance(error, Unreachable)):
                     raise
                 if error.retry_after_s:

@@ -1,6 +1,7 @@
-"""Workloads that are made, and the queues that they meet."""
+"""Workloads that are made, excerpts of real traces, and the queues that they meet."""
 
 import random
+from pathlib import Path
 
 from bench.pilot_supply.world import Job, Queue
 
@@ -29,6 +30,29 @@ def mixed(per_hour: float, hours: float, seed: int) -> list[Job]:
         now += rng.expovariate(per_hour / 3600)
         size = rng.choices((1, 4, 8), (70, 20, 10))[0]
         jobs.append(Job(now, rng.lognormvariate(0, 0.6) * 1800, size, 7200))
+    return jobs
+
+
+TRACES = Path(__file__).parent / "traces"
+_LONGEST_S = 43200.0  # half of a pilot's life: what ran longer is cut
+
+
+def trace(path: Path, *, largest: int, days: float = 1000.0) -> list[Job]:
+    """Return the jobs of a trace that want up to `largest` processors, of its first `days`.
+
+    Args:
+        path: lines of the Standard Workload Format, or of its fields 1, 2, 4, 5 and 9 alone.
+        largest: processors of a pilot.
+        days: how much of it.
+    """
+    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith(";"))
+    rows = [(each[1], each[3], each[4], each[8]) if len(each) > 8 else tuple(each[1:5]) for each in lines if each]
+    first = min(float(row[0]) for row in rows)
+    jobs = []
+    for arrival, run, size, asked in rows:
+        run_s, at = min(float(run), _LONGEST_S), float(arrival) - first
+        if run_s > 0 and 0 < int(size) <= largest and at <= days * 86400:
+            jobs.append(Job(60.0 + at, run_s, int(size), min(max(float(asked), run_s), _LONGEST_S)))
     return jobs
 
 

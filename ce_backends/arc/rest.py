@@ -157,6 +157,29 @@ class Rest:
             raise CEError(f"{url} cannot be brought: HTTP {status}")
         return status == 200
 
+    def upload(self, path: str, source: Path) -> None:
+        """Put a file there.
+
+        Raises:
+            CEError: it may not be there, or not as a whole.
+        """
+        with source.open("rb") as file:
+            answer = self.call("PUT", path, body=file, kind="application/octet-stream")
+        if answer.status not in (200, 201):
+            raise CEError(f"{path} cannot be put there: {answer.sentence}")
+
+    def has(self, path: str) -> bool:
+        """Tell whether a file is there.
+
+        Raises:
+            CEError: there was no answer.
+        """
+        url, headers = self._url + path, self._authorization()
+        try:
+            return self._exchange("HEAD", url, headers).status == 200
+        except bounded_http.Failure as error:
+            raise CEError(f"{url} cannot be looked at: {error}") from error
+
     def tail(self, path: str, max_bytes: int) -> bytes:
         """Return the last bytes of a file; empty if there is none, or it is too large for a CE that sends all of it.
 

@@ -1,6 +1,7 @@
 """The files of tasks at an ARC CE: laid out here, and what they left is fetched here once they have ended."""
 
 import re
+import tempfile
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -8,10 +9,12 @@ from urllib.parse import quote
 
 from ce_backends.arc.rest import Rest, TooLarge
 from ce_backends.arc.system import ID_FILE, LAUNCHER_ERRORS
-from ce_backends.batch.launcher import RESULT
+from ce_backends.batch.launcher import RENEWED, RESULT, TASK, write_renewed
+from ce_backends.batch.shown_files import ShownFiles
 from ce_backends.batch.spool import End
-from ce_backends.batch.staged_spool import StagedSpool
+from ce_backends.batch.staged_spool import SentSpool
 from ce_backends.batch.transport import Local
+from ce_backends.errors import CEError
 from ce_backends.task.image import NO_LAUNCHER, ImageLauncher
 from ce_backends.task.log_limit import Cap
 
@@ -20,7 +23,7 @@ _TEXT_MB = 16
 _JOB_ID = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
 
-class ArcSpool(StagedSpool):
+class ArcSpool(SentSpool):
     """See Spool.
 
     Args:
@@ -29,16 +32,26 @@ class ArcSpool(StagedSpool):
         scratch: directory here for archives on their way.
         cap: how much is kept of the log output.
         launcher: see Spool.
+        shown: where files that tasks share are shown, for the CE to fetch them; None for with each task.
     """
+
+    renews_before_start_only = False  # looked at here, since ARC's word on a job's state may be a minute old
 
     unkept: Mapping[str, str] = {
         "look_leads_out_of_no_work_directory": "A-REX follows a payload's links, as far as the job's account may"
     }
 
     def __init__(
-        self, rest: Rest, area: Path, scratch: Path, *, cap: Cap, launcher: ImageLauncher = NO_LAUNCHER
+        self,
+        rest: Rest,
+        area: Path,
+        scratch: Path,
+        *,
+        cap: Cap,
+        launcher: ImageLauncher = NO_LAUNCHER,
+        shown: ShownFiles | None = None,
     ) -> None:
-        super().__init__(Local(), str(area), scratch, cap=cap, launcher=launcher)
+        super().__init__(Local(), str(area), scratch, cap=cap, launcher=launcher, shown=shown)
         self._rest = rest
         self._tasks = area / "tasks"
 
@@ -56,6 +69,22 @@ class ArcSpool(StagedSpool):
         return self._rest.tail(
             f"/jobs/{job_id}/session/task.{stamp}/{quote(path, errors='surrogateescape')}", max_bytes
         )
+
+    def renew_credential(self, stamp: str, credential: Path) -> None:
+        """See Spool. A-REX takes files for a job as long as it is there; ours looks for them when it begins.
+
+        Raises:
+            CEError: it has begun, or nobody knows.
+        """
+        job_id = _job_id(self._tasks / stamp)
+        if not job_id:
+            raise CEError(f"task {stamp} has no job at the CE")
+        session = f"/jobs/{job_id}/session"
+        with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+            write_renewed(Path(file.name), credential)
+            self._rest.upload(f"{session}/{RENEWED}", Path(file.name))
+        if not self._rest.has(f"{session}/{TASK}"):  # the first thing that ours does is to unpack and remove it
+            raise CEError(f"task {stamp} has begun, with the credential that it had")
 
     def remove(self, stamps: Collection[str], jobs: Collection[str]) -> None:
         """See Spool."""

@@ -134,11 +134,7 @@ class Arc:
             self._upload(job_id, TASK, place / TASK)
 
     def _upload(self, job_id: str, name: str, source: Path) -> None:
-        path = f"/jobs/{job_id}/session/{name}"
-        with source.open("rb") as file:
-            answer = self._rest.call("PUT", path, body=file, kind="application/octet-stream")
-        if answer.status not in (200, 201):
-            raise CEError(f"{name} of job {job_id}: {answer.sentence}")
+        self._rest.upload(f"/jobs/{job_id}/session/{name}", source)
 
     def _forget(self, job_ids: Collection[str]) -> None:
         if job_ids:
@@ -226,7 +222,7 @@ def _activity_description(job: BatchJob, stamp: str, needs: Needs, delegation: s
 {f"  <n:DelegationID>{escape(delegation)}</n:DelegationID>{_NEW_LINE}" if delegation else ""}\
   <InputFile><Name>{LAUNCHER}</Name><IsExecutable>true</IsExecutable></InputFile>
   <InputFile><Name>{TASK}</Name></InputFile>
-  <OutputFile><Name>{RESULT}</Name></OutputFile>
+{"".join(f"  {_source(url)}{_NEW_LINE}" for url in job.fetched)}  <OutputFile><Name>{RESULT}</Name></OutputFile>
   <OutputFile><Name>{LAUNCHER_OUTPUT}</Name></OutputFile>
   <OutputFile><Name>{LAUNCHER_ERRORS}</Name></OutputFile>
  </DataStaging>
@@ -246,6 +242,12 @@ def _resources(job: BatchJob, needs: Needs) -> Iterable[str]:
         yield f"<IndividualPhysicalMemory>{per_slot}</IndividualPhysicalMemory>"
     if job.wall_s:
         yield f"<WallTime>{job.wall_s + _MARGIN_S}</WallTime>"
+
+
+def _source(url: str) -> str:
+    """Return a file that A-REX fetches itself, once for all jobs where it has a cache."""
+    name = escape(url.rpartition("/")[2])
+    return f"<InputFile><Name>{name}</Name><Source><URI>{escape(url)}</URI></Source></InputFile>"
 
 
 def _per_host(job: BatchJob) -> str:

@@ -8,6 +8,7 @@ from memory and never waits.
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from ce_backends.batch.conclusion import Patience, conclude
 from ce_backends.batch.peeks import Peeks
 from ce_backends.batch.spool import End, Spool
 from ce_backends.batch.submission import Submitter, groups, problem
-from ce_backends.batch.system import MAY_NEVER, BatchSystem
+from ce_backends.batch.system import MAY_NEVER, BatchSystem, Sweeps
 from ce_backends.batch.task_book import Entry, TaskBook
 from ce_backends.batch.transport import Closes
 from ce_backends.errors import CEError
@@ -235,9 +236,16 @@ class BatchCE:
         return self._peeks.at((entry.stamp, path, max_bytes), look)
 
     def renew_credential(self, task_id: str, credential: Path) -> None:
-        """See RenewsCredentials."""
+        """See RenewsCredentials. Where files are taken to the node, only a task that still waits afterwards has it."""
         if entry := self._book.by_task_id([task_id]).get(task_id):
             self._spool.renew_credential(entry.stamp, credential)
+            if self._spool.renews_before_start_only and not self._waits(task_id):
+                raise CEError(f"task {task_id} may have begun, with the credential that it had")
+
+    def _waits(self, task_id: str) -> bool:
+        self.look()
+        entry = self._book.by_task_id([task_id]).get(task_id)
+        return entry is not None and not self._trouble and self._known(entry).state is TaskState.WAITING
 
     # ---- looking ----
 
@@ -255,20 +263,27 @@ class BatchCE:
     def look(self) -> bool:
         """Ask once for all tasks that have not ended; tell whether one of them has. No answer changes nothing."""
         with self._lock:
-            entries = self._book.running()
-            if not entries:
-                self._looked_s = time.monotonic()
-                return False
-            try:
-                seen = self._given_up(self._system.states([entry.task_id for entry in entries if entry.task_id]))
-                ends = self._spool.ends(
-                    [entry.stamp for entry in entries if _may_have_ended(seen.get(entry.task_id or ""))]
-                )
-            except CEError as error:
-                self._trouble = f"no answer from {self._name}: {error}"
-                return False
-            self._trouble, self._looked_s = "", time.monotonic()
-            return self._conclude(self._read_again(entries, seen), seen, ends)
+            has_ended = self._look()
+            if isinstance(self._system, Sweeps):
+                with suppress(CEError):
+                    self._system.sweep(self._book.by_stamp)
+            return has_ended
+
+    def _look(self) -> bool:
+        entries = self._book.running()
+        if not entries:
+            self._looked_s = time.monotonic()
+            return False
+        try:
+            seen = self._given_up(self._system.states([entry.task_id for entry in entries if entry.task_id]))
+            ends = self._spool.ends(
+                [entry.stamp for entry in entries if _may_have_ended(seen.get(entry.task_id or ""))]
+            )
+        except CEError as error:
+            self._trouble = f"no answer from {self._name}: {error}"
+            return False
+        self._trouble, self._looked_s = "", time.monotonic()
+        return self._conclude(self._read_again(entries, seen), seen, ends)
 
     def _given_up(self, seen: Mapping[str, TaskStatus]) -> Mapping[str, TaskStatus]:
         """Return the states, those that have been hopeless for long as failures; they are cancelled.

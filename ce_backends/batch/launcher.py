@@ -1,7 +1,9 @@
 """Tasks of systems whose nodes share no directory with us: one archive goes to the node, one comes back.
 
-    task.tar      what `task/script.py` describes, and `patterns`: one line for each output pattern
+    task.tar      what `task/script.py` describes, `patterns`: one line for each output pattern, and `shared`: one line
+                  for each input that comes beside it, its SHA-256, which is how it is called there, and its name
     LAUNCHER      what the system starts on the node, beside task.tar, with the stamp as its argument
+    renewed.tar   where a system takes more files for a job that waits: `credential`, for the one in task.tar
     result.tar    exit_code and the rest of what the node script left, and in work/ what the patterns match
 
 The launcher makes the task's directory in the scratch directory where it is started; a second start there runs nothing.
@@ -9,16 +11,21 @@ When it is asked to end, by SIGTERM, by a file `gridpilot-end` beside it, or bec
 gone, it passes that on to all that carries the task's cookie, and ends what stays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from ce_backends.base import TaskSpec
-from ce_backends.task.archive import add_file, add_task, new_archive
+from ce_backends.task.archive import add_credential, add_file, add_task, new_archive
 from ce_backends.task.image import NO_LAUNCHER, ImageLauncher
 from ce_backends.task.output_list import OUTPUTS
 from ce_backends.task.script import COOKIE, DEFAULT_PATH
 
 TASK = "task.tar"
+RENEWED = "renewed.tar"
+SHARED = "shared"
+NOTHING: Mapping[Path, str] = MappingProxyType({})
 RESULT = "result.tar"
 END = "gridpilot-end"
 _NODE_DIR = Path("/@gridpilot-task-directory@")  # known on the node only: the launcher puts it in
@@ -36,6 +43,16 @@ fail() {{ echo "gridpilot: $1" >&2; exit 125; }}
 case $here in *[!A-Za-z0-9/._+:@=,%~-]*) fail "a task cannot run in a directory called $here" ;; esac
 mkdir "$here" || fail "$here is there already: a second start runs nothing"
 cd "$here" && tar -xf ../{task} && rm -f ../{task} || fail "{task} cannot be unpacked in $here"
+[ ! -f ../{renewed} ] || {{ # what has not come as a whole is passed over
+    mkdir new && tar -C new -xf ../{renewed} ./credential && mv -fT new/credential credential
+    rm -rf new ../{renewed}
+}}
+mkdir -p work || fail "$here/work cannot be made"
+while IFS= read -r line; do
+    sum=${{line%% *}} name=${{line#* }}
+    echo "$sum  ../$sum" | sha256sum -c > /dev/null 2>&1 || fail "input $name has not come, or is not what was sent"
+    cp -fL -- "../$sum" "work/$name" || fail "input $name cannot be put into $here/work"
+done < {shared}
 mv node_script node_script.in || fail "{task} is not whole"
 LC_ALL=C sed "s|{node_dir}|$here|g" node_script.in > node_script || fail "$here cannot be written"
 rm -f node_script.in
@@ -94,6 +111,8 @@ def launcher(first: Sequence[str] = ()) -> bytes:
     lines = "".join(f"{line}\n" for line in first)
     values = {
         "task": TASK,
+        "renewed": RENEWED,
+        "shared": SHARED,
         "result": RESULT,
         "end": END,
         "path": DEFAULT_PATH,
@@ -104,13 +123,40 @@ def launcher(first: Sequence[str] = ()) -> bytes:
     return _LAUNCHER.format(first=lines, **values).encode()
 
 
-def write_task(path: Path, task: TaskSpec, passed: Sequence[str], launcher: ImageLauncher = NO_LAUNCHER) -> None:
+def write_renewed(path: Path, credential: Path) -> None:
+    """Write the archive that brings a newer credential to a task that has not begun.
+
+    Raises:
+        CEError: the credential cannot be read.
+        OSError: it cannot be written.
+    """
+    with path.open("wb") as file, new_archive(file) as archive:
+        add_credential(archive, ".", credential)
+
+
+def write_task(
+    path: Path,
+    task: TaskSpec,
+    passed: Sequence[str],
+    launcher: ImageLauncher = NO_LAUNCHER,
+    beside: Mapping[Path, str] = NOTHING,
+) -> None:
     """Write the archive that goes to the node; see `task/archive.py`.
+
+    Args:
+        path: of the archive.
+        task: the task.
+        passed: variables of the batch system that the payload gets where they are set.
+        launcher: starts the payload in the image that the task asks for.
+        beside: SHA-256 of shared files that come beside the archive, under that name.
 
     Raises:
         CEError: an input cannot be read, a variable not passed on, or nothing starts the task's image.
         OSError: it cannot be written.
     """
+    lines = [f"{beside[source]} {source.name}\n" for source in task.shared if source in beside]
+    task = replace(task, shared=[source for source in task.shared if source not in beside])
     with path.open("wb") as file, new_archive(file) as archive:
+        add_file(archive, SHARED, "".join(lines).encode("utf-8", "surrogateescape"), 0o600)
         add_file(archive, "patterns", "".join(f"{pattern}\n" for pattern in task.outputs).encode(), 0o600)
         add_task(archive, task, ".", _NODE_DIR, passed, launcher)

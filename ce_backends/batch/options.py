@@ -63,7 +63,7 @@ class BatchSettings:
         )
     )
     whole_node: bool = setting(
-        Option(name="WholeNode", kind=bool, default=False, doc="Nobody else's jobs run beside ours.")
+        Option(name="WholeNode", kind=bool, default=False, doc="Exclusive node: nobody else's jobs run there.")
     )
     nodes: str = setting(
         Option(name="NumberOfNodes", kind=str, default="1", doc="Nodes of each task, 2 or 1-4 (Slurm only beyond 1).")
@@ -94,10 +94,10 @@ class BatchSettings:
     )
     container_launcher: str = setting(images.OPTION)
     most_tasks: int = setting(
-        Option(name="MaxTotalJobs", kind=int, default=1000, minimum=1, doc="Tasks handed over and not ended, at most.")
+        Option(name="MaxTotalJobs", kind=int, default=1000, minimum=1, doc="Maximum number of unfinished tasks.")
     )
     most_waiting: int = setting(
-        Option(name="MaxWaitingJobs", kind=int, default=1000, minimum=1, doc="Of these, tasks that wait, at most.")
+        Option(name="MaxWaitingJobs", kind=int, default=1000, minimum=1, doc="Maximum number of these that wait.")
     )
     interval_s: float = setting(
         Option(
@@ -131,7 +131,7 @@ class BatchSettings:
         )
     )
     timeout_s: float = setting(
-        Option(name="CommandTimeout", kind=float, default=60.0, unit="s", minimum=1, doc="For one command.")
+        Option(name="CommandTimeout", kind=float, default=60.0, unit="s", minimum=1, doc="Timeout of one command.")
     )
     output_limit_mb: int = setting(
         Option(

@@ -7,6 +7,7 @@ All of it is reached through a Transport, in bulk: one archive there, one archiv
 sh scripts below are constants; names and stamps are given to them as arguments and lines.
 """
 
+import functools
 import re
 import shutil
 import tarfile
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ce_backends.base import Limit, TaskSpec, Usage
+from ce_backends.batch.shared_files import SharedFiles
 from ce_backends.batch.system import BatchJob
 from ce_backends.batch.transport import Done, Transport, sure
 from ce_backends.errors import CEError, CEUnavailable
@@ -153,6 +155,9 @@ class Spool:
     unkept: Mapping[str, str] = {}
     """See Admits."""
 
+    renews_before_start_only: bool = False
+    """A task's credential can be replaced as long as it waits."""
+
     def __init__(
         self, transport: Transport, root: str, scratch: Path, *, cap: Cap, launcher: ImageLauncher = NO_LAUNCHER
     ) -> None:
@@ -162,6 +167,7 @@ class Spool:
         self._scratch = scratch
         self._cap = cap
         self._launcher = launcher
+        self._shared = SharedFiles(self._sh, functools.partial(transport.put, timeout_s=MOVE_S))
 
     def problem(self, task: TaskSpec) -> str:
         """Return why this task can never be laid out, empty if it may."""
@@ -182,6 +188,15 @@ class Spool:
             self._scratch.mkdir(parents=True, exist_ok=True)
         return self._root
 
+    def fetched(self, tasks: Sequence[TaskSpec]) -> Sequence[str]:  # noqa: ARG002
+        """Return what comes to the node beside the files of these tasks; see BatchJob.
+
+        Raises:
+            CEError: a file cannot be read.
+            CEUnavailable: it could not be brought to where it is fetched.
+        """
+        return ()
+
     def lay_out(self, job: BatchJob, tasks: Sequence[TaskSpec], index: Sequence[str], passed: Sequence[str]) -> None:
         """Bring a job's script and all of its tasks' directories there, in one archive.
 
@@ -189,11 +204,19 @@ class Spool:
             CEError: an input cannot be read, or a variable not passed on.
             CEUnavailable: it could not be brought.
         """
-        with self._brought(job.name) as archive:
-            _add_job(archive, job, tasks, self.root, index)
-            for task in tasks:
-                place = f"tasks/{task.stamp}"
-                add_task(archive, task, place, Path(self.root) / place, passed, self._launcher)
+        there = self._shared.brought(self.root, tasks)
+        try:
+            with self._brought(job.name) as archive:
+                _add_job(archive, job, tasks, self.root, index)
+                for task in tasks:
+                    place = f"tasks/{task.stamp}"
+                    add_task(archive, task, place, Path(self.root) / place, passed, self._launcher, there)
+        except CEUnavailable:
+            if there:
+                self._shared.doubt()
+            raise
+        if there:
+            self._shared.held()
 
     @contextmanager
     def _brought(self, name: str) -> Iterator[tarfile.TarFile]:

@@ -59,8 +59,8 @@ class Submitter:
             CEUnavailable: nothing of this group was submitted.
         """
         stamps = [task.stamp for task in group]
-        job = self._job(group)
         try:
+            job = self._job(group)
             self._spool.lay_out(job, group, self._system.index, self._system.passed)
             self._book.open_job(job.name, group, time.time())
             answer = self._system.submit(job)
@@ -105,6 +105,7 @@ class Submitter:
             memory_mb=first.memory_mb,
             gpus=len(first.gpus),
             wall_s=first.wall_s or self._wall_s,
+            fetched=self._spool.fetched(group),
         )
 
     def accept(self, entries: Iterable[Entry], job_id: str) -> dict[str, Submission]:
@@ -129,11 +130,15 @@ def _odd(pattern: str) -> str:
     return f"output pattern {pattern!r} holds a line break" if "\n" in pattern or "\0" in pattern else ""
 
 
+def _needs(task: TaskSpec) -> tuple[object, ...]:
+    return task.processors, task.memory_mb, len(task.gpus), task.wall_s, tuple(task.shared)
+
+
 def groups(tasks: Sequence[TaskSpec], array_limit: int) -> Iterator[Sequence[TaskSpec]]:
     """Yield tasks with equal needs together, as many as fit into one array."""
     by_needs: dict[tuple[object, ...], list[TaskSpec]] = {}
     for task in tasks:
-        by_needs.setdefault((task.processors, task.memory_mb, len(task.gpus), task.wall_s), []).append(task)
+        by_needs.setdefault(_needs(task), []).append(task)
     for alike in by_needs.values():
         for at in range(0, len(alike), array_limit):
             yield alike[at : at + array_limit]

@@ -3,11 +3,12 @@
 Everything else (task directories, what is remembered, what an absence means) is the same for all, in `batch/ce.py`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ce_backends.base import Submission, TaskStatus
+from ce_backends.batch.task_book import Entry
 
 _MARGIN_S = 90
 
@@ -25,6 +26,7 @@ class BatchJob:
         memory_mb: limit of each task in MB (10^6 bytes), 0 for the queue's own.
         gpus: number of GPUs of each task.
         wall_s: limit of each task, 0 for the queue's own.
+        fetched: more files that come to the node beside those of the task: paths from the task's directory, or URLs.
     """
 
     name: str
@@ -35,6 +37,7 @@ class BatchJob:
     memory_mb: int
     gpus: int
     wall_s: int
+    fetched: Sequence[str] = ()
 
     @property
     def queue_wall_s(self) -> int:
@@ -95,4 +98,20 @@ class BatchSystem(Protocol):
 
         Raises:
             CEError: it gave no answer.
+        """
+
+
+@runtime_checkable
+class Sweeps(Protocol):
+    """A batch system in which something may stay that no task needs any more: it costs until somebody removes it."""
+
+    def sweep(self, known: Callable[[Collection[str]], Mapping[str, Entry]]) -> None:
+        """Remove what no open task accounts for; called at the end of each look, also when no task is open.
+
+        Args:
+            known: returns what is remembered of these stamps. A task is remembered before it is submitted: whoever
+                lists first and then asks never takes a new one for something that was left.
+
+        Raises:
+            CEError: no answer; the next look tries again.
         """

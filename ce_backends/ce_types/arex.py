@@ -15,6 +15,7 @@ from ce_backends.base import TaskSpec
 from ce_backends.batch import options as batch_options
 from ce_backends.batch.ce import BatchCE
 from ce_backends.batch.options import BatchSettings, Options
+from ce_backends.batch.shown_files import ShownFiles, ShownFilesSettings, shown_files
 from ce_backends.batch.task_book import TaskBook
 from ce_backends.ce_types.local_and_ssh import bounds, cap, steps
 from ce_backends.errors import CEMisconfigured
@@ -87,6 +88,7 @@ class AREX:
 
     OPTIONS: ClassVar[Sequence[Option]] = (
         *table_of(ArexSettings),
+        *table_of(ShownFilesSettings),
         *(option for option in batch_options.OPTIONS if option.name not in _NO_MEANING),
     )
 
@@ -98,7 +100,8 @@ class AREX:
         credential = _credential(settings)
         rest = Rest(_url(settings), credential, timeout_s=batch.timeout_s)
         delegation = Delegation(rest, credential.proxy, renew_before_s=settings.renew_before_s)
-        return _build(work_dir, batch, rest, delegation if settings.delegates else None)
+        shown = shown_files(value_of(ShownFilesSettings, options))
+        return _build(work_dir, batch, rest, delegation if settings.delegates else None, shown)
 
     @classmethod
     def plan(cls, work_dir: Path, options: Options, tasks: Sequence[TaskSpec]) -> Sequence[str]:
@@ -107,14 +110,17 @@ class AREX:
         credential = _credential(settings)
         rest = RecordedRest(_url(settings), credential)
         delegation = RecordedDelegation(rest, credential) if settings.delegates else None
-        return steps(_build(work_dir, value_of(BatchSettings, options), rest, delegation), rest, tasks)
+        shown = shown_files(value_of(ShownFilesSettings, options))
+        return steps(_build(work_dir, value_of(BatchSettings, options), rest, delegation, shown), rest, tasks)
 
 
-def _build(work_dir: Path, batch: BatchSettings, rest: Rest, delegation: Delegation | None) -> BatchCE:
+def _build(
+    work_dir: Path, batch: BatchSettings, rest: Rest, delegation: Delegation | None, shown: ShownFiles | None
+) -> BatchCE:
     area = work_dir.resolve() / "area"
     system = Arc(rest, area, batch_options.needs(replace(batch, queue=_queue(batch.queue))), delegation)
     launcher = batch_options.image_launcher(batch)
-    spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(batch), launcher=launcher)
+    spool = ArcSpool(rest, area, work_dir / "moving", cap=cap(batch), launcher=launcher, shown=shown)
     return BatchCE("ARC", system, rest, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(batch))
 
 

@@ -16,7 +16,8 @@ from ce_backends.batch import options as batch_options
 from ce_backends.batch.ce import BatchCE
 from ce_backends.batch.options import BatchSettings, Options
 from ce_backends.batch.plan import Recorder
-from ce_backends.batch.staged_spool import StagedSpool
+from ce_backends.batch.shown_files import ShownFilesSettings, shown_files
+from ce_backends.batch.staged_spool import SentSpool
 from ce_backends.batch.systems.htcondor import Condor
 from ce_backends.batch.systems.htcondor_schedd import Schedd
 from ce_backends.batch.task_book import TaskBook
@@ -75,6 +76,7 @@ class HTCondorCE:
 
     OPTIONS: ClassVar[Sequence[Option]] = (
         *table_of(ScheddSettings),
+        *table_of(ShownFilesSettings),
         *(option for option in batch_options.OPTIONS if option.name not in _NO_MEANING),
         *Condor.OPTIONS,
     )
@@ -107,7 +109,8 @@ def _build(work_dir: Path, options: Options, transport: Transport) -> BatchCE:
     needs, schedd = batch_options.needs(batch), _schedd(settings)
     system = Condor(transport, needs, timeout_s=batch.timeout_s, options=options, schedd=schedd)
     area, launcher = str(work_dir.resolve() / "area"), batch_options.image_launcher(batch)
-    spool = StagedSpool(transport, area, work_dir / "moving", cap=cap(batch), launcher=launcher)
+    shown = shown_files(value_of(ShownFilesSettings, options))
+    spool = SentSpool(transport, area, work_dir / "moving", cap=cap(batch), launcher=launcher, shown=shown)
     return BatchCE("HTCondor", system, transport, spool, TaskBook(work_dir / "tasks.sqlite"), bounds(batch))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ce_backends import cfg, registry
+from ce_backends import cfg, registry, screen
 from ce_backends.base import TaskSpec
 from ce_backends.cfg import Value
 from ce_backends.configuration.rehearsal import rehearse
@@ -45,7 +45,7 @@ def describe(arguments: argparse.Namespace) -> int:
     """Show the options of a CE type."""
     options = registry.backend(arguments.ce_type).OPTIONS
     rows = [{**asdict(option), "kind": option.kind.__name__, "expected": option.expected} for option in options]
-    _show(rows, "\n".join(_described(arguments.ce_type, options)), as_json=arguments.json)
+    _show(rows, screen.wrapped("\n".join(_described(arguments.ce_type, options))), as_json=arguments.json)
     return 0
 
 
@@ -188,11 +188,8 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as text, columns aligned; the last may be as long as it is."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]) for row in rows
-    )
+    """Return rows as text, columns aligned."""
+    return "\n".join(screen.table(rows))
 
 
 def _show(value: object, text: str, *, as_json: bool) -> None:

@@ -34,27 +34,37 @@ def test(arguments: argparse.Namespace) -> int:
     definition, options, trouble = commands.chosen(arguments)
     if trouble:
         raise CEUnavailable(trouble)
-    with _scratch(arguments.work_dir) as scratch:
-        options = _shown(definition.ce_type, options, scratch)
-        trials = Trials(ce_type=definition.ce_type, options=options, scratch=scratch, deadline_s=arguments.deadline)
-        progress = Progress(is_silent=arguments.json)
+    progress = Progress(is_silent=arguments.json)
+    with place(arguments.work_dir) as scratch:
+        trials = trials_of(definition.ce_type, options, scratch, arguments.deadline)
         progress.say(f"{definition.name}: CE type {definition.ce_type}")
         if not arguments.clause:
-            _first_task_of_any(trials.subject(), progress)
-        results = []
-        for result in trials.run(checks, arguments.at_once):
-            results.append(result)
-            progress.verdict(result)
-    kept = sum(result.passed and not result.unkept for result in results)
-    failed = sum(not result.passed for result in results)
-    progress.say(f"{kept} of {counted(len(results), 'clause')} kept, {failed} broken")
+            first_task(trials, progress)
+        results = verdicts(trials, checks, progress, at_once=arguments.at_once)
     if arguments.json:
         versions = {"contract": conformance.CONTRACT_VERSION, "suite": conformance.SUITE_VERSION}
         about = {"ce": definition.name, "type": definition.ce_type, "from": origin(definition.ce_type)}
         print(json.dumps({**versions, **about, "results": [asdict(result) for result in results]}, indent=2))
     if arguments.junit:
         _write(arguments.junit, junit(definition.name, results))
-    return 1 if failed else 0
+    return 0 if all(result.passed for result in results) else 1
+
+
+def verdicts(trials: Trials, checks: Sequence[Check], progress: "Progress", *, at_once: int = 1) -> list[Result]:
+    """Try clauses on a CE, each told as soon as it is over; return all results, broken ones too."""
+    results = []
+    for result in trials.run(checks, at_once):
+        results.append(result)
+        progress.verdict(result)
+    kept = sum(result.passed and not result.unkept for result in results)
+    failed = sum(not result.passed for result in results)
+    progress.say(f"{kept} of {counted(len(results), 'clause')} kept, {failed} broken")
+    return results
+
+
+def trials_of(ce_type: str, options: Mapping[str, OptionValue], scratch: Path, deadline_s: float) -> Trials:
+    """Return what tries a CE in a directory that its tasks can see, with at most so long for each step."""
+    return Trials(ce_type=ce_type, options=_shown(ce_type, options, scratch), scratch=scratch, deadline_s=deadline_s)
 
 
 def _chosen_checks(arguments: argparse.Namespace) -> Sequence[Check]:
@@ -88,7 +98,7 @@ def _shown(ce_type: str, options: Mapping[str, OptionValue], scratch: Path) -> M
 
 
 @contextmanager
-def _scratch(given: Path | None) -> Iterator[Path]:
+def place(given: Path | None = None) -> Iterator[Path]:
     """Yield where to work: a place given by the caller is kept."""
     if given:
         given.mkdir(parents=True, exist_ok=True)
@@ -126,14 +136,15 @@ class Progress:
             self.say(f"        {told}")
 
 
-def _first_task_of_any(subject: Subject, progress: Progress) -> None:
-    """See _first_task.
+def first_task(trials: Trials, progress: Progress) -> None:
+    """Send one small task through a CE.
 
     Raises:
-        CEError: also where the CE raises what it may not.
+        CEUnavailable: the CE cannot take it now, or its end was not seen in time.
+        CEError: the CE refuses it, its output does not come back, or the CE raises what it may not.
     """
     try:
-        _first_task(subject, progress)
+        _first_task(trials.subject(), progress)
     except (CEError, KeyboardInterrupt):
         raise
     except BaseException as error:

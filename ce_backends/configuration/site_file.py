@@ -11,7 +11,7 @@ from ce_backends.ce_types.local_and_ssh import batch_system_of
 from ce_backends.cfg import Section, Value
 from ce_backends.configuration.slot_sections import LOCAL, slot_options, slot_sections
 from ce_backends.errors import CEMisconfigured
-from ce_backends.options import Option, OptionValue
+from ce_backends.options import Option, OptionValue, option_of
 from ce_backends.readers import nearest
 from ce_backends.registry import backend, ce_types
 
@@ -187,9 +187,9 @@ def read(definition: Definition) -> Reading:
     except CEMisconfigured as error:  # of a definition that came from elsewhere
         return Reading(options, mistakes or [str(error)], notes)
     for written, value in definition.options.items():
-        name = written if written in table else RENAMED.get(written, written)
-        if name in table:
-            _take(table[name], value, definition.ce_type, options, mistakes)
+        name = written if option_of(table.values(), written) else RENAMED.get(written, written)
+        if option := option_of(table.values(), name):
+            _take(replace(option, name=name), value, definition.ce_type, options, mistakes)
         elif (system := batch_system_of(name)) and definition.name != SLOT:  # a slot's has those of its CE outside too
             mistakes.append(
                 f"{value.origin}: {name} is for BatchSystem = {system}, not for CE type {definition.ce_type}"
@@ -202,8 +202,11 @@ def read(definition: Definition) -> Reading:
 def misspelt(definition: Definition) -> list[str]:
     """Return a sentence for each option that is probably one of the CE type's, with another name."""
     table = {option.name: option for option in backend(definition.ce_type).OPTIONS}
-    known = (*table, *RENAMED)
-    unknown = {name: value for name, value in definition.options.items() if name not in known}
+    unknown = {
+        name: value
+        for name, value in definition.options.items()
+        if name not in RENAMED and not option_of(table.values(), name)
+    }
     return [
         f"{value.origin}: unknown option {name} = {value.text}; did you mean {near}?"
         for name, value in unknown.items()

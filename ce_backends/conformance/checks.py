@@ -58,10 +58,14 @@ def inputs_arrive(subject: Subject) -> None:
     file = write(subject.scratch / "a file", "one")
     write(subject.scratch / "folder/deep/file", "two")
     with subject.ce() as trial:
-        task_id, _ = trial.ran("cat 'a file' folder/deep/file\n", inputs=(file, subject.scratch / "folder"))
-        seen = (trial.fetched(task_id) / "stdout").read_text()
+        script, inputs = "cat 'a file' folder/deep/file shared\n", (file, subject.scratch / "folder")
+        shared = write(subject.scratch / "shared", "three")
+        seen = []
+        for _ in range(2):  # a shared file is there for the next task too
+            task_id, _ = trial.ran(script, inputs=inputs, shared=(shared,))
+            seen.append((trial.fetched(task_id) / "stdout").read_text())
 
-    assert seen == "onetwo", f"the inputs read 'onetwo', the task saw {seen!r}"
+    assert seen == ["onetwothree"] * 2, f"the inputs read 'onetwothree', the tasks saw {seen!r}"
 
 
 def outputs_come_back_by_pattern(subject: Subject) -> None:

@@ -40,7 +40,7 @@ def own_children() -> list[Stat]:
 
 @dataclass(slots=True)
 class SessionContainment:
-    """Makes cells without control groups. Limits nothing.
+    """Makes cells without control groups, for a process that inherits orphans. Limits nothing.
 
     Attributes:
         wrappers: of each task that is not over.
@@ -65,7 +65,6 @@ class SessionContainment:
 
     def adopt(self, stamp: str, wrapper: Process | None) -> "SessionCell":  # noqa: ARG002 - see `begin`
         """See Containment."""
-        offspring.become_subreaper()
         self.before[stamp] = frozenset(stat.process for stat in own_children())
         return SessionCell(stamp, self)
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from ce_backends.containment.cookies import named_tasks
 from ce_backends.linux.cgroup import Group
-from ce_backends.linux.children import Children, become_subreaper, pids, started
+from ce_backends.linux.children import Children, pids, started
 from ce_backends.linux.processes import PROC, Stat, all_stats, is_still, send, stat_of, with_descendants
 from ce_backends.linux.small_files import read_small
 
@@ -23,7 +23,7 @@ PATIENCE_S = 5.0  # that an end waits at most for what another task may make aga
 
 
 class Strays:
-    """Finds and kills them; one for the process, as the sub-reaper is. For several threads.
+    """Finds and kills them; one for the process, as the sub-reaper is (`inherit_orphans`). For several threads.
 
     Args:
         clock: monotonic, in seconds.
@@ -56,7 +56,6 @@ class Strays:
     def _text(self) -> bytes | None:
         """Return our children as the kernel lists them, None where it does not."""
         if self._children is None or self._children.pid != os.getpid():
-            become_subreaper()
             self._children = Children(os.getpid())
         try:
             return self._children.text()

@@ -9,21 +9,49 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
 from ce_backends.linux.processes import PROC, all_stats, children
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h, Linux 3.4
+_PR_GET_CHILD_SUBREAPER = 37
 _PATIENCE_S = 1.0
 _CHANGED = threading.Condition()
+_HEIRS_CHANGE = threading.Lock()
+_heirs: WeakSet[object] = WeakSet()
+_was_subreaper = False  # before the first of them came
 _started: set[int] = set()
 _under_way = 0
 _AT_ONCE = 65536
 _SURELY_ALL = 1024  # bytes; the kernel gives as much as a page at once
 
 
-def become_subreaper() -> None:
-    """Let orphans of our descendants become our children; where the kernel refuses, they become init's."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def inherit_orphans(heir: object) -> None:
+    """Let orphans of our descendants become our children, until this heir and all others `disinherit`.
+
+    Where the kernel refuses, they become init's. For several threads.
+    """
+    global _was_subreaper  # noqa: PLW0603 - a process is one, or is none
+    with _HEIRS_CHANGE:
+        if not _heirs:
+            _was_subreaper = _is_subreaper()
+        _heirs.add(heir)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def disinherit(heir: object) -> None:
+    """Leave orphans, after the last heir, to whom they went before the first one; repeating it does no harm."""
+    with _HEIRS_CHANGE:
+        if heir in _heirs:
+            _heirs.discard(heir)
+            if not _heirs and not _was_subreaper:
+                ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _is_subreaper() -> bool:
+    answer = ctypes.c_int()
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def lay_out(
     """
     make(directory.path)
     inputs = frozenset(spec.inputs)
-    for source in spec.inputs:
+    for source in (*spec.inputs, *spec.shared):
         _bring_in(source, directory.work, inputs)
     for source in spec.given:
         _link_in(source, directory.work)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ce_backends.base import Limit, TaskStatus
+from ce_backends.linux.children import disinherit, inherit_orphans
 from ce_backends.linux.loop import Loop
 from ce_backends.linux.processes import Process, all_stats, boot_id, boot_s, end_fd, is_alive, send
 from ce_backends.linux.wakeup import Wakeup
@@ -27,6 +28,7 @@ class Watcher:
     """Watches tasks until they are over, in a daemon thread between `start` and `close`.
 
     A turn of its loop waits by itself, since it waits for descriptors: what a wrapper says must be heard at once.
+    This process inherits orphans as long: what a task leaves is ours, wherever it hides.
 
     Args:
         wrappers: where those of ended tasks are given back.
@@ -60,6 +62,7 @@ class Watcher:
 
     def start(self) -> None:
         """Begin to watch."""
+        inherit_orphans(self)
         self._wakeup.open()
         self._loop.start()
 
@@ -110,6 +113,7 @@ class Watcher:
     def close(self) -> None:
         """Stop watching. Tasks go on."""
         self._loop.close()
+        disinherit(self)
         for task in self._tasks.values():
             self._unfollow(task)
             if task.own_wrapper is not None:

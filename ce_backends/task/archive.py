@@ -4,8 +4,9 @@ import io
 import shutil
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from ce_backends.base import TaskSpec
@@ -34,6 +35,7 @@ def add_task(
     node_dir: Path,
     passed: Sequence[str],
     launcher: ImageLauncher = NO_LAUNCHER,
+    there: Mapping[Path, str] = MappingProxyType({}),
 ) -> None:
     """Add all that a task needs on its node, as `task/script.py` describes it.
 
@@ -44,6 +46,7 @@ def add_task(
         node_dir: its directory when it runs.
         passed: variables of the batch system that the payload gets where they are set.
         launcher: starts the payload in the image that the task asks for.
+        there: shared files that are there already, by the name that the archive would have for them.
 
     Raises:
         CEError: an input or a secret cannot be read, a variable not passed on, or nothing starts the task's image.
@@ -53,25 +56,44 @@ def add_task(
     script = render(task, node_dir, passed=passed, is_alone=True, launcher=launcher)
     add_file(archive, f"{place}/node_script", script, 0o600)
     if task.credential is not None:
-        add_file(archive, f"{place}/credential", _read(task.credential, "credential"), 0o600)
+        add_credential(archive, place, task.credential)
     if task.secrets:
         add_directory(archive, f"{place}/{PLACE}")
         for name, content in secrets_of(task).items():
             add_file(archive, f"{place}/{PLACE}/{name}", content, 0o600)
-    inputs = (*task.inputs, *task.given)
+    inputs = (*task.inputs, *task.given, *task.shared)
     if inputs:
         add_directory(archive, f"{place}/work")
     for source in inputs:
+        if source in there:
+            add_link(archive, f"{place}/work/{source.name}", there[source])
+            continue
         try:
             archive.add(source, f"{place}/work/{source.name}", filter=_ours)
         except OSError as error:
             raise CEError(f"input {source} cannot be copied: {error.strerror or error}") from error
 
 
+def add_credential(archive: tarfile.TarFile, place: str, credential: Path) -> None:
+    """Add a task's credential, which takes the place of one that was added before.
+
+    Raises:
+        CEError: it cannot be read.
+    """
+    add_file(archive, f"{place}/credential", _read(credential, "credential"), 0o600)
+
+
 def add_directory(archive: tarfile.TarFile, name: str) -> None:
     """Add an empty directory of the user there."""
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o700, int(time.time())
+    archive.addfile(entry)
+
+
+def add_link(archive: tarfile.TarFile, name: str, there: str) -> None:
+    """Add one more name of a file that is there."""
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname, entry.mode, entry.mtime = tarfile.LNKTYPE, there, 0o600, int(time.time())
     archive.addfile(entry)
 
 

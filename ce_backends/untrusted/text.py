@@ -16,11 +16,15 @@ def printable(text: str, most: int) -> str:
         most: this many characters of it are looked at.
     """
     seen = _ESCAPE.sub("", text[:most].replace("\t", " "))
-    return "".join(c for c in seen if c == " " or unicodedata.category(c) not in _UNSEEN).strip()
+    if not seen.isprintable():  # most is, and there may be much of it
+        seen = "".join(c for c in seen if c == " " or unicodedata.category(c) not in _UNSEEN)
+    return seen.strip()
 
 
 def visible(text: str) -> str:
     """Return a text of several lines as a terminal may have it: what is not printed is escaped, but for line ends."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 

@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -153,15 +154,30 @@ def agent_environment(
     return environment
 
 
-def ask_package(package: str, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+def ask_package(
+    package: str, arguments: Sequence[str], environ: Mapping[str, str], passed_on: Sequence[int] = ()
+) -> int:
     """Run a command of `agents` (status, explain, report) or `ce_backends` on this terminal; return its exit code.
+
+    Args:
+        package: whose command.
+        arguments: of it.
+        environ: of this process.
+        passed_on: signals that are the command's own to answer: it is not killed by ours.
 
     Raises:
         NodeUnfit: no Python here can run it.
     """
     check_packages(code_folder())
     command = [interpreter(""), "-P", "-m", package, *arguments]
-    return subprocess.run(command, env=agent_environment(environ, Settings(), {}), check=False).returncode
+    with subprocess.Popen(command, env=agent_environment(environ, Settings(), {})) as child:
+        try:
+            for each in passed_on:
+                signal.signal(each, lambda number, _frame: child.send_signal(number))
+            return child.wait()
+        except BaseException:
+            child.kill()
+            raise
 
 
 def become_subreaper() -> bool:

@@ -15,6 +15,7 @@ from pilot.errors import CREDENTIAL, UNFIT, NodeUnfit
 from pilot.log import Log
 from pilot.steps import offer, standard
 from pilot.steps.state import AGENT, CE_DEFAULTS, LOCAL, Pilot, user_options
+from pilot.wms.configuration import Downloaded
 from pilot.wms.remote_log import RemoteLog
 
 PAYLOAD_IS_ROOT = "a payload is root"  # ce_backends/containers/isolation.py
@@ -94,7 +95,7 @@ def _pilot(patient: Patient) -> Pilot:
         work_dir=patient.work_dir,
         log=Log(()),
         remote_log=RemoteLog(patient.work_dir, patient.slot.stamp),
-        configuration=patient.configuration,
+        downloaded=Downloaded(patient.configuration),
     )
     return standard.check_ce_capabilities(pilot)
 

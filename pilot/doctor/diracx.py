@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import replace
-from pathlib import Path
 
 from pilot import cfg
 from pilot.doctor import network
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding, Patient
 from pilot.errors import PilotError
-from pilot.wms import configuration
+from pilot.wms import diracx as diracx_wms
 
 EXCHANGE_S = 30.0
 TRUE = ("y", "yes", "true", "1")
@@ -21,10 +19,11 @@ def diracx(patient: Patient) -> tuple[Patient, list[Finding]]:
     """Reach DiracX, get a token for our proxy, and say what is asked of whom."""
     if not patient.configuration or patient.credential is None or patient.cas is None:
         return patient, [Finding("DiracX", SKIPPED, "not tried without the configuration")]
-    url = network.diracx_url(patient)
+    url = diracx_wms.url(patient.configuration, patient.vo)
     if not url:
         return patient, [Finding("DiracX", OK, "the VO has none: everything is asked of DIRAC")]
-    contacts, found = network.reach_all("DiracX", (url,), _trusting(patient), patient.now(), FAULT)
+    trusts = diracx_wms.trusting(patient.cas, patient.environ)
+    contacts, found = network.reach_all("DiracX", (url,), trusts, patient.now(), FAULT)
     trusted = patient.environ.get("DIRACX_CA_PATH", "")
     looked = f"looked at {patient.cas}, the system's store" + (f", DIRACX_CA_PATH ({trusted})" if trusted else "")
     found = [replace(each, says=f"{each.says}; {looked}") if "CA" in each.says else each for each in found]
@@ -32,27 +31,9 @@ def diracx(patient: Patient) -> tuple[Patient, list[Finding]]:
     return patient, [*found, _exchanged(patient), *_ways(patient)]
 
 
-def _trusting(patient: Patient) -> ssl.SSLContext:
-    """Return whom the agent takes for DiracX: grid CAs, the system's store, and what DIRACX_CA_PATH names."""
-    context = ssl.create_default_context()
-    for named in (str(patient.cas), patient.environ.get("DIRACX_CA_PATH", "")):
-        place = Path(named)
-        if named and place.is_file():
-            context.load_verify_locations(cafile=named)
-        elif named and place.is_dir():
-            context.load_verify_locations(capath=named)
-    return context
-
-
 def _exchanged(patient: Patient) -> Finding:
     """Get a token for the proxy, as the agent does; it is looked at and forgotten."""
-    setup = patient.settings.setup
-    named = ("ProxyManager", "TornadoProxyManager")
-    found = (
-        configuration.service_urls(patient.configuration, "Framework", each, setup=setup, vo=patient.vo)
-        for each in named
-    )
-    urls = next((each for each in found if each), ())
+    urls = diracx_wms.proxy_managers(patient.configuration, setup=patient.settings.setup, vo=patient.vo)
     remedy = "without one no job gets its files from DiracX, and no report goes there: ask who runs DIRAC"
     if not urls or patient.caller is None:
         return Finding("DiracX", WARNING, "no ProxyManager is published, so there is no token for our proxy", remedy)
@@ -75,7 +56,9 @@ def _ways(patient: Patient) -> list[Finding]:
     store = (
         "DIRAC's SandboxStore and S3, by their paths" if has["SandboxStore"] else "S3 (no SandboxStore is published)"
     )
+    in_diracx = diracx_wms.has_pilots(patient.configuration, setup=patient.settings.setup, vo=patient.vo)
+    pilots = "DiracX (PilotsByStamp)" if in_diracx else "the PilotManager"
     return [
-        Finding("DiracX", OK, f"reports go {reports}; sandboxes are in {store}"),
+        Finding("DiracX", OK, f"reports go {reports}; sandboxes are in {store}; pilots are told to {pilots}"),
         Finding("DiracX", OK, "where S3 is, DiracX tells only the owner of a sandbox: it is not tried from here"),
     ]

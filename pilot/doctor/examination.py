@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -99,13 +103,28 @@ def report(found: Sequence[Finding], *, as_json: bool) -> str:
     if as_json:
         return json.dumps({"severity": worst(found), "findings": [asdict(each) for each in found]}, indent=1)
     width = max(len(each.step) for each in found)
+    room = max(shutil.get_terminal_size((80, 24)).columns - width - 11, 30)
     lines = []
     for each in found:
-        lines.append(f"{each.severity:<8} {each.step:<{width}}  {each.says}")
-        if each.remedy:
-            lines.append(f"{'':<8} {'':<{width}}  -> {each.remedy}")
+        says = [*_wrapped(each.says, room), *(_wrapped(f"-> {each.remedy}", room) if each.remedy else [])]
+        lines.append(f"{each.severity:<8} {each.step:<{width}}  {says[0]}")
+        lines += [f"{'':<8} {'':<{width}}  {more}" for more in says[1:]]
     counts = ", ".join(f"{sum(each.severity == word for each in found)} {word}" for word in (FAULT, WARNING, OK))
     return "\n".join([*lines, counts])
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    """Break a sentence at its blanks; a path or a command stays whole, so that it can be copied."""
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _painted(text: str) -> str:
+    """Give the severities their colours, on a terminal that is wanted to have some."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty():
+        return text
+    for severity, colour in ((OK, 32), (WARNING, 33), (FAULT, 31)):
+        text = re.sub(rf"^{severity}(?= )", f"\033[{colour}m{severity}\033[0m", text, flags=re.M)
+    return text
 
 
 def worst(found: Sequence[Finding]) -> str:
@@ -118,5 +137,6 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     as_json = "--json" in argv
     found = examine([word for word in argv if word != "--json"], environ)
-    print(visible(report(found, as_json=as_json)), flush=True)
+    text = visible(report(found, as_json=as_json))
+    print(text if as_json else _painted(text), flush=True)
     return EXIT_CODES[worst(found)]

@@ -13,11 +13,10 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from pilot import cfg, readers
 from pilot.counted import counted
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Contact, Finding, Patient
 from pilot.errors import UNREACHABLE, USAGE, UsageError
-from pilot.wms import certificate, configuration, web_proxy
+from pilot.wms import certificate, configuration, diracx, web_proxy
 from pilot.wms import client as services
 
 CONNECT_S = 5.0
@@ -42,7 +41,7 @@ def configuration_servers(patient: Patient) -> tuple[Patient, list[Finding]]:
     contacts, found = reach_all("configuration", servers, context, patient.now(), FAULT)
     patient = replace(patient, caller=caller, contacts=contacts)
     if contacts:
-        tree = configuration.download(caller, [contact.url for contact in contacts])
+        tree = configuration.download(caller, [contact.url for contact in contacts]).root
         patient = replace(patient, configuration=tree)
         found.append(Finding("configuration", OK, f"read, with the sections {', '.join(tree)}"))
     return patient, found
@@ -71,7 +70,7 @@ def wms_services(patient: Patient) -> tuple[Patient, list[Finding]]:
         return patient, [Finding("services", SKIPPED, "not tried without the configuration")]
     context = services.tls(patient.credential, patient.cas)
     found = []
-    replaced = REPLACED if diracx_url(patient) else ()
+    replaced = REPLACED if diracx.url(patient.configuration, patient.vo) else ()
     for name in (*NEEDED, *USEFUL):
         severity = FAULT if name in NEEDED and name not in replaced else WARNING
         urls = urls_of(patient, name)
@@ -93,12 +92,6 @@ def urls_of(patient: Patient, name: str) -> tuple[str, ...]:
         for each in named
     )
     return next((urls for urls in found if urls), ())
-
-
-def diracx_url(patient: Patient) -> str:
-    """Return where DiracX is for the VO, empty where the VO does without."""
-    disabled = readers.comma_list(cfg.option(patient.configuration, "/DiracX/DisabledVOs"))
-    return "" if patient.vo in disabled else cfg.option(patient.configuration, "/DiracX/URL").rstrip("/")
 
 
 def site(patient: Patient) -> tuple[Patient, list[Finding]]:

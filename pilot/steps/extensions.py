@@ -20,7 +20,7 @@ from typing import Any
 
 from pilot.errors import NodeUnfit, UsageError
 from pilot.node import bundle
-from pilot.steps import standard
+from pilot.steps import registration, standard
 from pilot.steps.extension_parameters import Parameters
 from pilot.steps.state import Pilot
 
@@ -33,7 +33,7 @@ STANDARD = {
     "ConfigureSite": standard.configure_site,
     "ConfigureArchitecture": standard.configure_architecture,
     "ConfigureCPURequirements": standard.configure_cpu_requirements,
-    "RegisterPilot": standard.register_pilot,
+    "RegisterPilot": registration.register_pilot,
     "LaunchAgent": standard.launch_agent,
     "InstallDIRAC": lambda pilot: pilot,
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pilot.errors import UsageError
-from pilot.steps import deadline, extensions, nagios, standard
+from pilot.steps import deadline, extensions, nagios, registration, standard
 from pilot.steps.state import Pilot
 
 Command = Callable[[Pilot], Pilot]
@@ -21,7 +21,7 @@ NO_LIMIT = 0.0  # the agent has the whole slot
 STANDARD: Mapping[str, tuple[Command, float]] = {
     "CheckWorkerNode": (standard.check_worker_node, USUAL_S),
     "ConfigureBasics": (standard.configure_basics, USUAL_S),
-    "RegisterPilot": (standard.register_pilot, USUAL_S),
+    "RegisterPilot": (registration.register_pilot, USUAL_S),
     "CheckCECapabilities": (standard.check_ce_capabilities, USUAL_S),
     "CheckWNCapabilities": (standard.check_wn_capabilities, USUAL_S),
     "ConfigureSite": (standard.configure_site, USUAL_S),

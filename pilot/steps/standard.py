@@ -6,14 +6,13 @@ Which of them run, and under which names, is in `pilot.steps.order`.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from pilot import cfg
 from pilot.agent import launch, supervision
-from pilot.errors import NodeUnfit, ServiceRefused, ServiceUnreachable, UsageError
+from pilot.errors import NodeUnfit, UsageError
 from pilot.log import utc_now
 from pilot.node import isolation, work_folder
 from pilot.node.worker_node import Fact
@@ -23,9 +22,6 @@ from pilot.steps import offer
 from pilot.steps.state import AGENT, CE_DEFAULTS, LOCAL, WRAPPER, Pilot, user_options
 from pilot.wms import client as services
 from pilot.wms import configuration, credential, remote_log
-
-REGISTER_S = 5.0
-NO_SUCH_PILOT = 1550  # DIRAC's EWMSNOPILOT
 
 
 def check_worker_node(pilot: Pilot) -> Pilot:
@@ -65,7 +61,7 @@ def configure_basics(pilot: Pilot) -> Pilot:
             **credential_variables(ours, cas),
             **credential.voms_variables(settings, pilot.environ),
         },
-        configuration=configuration.download(caller, settings.servers) if settings.servers else {},
+        downloaded=configuration.download(caller, settings.servers) if settings.servers else pilot.downloaded,
     )
     _start_remote_log(pilot, caller)
     pilot = pilot.having(
@@ -105,49 +101,6 @@ def _start_remote_log(pilot: Pilot, caller: services.Services) -> None:
         pilot.remote_log.start(remote_log.sender(caller, url, vo=pilot.vo))
     elif pilot.settings.remote_logging:
         pilot.log.warning("remote_log.off", why="no logger URL, or this CE is not in the white list")
-
-
-def register_pilot(pilot: Pilot) -> Pilot:
-    """Make the pilot known to PilotManager. What goes wrong is logged and no reason to stop."""
-    urls, slot, settings = pilot.urls("PilotManager"), pilot.slot, pilot.settings
-    if pilot.services is None or not urls:
-        pilot.log.warning("pilot.not_registered", why="the configuration has no PilotManager")
-        return pilot
-    deadline = time.monotonic() + REGISTER_S
-    try:
-        _add_unless_known(pilot, pilot.services, urls, deadline)
-        details = (settings.ce, "Report from pilot", settings.site, settings.queue)
-        configuration.set_status(pilot.services, urls, slot.reference, "Running", *details, timeout_s=_left_s(deadline))
-    except (ServiceRefused, ServiceUnreachable) as error:
-        pilot.log.warning("pilot.not_registered", why=error)
-    else:
-        pilot.log.info("pilot.registered", reference=slot.reference, flavour=slot.flavour)
-    return pilot
-
-
-def _add_unless_known(pilot: Pilot, caller: services.Services, urls: Sequence[str], deadline: float) -> None:
-    """Add the pilot that no submitter has added. DIRAC lets only operators ask and add; then a submitter surely did."""
-    slot = pilot.slot
-    try:
-        services.call_any(caller, urls, "getPilotInfo", slot.reference, timeout_s=_left_s(deadline))
-    except ServiceRefused as error:
-        if error.errno != NO_SUCH_PILOT:
-            pilot.log.debug("pilot.may_not_ask", why=error)
-            return
-    else:
-        return
-    arguments = ([slot.reference], pilot.vo, slot.flavour, {slot.reference: slot.stamp})
-    try:
-        services.call_any(caller, urls, "addPilotReferences", *arguments, timeout_s=_left_s(deadline))
-    except ServiceRefused as error:
-        pilot.log.warning("pilot.not_added", why=error)
-
-
-def _left_s(deadline: float) -> float:
-    left_s = deadline - time.monotonic()
-    if left_s <= 0:
-        raise ServiceUnreachable(f"PilotManager: not done within {REGISTER_S:.0f} s")
-    return left_s
 
 
 def check_ce_capabilities(pilot: Pilot) -> Pilot:
@@ -249,6 +202,7 @@ def launch_agent(pilot: Pilot) -> Pilot:
     cfg_file = pilot.work_dir / "pilot.cfg"
     write_cfg(cfg_file, {**pilot.options, **dict(user_options(settings))})
     command = launch.agent_command(settings, cfg_file, pilot.work_dir)
+    _keep_configuration(pilot)
     more = {**pilot.agent_environment, "DIRACSYSCONFIG": str(cfg_file)}
     launch.forget_report(pilot.work_dir)
     pilot.log.info("payloads.apart", says=isolation.sentence(offer.inner_ce(pilot), is_root=os.geteuid() == 0))
@@ -265,6 +219,15 @@ def launch_agent(pilot: Pilot) -> Pilot:
         else:
             supervision.end_leftovers(pilot.log)
     return replace(pilot, agent_end=end)
+
+
+def _keep_configuration(pilot: Pilot) -> None:
+    """Leave the configuration for the agent; without it, the agent downloads its own."""
+    if pilot.downloaded.packed:
+        try:
+            pilot.downloaded.keep(pilot.work_dir)
+        except OSError as error:
+            pilot.log.warning("configuration.not_kept", why=error)
 
 
 def launch_pool_agent(pilot: Pilot) -> Pilot:

@@ -12,7 +12,7 @@ from pilot.log import Log
 from pilot.node.batch_slot import BatchSlot
 from pilot.node.worker_node import WorkerNode
 from pilot.settings import BARE_WORDS, Loaded, Settings
-from pilot.wms import configuration
+from pilot.wms import configuration, diracx
 from pilot.wms.client import Services
 from pilot.wms.remote_log import RemoteLog
 
@@ -36,9 +36,10 @@ class Pilot:
         remote_log: the part of the log that goes to the PilotLogging service.
         services: caller of services, once there is a credential.
         agent_environment: where the agent finds credential and CAs.
-        configuration: what the Configuration service said.
+        downloaded: what the Configuration service said.
         options: pilot.cfg so far, by absolute path.
         brought: variables of the environment that the VO brought; payloads get them too.
+        by_stamp: who tells DiracX of this pilot, where it is registered there.
         agent_end: how the agent ended, once it has.
     """
 
@@ -52,10 +53,16 @@ class Pilot:
     remote_log: RemoteLog
     services: Services | None = None
     agent_environment: Mapping[str, str] = field(default_factory=dict)
-    configuration: cfg.Section = field(default_factory=dict)
+    downloaded: configuration.Downloaded = field(default_factory=configuration.Downloaded)
     options: Mapping[str, str] = field(default_factory=dict)
     brought: tuple[str, ...] = ()
+    by_stamp: diracx.PilotsByStamp | None = None
     agent_end: AgentEnd | None = None
+
+    @property
+    def configuration(self) -> cfg.Section:
+        """Return the servers' configuration."""
+        return self.downloaded.root
 
     @property
     def settings(self) -> Settings:

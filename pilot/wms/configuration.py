@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from pilot import cfg, readers
+from pilot import cfg, private, readers
 from pilot.errors import PilotError, ServiceRefused, ServiceUnreachable
 from pilot.wms.client import Services, call_any
 
@@ -18,6 +21,34 @@ DOWNLOAD_S = 20.0
 TEXT_LIMIT_BYTES = 128 * 1024 * 1024
 UNITED = ("Tag", "RequiredTag")  # lists that CE and queue add up; of all else the queue's value wins
 
+KEPT = "configuration.json"  # read by agents/wms/kept_configuration.py
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """What the Configuration service said.
+
+    Attributes:
+        root: the configuration.
+        version: of it.
+        packed: as it was sent.
+        servers: that were asked.
+    """
+
+    root: cfg.Section = field(default_factory=dict)
+    version: str = ""
+    packed: str = ""
+    servers: tuple[str, ...] = ()
+
+    def keep(self, work_dir: Path) -> None:
+        """Leave it for the agent, which asks only for what is newer.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        content = {"servers": sorted(self.servers), "newestVersion": self.version, "data": self.packed}
+        private.replace(work_dir / KEPT, json.dumps(content))
+
 
 def download(
     services: Services,
@@ -25,7 +56,7 @@ def download(
     *,
     clock: Callable[[], float] = time.monotonic,
     shuffled: Callable[[Sequence[str]], Sequence[str]] = lambda servers: random.sample(servers, len(servers)),
-) -> cfg.Section:
+) -> Downloaded:
     """Return the whole configuration from the first server that gives it, within 20 s in all.
 
     Args:
@@ -46,17 +77,19 @@ def download(
             answers.append(ServiceUnreachable(f"{url}: not tried, {DOWNLOAD_S:.0f} s are over"))
             continue
         try:
-            return _unpack(url, services.call(url, "getCompressedDataIfNewer", "0", timeout_s=left_s))
+            return _unpack(url, services.call(url, "getCompressedDataIfNewer", "0", timeout_s=left_s), servers)
         except (ServiceUnreachable, ServiceRefused) as error:
             answers.append(error)
     kind = ServiceRefused if all(isinstance(answer, ServiceRefused) for answer in answers) else ServiceUnreachable
     raise kind(f"no configuration: {'; '.join(map(str, answers))}")
 
 
-def _unpack(url: str, value: object) -> cfg.Section:
+def _unpack(url: str, value: object, servers: Sequence[str]) -> Downloaded:
     packed = value.get("data") if isinstance(value, dict) else None
     if isinstance(packed, dict):  # bytes, as JEncode tags them
         packed = packed.get("obj")
+    if isinstance(packed, bytes):  # over dips of DIRAC 8
+        packed = base64.b64encode(packed).decode("ascii")
     if not isinstance(packed, str):
         raise ServiceUnreachable(f"{url}: the answer holds no configuration; expected a base64 text under `data`")
     unzip = zlib.decompressobj()
@@ -66,14 +99,27 @@ def _unpack(url: str, value: object) -> cfg.Section:
         raise ServiceUnreachable(f"{url}: the configuration cannot be unpacked: {error}") from error
     if not unzip.eof:
         raise ServiceUnreachable(f"{url}: the configuration is cut off, or longer than {TEXT_LIMIT_BYTES} bytes")
-    return cfg.parse(text.decode("utf-8", "replace"), url)
+    root = cfg.parse(text.decode("utf-8", "replace"), url)
+    version = value.get("newestVersion") if isinstance(value, dict) else None
+    return Downloaded(root, version if isinstance(version, str) else "", packed, tuple(servers))
 
 
 def operations(root: cfg.Section, name: str, *, setup: str, vo: str) -> str:
-    """Return an Operations option; the most specific section that has it wins."""
-    places = [("Defaults",), (setup,), (vo, "Defaults"), (vo, setup), (vo,)]
-    values = (cfg.option(root, "/".join(("/Operations", *place, name))) for place in reversed(places) if all(place))
-    return next((value for value in values if value), "")
+    """Return an option of Operations, "" if there is none, in the order of DIRAC's own helper.
+
+    `agents/wms/configuration.py` has the same: Defaults, setup, `<VO>/Defaults`, `<VO>/<setup>` where there are setups
+    (DIRAC 7.3 and 8); Defaults, `<VO>` in DIRAC 9. The last one that has it wins.
+    """
+    has_setups = bool(setup and cfg.section(root, f"/DIRAC/Setups/{setup}"))
+    levels = ["Defaults", setup] if has_setups else ["Defaults"]
+    if vo:
+        levels += [f"{vo}/Defaults", f"{vo}/{setup}"] if has_setups else [vo]
+    found = ""
+    for level in levels:
+        place, _, last = f"/Operations/{level}/{name}".rpartition("/")
+        value = cfg.section(root, place).get(last)
+        found = value if isinstance(value, str) else found
+    return found
 
 
 def service_urls(root: cfg.Section, system: str, service: str, *, setup: str, vo: str) -> tuple[str, ...]:

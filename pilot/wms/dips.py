@@ -1,5 +1,7 @@
 """Calls to DIRAC's dips services (DISET): TLS, then four frames of `<length>:<JSON>`, one call per connection.
 
+DIRAC 7.3 and 8 understand JSON, and answer in DEncode.
+
 DIRAC 9 serves PilotManager only so, unless the site has added a handler for https.
 """
 
@@ -14,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pilot import strict_json
+from pilot.wms import dencode
 
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 PROPOSAL_BYTES = 1024  # what the server reads of one
@@ -34,7 +37,7 @@ def exchange(
     deadline: float,
     clock: Callable[[], float],
 ) -> Any:
-    """Return the service's answer: DIRAC's S_OK or S_ERROR, as JSON gives it.
+    """Return the service's answer: DIRAC's S_OK or S_ERROR, as JSON gives it; bytes where DIRAC 8 sends such.
 
     Args:
         context: shows our credential.
@@ -94,7 +97,8 @@ class Frames:
         """Return the next value; keep-alives on the way are answered."""
         while True:
             head = self._head()
-            value = strict_json.read(self._take(self._length(head)))
+            payload = self._take(self._length(head))
+            value = dencode.decode(payload) if payload.startswith(dencode.BEGINNING) else strict_json.read(payload)
             if not head.startswith(KEEP_ALIVE):
                 return value
             asked = value.get("Value") if isinstance(value, dict) else None

@@ -8,11 +8,15 @@ system_home="${GRIDPILOT_CLUSTERS:-/var/tmp/gridpilot-clusters}/${system:?set it
 system_cache="$HOME/.cache/gridpilot-clusters"
 system_mark="GRIDPILOT_TEST_SYSTEM=$system_home" # in the environment of all that up.sh starts
 
+# shellcheck source=own_ports.sh
+. "$(dirname "${BASH_SOURCE[0]}")/own_ports.sh"
+
 say() { printf '== %s: %s\n' "$system" "$*" >&2; }
 die() { printf '%s: %s\n' "$system" "$*" >&2; exit 1; }
 
 # alone: wait until no other up.sh or down.sh works on this system; held until the script ends
 alone() {
+  own_ports
   mkdir -p "$system_home"/{run,log}
   chmod 755 "$(dirname "$system_home")" "$system_home" "$system_home"/{run,log}
   exec 9>"$system_home/lock"
@@ -36,9 +40,10 @@ need_packages() {
     >"$system_home/log/apt.log" 2>&1 || die "apt-get failed, see $system_home/log/apt.log"
 }
 
+# apt's lock on its lists knows no waiting, and several systems may be brought up at the same time
 apt_get() {
   # shellcheck disable=SC2086 # the words of one command line
-  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -o DPkg::Lock::Timeout=300 $*
+  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 flock -o -w 900 /run/lock/gridpilot-apt apt-get -o DPkg::Lock::Timeout=300 $*
 }
 
 # need_grid_user: the unprivileged user of jobs and test clients

@@ -22,6 +22,9 @@ import requests
 
 from agents.local_wms.authority import open_authority, write_private
 from agents.local_wms.testing import running
+from tests.kept_keys import kept_keys
+
+__all__ = ["kept_keys"]
 
 VARIABLE = "GRIDPILOT_CONTRACT_ENDPOINT"
 TIMEOUT_S = 30

@@ -2,18 +2,25 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
+
+import requests
+
+from agents.local_wms.home import Endpoint
+from tests import forked
+from tests.waiting import within
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 180.0
 SECTION = "/Systems/WorkloadManagement/Agents/SiteDirector"
-QUICK_PILOT = "--PollingTime 1 --StopAfterFailedMatches 2"
+POWER = "-o /LocalSite/CPUNormalizationFactor=10.0"  # given, so that no pilot measures it for seconds beside its jobs
+QUICK_PILOT = f"--PollingTime 1 --StopAfterFailedMatches 2 {POWER}"
 
 
 class SiteDirector:
@@ -36,7 +43,10 @@ class SiteDirector:
         return [sys.executable, "-m", "agents.site_director", *words, "--work-dir", str(self.work_dir)]
 
     def ask(self, *words: str) -> str:
-        return subprocess.run(self.argv(*words), cwd=ROOT, check=True, text=True, capture_output=True).stdout
+        wide = dict(os.environ, COLUMNS="200")
+        said = forked.run("agents.site_director", *words, "--work-dir", str(self.work_dir), cwd=ROOT, env=wide)
+        said.check_returncode()
+        return said.stdout
 
     def stop(self) -> int:
         assert self.process
@@ -61,13 +71,25 @@ class SiteDirector:
     def pilots(self, queue: str) -> Counter[str]:
         return Counter(self.queues().get(queue, {}).get("pilots", {}))
 
+    def killed_by(self, place: Path, act: Callable[[], object]) -> None:
+        """Act, and have it killed by its next call of a command that looks at this file, before or after it does it."""
+        assert self.process
+        place.write_text(f"{self.process.pid}\n", encoding="utf-8")
+        act()
+        assert self.process.wait(PATIENCE_S) == -signal.SIGKILL
+        place.unlink()
+
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert self.process
-            is_late = time.monotonic() > deadline or self.process.poll() is not None
-            assert not is_late, f"{what}:\n{self.written()}"
-            time.sleep(0.3)
+        process = self.process
+        assert process
+
+        def holds() -> bool:
+            if condition():
+                return True
+            assert process.poll() is None, f"{what}: the director has ended:\n{self.written()}"
+            return False
+
+        assert within(PATIENCE_S, holds, pause_s=0.3), f"{what}: not within {PATIENCE_S} s:\n{self.written()}"
 
     def written(self) -> str:
         return (self.folder / "director.out").read_text(errors="replace")
@@ -82,3 +104,21 @@ def on_this_machine(home: Path, folder: Path) -> list[str]:
         f"ExtraPilotOptions={QUICK_PILOT}",
     ]
     return ["--local", str(home), "-y", "Local", *(word for option in options for word in ("-c", option))]
+
+
+def pilot_infos(endpoint: Endpoint, references: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what the local WMS says of pilots, by reference, as the pilot asks."""
+    session = requests.Session()
+    session.trust_env, session.verify, session.cert = False, endpoint.ca_dir, endpoint.pilot_proxy
+    answer = session.post(
+        f"{endpoint.url}/WorkloadManagement/TornadoPilotManager",
+        data={"method": "getPilotInfo", "args": json.dumps([list(references)])},
+        timeout=60,
+    ).json()
+    return dict(answer.get("Value", {}))
+
+
+def pilots_known(endpoint: Endpoint, queue: str, stamps: Collection[str]) -> set[str]:
+    """Return the stamps of those pilots of a queue that the local WMS knows."""
+    infos = pilot_infos(endpoint, [f"gridpilot://{queue}/{stamp}" for stamp in stamps])
+    return {info["PilotStamp"] for info in infos.values()}

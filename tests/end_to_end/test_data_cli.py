@@ -14,8 +14,10 @@ import pytest
 
 from agents.local_wms.home import Endpoint
 from agents.local_wms.testing import running
+from tests import forked
+from tests.end_to_end import stopping_register
 from tests.end_to_end.test_data import OWN, Storage
-from tests.waiting import until
+from tests.waiting import ended, until
 
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 120.0
@@ -41,6 +43,17 @@ def argv(endpoint: Endpoint, command: str, *arguments: str) -> list[str]:
 @pytest.fixture
 def data(storage: Storage, tmp_path: Path) -> Callable[..., Done]:
     def run(command: str, *arguments: str) -> Done:
+        words = (command, "-C", storage.endpoint.configuration, *arguments)
+        return forked.run("agents.data_cli", *words, cwd=tmp_path, env=environment(storage.endpoint))
+
+    return run
+
+
+@pytest.fixture
+def by_pilot(storage: Storage, tmp_path: Path) -> Callable[..., Done]:
+    """The same by the pilot's command line, which passes it on."""
+
+    def run(command: str, *arguments: str) -> Done:
         line = argv(storage.endpoint, command, *arguments)
         environ = environment(storage.endpoint)
         return subprocess.run(
@@ -50,13 +63,15 @@ def data(storage: Storage, tmp_path: Path) -> Callable[..., Done]:
     return run
 
 
-def test_a_file_is_put_seen_and_brought_back(data: Callable[..., Done], storage: Storage, tmp_path: Path) -> None:
+def test_a_file_is_put_seen_and_brought_back(
+    data: Callable[..., Done], by_pilot: Callable[..., Done], tmp_path: Path
+) -> None:
     folder = f"{OWN}/cli/{uuid.uuid4().hex}"
     content = os.urandom(300_000)
     (tmp_path / "a.root").write_bytes(content)
 
     assert (
-        data("put", "a.root", f"{folder}/a.root", "LOCAL-disk").stdout
+        by_pilot("put", "a.root", f"{folder}/a.root", "LOCAL-disk").stdout
         == f"{folder}/a.root: 300000 bytes on LOCAL-disk\n"
     )
     again = data("put", "a.root", f"{folder}/a.root", "LOCAL-disk")
@@ -77,7 +92,7 @@ def test_a_file_is_put_seen_and_brought_back(data: Callable[..., Done], storage:
 
     (tmp_path / "into").mkdir()
     (tmp_path / "into" / ".a.root.part").write_bytes(content[:100_000])  # as a killed command leaves it
-    brought = data("get", f"{folder}/a.root", f"{folder}/none", "-o", "into")
+    brought = by_pilot("get", f"{folder}/a.root", f"{folder}/none", "-o", "into")
     assert brought.returncode == 1
     assert "none: " in brought.stderr
     assert (tmp_path / "into" / "a.root").read_bytes() == content
@@ -158,16 +173,18 @@ def test_a_directory_is_registered_once_and_what_the_catalogue_knew_is_told_apar
 def test_a_registration_that_is_killed_or_interrupted_goes_on_and_none_is_missing_or_twice(
     data: Callable[..., Done], storage: Storage, tmp_path: Path
 ) -> None:
-    count = 3000
+    count = 5 * stopping_register.BULK
     directory = filled(storage, count)
     for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
         seen = len(known(storage, directory, count))
-        line = argv(storage.endpoint, "register", "LOCAL-disk", directory)
-        line[2:4] = ["agents.data_cli"]
+        words = ("-m", "tests.end_to_end.stopping_register", "-C", storage.endpoint.configuration)
+        line = [sys.executable, *words, "LOCAL-disk", directory]
         process = subprocess.Popen(line, cwd=tmp_path, env=environment(storage.endpoint))
-        until(lambda seen=seen: len(known(storage, directory, count)) > seen, "a batch that is registered")  # type: ignore[misc]
+        until(lambda pid=process.pid: os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG), "a batch is registered")  # type: ignore[misc]
+        assert seen < len(known(storage, directory, count)) < count
         process.send_signal(number)
-        assert process.wait(LONGEST_S) == code
+        process.send_signal(signal.SIGCONT)
+        assert ended(process) == code
         assert seen < len(known(storage, directory, count)) < count
 
     done = data("register", "LOCAL-disk", directory, "--json")

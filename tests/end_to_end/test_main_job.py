@@ -270,6 +270,7 @@ def test_what_became_of_a_job_is_told_after_the_agent_has_ended(
 
     told = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
 
+    told = " ".join(told.split())  # it fits 80 columns
     assert "Failed, Application Finished With Errors, exit code 3: Exit code 3; user has to act (closed)" in told
     assert "it got: 1 processor (" in told
 
@@ -301,6 +302,7 @@ def test_second_sigterm_ends_a_payload_that_does_not_want_to(
         code = pilot.ended()
 
     assert code == 0, pilot.written()
+    assert "exit_code=137" in pilot.written(), "it did not end by the first one"
     assert "Rescheduled" in [row[0] for row in client.call("JobMonitoring", "getJobLoggingInfo", job_id)]
 
 

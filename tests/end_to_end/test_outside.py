@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -16,6 +15,7 @@ from agents.local_wms.client import Client, connect
 from agents.local_wms.home import Endpoint
 from agents.local_wms.testing import running
 from tests.end_to_end.test_main_job import ROOT, Pilot, status, submit, until
+from tests.ports import held_port
 
 AGENT = "/Systems/WorkloadManagement/Agents/JobAgent"
 SECRET = "Tr0ub4dor-and-3"
@@ -44,12 +44,6 @@ def client(endpoint: Endpoint) -> Iterator[Client]:
         yield connected
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def metrics_at(port: int) -> str:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
@@ -73,14 +67,14 @@ class Slot:
 def slot(endpoint: Endpoint, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Slot:
     """Three jobs on a slot of two processors."""
     pytest.importorskip("prometheus_client", reason="the extra gridpilot[metrics] is not installed")
-    folder, port = tmp_path_factory.mktemp("slot"), free_port()
+    folder, port = tmp_path_factory.mktemp("slot"), held_port()
     go_on = folder / "seen"
     jobs = [
         submit(
             client,
             folder,
             f'Executable = "leaky.sh"; Arguments = "{words}"; StdOutput = "std.out"; InputSandbox = {{"leaky.sh"}}; '
-            'OutputSandbox = {"std.out"};',
+            'OutputSandbox = {"std.out"}; JobName = "leaky";',
             leaky_sh=LEAKY,
         )
         for words in (go_on, go_on, "fail")
@@ -89,6 +83,7 @@ def slot(endpoint: Endpoint, client: Client, tmp_path_factory: pytest.TempPathFa
     chosen = {"JsonLog": "agent.jsonl", "MetricsPort": port, "MetricsDirectory": folder / "prom", "HeartBeatPeriod": 1}
     chosen["SlotReportDirectory"] = folder
     options = [word for name, text in chosen.items() for word in ("-o", f"{AGENT}/{name}={text}")]
+    options += ["-o", "/LocalSite/WattsPerProcessor=8", "-o", "/LocalSite/CarbonIntensity=400"]
     with Pilot(endpoint, folder, "-y", "Pool", "-P", "2", *options) as pilot:
         until(lambda: 'gridpilot_jobs{phase="running"' in metrics_at(port), "a job is seen running", pilot)
         live = metrics_at(port) + "".join(path.read_text(encoding="utf-8") for path in (folder / "prom").iterdir())
@@ -112,6 +107,15 @@ def test_the_report_agrees_with_the_wms(slot: Slot, client: Client) -> None:
     assert told["core_time_s"]["total"] == pytest.approx(2 * told["slot"]["seconds"], abs=0.01)
     assert all(set(job["phases_s"]) == {"match", "stage in", "run", "stage out", "report"} for job in told["jobs"])
     assert told["core_time_s"]["cpu"] > 0
+    assert {job["name"] for job in told["jobs"]} == {"leaky"}
+
+
+def test_a_slot_that_found_no_more_jobs_was_idle_for_that(slot: Slot) -> None:
+    told: dict[str, Any] = json.loads(slot.command("report", "--json"))
+
+    assert set(told["idle_s"]) <= {"asking", "no match"}
+    assert told["idle_s"]["no match"] > 0
+    assert sum(told["idle_s"].values()) == pytest.approx(told["core_time_s"]["idle"], rel=0.01, abs=0.05)
 
 
 def test_the_page_of_the_slot_is_written(slot: Slot) -> None:
@@ -120,6 +124,21 @@ def test_the_page_of_the_slot_is_written(slot: Slot) -> None:
     assert said.startswith(f"{slot.pilot.work_dir}/slot.html\njobs: 3 (2 Done, 1 Failed); ")
     (left_by_agent,) = slot.pilot.work_dir.parent.glob("slot-*.html")
     assert left_by_agent.read_text(encoding="utf-8") == (slot.pilot.work_dir / "slot.html").read_text(encoding="utf-8")
+
+
+def test_energy_is_told_of_every_job_and_of_the_slot(slot: Slot, client: Client) -> None:
+    told: dict[str, Any] = json.loads(slot.command("report", "--json"))
+
+    for job in told["jobs"]:
+        parameters = status(client, job["job_id"])
+        joules = 8 * job["cpu_s"]  # a node that counts for itself tells another number, and says so
+        assert parameters["EnergySource"] in ("estimated: 8 W a busy processor", "RAPL")
+        assert "Wh (" in slot.command("explain", str(job["job_id"]))
+        if parameters["EnergySource"] != "RAPL":
+            assert float(parameters["Energy(Wh)"]) == pytest.approx(joules / 3600, rel=0.02)
+            assert float(parameters["CO2(g)"]) == pytest.approx(joules / 3.6e6 * 400, rel=0.02)
+    assert told["energy"]["joules"] > 0
+    assert "payloads used" in slot.command("report")
 
 
 def test_each_line_about_a_job_names_its_attempt(slot: Slot) -> None:

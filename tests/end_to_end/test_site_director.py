@@ -1,10 +1,7 @@
 """The SiteDirector with the local WMS and the batch system Host: real pilots, real jobs, nothing faked."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +13,8 @@ import pytest
 from agents.local_wms.client import connect
 from agents.local_wms.home import Endpoint
 from agents.local_wms.testing import running
-from tests.end_to_end.director import ROOT, SECTION, SiteDirector, on_this_machine
+from tests import forked
+from tests.end_to_end.director import ROOT, SECTION, SiteDirector, on_this_machine, pilot_infos
 
 QUEUE = "local-ce.localhost/local"
 JDL = """
@@ -62,7 +60,7 @@ def test_jobs_get_a_pilot_each_and_the_wms_knows_them_all(endpoint: Endpoint, ho
     assert "expected wait s" in plan
     assert why.count(", 1 job") == 4, why
     assert "INFO" in one  # the end of the pilot's own log
-    pilot = _pilot(client, endpoint, f"gridpilot://{QUEUE}/{stamp}")
+    (pilot,) = pilot_infos(endpoint, [f"gridpilot://{QUEUE}/{stamp}"]).values()
     assert (pilot["PilotStamp"], pilot["Status"], len(pilot["Jobs"])) == (stamp, "Done", 1)
     written = director.written() + (director.work_dir / "site_director.log").read_text()
     assert "PRIVATE KEY" not in written
@@ -95,8 +93,7 @@ def test_a_held_queue_gets_no_pilot_and_says_so(endpoint: Endpoint, home: Path, 
 
 def test_what_is_wrong_with_options_is_one_sentence(endpoint: Endpoint, home: Path, tmp_path: Path) -> None:
     def said(*words: str) -> tuple[int, str]:
-        argv = [sys.executable, "-m", "agents.site_director", "run", "--work-dir", str(tmp_path / "d"), *words]
-        done = subprocess.run(argv, cwd=ROOT, check=False, text=True, capture_output=True, env={**os.environ})
+        done = forked.run("agents.site_director", "run", "--work-dir", str(tmp_path / "d"), *words, cwd=ROOT)
         return done.returncode, done.stderr.strip().splitlines()[-1]
 
     local = ("--local", str(home), "-y", "Local")
@@ -121,16 +118,3 @@ def _too_big(folder: Path) -> Path:
 
 def _statuses(client: Any, job_ids: list[int]) -> Counter[str]:
     return Counter(job["Status"] for job in client.call("JobMonitoring", "getJobsSummary", job_ids).values())
-
-
-def _pilot(client: Any, endpoint: Endpoint, reference: str) -> dict[str, Any]:
-    import requests  # noqa: PLC0415 - as the pilot, who may ask
-
-    session = requests.Session()
-    session.trust_env, session.verify, session.cert = False, endpoint.ca_dir, endpoint.pilot_proxy
-    answer = session.post(
-        f"{endpoint.url}/WorkloadManagement/TornadoPilotManager",
-        data={"method": "getPilotInfo", "args": json.dumps([reference])},
-        timeout=60,
-    ).json()
-    return dict(answer["Value"][reference])

@@ -16,6 +16,9 @@ from agents.local_wms.testing import running
 from tests.faults.fault_proxy import FaultProxy, before
 from tests.faults.results import Result, page
 from tests.faults.scene import Scene
+from tests.kept_keys import kept_keys
+
+__all__ = ["kept_keys"]
 
 NEED = "GRIDPILOT_NEED"
 RESULTS = pytest.StashKey[list[Result]]()

@@ -70,6 +70,11 @@ def cut_before(exchange: Exchange) -> None:
     exchange.cut()
 
 
+def spoiled(exchange: Exchange) -> None:
+    """Pass a file on with another last byte."""
+    exchange.answer(exchange.forward_as(exchange.body[:-1] + bytes([exchange.body[-1] ^ 1])))
+
+
 def cut_after(exchange: Exchange) -> None:
     """Let the WMS have the call, and lose its answer."""
     exchange.forward()

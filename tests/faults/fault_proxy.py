@@ -1,7 +1,8 @@
 """An HTTPS proxy before the local WMS that fails on demand, call by call.
 
 It has the local WMS's own host certificate and shows the pilot's proxy upstream, so both sides see what they would
-without it. Each method (`requestJob`, `setJobStatusBulk`, …) has a script: a queue of faults, one for each call.
+without it. Each method (`requestJob`, `setJobStatusBulk`, …) has a script: a queue of faults, one for each call. Before
+a storage element the methods are those of HTTP (`PUT`, `HEAD`, `MOVE`, …).
 """
 
 import contextlib
@@ -23,6 +24,8 @@ from agents.local_wms.home import Endpoint
 
 UPSTREAM_S = 30.0
 JSON = "application/json"
+OF_FILES = ("Content-Type", "Content-Length", "Content-Range", "Digest")
+"""Headers of an element's answers that mean something to clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,18 @@ class Exchange:
 
     def forward(self) -> Reply:
         """Let the WMS answer; this may be done more than once."""
-        return self.proxy.ask(self._path, self._body)
+        return self.forward_as(self._body)
+
+    def forward_as(self, body: bytes) -> Reply:
+        """Let the WMS answer to something else of the same length."""
+        if self._handler.command == "POST":
+            return self.proxy.ask(self._path, body)
+        return self.proxy.ask_element(self._handler.command, self._path, body, dict(self._handler.headers))
+
+    @property
+    def body(self) -> bytes:
+        """What was sent."""
+        return self._body
 
     def answer(self, reply: Reply) -> None:
         """Give an answer to the agent."""
@@ -120,7 +134,15 @@ class _Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Find the call's fault and let it act."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        method = parse_qs(body.decode("utf-8", "replace")).get("method", [""])[0]
+        self._meet(parse_qs(body.decode("utf-8", "replace")).get("method", [""])[0], body)
+
+    def do_PUT(self) -> None:
+        """Do the same for a question or a file to an element."""
+        self._meet(self.command, self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+
+    do_GET = do_HEAD = do_MOVE = do_DELETE = do_MKCOL = do_PUT  # noqa: N815 - BaseHTTPRequestHandler's names
+
+    def _meet(self, method: str, body: bytes) -> None:
         fault = self.proxy.fault_for(method, body)
         try:
             fault(Exchange(self, self.path, body))
@@ -230,6 +252,19 @@ class FaultProxy:
             connection.request("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
             answer = connection.getresponse()
             return Reply(answer.status, answer.read(), {"Content-Type": answer.getheader("Content-Type", JSON)})
+
+    def ask_element(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Ask a storage element as whoever the endpoint's credential is."""
+        assert self._upstream.hostname
+        connection = http.client.HTTPSConnection(
+            self._upstream.hostname, self._upstream.port, context=self._client, timeout=UPSTREAM_S
+        )
+        kept = {name: text for name, text in headers.items() if name not in ("Host", "Connection", "Expect")}
+        with contextlib.closing(connection):
+            connection.request(method, path, body or None, kept)
+            answer = connection.getresponse()
+            told = {name: value for name in OF_FILES if (value := answer.getheader(name))}
+            return Reply(answer.status, answer.read(), told)
 
     def wait_for_the_late(self) -> None:
         """Return when the WMS has had every call that was held back."""

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from agents.jobs.outcome import TAKEN_AWAY
@@ -17,14 +17,19 @@ GONE_WITHIN_S = 2.0
 LARGEST_LOG_BYTES = 50 * 10**6
 
 
-def check(scene: Scene) -> None:
-    """Assert all five invariants; every breach is named."""
+def check(scene: Scene, *, without_data: Collection[int] = ()) -> None:
+    """Assert all five invariants; every breach is named.
+
+    Args:
+        scene: the scenario's.
+        without_data: jobs whose output data could not get where they belong: these have Failed for that, and must have.
+    """
     scene.is_checked = True
     breaches = [
         *(f"I1 lost: {text}" for text in _lost(scene)),
         *(f"I2 twice: {text}" for text in _twice(scene)),
         *(f"I3 left behind: {text}" for text in _left_behind(scene)),
-        *(f"I4 untrue: {text}" for text in _untrue(scene)),
+        *(f"I4 untrue: {text}" for text in _untrue(scene, without_data)),
         *(f"I5 secret: {text}" for text in _told_secrets(scene)),
     ]
     wrote = "\n".join(f"--- {process.out.name}\n{process.written()[-3000:]}" for process in scene.processes[-2:])
@@ -106,7 +111,7 @@ def _proc(name: str) -> str:
     return Path("/proc", name).read_text(encoding="utf-8", errors="replace")
 
 
-def _untrue(scene: Scene) -> Iterable[str]:
+def _untrue(scene: Scene, without_data: Collection[int]) -> Iterable[str]:
     """Compare what the WMS believes, what the agent wrote down and what payloads say of themselves."""
     ends = scene.books.ends()
     for job_id in scene.jobs:
@@ -116,7 +121,10 @@ def _untrue(scene: Scene) -> Iterable[str]:
             yield f"job {job_id} is Done, its payload wrote down {codes or 'no end'}"
         if told["Status"] in ("Done", "Failed") and codes and told.get("ExitCode", str(codes[-1])) != str(codes[-1]):
             yield f"job {job_id} has ExitCode {told['ExitCode']}, its payload wrote down {codes[-1]}"
-        if told["Status"] == "Failed" and codes[-1:] == [0]:
+        said = (told["Status"], told["MinorStatus"])
+        if job_id in without_data and said != ("Failed", "Uploading Output Data"):
+            yield f"job {job_id} has lost its output data, and is {said}"
+        if told["Status"] == "Failed" and codes[-1:] == [0] and job_id not in without_data:
             yield f"job {job_id} is Failed ({told['MinorStatus']}), its payload ended with 0"
     yield from _ledger_differs(scene)
 

@@ -182,6 +182,7 @@ class Scene:
         argv = [sys.executable, "-m", "pilot", "-n", there.site, "-N", there.ce, "-Q", there.queue]
         argv += ["-C", there.configuration, "--wnVO", there.vo, "--PollingTime", "0.2", "-R", REFERENCE + self.name]
         argv += ["--StopAfterFailedMatches", "1", "--requiredTag", self.name, "-y", "Pool", "-P", "2"]
+        argv += ["-o", "/LocalSite/CPUNormalizationFactor=10.0"]  # given, so that it is not measured beside the jobs
         return self.start([*argv, "--work-dir", str(self.work_dir), *options], None)
 
     def start(self, argv: Sequence[str], environment: Mapping[str, str] | None) -> Process:
@@ -206,6 +207,7 @@ class Scene:
         bases = [options.url or self.endpoint.url, *options.failover_urls]
         paths = {f"{AGENT}/PollingTime": "0.2", f"{AGENT}/StopAfterFailedMatches": "1", f"{AGENT}/LogLevel": "DEBUG"}
         paths[f"{AGENT}/LostMatchAfter"] = "3"  # the jobs of a scenario are told of within a second
+        paths[f"{AGENT}/ReportGatherTime"] = "0.5"  # and seen to run, however short they are
         paths |= {f"{AGENT}/DrainFile": str(self.folder / "drain"), "/LocalSite/PilotReference": REFERENCE + self.name}
         paths |= {"/LocalSite/Site": self.endpoint.site, "/LocalSite/LocalCE": "Pool"}
         paths |= {f"/LocalSite/{name}": "10.0" for name in ("CPUNormalizationFactor",)}

@@ -15,7 +15,7 @@ from tests.waiting import FairTime
 
 RESTART_S = 1.0  # the pilot's pause before it starts a crashed agent again
 SEED = 20260801
-SLOTS, LOOP_S = 6, 240
+SLOTS, LOOP_S = 6, 600  # which no loop needs that gets on
 EARLY = 0.3
 LATE_KILLS = 5  # when all payloads have ended; who has died at requests for jobs needs longer to end than he is given
 

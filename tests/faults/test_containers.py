@@ -149,9 +149,11 @@ def assert_no_job_is_taken(scene: Scene, options: Options, sentence: str) -> Non
     invariants.check(scene)
 
 
-@pytest.mark.quick
+ONE, *OTHERS = BROKEN
+
+
 @pytest.mark.scenario(43, "no container can be started: image missing or damaged, runtime missing or broken")
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", [pytest.param(ONE, marks=pytest.mark.quick), *OTHERS])
 def test_node_that_cannot_start_containers_takes_no_job_and_says_why(scene: Scene, broken: str) -> None:
     options, sentence = BROKEN[broken]
 

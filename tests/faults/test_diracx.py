@@ -111,10 +111,11 @@ def test_report_to_a_diracx_in_trouble_is_told_once(scene: Scene, relay: Relay, 
     relay.diracx.on(ROUTES[0], *FAULTS[kind](relay), relay.answer)
     job_id = scene.submit(SHORT)
 
-    agent = scene.agent(options(relay, GONE))
+    agent = scene.agent(options(relay, {**GONE, f"{AGENT}/StopAfterFailedMatches": "100"}))
 
+    scene.until(lambda: scene.statuses()[job_id] == "Done", "it is told")
+    agent.signal(10)
     assert agent.ended() == 0, agent.written()[-3000:]
-    assert scene.statuses()[job_id] == "Done", scene.history(job_id)
     steps = [step[:2] for step in scene.history(job_id)]
     assert len(steps) == len(set(steps)) or kind == "an answer that is lost", steps
     invariants.check(scene)

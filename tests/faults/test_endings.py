@@ -149,9 +149,8 @@ def requests_until_it_stops(scene: Scene, proxy: FaultProxy, within_s: float) ->
     return proxy.count("requestJob") + 1
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(12, "SIGUSR1 or SIGUSR2, as Slurm's --signal sends them, while a job runs")
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, pytest.param(signal.SIGUSR2, marks=pytest.mark.quick)])
 def test_notice_by_signal_stops_matching_and_lets_the_job_finish(
     scene: Scene, proxy: FaultProxy, number: signal.Signals
 ) -> None:

@@ -46,7 +46,6 @@ def submit_archive(scene: Scene, archive: bytes) -> int:
     return int(job_id)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(
     46, "input sandboxes that lead out of their directory, or have too many, too long, too deep names"
 )
@@ -106,7 +105,7 @@ def test_hostile_outputs_are_named_and_the_others_come(scene: Scene) -> None:
     invariants.check(scene)
 
 
-@pytest.mark.scenario(46, "a payload fills the disk by a file without a name, beside a modest one")
+@pytest.mark.scenario(46, "a payload fills the disk by a file without a name, next to a modest one")
 def test_who_fills_the_disk_without_a_name_is_ended_for_it_alone(scene: Scene, disk: Path, need: Need) -> None:
     need("loop", can_mount(), "root, loop devices and mkfs.ext4 are needed")
     go = scene.folder / "go"

@@ -121,9 +121,8 @@ def fold_log(path: Path) -> None:
     db.close()
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(7, "the ledger is empty, cut, bit-flipped, garbage, a directory, or has an unreadable job")
-@pytest.mark.parametrize("damage", [bit_flipped, garbage])
+@pytest.mark.parametrize("damage", [bit_flipped, pytest.param(garbage, marks=pytest.mark.quick)])
 def test_agent_with_a_damaged_ledger_starts_and_takes_new_jobs(scene: Scene, damage: Callable[[Path], None]) -> None:
     first = scene.submit(sleeps(0.1))
     assert scene.agent().ended() == 0

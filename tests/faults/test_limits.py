@@ -38,9 +38,8 @@ HOGS = {
 }
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(18, "a payload takes 3 times its memory limit, at once or little by little")
-@pytest.mark.parametrize("kind", HOGS)
+@pytest.mark.parametrize("kind", [pytest.param("at once", marks=pytest.mark.quick), "slowly"])
 def test_job_over_its_memory_limit_dies_alone_with_the_reason(scene: Scene, need: Need, kind: str) -> None:
     need_memory_limit(need)
     hog = scene.submit(f"exec {shlex.join([sys.executable, '-c', HOGS[kind]])}", MEMORY)

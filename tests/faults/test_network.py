@@ -185,9 +185,8 @@ def test_jobs_come_through_a_bad_line(scene: Scene, proxy: FaultProxy) -> None:
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(31, "the Matcher answers 401 or 403")
-@pytest.mark.parametrize("code", [401, 403])
+@pytest.mark.parametrize("code", [401, pytest.param(403, marks=pytest.mark.quick)])
 def test_refused_pilot_stops_and_says_why(scene: Scene, proxy: FaultProxy, code: int) -> None:
     proxy.always("requestJob", fault_kinds.status(code))
 

@@ -120,7 +120,6 @@ def test_a_job_is_not_run_twice_after_the_power_went(scene: Scene, disk: Disk, t
     invariants.check(scene)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(47, "agent, wrapper and payload are killed, and the task's directory is removed")
 def test_a_task_of_which_nothing_is_left_is_given_back(scene: Scene) -> None:
     job_id = scene.submit(sleeps(600))

@@ -70,10 +70,11 @@ def dies_and_is_started_again(client: Client, home: Path, folder: Path, number: 
     with director(home, folder, **crashing) as first:
         assert first.process
         died = _ended(first.process) == -signal.SIGKILL
+        begun = first.written().count("director.begins")
     for job_id in job_ids:  # the next one has only what is on its way
         client.call("JobManager", "killJob", job_id)
     with director(home, folder) as second:
-        second.until(lambda: second.written().count("director.begins") == 2, "it goes on")
+        second.until(lambda: second.written().count("director.begins") > begun, "it goes on")
         second.until(lambda: _is_settled(folder), "every pilot has ended, and the WMS knows")
         assert second.stop() == 0
     _check(home, folder)
@@ -113,7 +114,6 @@ def _check(home: Path, folder: Path) -> None:
     assert {stamp: registered[stamp] for stamp in submitted} == dict.fromkeys(submitted, 1)
 
 
-@pytest.mark.quick
 @pytest.mark.scenario(48, "SIGKILL of the SiteDirector between a submission and its answer")
 def test_no_pilot_is_lost_or_doubled_when_the_answer_of_a_submission_is(
     wms: Endpoint, home: Path, tmp_path: Path

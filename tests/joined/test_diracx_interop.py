@@ -3,6 +3,7 @@
 The tests stand in the order of what the installation publishes, since each change takes ten seconds.
 """
 
+import base64
 import re
 import subprocess
 import sys
@@ -39,7 +40,15 @@ from DIRAC.WorkloadManagementSystem.Client.JobReport import JobReport
 print(JobReport(int(os.environ['JOBID'])).setApplicationStatus('said by the payload'))"
 """
 MOST_CALLS = 7  # of REST, and a heartbeat each minute; DIRAC's own agent makes 14, and as many discoveries
-KILLED_WITHIN_S = 90.0
+BEAT_S, KILLED_WITHIN_S = 10, 40.0
+S3_503 = {"path": "sha256", "method": "GET", "status": 503, "code": "SlowDown", "times": 2}
+S3_403 = {"path": "sha256", "method": "GET", "status": 403, "times": 1}
+S3_CUT = {"path": "sha256", "method": "GET", "cut": 50, "times": 1}
+S3_SPOILT = {"path": "sha256", "method": "GET", "spoil": True, "times": 1}
+DIRACX_503 = {"path": "^/api/jobs/status$", "status": 503, "headers": {"Retry-After": "2"}, "times": 2}
+DIRACX_429 = {"path": "^/api/jobs/status$", "status": 429, "headers": {"Retry-After": "1"}, "times": 1}
+DIRACX_500 = {"path": "^/api/jobs/(status|metadata)$", "status": 500, "times": 2}  # not of whoever submits
+DIRACX_SILENT = {"path": "^/api/jobs/status$", "drop": "after", "times": 1}
 
 
 def payload(seconds: int = 2, more: str = "") -> str:
@@ -56,12 +65,14 @@ def _no_job_waits(stack: Joined) -> Iterator[None]:
 # ---- everything is published; DiracX takes reports ----
 
 
-def test_what_diracx_s_own_client_submits_runs_and_is_cheap(stack: Joined, tmp_path: Path) -> None:
+def test_what_diracx_s_own_client_submits_runs_is_cheap_and_shows_no_token(stack: Joined, tmp_path: Path) -> None:
     stack.publish()
-    with running(stack, tmp_path, payload(), jdl=JDL) as run:
+    with running(stack, tmp_path, payload(more="env; cat /proc/$PPID/environ | tr '\\0' '\\n'"), jdl=JDL) as run:
         assert run.end() == "Done"
         calls = [line for line in run.rest() if line["who"].get("preferred_username") in ("labpilot", "labuser")]
         discoveries = run.rest("well-known")
+        asked = [line for line in run.stack.seen("dirac", run.since) if line["method"] == "getCompressedDataIfNewer"]
+        versions = [line["args"][0] for line in asked if line["user"] == "labpilot"]
 
         out = run.output_of_dirac()
         assert "some data" in out["std.out"]
@@ -70,8 +81,28 @@ def test_what_diracx_s_own_client_submits_runs_and_is_cheap(stack: Joined, tmp_p
         assert f"at {stack.endpoint['diracx']}\n" in out["std.out"]
         assert len(calls) <= MOST_CALLS, calls
         assert not discoveries
+        assert not run.rest("/api/pilots"), "pilots are told to DiracX only where that was asked for"
+        assert versions.count("0") == 1 < len(versions), "the agent has the configuration that its pilot was sent"
         assert "way of reports: diracx then dirac: /DiracX/FutureClientEnabled" in _explained(run)
         assert {line["status"] for line in calls} <= {200, 204}
+        assert "X509_USER_PROXY=" in out["std.out"], "the environment was printed"
+        assert "eyJ" not in out["std.out"]
+        _no_token_is_where_it_has_no_business(run)
+
+
+def _no_token_is_where_it_has_no_business(run: Run) -> None:
+    assert "eyJ" not in run.pilot.said()
+    assert "X-Amz-" not in run.pilot.said()
+    files = [path for path in run.pilot.work_dir.rglob("*") if path.is_file() and not path.is_symlink()]
+    holding = [path for path in files if _holds_token(path.read_bytes())]
+    assert not [path for path in holding if path.stat().st_mode & 0o077], holding
+    assert not [path for path in holding if path.suffix != ".pem"], holding
+
+
+def _holds_token(data: bytes) -> bool:
+    """Tell whether Base64 of JSON is in it, as of tokens and DiracX's block; other Base64 has `eyJ` by chance."""
+    begun = (base64.b64decode(found) for found in re.findall(rb"eyJ[A-Za-z0-9+/]{13}", data))
+    return b"BEGIN DIRACX" in data or any(text.decode("latin-1").isprintable() and text.isascii() for text in begun)
 
 
 def _explained(run: Run) -> str:
@@ -97,31 +128,18 @@ def test_dirac_s_client_in_the_payload_speaks_with_the_owner_s_token(stack: Join
         assert [line["who"]["dirac_group"] for line in said] == ["labvo_user"]
 
 
-def test_no_token_is_where_it_has_no_business(stack: Joined, tmp_path: Path) -> None:
-    stack.publish()
-    with running(stack, tmp_path, payload(more="env; cat /proc/$PPID/environ | tr '\\0' '\\n'"), jdl=JDL) as run:
-        assert run.end() == "Done"
-
-        assert "eyJ" not in run.output_of_dirac()["std.out"]
-        assert "eyJ" not in run.pilot.said()
-        assert "X-Amz-" not in run.pilot.said()
-        files = [path for path in run.pilot.work_dir.rglob("*") if path.is_file() and not path.is_symlink()]
-        holding = [path for path in files if b"eyJ" in path.read_bytes() or b"BEGIN DIRACX" in path.read_bytes()]
-        assert not [path for path in holding if path.stat().st_mode & 0o077], holding
-        assert not [path for path in holding if path.suffix != ".pem"], holding
-
-
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("which", "fault"),
     [
-        ("s3", {"path": "sha256", "method": "GET", "status": 503, "code": "SlowDown", "times": 2}),
-        ("s3", {"path": "sha256", "method": "GET", "status": 403, "times": 1}),
-        ("s3", {"path": "sha256", "method": "GET", "cut": 50, "times": 1}),
-        ("s3", {"path": "sha256", "method": "GET", "spoil": True, "times": 1}),
-        ("diracx", {"path": "^/api/jobs/status$", "status": 503, "headers": {"Retry-After": "2"}, "times": 2}),
-        ("diracx", {"path": "^/api/jobs/status$", "status": 429, "headers": {"Retry-After": "1"}, "times": 1}),
-        ("diracx", {"path": "^/api/jobs/", "status": 500, "times": 2}),
-        ("diracx", {"path": "^/api/jobs/status$", "drop": "after", "times": 1}),
+        ("s3", S3_503),
+        ("s3", S3_403),
+        ("s3", S3_CUT),
+        ("s3", S3_SPOILT),
+        ("diracx", DIRACX_503),
+        ("diracx", DIRACX_429),
+        ("diracx", DIRACX_500),
+        ("diracx", DIRACX_SILENT),
     ],
     ids=lambda value: (
         "-".join(str(part) for key, part in value.items() if key not in ("path", "method", "headers"))
@@ -135,6 +153,27 @@ def test_a_passing_fault_costs_nothing(stack: Joined, tmp_path: Path, which: str
         assert run.end() == "Done"
         assert "some data" in run.output()["std.out"]
         _nothing_is_told_with_two_moments(run)
+        assert _met(run, which) == fault["times"]
+
+
+def _met(run: Run, which: str) -> int:
+    """How often the pilot has met a fault."""
+    return sum(1 for line in run.stack.seen(which, run.since) if line["fault"])
+
+
+def test_passing_faults_of_both_in_a_row_cost_nothing(stack: Joined, tmp_path: Path) -> None:
+    stack.publish("retired=JobStateUpdate,SandboxStore")
+    of_s3, of_diracx = (S3_503, S3_403, S3_SPOILT), (DIRACX_503, DIRACX_429, DIRACX_500, DIRACX_SILENT)
+    with (
+        stack.faults("s3", *of_s3),
+        stack.faults("diracx", *of_diracx),
+        running(stack, tmp_path, payload(1), jdl=JDL) as run,
+    ):
+        assert run.end() == "Done"
+        assert "some data" in run.output()["std.out"]
+        _nothing_is_told_with_two_moments(run)
+        for which, faults in (("s3", of_s3), ("diracx", of_diracx)):
+            assert _met(run, which) == sum(int(str(fault["times"])) for fault in faults), "each fault took effect"
 
 
 def _nothing_is_told_with_two_moments(run: Run) -> None:
@@ -149,6 +188,7 @@ def _nothing_is_told_with_two_moments(run: Run) -> None:
 # ---- DiracX alone takes reports and keeps sandboxes ----
 
 
+@pytest.mark.long  # the next one sees as much
 def test_presigned_urls_are_the_only_way(stack: Joined, tmp_path: Path) -> None:
     stack.publish("retired=JobStateUpdate,SandboxStore")
     with running(stack, tmp_path, payload(), jdl=JDL) as run:
@@ -172,12 +212,15 @@ def test_tokens_are_renewed_before_they_end(stack: Joined, tmp_path: Path) -> No
 
         assert not [line for line in run.rest("/api/jobs") if line["status"] == 401]
         assert run.rest("POST /api/auth/token")
+        assert run.rest("PATCH /api/jobs/metadata")
+        assert {line["method"] for line in run.s3()} >= {"GET", "POST"}
         assert "some data" in run.output()["std.out"]
 
 
 def test_a_kill_through_diracx_arrives(stack: Joined, tmp_path: Path) -> None:
     stack.publish("retired=JobStateUpdate,SandboxStore")
-    with running(stack, tmp_path, "#!/bin/bash\nexec -a killme$JOBID sleep 300\n", jdl=JDL) as run:
+    beats = ("-o", f"/Systems/WorkloadManagement/Agents/JobAgent/HeartBeatPeriod={BEAT_S}")
+    with running(stack, tmp_path, "#!/bin/bash\nexec -a killme$JOBID sleep 300\n", jdl=JDL, options=beats) as run:
         run.until("Running")
         time.sleep(3)
         stack.diracx_client(tmp_path, "kill", str(run.job))

@@ -13,7 +13,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "tests" / "clusters" / "dirac"
 CLIENT_S = 120.0
-UP_S = 900.0  # the first time a venv is made
+UP_S = 1500.0  # the first time a venv is made
+RELEASE = os.environ.get("GRIDPILOT_DIRAC") or "9.1"  # of DIRAC; the scripts read the variable too
+IS_DIRAC_8 = RELEASE == "8.0"
+IS_JOINED = RELEASE == "9.1-diracx"  # 9.1 joined with DiracX, which has scripts of its own
+JOINED_SCRIPTS = ROOT / "tests" / "clusters" / "diracx"
 END_S = 60.0
 FINAL = ("Done", "Failed", "Killed", "Deleted")
 
@@ -21,17 +25,34 @@ FINAL = ("Done", "Failed", "Killed", "Deleted")
 def home() -> Path:
     """Where the scripts keep the stack."""
     clusters = os.environ.get("GRIDPILOT_CLUSTERS") or Path.home() / ".cache" / "gridpilot-clusters"
-    return Path(clusters) / "dirac"
+    return Path(clusters) / {"9.1": "dirac", "9.1-diracx": "diracx"}.get(RELEASE, f"dirac-{RELEASE}")
 
 
 def script(name: str, *arguments: str, timeout_s: float = UP_S) -> None:
     """Run one of the stack's scripts; what it says is for whoever watches."""
-    subprocess.run(["bash", str(SCRIPTS / name), *arguments], check=True, timeout=timeout_s)
+    subprocess.run([*_script(name), *arguments], check=True, timeout=timeout_s)
+
+
+def _script(name: str) -> list[str]:
+    if not IS_JOINED:
+        return ["bash", str(SCRIPTS / name)]
+    own = JOINED_SCRIPTS / name
+    return ["bash", str(own)] if own.exists() else ["bash", str(JOINED_SCRIPTS / "of_dirac.sh"), name]
+
+
+def outage(seconds: int) -> None:
+    """Take away all that a pilot talks to, and bring it back; connections are refused meanwhile."""
+    if IS_JOINED:
+        script("down.sh", "diracx", "tornado", "dips", "sandboxes", "configuration")
+        time.sleep(seconds)
+        script("up.sh")
+    else:
+        script("pause.sh", "refuse", str(seconds))
 
 
 def is_up() -> bool:
     """Tell whether the whole stack runs."""
-    status = subprocess.run(["bash", str(SCRIPTS / "status.sh")], check=False, capture_output=True, timeout=END_S)
+    status = subprocess.run(_script("status.sh"), check=False, capture_output=True, timeout=END_S)
     return status.returncode == 0
 
 
@@ -39,8 +60,9 @@ class Stack:
     """A running stack, seen through DIRAC's own client."""
 
     def __init__(self, where: Path | None = None) -> None:
-        place = (where or home()) / "endpoint.json"
-        self.endpoint: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        folder = where or home()
+        self.endpoint: dict[str, Any] = json.loads((folder / "endpoint.json").read_text(encoding="utf-8"))
+        self._socket = folder / "run" / "mysqld.sock"
 
     def client(self, who: str, *arguments: str) -> Any:
         """Run DIRAC's client with one of the proxies; its JSON answer."""
@@ -76,6 +98,18 @@ class Stack:
                 raise AssertionError(f"after {timeout_s:.0f} s, or the pilot's end: {statuses}\n{said}")
             time.sleep(1.0)
 
+    def sweep(self) -> None:
+        """Delete the jobs that have not ended, which the next pilot would match."""
+        final = ",".join(f"'{status}'" for status in FINAL)
+        if left := [job for (job,) in self.query("JobDB", f"SELECT JobID FROM Jobs WHERE Status NOT IN ({final})")]:
+            self.client("admin", "delete", *left)
+
+    def query(self, database: str, query: str) -> list[list[str]]:
+        """Return the rows of a query, whichever of the services are away."""
+        argv = ["mariadb", "--no-defaults", f"--socket={self._socket}", "-N", "-B", database]
+        done = subprocess.run([*argv, "-e", query], check=True, capture_output=True, text=True, timeout=CLIENT_S)
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
     def captured(self, since: int = 0) -> list[dict[str, Any]]:
         """What the servers executed since a size of the capture file."""
         with Path(self.endpoint["server_capture"]).open(encoding="utf-8") as lines:
@@ -88,7 +122,7 @@ class Stack:
         return path.stat().st_size if path.exists() else 0
 
     def logging_url(self) -> str:
-        """Where pilots send their log lines."""
+        """Where pilots send their log lines; DIRAC 8 has no service for them."""
         place = self.endpoint["configuration"].rpartition(":")[0]
         port = int(self.endpoint["configuration"].rpartition(":")[2].partition("/")[0])
         return f"{place}:{port + 1}/WorkloadManagement/TornadoPilotLogging"
@@ -104,6 +138,7 @@ class Pilot:
         folder.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "pilot", "-n", endpoint["site"], "-N", endpoint["ce"], "-Q", endpoint["queue"]]
         argv += ["-C", endpoint["configuration"], "--wnVO", endpoint["vo"], "-r", endpoint["dirac_version"]]
+        argv += ["-S", endpoint["setup"]] if endpoint["setup"] else []
         argv += ["--PollingTime", "1", "-R", reference, "--pilotUUID", reference, "-T", "800000"]
         argv += ["--work-dir", str(self.work_dir), *options]
         environment = {**os.environ, "X509_CERT_DIR": endpoint["ca_dir"], "X509_USER_PROXY": endpoint["pilot_proxy"]}

@@ -21,6 +21,10 @@ FILES = {
     "echo final >final.root; echo out >out.root\n",
     "tool.sh": "#!/bin/sh\nsh tools/tool.sh >result.txt; cat result.txt notes.txt; python3 analysis.py 7\n",
     "urls.sh": "#!/bin/sh\ncat pool_xml_catalog.xml; ls\n",
+    "join.sh": "#!/bin/sh\ncat a.root b.root >both.root && guid=$(cat /proc/sys/kernel/random/uuid)\n"
+    'echo "joined $guid"; pfn="<pfn filetype=\\"ROOT_All\\" name=\\"both.root\\"/>"\n'
+    'echo "<POOLFILECATALOG><File ID=\\"$guid\\"><physical>$pfn</physical></File></POOLFILECATALOG>" '
+    ">pool_xml_catalog.xml\n",
     "analysis.py": "import sys\nprint('analysis', sys.argv[1:])\n",
     "notes.txt": "a note\n",
     "myvo.cfg": "LocalSite\n{\n  Word = said\n}\n",
@@ -240,6 +244,12 @@ def output_lfn_pattern(j: Job, at: "Place") -> None:
 def output_failover(j: Job, at: "Place") -> None:
     j.setExecutable("results.sh")
     j.setOutputData(["out.root"], outputSE=["DOWN-disk"], outputPath=f"/{at.run}/failover")
+
+
+def input_to_output(j: Job, at: "Place") -> None:
+    j.setExecutable("join.sh")
+    j.setInputData([f"{at.data}/a.root", f"{at.data}/b.root"])
+    j.setOutputData(["both.root"], outputSE=["XRD-https"], outputPath=f"/{at.run}/joined")
 
 
 class Place:

@@ -1,8 +1,12 @@
 """The real storage of `tests/clusters/storage`: where its servers are, and what lets clients in."""
 
+import copy
 import json
 import os
 import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "tests" / "clusters" / "storage"
 UP_S = 600.0  # the first time packages are installed
 STATUS_S = 60.0
+OLD_S = 3600.0
 
 
 def home() -> Path:
@@ -31,6 +36,15 @@ def is_up(*parts: str) -> bool:
         ["bash", str(SCRIPTS / "status.sh"), *parts], check=False, capture_output=True, timeout=STATUS_S
     )
     return status.returncode == 0
+
+
+def forget_old() -> None:
+    """Remove the files that tests of an hour ago and longer have left: some are a gigabyte, and nobody reads them."""
+    before_s = time.time() - OLD_S
+    for path in (home() / "store").glob("*/*/data/**/*"):
+        with suppress(FileNotFoundError):  # another run's test may remove its own
+            if path.is_file() and not path.is_symlink() and path.stat().st_mtime < before_s:
+                path.unlink()
 
 
 class Storage:
@@ -60,12 +74,22 @@ class Storage:
         return Path(self.endpoint["tokens"][who]).read_text(encoding="utf-8")
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a catalogue's database holds of some files: as many rows, different GUIDs, and replicas."""
+
+    files: int
+    guids: int
+    replicas: int
+
+
 class DiracData:
     """DIRAC's elements, catalogue and requests, seen through DIRAC's own client."""
 
-    def __init__(self, stack: Stack, storage: Storage) -> None:
+    def __init__(self, stack: Stack, storage: Storage, timeout_s: float = CLIENT_S) -> None:
         self.storage = storage
         self._stack = stack
+        self._timeout_s = timeout_s
 
     def client(self, who: str, *arguments: str) -> Any:
         """Run data_client.py with one of the proxies; its JSON answer."""
@@ -83,7 +107,9 @@ class DiracData:
             "PYTHONPATH": f"{endpoint['dirac_env']['PYTHONPATH']}:{STACK_SCRIPTS}",
         }
         argv = [endpoint["dirac_python"], str(program), *arguments]
-        done = subprocess.run(argv, check=False, env=environment, capture_output=True, text=True, timeout=CLIENT_S)
+        done = subprocess.run(
+            argv, check=False, env=environment, capture_output=True, text=True, timeout=self._timeout_s
+        )
         if done.returncode != 0:
             raise AssertionError(f"DIRAC's client, {' '.join(arguments)}: {done.stderr[-2000:]}")
         return json.loads(done.stdout)
@@ -103,14 +129,30 @@ class DiracData:
 
     def retarget(self, job: int, element: str) -> None:
         """Let what a job's Request copies go to another element, as an operator would in the ReqDB."""
-        socket = Path(self._stack.endpoint["server_capture"]).parent / "run" / "mysqld.sock"
-        sql = (
+        self._database(
+            "ReqDB",
             "UPDATE Operation JOIN Request ON Request.RequestID = Operation.RequestID "
             f"SET Operation.TargetSE = '{element}' "
-            f"WHERE Request.JobID = {job} AND Operation.Type = 'ReplicateAndRegister'"
+            f"WHERE Request.JobID = {job} AND Operation.Type = 'ReplicateAndRegister'",
         )
-        argv = ["mariadb", "--no-defaults", f"--socket={socket}", "ReqDB", "-e", sql]
-        subprocess.run(argv, check=True, timeout=CLIENT_S)
+
+    def count_of_requests(self, job: int) -> int:
+        """How many Requests of a job the ReqDB holds; DIRAC's client tells of one at most."""
+        return int(self._database("ReqDB", f"SELECT COUNT(*) FROM Request WHERE JobID = {job}"))
+
+    def registered(self, directory: str) -> Registered:
+        """What the FileCatalogDB holds below a directory."""
+        sql = (
+            "SELECT COUNT(DISTINCT f.FileID), COUNT(DISTINCT i.GUID), COUNT(DISTINCT r.RepID) "
+            "FROM FC_DirectoryLevelTree d JOIN FC_Files f USING (DirID) JOIN FC_FileInfo i USING (FileID) "
+            f"LEFT JOIN FC_Replicas r USING (FileID) WHERE d.DirName LIKE '{directory}/%'"
+        )
+        return Registered(*map(int, self._database("FileCatalogDB", sql).split()))
+
+    def _database(self, name: str, sql: str) -> str:
+        socket = Path(self._stack.endpoint["server_capture"]).parent / "run" / "mysqld.sock"
+        argv = ["mariadb", "--no-defaults", "--skip-column-names", f"--socket={socket}", name, "-e", sql]
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=CLIENT_S).stdout
 
     def execute_requests(self, *jobs: int) -> None:
         """Let DIRAC's own RequestExecutingAgent try the Requests of some jobs, once."""
@@ -118,16 +160,29 @@ class DiracData:
 
 
 class Rucio:
-    """A Rucio server, seen through Rucio's own client as labuser; README.md of the storage names its elements."""
+    """A Rucio server, seen through Rucio's own client as labuser; README.md of the storage names its elements.
 
-    def __init__(self, storage: Storage) -> None:
-        self.url = str(storage.endpoint["rucio"])
+    Args:
+        storage: runs.
+        name: of the server, in the endpoint.
+        vo: of one that has several.
+    """
+
+    def __init__(self, storage: Storage, name: str = "rucio", vo: str = "def") -> None:
+        self.url = str(storage.endpoint[name])
         self._storage = storage
+        self._own_env = storage.endpoint[f"{name}_env"] | {"RUCIO_VO": vo}
+
+    def of(self, vo: str) -> "Rucio":
+        """Return the same server, seen as another VO."""
+        other = copy.copy(self)
+        other._own_env = self._own_env | {"RUCIO_VO": vo}
+        return other
 
     def client(self, *arguments: str) -> Any:
         """Run rucio_client.py; its JSON answer."""
         endpoint = self._storage.endpoint
-        environment = os.environ | endpoint["client_env"] | endpoint["rucio_env"]
+        environment = os.environ | endpoint["client_env"] | self._own_env
         environment |= {"X509_USER_PROXY": self._storage.proxy("user")}
         argv = [endpoint["rucio_python"], str(SCRIPTS / "rucio_client.py"), *arguments]
         done = subprocess.run(argv, check=False, env=environment, capture_output=True, text=True, timeout=CLIENT_S)

@@ -1,7 +1,8 @@
-"""Real jobs on a real DIRAC 9.1: submitted by DIRAC's client, run by our pilot, read back by DIRAC's client.
+"""Real jobs on a real DIRAC: submitted by DIRAC's client, run by our pilot, read back by DIRAC's client.
 
 Each test looks at one job of a run in which all of them go through one pilot; there is one run with the Matcher over
-dips, as DIRAC ships it, and one with the handler for https (docs/https-matcher.md).
+dips, as DIRAC ships it, and with DIRAC 9.1 one with the handler for https (docs/https-matcher.md). GRIDPILOT_DIRAC says
+which DIRAC (docs/versions.md).
 """
 
 import os
@@ -16,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.dirac_stack import FINAL, ROOT, Pilot, Stack, home, script
+from tests.operations_cases import CASES, VO, text_of
+from tests.system.dirac_stack import FINAL, IS_DIRAC_8, RELEASE, ROOT, Pilot, Stack, home, outage, script
 
 OUTAGE_S = 30
 RUN_S = 240.0  # a rescheduled job alone is held back for 60 s by the optimizers
@@ -30,6 +32,11 @@ stat -c %a "$X509_USER_PROXY"
 ONCE = """\
 if mkdir {mark}; then exit 222; fi
 echo second attempt
+"""
+BY_THE_JOB_API = """\
+def hello(job):
+    job.setExecutable("/bin/echo", arguments="made by the Job API")
+    job.setPriority(5)
 """
 LISTING = "cat one.txt two.txt; echo made > made.txt; echo complaint >&2\n"
 
@@ -105,17 +112,19 @@ def is_final(status: str) -> bool:
     return status in FINAL
 
 
-@pytest.fixture(scope="session", params=["dips", "https"])
+@pytest.fixture(scope="session", params=["dips", "https"] if RELEASE == "9.1" else ["dips"])
 def run(request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    script("publish.sh", request.param)
+    if RELEASE == "9.1":
+        script("publish.sh", request.param)
     script("sweep.sh")
     folder = tmp_path_factory.mktemp(f"matcher-{request.param}")
     reference = uuid.uuid4().hex  # PilotLogging takes nothing else for a stamp
     since = stack.capture_size()
     stack.client("admin", "add-pilot", reference)
-    jobs = submitted(stack, jdls(folder))
-    options = ["-y", "Pool", "-t", "special,WholeNode", "--StopAfterFailedMatches", "10000", "--pilotLogging"]
-    options += ["--loggerURL", stack.logging_url(), "-o", f"{AGENT}/HeartBeatPeriod=4"]
+    jobs = submitted(stack, jdls(folder)) | by_the_job_api(stack, folder)
+    options = ["-y", "Pool", "-t", "special,WholeNode", "--StopAfterFailedMatches", "10000"]
+    options += ["-o", f"{AGENT}/HeartBeatPeriod=4"]
+    options += [] if IS_DIRAC_8 else ["--pilotLogging", "--loggerURL", stack.logging_url()]
     try:
         with Pilot(stack, folder, reference, *options) as pilot:
             drive(stack, jobs, pilot)
@@ -134,6 +143,13 @@ def submitted(stack: Stack, wanted: Mapping[str, str]) -> dict[str, int]:
         return {name: found[0] for name, found in zip(wanted, numbers, strict=True)}
 
 
+def by_the_job_api(stack: Stack, folder: Path) -> dict[str, int]:
+    """A job that this DIRAC's own Job API makes: an XML of its workflow, and its own runner for Executable."""
+    (folder / "made.py").write_text(BY_THE_JOB_API, encoding="utf-8")
+    made = stack.client("user", "submit-api", "--file", str(folder / "made.py"), "--tag", "special")
+    return {"by the Job API": made["hello"][0]}
+
+
 def drive(stack: Stack, jobs: dict[str, int], pilot: Pilot) -> None:
     """Kill one job while it runs, take the servers away under another, wait for the end of all."""
     stack.wait([jobs["killed"]], lambda status: status == "Running", RUN_S, pilot)
@@ -141,7 +157,7 @@ def drive(stack: Stack, jobs: dict[str, int], pilot: Pilot) -> None:
     stack.wait([jobs["killed"]], is_final, RUN_S, pilot)
     jobs["through an outage"] = stack.submit(f'Executable = "/bin/sleep"; Arguments = "15"; {KEPT}')[0]
     stack.wait([jobs["through an outage"]], lambda status: status in ("Running", *FINAL), RUN_S, pilot)
-    script("pause.sh", "refuse", str(OUTAGE_S))
+    outage(OUTAGE_S)
     waited_for = [job for name, job in jobs.items() if name != "tag that nobody offers"]
     stack.wait(waited_for, is_final, RUN_S, pilot)
 
@@ -221,6 +237,11 @@ def test_sandboxes_travel_both_ways(run: Run) -> None:
     assert run.of("both sandboxes")["Parameters"]["OutputSandboxMissingFiles"] == "never.made"
 
 
+def test_a_job_of_this_dirac_s_own_job_api_is_done(run: Run) -> None:
+    assert run.end("by the Job API") == DONE
+    assert "made by the Job API" in "".join(run.output("by the Job API").values())
+
+
 @pytest.mark.parametrize(("name", "who", "owner"), [("first owner", "user", "Lab User"), ("second owner", "user2", "")])
 def test_each_payload_has_the_limited_proxy_of_its_own_owner(run: Run, name: str, who: str, owner: str) -> None:
     text = run.output(name, who)["std.out"]
@@ -252,6 +273,7 @@ def test_the_pilot_was_running_and_is_done(run: Run) -> None:
     assert statuses[0] == "Running"
 
 
+@pytest.mark.skipif(IS_DIRAC_8, reason="DIRAC 8 has no service for it")
 def test_the_pilot_s_log_reached_the_server(run: Run) -> None:
     methods = {call["method"] for call in run.calls if call["service"].endswith("PilotLogging")}
 
@@ -279,6 +301,19 @@ def test_a_pilot_with_a_host_certificate_runs_jobs(stack: Stack, tmp_path: Path)
     assert stack.client("user", "output", str(job), "--into", str(tmp_path / "out"))
 
 
+def test_operations_are_read_in_this_dirac_s_order(stack: Stack, tmp_path: Path) -> None:
+    """Pilot and agent are held to the same table by tests/unit/test_operations_order.py."""
+    cases = {f"{at}.cfg": case for at, case in enumerate(CASES) if case.has_setups == IS_DIRAC_8 and case.vo}
+    for name, case in cases.items():
+        (tmp_path / name).write_text(text_of(case), encoding="utf-8")
+    files = [str(tmp_path / name) for name in cases]
+
+    said = stack.client("user", "operations", "Order/option", *files, "--vo", VO, "--setup", "Lab")
+
+    assert said == {name: case.expected for name, case in cases.items()}
+
+
+@pytest.mark.skipif(RELEASE != "9.1", reason="the contract is that of DIRAC 9.1")
 def test_the_embedded_wms_keeps_the_contract_of_the_real_one(stack: Stack) -> None:
     """The cases that `make contract` runs on the embedded WMS hold here too, so that it cannot drift from the truth."""
     argv = [sys.executable, "-m", "pytest", "-q", "--tb=short", str(ROOT / "tests" / "contract")]

@@ -1,17 +1,20 @@
 """DIRAC's own pilot wrapper, unmodified, with our pilot files behind it: from the download to Done.
 
 The wrapper is made by DIRAC's SiteDirector and PilotWrapper, pilot.json by its PilotCStoJSONSynchronizer; the files
-come from an https server with a certificate of the CA that the node trusts.
+come from an https server with a certificate of the CA that the node trusts. One wrapper runs two jobs: a plain one, and
+one of DIRAC's Job API with input and output data.
 """
 
 import http.server
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
 import threading
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +23,13 @@ from pathlib import Path
 import pytest
 
 from tests.system.dirac_stack import ROOT, SCRIPTS, Stack, home, script
+from tests.system.job_api_files import fill
+from tests.system.storage import DiracData
 
 BUILD_S = 300
 WRAPPER_S = 240
 MADE_S = 60
+OPTIMIZED_S = 120.0
 JDL = (
     'Executable = "/bin/sh"; Arguments = "-c \'echo $DIRAC_JOB_PROCESSORS $VO_WORD\'"; Priority = 5; '
     'StdOutput = "std.out"; OutputSandbox = {"std.out"};'
@@ -32,11 +38,21 @@ JDL = (
 
 @dataclass(frozen=True)
 class Ended:
-    """What one run of the wrapper left."""
+    """What one run of the wrapper left.
+
+    Attributes:
+        job: the plain one.
+        with_data: the one of the Job API.
+        run: part of its logical names.
+        inputs: what it reads, one file after the other.
+    """
 
     returncode: int
     said: str
     job: int
+    with_data: int
+    run: str
+    inputs: bytes
     stamp: str
     served: list[str]
     calls: list[dict]
@@ -92,13 +108,20 @@ def file_server(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.fixture(scope="session")
-def ended(stack: Stack, pilot_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def ended(
+    stack: Stack, data: DiracData, pilot_files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ended]:
+    assert shutil.which("dirac-jobexec") is None, "this node has a DIRAC; the jobs must run without one"
     script("publish.sh", "dips")
     script("sweep.sh")
-    folder = tmp_path_factory.mktemp("slot")
+    folder, files = tmp_path_factory.mktemp("slot"), tmp_path_factory.mktemp("inputs")
     stamp = uuid.uuid4().hex
+    run = f"drop-in-{stamp[:8]}"
+    fill(data, files, run)
     stack.client("admin", "add-pilot", stamp)
     (job,) = stack.submit(JDL)
+    (with_data,) = data.job_api("user", run, "input_to_output")["input_to_output"]
+    stack.wait([job, with_data], lambda status: status == "Waiting", OPTIMIZED_S)
     since = stack.capture_size()
     options = ["--userEnvVariables=VO_WORD:::from-the-vo", "-P 1", "--PollingTime=1", "--StopAfterFailedMatches=2"]
     options += ["-z", f"-g {stack.logging_url()}", "-T 800000"]
@@ -115,7 +138,9 @@ def ended(stack: Stack, pilot_files: Path, tmp_path_factory: pytest.TempPathFact
             )  # fmt: skip
     said = (folder / "out").read_text(errors="replace")
     left = sorted(path.name for path in folder.iterdir() if path.name not in ("out", Path(wrapper).name))
-    return Ended(done.returncode, said, job, stamp, served, stack.captured(since), left)
+    inputs = (files / "a.root").read_bytes() + (files / "b.root").read_bytes()
+    yield Ended(done.returncode, said, job, with_data, run, inputs, stamp, served, stack.captured(since), left)
+    stack.client("admin", "delete", str(job), str(with_data))
 
 
 def test_the_wrapper_downloads_our_files_and_ends_well(ended: Ended) -> None:
@@ -131,6 +156,24 @@ def test_the_job_is_done_with_its_output(stack: Stack, ended: Ended, tmp_path: P
     assert (job["Status"], job["MinorStatus"]) == ("Done", "Execution Complete"), ended.said[-4000:]
     stack.client("user", "output", str(ended.job), "--into", str(tmp_path))
     assert (tmp_path / "std.out").read_text() == "1 from-the-vo\n"
+
+
+def test_a_job_of_the_job_api_reads_and_leaves_data(
+    stack: Stack, data: DiracData, ended: Ended, tmp_path: Path
+) -> None:
+    lfn = f"/labvo/user/l/labuser/{ended.run}/joined/both.root"
+    job = stack.status(ended.with_data, full=True)[ended.with_data]
+
+    assert (job["Status"], job["MinorStatus"]) == ("Done", "Execution Complete"), job["History"]
+    assert job["ApplicationStatus"] == "join.sh successful"
+    known = data.look(lfn)[lfn]
+    assert (known["Size"], int(known["Checksum"], 16)) == (len(ended.inputs), zlib.adler32(ended.inputs))
+    assert known["Replicas"] == ["XRD-https"]
+    assert data.client("user2", "get", lfn, "--into", str(tmp_path))["size"] == len(ended.inputs)
+    assert (tmp_path / "both.root").read_bytes() == ended.inputs
+    stack.client("user", "output", str(ended.with_data), "--into", str(tmp_path / "sandbox"))
+    said = (tmp_path / "sandbox" / "Script1_join.sh.log").read_text().split()
+    assert said[said.index("joined") + 1].upper() == known["GUID"]  # as the payload's POOL catalogue has it
 
 
 def test_the_pilot_went_under_the_stamp_that_the_submitter_chose(stack: Stack, ended: Ended) -> None:

@@ -9,9 +9,13 @@ import pytest
 
 from agents.credentials.identity import Identity
 from agents.data import rucio as ours
-from agents.data.catalogue import FileRecord, MissingFile, NewFile
+from agents.data.catalogue import FileCatalogue, FileRecord, MissingFile, NewFile
+from agents.data.catalogues import catalogue_for
 from agents.data.rucio import RucioServer
 from agents.errors import AccessDenied
+from agents.wms.published import Published
+from agents.wms.testing import FakeTransport
+from ce_backends.cfg import parse
 from tests.system.storage import Rucio, Storage
 
 ADLER32 = 0x004B021F  # its leading zeros are lost on the way where somebody is careless
@@ -79,3 +83,40 @@ def test_what_rucio_does_not_know(storage: Storage, rucio: Rucio, files: list[Ne
 def test_whoever_is_not_known_is_told_so(storage: Storage, rucio: Rucio, who: str, account: str) -> None:
     with pytest.raises(AccessDenied):
         catalogue(storage, rucio.url, who, account).look_up(["/labvo/user/a"])
+
+
+# ---- a server of several VOs ----
+
+
+def of_vo(storage: Storage, url: str, vo: str, *, multi: str = "True") -> FileCatalogue:
+    """The catalogue that a configuration with this option names."""
+    section = f"RucioHost = {url}\nAccessType = Read-Write\nMultiVO = {multi}\n"
+    tree = parse(f"Resources\n{{\nFileCatalogs\n{{\nRucioFileCatalog\n{{\n{section}}}\n}}\n}}\n", "test")
+    owner = Identity(certificate=Path(storage.proxy("user")), ca=Path(storage.endpoint["ca_dir"]))
+    return catalogue_for(Published(None, tree), FakeTransport({}), owner, vo=vo, user="labuser")
+
+
+def test_each_vo_of_a_server_for_several_has_its_own_files(
+    storage: Storage, rucio_of_vos: Rucio, files: list[NewFile]
+) -> None:
+    """The same name, with other content in the other VO."""
+    file, other = files[0], replace(files[0], size_bytes=99)
+    for vo, mine in (("labvo", file), ("othervo", other)):
+        catalogue_of_vo = of_vo(storage, rucio_of_vos.url, vo)
+        before = catalogue_of_vo.look_up([file.lfn])[file.lfn]
+        assert isinstance(before, MissingFile)
+        assert before.is_absent
+        assert catalogue_of_vo.register([mine]) == {file.lfn: ""}
+        found = catalogue_of_vo.look_up([file.lfn])[file.lfn]
+        assert isinstance(found, FileRecord)
+        assert found.size_bytes == mine.size_bytes
+    seen = {vo: seen_by_rucio(rucio_of_vos.of(vo), file)[file.lfn]["bytes"] for vo in ("labvo", "othervo")}
+    assert seen == {"labvo": 5, "othervo": 99}
+
+
+@pytest.mark.parametrize(("vo", "multi"), [("labvo", "False"), ("novo", "True")], ids=["not said", "unknown"])
+def test_a_server_for_several_vos_gives_nothing_without_the_right_one(
+    storage: Storage, rucio_of_vos: Rucio, files: list[NewFile], vo: str, multi: str
+) -> None:
+    with pytest.raises(AccessDenied):
+        of_vo(storage, rucio_of_vos.url, vo, multi=multi).look_up([files[0].lfn])

@@ -25,7 +25,7 @@ from agents.data.errors import (
     NotHere,
     Transient,
 )
-from agents.data.way import Content, Watch
+from agents.data.way import UNWATCHED, Content, Watch
 from tests.system.data_scene import Scene, kill, mounted, start_again, stopped
 from tests.system.dirac_stack import Stack
 from tests.system.storage import DiracData
@@ -212,6 +212,30 @@ def test_an_empty_file(scene: Scene, data: DiracData, tmp_path: Path, element: s
     scene.transfers.put(tmp_path / "a", lfn, scene.target(element), empty, Watch(silence_s=20.0))
     scene.transfers.get(record_of(lfn, empty), scene.source(element, lfn), tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == b""
+
+
+# ---- what is taken away ----
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_what_may_be_taken_away_is_and_nothing_else(
+    scene: Scene, data: DiracData, small: Path, tmp_path: Path, element: str
+) -> None:
+    lfn, told = new_lfn(), list[Content]()
+    scene.transfers.put(small, lfn, scene.target(element), content_of(SMALL))
+
+    def judged(found: Content) -> bool:
+        told.append(found)
+        return len(told) > 1
+
+    for is_gone in (False, True):
+        assert scene.transfers.take_away(small, lfn, scene.target(element), judged, UNWATCHED) is is_gone
+        assert data.path(element, lfn).exists() is not is_gone
+    assert scene.transfers.take_away(small, lfn, scene.target(element), judged, UNWATCHED)
+    assert len(told) == 2
+    assert {found.size_bytes for found in told} == {len(SMALL)}
+    sums = {found.adler32 for found in told}
+    assert sums == ({None} if element == "DAV-disk" else {zlib.adler32(SMALL)})
 
 
 # ---- who may not ----

@@ -4,7 +4,10 @@ A system that cannot be had on this machine is skipped with its reason; with `--
 failure, so that a skip cannot look like a pass where it counts.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +74,14 @@ def have(request: pytest.FixtureRequest) -> Iterator[Have]:
             if isinstance(system, RealSystem):
                 system.down()
     _running.clear()
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle of this tree; made once, for it takes a while."""
+    into = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "tools.bundle", "--into", str(into)], cwd=ROOT, check=True)
+    return into / "gridpilot.pyz"
 
 
 def of(row: Generation, have: Have) -> RealSystem:

@@ -9,6 +9,7 @@ from ce_backends.conformance.suite import CHECKS
 from tests.systems.conftest import Have, of
 from tests.systems.manifest import generations
 from tests.systems.real_system import RealSystem
+from tests.systems.sharing import SIZE_BYTES, shared, shown_to
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
 CLAUSES_AT_ONCE = 8
@@ -87,6 +88,19 @@ def test_a_wrong_queue_is_refused_in_a_sentence(arc: RealSystem) -> None:
 
     assert done.returncode == 1
     assert "the CE refuses a small task: ARC: " in done.stderr
+
+
+@pytest.mark.slow
+def test_what_tasks_share_is_fetched_by_arc_once_for_all_of_them(arc: RealSystem) -> None:
+    number = 3
+    with shown_to(arc) as shown:
+        came = shared(arc, "AREX", options(arc, **shown.options), number)
+        fetched = shown.asked["GET", next(shown.folder.iterdir()).name]
+
+    assert came.states == ["Done"] * number, shown.asked
+    assert [said.split()[0] for said in came.said] == [str(SIZE_BYTES)] * number
+    assert max(came.archives_bytes, default=0) < SIZE_BYTES / 10
+    assert fetched == 1
 
 
 def test_a_stopped_arc_is_told_in_a_sentence(arc: RealSystem) -> None:

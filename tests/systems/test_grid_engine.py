@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
+import sys
 from typing import Any
 
 import psutil
@@ -12,7 +14,7 @@ import pytest
 from ce_backends.conformance.suite import CHECKS
 from tests.systems.conftest import Have, of
 from tests.systems.manifest import generations
-from tests.systems.real_system import PYTHON, RealSystem
+from tests.systems.real_system import PYTHON, ROOT, RealSystem
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
 CLAUSES_AT_ONCE = 4  # of the node's 16 slots each may use four
@@ -183,3 +185,21 @@ def daemon(system: RealSystem, name: str) -> psutil.Process:
 
 def by_root(system: RealSystem, *argv: str) -> None:
     subprocess.run(argv, env={**os.environ, **system.env}, check=True, capture_output=True)
+
+
+def test_the_lab_says_how_to_try_a_ce_against_it(grid_engine: RealSystem) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "ce_backends", "lab", "grid_engine", "up"],
+        cwd=ROOT,
+        check=True,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    ).stdout.splitlines()
+    words = shlex.split(said[2])
+    assert words[:3] == ["gridpilot", "ce", "test"]
+
+    done = grid_engine.ce("test", words[3], *words[4:6], "-o", f"SharedArea={grid_engine.home}/lab", "--quick")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2 clauses kept" in done.stdout

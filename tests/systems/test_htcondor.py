@@ -9,6 +9,8 @@ from ce_backends.conformance.suite import CHECKS
 from tests.systems.conftest import Have, of
 from tests.systems.manifest import generations
 from tests.systems.real_system import PYTHON, RealSystem
+from tests.systems.renewing import renewal
+from tests.systems.sharing import SIZE_BYTES, shared, shown_to
 
 WORDS = [check.__name__.replace("_", " ") for check in CHECKS]
 CLAUSES_AT_ONCE = 4  # of the node's 16 processors each may use four
@@ -100,6 +102,50 @@ def test_a_stopped_htcondor_is_told_in_a_sentence(htcondor: RealSystem) -> None:
 
     assert done.returncode == 3
     assert "Can't find address of schedd" in done.stderr
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_a_credential_is_renewed_in_the_queue_of_a_schedd_that_reads_our_files(
+    is_remote: bool, htcondor: RealSystem
+) -> None:
+    """It waits until one of its attributes is changed. To a remote schedd nothing can be sent after it."""
+    ce_type, usual = ("HTCondorCE", remote) if is_remote else ("Local", local)
+    waits = usual(htcondor, ExtraSubmitString="My.MayGo = False\\nrequirements = MY.MayGo")
+
+    def release(task_id: str) -> None:
+        assert htcondor.run(["condor_qedit", task_id, "MayGo", "True"]).returncode == 0
+
+    came = renewal(htcondor, ce_type, waits, release)
+
+    if is_remote:
+        assert "was sent with its credential" in came.waiting
+        assert came.seen == ["old", "old"]
+    else:
+        assert came.waiting == ""
+        assert came.seen == ["second", "second"]
+    assert came.running
+
+
+@pytest.mark.parametrize("is_remote", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_what_tasks_share_travels_with_none_of_them(is_remote: bool, htcondor: RealSystem) -> None:
+    """A schedd that reads our files has it once; nodes of a remote one fetch it, and look at what has come."""
+    number = 3
+    with shown_to(htcondor) as shown:
+        if is_remote:
+            came = shared(htcondor, "HTCondorCE", remote(htcondor, **shown.options), number)
+            spoiled = shared(htcondor, "HTCondorCE", remote(htcondor, **shown.options), 1, spoiled=shown.folder)
+        else:
+            came = shared(htcondor, "Local", local(htcondor), number)
+            spoiled = None
+        asked = shown.asked.total()
+
+    assert came.states == ["Done"] * number
+    assert [said.split()[0] for said in came.said] == [str(SIZE_BYTES)] * number
+    assert len(set(came.said)) == 1
+    assert max(came.archives_bytes, default=0) < SIZE_BYTES / 10
+    assert asked == (number + 1 if is_remote else 0)
+    if spoiled:
+        assert (spoiled.states, spoiled.said) == (["Failed"], [""])  # it came, and the script did not run
 
 
 ONE_TASK = """\

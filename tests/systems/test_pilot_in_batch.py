@@ -1,7 +1,5 @@
 """The pilot's bundle inside a real batch job: its name, its processors, its time, and the end that the site makes."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +12,7 @@ from agents.local_wms.testing import running
 from tests.systems.batch_job import PROCESSORS, Arc, BatchSystem, GridEngine, HTCondor, Slurm, SlurmTimeLimit, said
 from tests.systems.batch_slot import Slot
 from tests.systems.conftest import Have
-from tests.systems.real_system import ROOT, RealSystem
+from tests.systems.real_system import RealSystem
 
 OVERHEAD_S = 60  # from the job's start to the pilot's question, on a busy machine
 WAYS: tuple[BatchSystem, ...] = (Slurm(), SlurmTimeLimit(), GridEngine(), HTCondor(), Arc())
@@ -25,7 +23,7 @@ QUICK = """
 """
 LONG = 'Executable = "/bin/sleep"; Arguments = "3600"; CPUTime = 100;'
 # what a pilot writes about itself, in the work folder that goes away with its slot
-RECORDS = {"pilot.cfg", "pilot.log", "agent.log", "agent.lock", "agent_end.json"}
+RECORDS = {"pilot.cfg", "configuration.json", "pilot.log", "agent.log", "agent.lock", "agent_end.json"}
 RECORDS |= {"ledger.sqlite", "ledger.reserve", "benchmark.json"}
 EMPTY_FOLDERS = {"jobs", "tasks"}
 
@@ -61,13 +59,6 @@ class Life:
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     with running(tmp_path_factory.mktemp("wms")) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    into = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "tools.bundle", "--into", str(into)], cwd=ROOT, check=True)
-    return into / "gridpilot.pyz"
 
 
 def given(have: Have, how: BatchSystem) -> RealSystem:

@@ -146,7 +146,7 @@ def test_lost_node_is_failed_and_its_task_not_started_again(system: RealSystem, 
     with scene(system, tmp_path, submit_options=["--nodelist", third_node(system)]) as slurm:
         task = slurm.task("sleep 1000")
         (task_id,) = slurm.submit(task)
-        slurm.until(task_id, lambda status: status.state is TaskState.RUNNING)
+        slurm.until(task_id, lambda _: slurm.starts(task.stamp) == 1)
 
         system.script("lose_node")
         try:

@@ -24,6 +24,7 @@ from agents.slot.allocation import Slot
 from agents.slot.circuit_breaker import CircuitBreaker, Patience
 from agents.slot.command import nobody
 from agents.slot.fitness import Fitness
+from agents.slot.idle import Idle
 from agents.slot.monitor import Power, SlotMonitor
 from agents.slot.stop import DrainFile
 from agents.slot.time_left import TimeLeft
@@ -163,6 +164,7 @@ class Scene:
         self.end_s = 1e6
         self.jitters: list[float] = []
         self.lost: object = None
+        self.idle: list[Idle] = []
         self.troubles: Callable[[], Sequence[str]] | None = None
         self.options = {"PollingTime": "0", "StopAfterFailedMatches": "2", "MeasurePower": "no"}
 
@@ -200,7 +202,7 @@ class Scene:
                 monitor=monitor,
                 troubles=self.troubles or Fitness(monitor, self.ce).troubles,  # type: ignore[arg-type] # the border
                 drain_file=DrainFile(self.work_dir / "drain"),
-                matcher=Matcher(Service("Matcher", ["https://m"], self.matcher.transport, Retry(attempts=1))),
+                matcher=Matcher(Service("Matcher", ["https://m"], self.matcher.transport, Retry(attempts=1)), str),
                 lost=self.lost or LostMatches(self.ledger, None, "Unknown", 0.0),  # type: ignore[arg-type] # the border
                 runner=runner,
                 reporter=self.reporter,
@@ -209,6 +211,7 @@ class Scene:
                 heartbeat=lambda: None,
                 chores=ChoresDone,
                 ledger=self.ledger,
+                note_idle=self.idle.append,
                 clock=Clock(jitter=self._jitter),
             )
         )

@@ -4,6 +4,7 @@ They are stand-ins: what real catalogues and elements do is tried in tests/contr
 """
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,17 @@ from agents.data.catalogue import FileRecord, MissingFile, NewFile
 from agents.data.checksum import adler32_of
 from agents.data.elements import Elements
 from agents.data.errors import Exists, NotHere
+from agents.data.lanes import Lanes
+from agents.data.outputs import Outputs
 from agents.data.way import UNWATCHED, Content, Watch
 from agents.errors import Refused, ServiceError
 from agents.jobs.jdl import JobDescription, describe
+from agents.jobs.ledger import Ledger
+from agents.jobs.transfer_steps import Step
 from ce_backends import cfg
 
 SITE, VO = "LAB.Here.ch", "lab"
+FOLDER = "/lab/user/o/owner/1/1234"
 CONFIGURATION = """
 Resources
 {
@@ -61,6 +67,7 @@ class MemoryCatalogue:
     records: dict[str, FileRecord] = field(default_factory=dict)
     away: list[ServiceError] = field(default_factory=list)  # raised by the next calls, one each
     calls: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
     name: str = "memory"
 
     def look_up(self, lfns: Iterable[str]) -> dict[str, FileRecord | MissingFile]:
@@ -69,9 +76,10 @@ class MemoryCatalogue:
 
     def register(self, files: Sequence[NewFile]) -> dict[str, str]:
         self._called("register")
-        for new in files:
+        for new in [one for one in files if one.lfn not in self.refused]:
             self.records[new.lfn] = record(new.lfn, new.size_bytes, new.adler32, new.element, guid=new.guid)
-        return {new.lfn: "" for new in files}
+        said = "File already registered with alternative metadata"
+        return {new.lfn: said if new.lfn in self.refused else "" for new in files}
 
     def add_replicas(self, files: Sequence[NewFile]) -> dict[str, str]:
         self._called("add_replicas")
@@ -96,6 +104,9 @@ class MemoryTransfers:
     errors: dict[str, list[Exception]] = field(default_factory=dict)  # by element, one for each transfer
     tried: list[tuple[str, str]] = field(default_factory=list)
     before_put: Callable[[str], None] = lambda _: None
+    taken: list[tuple[str, str]] = field(default_factory=list)  # away, by place
+    not_taken: dict[str, list[Exception]] = field(default_factory=dict)  # as `errors`, when something is taken away
+    tells_sums: bool = True
 
     def get(self, known: FileRecord, source: Any, into: Path, watch: Watch = UNWATCHED) -> None:
         self._meet(source.element.name, known.lfn)
@@ -113,6 +124,19 @@ class MemoryTransfers:
             raise Exists("it is there", size_bytes=len(there), adler32=adler32_of(path.with_name("there")))
         self.held[target.element.name, lfn] = path.read_bytes()
         return f"https://{target.element.name}{lfn}"
+
+    def take_away(self, path: Path, lfn: str, target: Any, may: Callable[[Content], bool], watch: Watch) -> bool:
+        place = target.element.name, lfn
+        if self.not_taken.get(place[0]):
+            raise self.not_taken[place[0]].pop(0)
+        if place not in self.held:
+            return True
+        there = self.held[place]
+        if not may(Content(size_bytes=len(there), adler32=zlib.adler32(there) if self.tells_sums else None)):
+            return False
+        del self.held[place]
+        self.taken.append(place)
+        return True
 
     def urls_for(self, known: FileRecord, protocols: Sequence[str] = ()) -> list[str]:
         return [f"https://{name}{known.lfn}" for name in known.replicas if not protocols or "https" in protocols]
@@ -165,3 +189,49 @@ def access(catalogue: Any, transfers: Any, requests: Any = None) -> Access:
 def described(attributes: str) -> JobDescription:
     """Return what a JDL says."""
     return describe(f'[ JobID = 1234; JobName = "n"; Executable = "x"; {attributes} ]')
+
+
+class OutputScene:
+    """One task's outputs, its ledger, and what they go to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger(folder / "ledger.sqlite")
+        self.outputs = folder / "outputs"
+        self.outputs.mkdir()
+        self.catalogue, self.transfers, self.requests = MemoryCatalogue(), MemoryTransfers(), MemoryRequests()
+
+    def write(self, **files: str) -> None:
+        for name, text in files.items():
+            (self.outputs / name.replace("_", ".")).write_text(text)
+
+    def deliver(self, attributes: str, *, has_data: bool = True, **more: Any) -> Any:
+        return self.work(attributes, **more).deliver(has_data=has_data)
+
+    def work(self, attributes: str, **more: Any) -> Outputs:
+        plain = {"lanes": Lanes(), "ledger": self.ledger, "stamp": "stamp4567890", "outputs": self.outputs}
+        reached = access(self.catalogue, self.transfers, self.requests)
+        made: Any = {"access": reached, "description": described(attributes), **plain, **more}
+        return Outputs(**made)
+
+    @property
+    def steps(self) -> list[tuple[Step, str]]:
+        return [(one.step, one.element) for one in self.ledger.uploads("stamp4567890")]
+
+
+class Died(BaseException):
+    """The agent, by SIGKILL."""
+
+
+def die_at(ledger: Ledger, number: int) -> None:
+    """Let the agent die before or right after a change of steps, once."""
+    write, count = ledger.save_uploads, [0]
+
+    def save(uploads: Any) -> None:
+        count[0] += 1
+        if count[0] * 2 == number:
+            raise Died
+        write(uploads)
+        if count[0] * 2 + 1 == number:
+            raise Died
+
+    ledger.save_uploads = save  # type: ignore[method-assign]

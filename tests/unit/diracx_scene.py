@@ -18,7 +18,8 @@ class Times:
     def __init__(self) -> None:
         self.now_s = 1000.0
         self.slept: list[float] = []
-        self.clock = Clock(monotonic=lambda: self.now_s, sleep=self._sleep, jitter=lambda: 1.0)
+        self.chance = 1.0
+        self.clock = Clock(monotonic=lambda: self.now_s, sleep=self._sleep, jitter=lambda: self.chance)
 
     def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

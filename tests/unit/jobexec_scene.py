@@ -3,14 +3,15 @@
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from agents.jobs.jobexec import write_runner
+from tests.waiting import ended
 
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests/captures/job_api"
@@ -53,16 +54,19 @@ class Job:
         files = {"GRIDPILOT_REASON_FILE": f"{self.work.parent}/reason", "GRIDPILOT_STATUS_FILE": f"{self.work}/status"}
         return {"PATH": os.environ["PATH"], **files, **more}
 
+    def started(
+        self, *arguments: str, out: IO[bytes] | int, err: IO[bytes] | int, **more: str
+    ) -> "subprocess.Popen[bytes]":
+        argv = [str(self.runner), *arguments]
+        return subprocess.Popen(argv, cwd=self.work, env=self.environment(more), stdout=out, stderr=err)
+
     def run(self, xml: str | bytes, *arguments: str, **more: str) -> Done:
         text = xml.encode() if isinstance(xml, str) else xml
         (self.work / "jobDescription.xml").write_bytes(text)
         with (self.work / "std.out").open("wb") as out, (self.work / "std.err").open("wb") as err:
-            argv = [str(self.runner), *(arguments or ("jobDescription.xml",))]
-            done = subprocess.run(
-                argv, cwd=self.work, env=self.environment(more), stdout=out, stderr=err, timeout=60, check=False
-            )
+            code = ended(self.started(*(arguments or ("jobDescription.xml",)), out=out, err=err, **more))
         out_text, err_text = ((self.work / name).read_text(errors="replace") for name in ("std.out", "std.err"))
-        return Done(done.returncode, self.work, out_text, err_text)
+        return Done(code, self.work, out_text, err_text)
 
 
 @pytest.fixture
@@ -76,10 +80,3 @@ def step(executable: str, arguments: str = "", **more: str) -> dict[str, str]:
 
 def sh(script: str, **more: str) -> dict[str, str]:
     return step("/bin/sh", f"-c '{script}'", **more)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -1,13 +1,13 @@
 """A runner whose borders are a test's: CE, workers, reporter, store. The ledger is real."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from agents.jobs.job import Job, MatchedJob
-from agents.jobs.ledger import Ledger, ReportKind
+from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.jobs.report import Moments, Reports
 from agents.process.events import Event
 from agents.runner.context import JobContext
@@ -74,7 +74,9 @@ class Workers:
 class Voice:
     """The reporter's place: what is said is read from the ledger."""
 
-    def wake(self) -> None:
+    def expect(self, reports: Iterable[Report]) -> None: ...
+
+    def wake(self, reports: Iterable[Report] = ()) -> None:
         """Nothing is sent."""
 
     def forget_beats(self, job_id: int) -> None:
@@ -87,6 +89,7 @@ class Scene:
 
     ledger: Ledger
     work_dir: Path
+    moves_data: bool = False
 
     def __post_init__(self) -> None:
         self.ce = Ce()
@@ -98,7 +101,12 @@ class Scene:
         store = SandboxStore(Service("SandboxStore", ["https://s"], FakeTransport()))
         self.runner = JobRunner(
             context=JobContext(
-                site="LAB", work_dir=self.work_dir, environ={}, parameters={"GridCE": "ce01"}, boot=boot
+                site="LAB",
+                work_dir=self.work_dir,
+                environ={},
+                parameters={"GridCE": "ce01"},
+                boot=boot,
+                moves_data=lambda: self.moves_data,
             ),
             slot=self.slot,
             ce=self.ce,  # type: ignore[arg-type] # the border
@@ -135,7 +143,7 @@ class Scene:
         return [
             f"{one.body['Source'].partition('@')[0]}: {one.body['Status']} / {one.body['MinorStatus']}"
             for one in self.ledger.unsent()
-            if one.kind is ReportKind.STATUS
+            if one.kind is ReportKind.STATUS and "Status" in one.body
         ]
 
     def orders(self) -> list[int]:

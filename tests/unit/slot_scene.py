@@ -63,9 +63,18 @@ class Course:
     exit_code: int | None = 0
     owner: str = "jdoe"
     attempt: int = 1
+    name: str = ""
 
 
-def write(folder: Path, courses: Sequence[Course], *, processors: int, end_s: float, reason: str | None) -> Path:
+def write(
+    folder: Path,
+    courses: Sequence[Course],
+    *,
+    processors: int,
+    end_s: float,
+    reason: str | None,
+    idle: Sequence[tuple[float, str]] = (),
+) -> Path:
     """Write a ledger of these jobs; return its work directory.
 
     Args:
@@ -74,6 +83,7 @@ def write(folder: Path, courses: Sequence[Course], *, processors: int, end_s: fl
         processors: of the slot.
         end_s: when the agent was last seen, in seconds since the slot's beginning.
         reason: why it ended, None when it was killed.
+        idle: from when on processors were idle for which reason.
     """
     folder.mkdir(parents=True, exist_ok=True)
     clock = Clock()
@@ -83,6 +93,9 @@ def write(folder: Path, courses: Sequence[Course], *, processors: int, end_s: fl
         for moment, job in sorted(_steps(courses), key=lambda step: step[0]):
             clock.now_s = START_S + moment
             ledger.save(job)
+        for moment, why in idle:
+            clock.now_s = START_S + moment
+            ledger.idles(why)
         clock.now_s = START_S + end_s
         ledger.still_alive(life, reason)
     return folder
@@ -92,7 +105,7 @@ def _steps(courses: Sequence[Course]) -> list[tuple[float, Job]]:
     steps: list[tuple[float, Job]] = []
     for course in courses:
         matched = MatchedJob(job_id=course.job_id, jdl="", owner=course.owner, group="lab_user", match_s=0.2)
-        job = Job(matched=matched, stamp=f"{course.job_id:032x}", attempt=course.attempt)
+        job = Job(matched=matched, stamp=f"{course.job_id:032x}", attempt=course.attempt, name=course.name)
         grant = Grant(processor_ids=course.processor_ids)
         ran_s = 0.0 if course.run_s is None or course.end_s is None else course.end_s - course.run_s
         cpu_s = None if course.cpu is None else course.cpu * ran_s * grant.processors
@@ -145,4 +158,5 @@ def _course(chance: random.Random, job_id: int, ids: tuple[int, ...], matched_s:
         end=end,
         exit_code=exit_code,
         owner=chance.choice(("jdoe", "asmith", "production_manager", "wzhang")),
+        name=f"{chance.choice(('fit', 'reco', 'simulation_of_a_long_name_without_any_blank_in_it'))}_{job_id}",
     )

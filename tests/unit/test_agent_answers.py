@@ -60,7 +60,7 @@ def readers(answer: object) -> dict[str, Callable[[], object]]:
         "matched": lambda: monitoring.matched(7),
         "given": lambda: PilotJobs(service, monitoring).given("7"),
         "heartbeat": lambda: state.heartbeat(Heartbeat(job_id=7)),
-        "request": lambda: Matcher(service).request_job({}),
+        "request": lambda: Matcher(service, str).request_job({}),
         "proxy": lambda: ProxyManager(service).delegate("dn", "group", "pem", 60),
         "upload": lambda: SandboxStore(service).upload_output(7, b"x"),
         "download": lambda: SandboxStore(service).download("SB:X|/x"),

@@ -86,13 +86,13 @@ def test_a_reschedule_that_may_have_been_received_is_not_repeated() -> None:
     assert wire.asked == [("rescheduleJob", [7])]
 
 
-def test_a_sandbox_is_asked_for_by_its_path() -> None:
+def test_a_sandbox_is_asked_for_by_the_store_s_url_and_its_path() -> None:
     wire = wire_with(b"packed")
 
     assert SandboxStore(service(wire)).download("SB:Store|/SandBox/l/u.g/5e9/a.tar.bz2") == b"packed"
 
-    ((method, (path,)),) = wire.asked
-    assert (method, str(path).endswith("/SandBox/l/u.g/5e9/a.tar.bz2")) == ("streamToClient", True)
+    url = service(wire).url
+    assert wire.asked == [("streamToClient", [f"{url}/SandBox/l/u.g/5e9/a.tar.bz2"])]
 
 
 def test_an_output_sandbox_is_named_by_its_hash() -> None:
@@ -162,6 +162,23 @@ def test_every_running_job_has_its_heartbeat_with_its_time() -> None:
 
     assert [beat.dynamic["WallClockTime"] for beat in sent] == [90.0, 0.0]
     assert [beat.static for beat in sent] == [{}, {}]
+
+
+def test_a_job_whose_heartbeat_is_not_due_has_none() -> None:
+    voice, asked = Voice(), []
+
+    def is_due(age_s: float, since_s: float) -> bool:
+        asked.append((age_s, since_s))
+        return since_s > 60
+
+    clock = iter([0.0, 0.0, 10.0, 10.0, 80.0, 80.0])
+    hearts = Heartbeats(Running(JOB), voice, object(), 0, lambda: NOON, clock=lambda: next(clock), is_due=is_due)  # type: ignore[arg-type] # the borders
+    for _ in range(3):
+        hearts.send()
+
+    assert [since_s for _, since_s in asked] == [float("inf"), 10.0, 80.0]
+    assert {age_s for age_s, _ in asked} == {90.0}
+    assert len(voice.beats) == 2
 
 
 @pytest.mark.parametrize("by_the_wall", [timedelta(hours=-1), timedelta(hours=1)])

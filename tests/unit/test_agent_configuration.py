@@ -1,12 +1,15 @@
 """The Configuration service: one download, unpacked with care; DIRAC 8's setups; where services are found."""
 
 import base64
+import json
 import zlib
+from pathlib import Path
 
 import pytest
 
 from agents.errors import ServiceMissing, Unreachable
 from agents.wms.configuration import download, service_urls, without_setups
+from agents.wms.kept_configuration import NAME, Kept
 from agents.wms.published import Published
 from agents.wms.service import Retry, Service
 from agents.wms.testing import FakeTransport, ok
@@ -28,6 +31,15 @@ def packed(text: str, version: str = "2026") -> dict[str, object]:
 
 def test_the_configuration_is_downloaded_as_one_tree() -> None:
     assert download(service(packed("A\n{\n  b = ü\n}"))).tree.text("/A/b") == "ü"
+
+
+def test_over_dips_it_comes_as_bytes() -> None:
+    """DIRAC's dips service answers what zlib gives, the https one base64 of it."""
+    answer = {"newestVersion": "2026", "data": zlib.compress(b"A\n{\n  b = c\n}")}
+
+    found = download(service(answer))
+    assert found.tree.text("/A/b") == "c"
+    assert found.packed == base64.b64encode(answer["data"]).decode()
 
 
 @pytest.mark.parametrize(
@@ -200,3 +212,106 @@ def test_what_this_node_says_wins_over_every_version() -> None:
     published.refresh()
 
     assert published.urls("WorkloadManagement/Matcher") == ["https://here/M"]
+
+
+# ---- what was kept ----
+
+SERVERS = ("https://c",)
+
+
+def kept(folder: Path, servers: tuple[str, ...] = SERVERS) -> Kept:
+    return Kept(folder / NAME, servers)
+
+
+def begun(folder: Path, *answers: object, clock: list[float] | None = None) -> tuple[Published, FakeTransport]:
+    """An agent's configuration that was loaded in this folder; the first answer is of that."""
+    wire = FakeTransport(in_turn=[ok(answer) for answer in answers])
+    now = clock or [0.0]
+    asked = Service("Configuration/Server", list(SERVERS), wire, Retry(attempts=1))
+    published = Published(asked, Section(), kept=kept(folder), clock=lambda: now[0])
+    published.load()
+    return published, wire
+
+
+def test_the_next_agent_of_a_slot_downloads_nothing_that_it_has(tmp_path: Path) -> None:
+    begun(tmp_path, packed("A = 1", "2026-1"))
+
+    again, wire = begun(tmp_path, {"newestVersion": "2026-1"})
+
+    assert again.tree.text("/A") == "1"
+    assert [arguments for _, arguments in wire.asked] == [["2026-1"]]
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_newer_takes_the_place_of_what_was_kept(tmp_path: Path) -> None:
+    begun(tmp_path, packed("A = 1", "2026-1"))
+    begun(tmp_path, packed("A = 2", "2026-2"))
+
+    again, _ = begun(tmp_path, {"newestVersion": "2026-2"})
+
+    assert again.tree.text("/A") == "2"
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["", "[]", "{", '{"servers": ["https://c"]}', '{"servers": ["https://c"], "data": "*"}']
+)
+def test_what_is_not_whole_is_downloaded_anew(tmp_path: Path, spoilt: str) -> None:
+    (tmp_path / NAME).write_text(spoilt, encoding="utf-8")
+
+    again, wire = begun(tmp_path, packed("A = 1"))
+
+    assert again.tree.text("/A") == "1"
+    assert wire.asked[0][1] == ["0"]
+
+
+def test_what_others_may_have_written_or_other_servers_have_published_is_not_believed(tmp_path: Path) -> None:
+    begun(tmp_path, packed("A = 1"))
+    assert kept(tmp_path).read() is not None
+
+    assert kept(tmp_path, ("https://another",)).read() is None
+    (tmp_path / NAME).chmod(0o622)
+    assert kept(tmp_path).read() is None
+    (tmp_path / NAME).rename(tmp_path / "elsewhere")
+    (tmp_path / NAME).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").chmod(0o600)
+    assert kept(tmp_path).read() is None
+
+
+def test_a_pilot_leaves_it_as_the_agent_reads_it(tmp_path: Path) -> None:
+    from pilot.wms.configuration import KEPT, Downloaded  # noqa: PLC0415 - the only test of both sides
+
+    told = packed("A = 1", "2026-1")
+    Downloaded({}, "2026-1", str(told["data"]), SERVERS).keep(tmp_path)
+
+    found = kept(tmp_path).read()
+    assert KEPT == NAME
+    assert found is not None
+    assert (found.version, found.tree.text("/A")) == ("2026-1", "1")
+    assert json.loads((tmp_path / NAME).read_text("utf-8"))["servers"] == list(SERVERS)
+
+
+def test_an_unchanged_configuration_is_asked_for_more_and_more_rarely_and_at_once_when_in_doubt(tmp_path: Path) -> None:
+    same, now = {"newestVersion": "2026"}, [0.0]
+    published, wire = begun(tmp_path, packed("A = 1"), *[same] * 9, clock=now)
+    asked_at = []
+    for tick in range(1, 101):
+        now[0], before = tick * 300.0, len(wire.asked)
+        published.look(300.0)
+        asked_at += [tick * 300] if len(wire.asked) > before else []
+    assert asked_at == [300, 900, 2100, 4500, 9300, 18900, 28500]
+
+    published.doubt()
+    before = len(wire.asked)
+    published.look(300.0)
+    published.look(300.0)
+    assert len(wire.asked) == before + 1
+
+
+def test_before_a_match_it_is_asked_for_unless_that_was_lately(tmp_path: Path) -> None:
+    now = [0.0]
+    published, wire = begun(tmp_path, packed("A = 1"), {"newestVersion": "2026"}, clock=now)
+
+    for now[0] in (0.0, 299.0, 300.0, 301.0):
+        published.look_before_a_match()
+
+    assert len(wire.asked) == 2

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from agents.errors import Blame, NodeUnfit
+from agents.jobs.energy import Energy
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Minor, Outcome, Phase
-from agents.jobs.ledger import Ledger, Report, ReportKind, stories
+from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.jobs.ledger_stories import stories
 from tests.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).parents[2]
@@ -32,6 +34,7 @@ FULL = Job(
     exit_code=1,
     started_at=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
     wall_s=1.5,
+    energy=Energy(3.5, "RAPL", is_measured=True, co2_g=0.1),
     end=Outcome(JobStatus.FAILED, "m", "a", Blame.USER),
 )
 
@@ -252,7 +255,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from agents.jobs.job import Job, MatchedJob
-from agents.jobs.ledger import Ledger, Report, ReportKind, stories
+from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.jobs.ledger_stories import stories
 
 ledger = Ledger(Path(sys.argv[1]))
 for number in range(1, 10**9):

@@ -15,7 +15,8 @@ from agents import last_word
 from agents.errors import ConfigurationError, NodeUnfit
 from agents.jobs import ledger as ledger_module
 from agents.jobs.job import Job, Phase
-from agents.jobs.ledger import Ledger, Report, ReportKind, no_ledger, stories
+from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.jobs.ledger_stories import no_ledger, stories
 from tests.unit.test_agent_ledger import job, report, words
 from tests.waiting import until
 

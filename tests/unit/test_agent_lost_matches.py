@@ -67,7 +67,7 @@ class Scene:
         monitoring = JobMonitoring(self.service("JobMonitoring"))
         jobs = PilotJobs(self.service("PilotManager"), monitoring)
         self.lost = LostMatches(self.ledger, jobs, REFERENCE, AFTER_S, lambda: self.now)
-        self.sure = LostMatchFinder(Matcher(self.service("Matcher")), self.lost)
+        self.sure = LostMatchFinder(Matcher(self.service("Matcher"), str), self.lost)
 
     def service(self, name: str) -> Service:
         return Service(name, [URL], self.wms.transport, Retry(attempts=1))

@@ -14,6 +14,7 @@ from agents.__main__ import main
 from agents.errors import ExitCode
 from agents.local_wms.authority import open_authority, write_private
 from agents.settings.agent import AGENT
+from tests import forked
 from tests.waiting import PATIENCE_S
 
 REPOSITORY = Path(__file__).parents[2]
@@ -30,15 +31,22 @@ def ended(capsys: pytest.CaptureFixture[str], work_dir: Path, *options: str) -> 
 def process(work_dir: Path, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the agent as the pilot does."""
     arguments = [word for option in options for word in ("-o", option)]
-    return subprocess.run(
-        [sys.executable, "-m", "agents", "--work-dir", str(work_dir), *arguments],
-        cwd=REPOSITORY,
-        env={"PATH": os.environ["PATH"]} | environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    words = ("--end-with", str(forked.parent()), "--work-dir", str(work_dir), *arguments)
+    return forked.run("agents", *words, cwd=REPOSITORY, env={"PATH": os.environ["PATH"]} | environ)
+
+
+def test_an_agent_started_by_hand_with_what_is_wrong_writes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert ended(capsys, tmp_path)[0] == ExitCode.CONFIGURATION
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_are_explained_to_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--explain", "--json", "-o", f"{AGENT}/PollingTime=7"]) == 0
+    told = {row["path"]: row for row in json.loads(capsys.readouterr().out)}
+    assert told[f"{AGENT}/PollingTime"]["shown"] == "7"
+    assert told[f"{AGENT}/PollingTime"]["origin"] == "command line"
 
 
 def test_a_misspelt_option_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -121,7 +129,7 @@ def test_an_unknown_ce_type_is_told_to_the_pilot_and_by_the_report(
 def test_status_of_an_agent_that_was_refused_before_it_had_a_ledger_says_why(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    ended(capsys, tmp_path)
+    process(tmp_path)
 
     main(["status", "--work-dir", str(tmp_path)])
 

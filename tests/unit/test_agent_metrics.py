@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from agents.errors import Blame, NoAnswer, PilotRefused
+from agents.jobs.energy import Energy
 from agents.jobs.job import Grant, Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.observability.counters import CountedMatcher, Counts, Snapshot
 from agents.observability.history import PastJob
+from tests.ports import held_port
 
 prometheus_client = pytest.importorskip("prometheus_client", reason="the extra gridpilot[metrics] is not installed")
 from prometheus_client import parser  # noqa: E402 - after the look whether it is there
@@ -54,7 +56,8 @@ FAILED = replace(DONE, job=replace(DONE.job, cpu_s=None, end=Outcome(JobStatus.F
 def counts() -> Counts:
     made = Counts()
     made.look(lambda: SIGHT)
-    for one in (DONE, DONE, FAILED):
+    used = Energy(900.0, "RAPL", is_measured=True, co2_g=0.25)
+    for one in (replace(DONE, job=replace(DONE.job, energy=used)), DONE, FAILED):
         made.closed(one)
     made.matched("job", 0.05)
     made.matched("none", 3.0)
@@ -108,6 +111,8 @@ def test_the_file_tells_what_was_counted_and_seen(directory: Path) -> None:
         ("gridpilot_core_seconds_total", "waiting"): 100.0,
         ("gridpilot_core_seconds_total", "unknown"): 200.0,
         ("gridpilot_core_seconds_total", "staging"): 60.0,
+        ("gridpilot_energy_joules_total", "measured"): 900.0,
+        ("gridpilot_carbon_dioxide_grams_total", ""): 0.25,
         ("gridpilot_match_requests_total", "job"): 1.0,
         ("gridpilot_match_requests_total", "none"): 1.0,
         ("gridpilot_match_request_seconds_count", ""): 2.0,
@@ -188,14 +193,8 @@ def test_a_directory_that_cannot_be_written_is_said_once(counts: Counts, caplog:
     assert [message.partition(" ")[0] for message in caplog.messages] == ["metrics.not_written"]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_http_on_loopback_tells_the_same_in_both_forms(counts: Counts) -> None:
-    port = free_port()
+    port = held_port()
     Exposition(counts, ABOUT).serve(port)
     url = f"http://127.0.0.1:{port}/metrics"
     modern = urllib.request.Request(url, headers={"Accept": "application/openmetrics-text; version=1.0.0"})

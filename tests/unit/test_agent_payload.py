@@ -1,6 +1,7 @@
 """The payload's script, run by a real sh, and the environment it sees."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -156,6 +157,33 @@ def test_a_death_by_signal_is_the_shells_128_and_more(work: Path) -> None:
     program(work, "run.sh", "kill -9 $$")
 
     assert ran(work, 'Executable = "run.sh";').returncode == 137
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
+def test_a_payload_that_hears_a_signal_ends_in_its_own_time(work: Path, name: str) -> None:
+    """The whole task gets the signal, the shell that waits for the payload too."""
+    word = name.removeprefix("SIG")
+    program(work, "run.sh", f"trap 'sleep 0.3; echo saved; exit 3' {word}; echo ready; while :; do sleep 0.1; done")
+    argv = ["/bin/sh", "-c", script(described('Executable = "run.sh"; Arguments = "a && echo no";'))]
+    with subprocess.Popen(argv, cwd=work, stdout=subprocess.PIPE, text=True, start_new_session=True) as task:
+        assert task.stdout
+        assert task.stdout.readline() == "ready\n"
+        os.killpg(task.pid, signal.Signals[name])
+        said, _ = task.communicate(timeout=PATIENCE_S)
+
+    assert (task.returncode, said) == (3, "saved\n")
+
+
+def test_a_payload_that_does_not_hear_a_signal_dies_by_it(work: Path) -> None:
+    program(work, "run.sh", "echo ready; exec sleep 1000")
+    argv = ["/bin/sh", "-c", script(described('Executable = "run.sh";'))]
+    with subprocess.Popen(argv, cwd=work, stdout=subprocess.PIPE, text=True, start_new_session=True) as task:
+        assert task.stdout
+        assert task.stdout.readline() == "ready\n"
+        os.killpg(task.pid, signal.SIGTERM)
+        task.communicate(timeout=PATIENCE_S)
+
+    assert task.returncode == 128 + signal.SIGTERM
 
 
 def test_names_of_output_files_are_no_shell_text(work: Path) -> None:

@@ -213,3 +213,36 @@ def test_a_job_that_was_matched_here_anew_is_not_ended_by_its_former_end(scene: 
 
     assert scene.reporter.flush(PATIENCE_S)
     assert scene.not_held == []
+
+
+class Told:
+    """A ReadBack of its own, with a clock of the test's."""
+
+    def __init__(self) -> None:
+        self.now, self.wms, self.jobs = 100.0, Wms(), list[int]()
+        self.wms.held = {1: "Done", 2: "Failed"}
+        self.back = ReadBack(
+            JobMonitoring(self.wms.service), self.jobs.append, lambda *_: None, clock=lambda: self.now, together_s=2.0
+        )
+
+
+def test_ends_that_come_soon_after_each_other_are_read_back_in_one_call() -> None:
+    told = Told()
+    told.back.said(1, 0.0)
+    told.now += 1.5
+    told.back.said(2, 0.0)
+    told.back.look()
+    assert (told.jobs, told.back.next_s()) == ([], 0.5)
+    told.now += 0.5
+
+    told.back.look()
+    assert (told.jobs, told.wms.asked) == ([1, 2], 1)
+
+
+def test_an_end_waits_for_no_other_where_there_is_no_time_but_for_a_call_that_may_come_late() -> None:
+    told = Told()
+    told.back.said(1, 0.0)
+    told.back.said(2, 115.0)
+
+    told.back.look(is_all=True)
+    assert (told.jobs, told.back.next_s(is_all=True)) == ([1], 15.0)

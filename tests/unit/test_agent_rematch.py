@@ -25,7 +25,7 @@ def matcher(wms: FakeTransport, was_here: Callable[[int], bool]) -> RematchGuard
     def service(name: str) -> Service:
         return Service(name, ["https://h/S"], wms, Retry(attempts=1))
 
-    return RematchGuard(Matcher(service("Matcher")), JobMonitoring(service("JobMonitoring")), was_here)
+    return RematchGuard(Matcher(service("Matcher"), lambda _: ""), JobMonitoring(service("JobMonitoring")), was_here)
 
 
 def test_a_job_that_was_never_here_is_believed() -> None:

@@ -168,7 +168,8 @@ def test_a_job_that_did_not_start_fails_or_goes_back_by_its_error() -> None:
 
 
 def matched(answer: object) -> MatchedJob | None:
-    return Matcher(Service("Matcher", ["https://m"], FakeTransport(otherwise=answer))).request_job({"Site": "X"})
+    service = Service("Matcher", ["https://m"], FakeTransport(otherwise=answer))
+    return Matcher(service, {"/CN=Known": "known"}.get).request_job({"Site": "X"})
 
 
 MATCH = {"JDL": "[]", "JobID": 55, "Owner": "o", "Group": "g", "PilotInfoReportedFlag": True}
@@ -178,6 +179,13 @@ def test_a_match_is_a_job_with_whatever_the_server_added() -> None:
     job = matched({"OK": True, "Value": MATCH})
 
     assert job == MatchedJob(job_id=55, jdl="[]", owner="o", group="g", extra={"PilotInfoReportedFlag": True})
+
+
+def test_a_match_of_dirac_8_names_its_owner_by_the_distinguished_name() -> None:
+    job = matched({"OK": True, "Value": {"JDL": "[]", "JobID": 55, "DN": "/CN=Known", "Group": "g"}})
+
+    assert job is not None
+    assert (job.owner, job.owner_dn, job.group) == ("known", "/CN=Known", "g")
 
 
 def test_a_job_number_may_be_a_text() -> None:
@@ -208,8 +216,11 @@ def test_any_other_s_error_is_refused() -> None:
         ([MATCH], "expected a job, got list"),
         ({}, "the match of job None has no JDL"),
         (MATCH | {"JDL": ""}, "the match of job 55 has no JDL"),
-        (MATCH | {"Owner": 5}, "JDL, Owner and Group of job 55 must be texts"),
-        (MATCH | {"JDL": ["x"]}, "JDL, Owner and Group of job 55 must be texts"),
+        (MATCH | {"Owner": 5}, "the match of job 55: its owner must be a text"),
+        (MATCH | {"Owner": "", "DN": [1]}, "the match of job 55: its owner must be a text"),
+        (MATCH | {"Owner": ""}, "the match of job 55 has no Owner"),
+        (MATCH | {"Owner": "", "DN": "/CN=X"}, "the match of job 55 is of '/CN=X', whom the Registry does not know"),
+        (MATCH | {"JDL": ["x"]}, "JDL and Group of job 55 must be texts"),
         (MATCH | {"JobID": True}, "JobID True is not a job number"),
         (MATCH | {"JobID": "5a"}, "JobID '5a' is not a job number"),
         (MATCH | {"JobID": "\u00b2"}, "JobID '\u00b2' is not a job number"),
@@ -230,6 +241,6 @@ def test_a_request_that_may_have_taken_a_job_is_never_sent_twice(answer: object)
     wire = FakeTransport(otherwise=answer)
 
     with pytest.raises((BadAnswer, AccessDenied)):
-        Matcher(Service("Matcher", ["https://a", "https://b"], wire)).request_job({})
+        Matcher(Service("Matcher", ["https://a", "https://b"], wire), str).request_job({})
 
     assert len(wire.calls) == 1

@@ -10,6 +10,7 @@ import pytest
 from agents.errors import (
     AccessDenied,
     BadAnswer,
+    Busy,
     CredentialError,
     NoAnswer,
     Refused,
@@ -412,3 +413,17 @@ def test_a_report_that_is_refused_for_good_is_not_made_again(scene: Scene) -> No
 
     assert scene.run()
     assert calls == ["parameters", "statuses"]
+
+
+def test_a_wms_that_asks_for_patience_is_left_alone_for_so_long(scene: Scene) -> None:
+    moments: list[float] = []
+
+    def busy(_call: str, _job_id: int) -> ServiceError | None:
+        moments.append(time.monotonic())
+        return Busy("busy", retry_after_s=1.0) if len(moments) == 1 else None
+
+    scene.wms.trouble = busy
+    scene.say(1, "Running")
+
+    assert scene.run()
+    assert moments[1] - moments[0] >= 0.5, "a second, and with this chance up to half of one less"

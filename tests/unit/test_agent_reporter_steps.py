@@ -35,10 +35,10 @@ class Notes:
     def settle(self) -> set[int]:
         return self.over
 
-    def look(self) -> None:
+    def look(self, *, is_all: bool) -> None:
         self.told.append(("look",))
 
-    def next_s(self) -> float | None:
+    def next_s(self, *, is_all: bool) -> float | None:
         return self.in_s
 
     def untold(self) -> set[int]:
@@ -274,7 +274,7 @@ def test_a_wms_that_is_away_ends_the_round_one_that_stumbles_does_not(scene: Sce
 
 
 def test_a_status_that_is_not_taken_holds_up_the_order_to_reschedule_parameters_hold_up_nothing(scene: Scene) -> None:
-    scene.say(1, (PARAMETERS, ""), (STATUS, "Running"), (RESCHEDULE, ""))
+    scene.say(1, (PARAMETERS, "a fact"), (STATUS, "Running"), (RESCHEDULE, ""))
     scene.wms.trouble = lambda call, job_id: Refused("busy") if call == "parameters" else None
 
     assert not scene.step()

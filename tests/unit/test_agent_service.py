@@ -115,11 +115,17 @@ def test_no_attempt_begins_after_the_budget() -> None:
 
 
 def test_a_server_that_asks_for_patience_gets_it() -> None:
-    time = Time()
+    time = Time(jitter=0.0)
 
     service(FakeTransport(in_turn=[Unreachable("busy", retry_after_s=30.0), ok()]), time).call("m")
 
     assert time.slept == [30.0]
+
+
+def test_those_who_were_asked_to_come_back_at_the_same_time_do_not() -> None:
+    delays = [Retry(base_s=0.2).delay_s(0, 30.0, lambda chance=chance: chance) for chance in (0.0, 0.5, 1.0)]
+
+    assert delays == [30.0, 37.5, 45.0]
 
 
 def test_a_server_that_asks_for_more_than_the_budget_ends_the_call_at_once() -> None:
@@ -139,7 +145,7 @@ def test_the_patience_that_one_server_asks_for_does_not_hold_up_another() -> Non
 
 
 def test_a_busy_server_is_not_asked_again_before_its_time_when_the_other_fails_too() -> None:
-    wire, time = FakeTransport(in_turn=[Unreachable("busy", retry_after_s=30.0), NoAnswer("x"), ok()]), Time()
+    wire, time = FakeTransport(in_turn=[Unreachable("busy", retry_after_s=30.0), NoAnswer("x"), ok()]), Time(jitter=0.0)
 
     service(wire, time, [A, B], Retry(base_s=1.0)).call("m")
 
@@ -223,12 +229,12 @@ def test_a_url_without_a_transport_is_unreachable_with_what_is_known() -> None:
     jitter=st.floats(0, 1, exclude_max=True),
 )
 @examples(max_examples=100, deadline=None, database=None)
-def test_a_wait_is_never_shorter_than_asked_nor_longer_than_the_cap(
+def test_a_wait_is_never_shorter_than_asked_nor_longer_than_the_cap_or_half_as_long_again(
     attempt: int, asked_s: float | None, jitter: float
 ) -> None:
     delay_s = Retry(cap_s=10.0).delay_s(attempt, asked_s, lambda: jitter)
 
-    assert (asked_s or 0.0) <= delay_s <= max(10.0, asked_s or 0.0)
+    assert (asked_s or 0.0) <= delay_s <= (asked_s or 0.0) + max(10.0, (asked_s or 0.0) / 2)
 
 
 def test_a_server_that_failed_is_asked_first_again_after_a_while() -> None:
@@ -302,8 +308,8 @@ def test_what_is_no_answer_is_shown_in_short() -> None:
     assert str(bad.value) == f"Matcher.m: expected S_OK or S_ERROR, got {'x' * 80!r}"
 
 
-def test_a_services_own_path_is_that_of_its_first_url() -> None:
-    assert service(FakeTransport(), Time(), ("https://h:1/WMS/Tornado?x=1", B)).path == "/WMS/Tornado"
+def test_a_service_is_where_it_is_published_first() -> None:
+    assert service(FakeTransport(), Time(), ("https://h:1/WMS/Tornado", B)).url == "https://h:1/WMS/Tornado"
 
 
 def test_urls_that_are_published_no_more_are_unreachable() -> None:

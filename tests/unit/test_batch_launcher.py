@@ -1,15 +1,17 @@
 """The launcher and its archives, run here as a node would."""
 
+import hashlib
 import signal
 import subprocess
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ce_backends.base import TaskSpec
-from ce_backends.batch.launcher import RESULT, TASK, launcher, write_task
+from ce_backends.batch.launcher import RENEWED, RESULT, TASK, launcher, write_renewed, write_task
 from ce_backends.conformance.subject import task
 from ce_backends.task.script import COOKIE
 from tests.waiting import until
@@ -171,3 +173,41 @@ def _carriers(stamp: str) -> list[str]:
     environments = [f"/proc/{path.name}/environ" for path in Path("/proc").iterdir() if path.name.isdecimal()]
     command = ["grep", "-ls", stamp, *environments]
     return subprocess.run(command, check=False, capture_output=True, text=True).stdout.split()
+
+
+@pytest.mark.parametrize(("size", "seen"), [(10_000, b"new"), (700, b"old"), (0, b"old")])
+def test_a_newer_credential_that_came_meanwhile_is_taken_if_it_came_as_a_whole(
+    node: Path, size: int, seen: bytes
+) -> None:
+    (node / "old").write_text("old")
+    (node / "new").write_text("new")
+    spec = replace(task('cat "$GRIDPILOT_CREDENTIAL"'), credential=node / "old")
+    argv = arrive(node, spec)
+    write_renewed(node / RENEWED, node / "new")
+    (node / RENEWED).write_bytes((node / RENEWED).read_bytes()[:size])
+
+    subprocess.run(argv, cwd=node, env=MINIMAL, check=True)
+
+    assert came_back(node)["stdout"] == seen
+    assert not (node / RENEWED).exists()
+
+
+@pytest.mark.parametrize("content", [b"as sent", b"other", None])
+def test_what_comes_beside_a_task_is_taken_if_it_is_what_was_sent(node: Path, content: bytes | None) -> None:
+    name, sha256 = "it's a file", hashlib.sha256(b"as sent").hexdigest()
+    (node / name).write_bytes(b"as sent")
+    spec = replace(task(f'cat "{name}"'), shared=[node / name])
+    write_task(node / TASK, spec, (), beside={node / name: sha256})
+    (node / "launcher").write_bytes(launcher())
+    if content is not None:
+        (node / "cache").write_bytes(content)
+        (node / sha256).symlink_to("cache")  # as A-REX gives what it has
+    done = subprocess.run(
+        ["/bin/sh", "launcher", spec.stamp], cwd=node, env=MINIMAL, check=False, capture_output=True, text=True
+    )
+
+    if content == b"as sent":
+        assert came_back(node)["stdout"] == b"as sent"
+    else:
+        assert (done.returncode, f"input {name} has not come, or is not what was sent" in done.stderr) == (125, True)
+        assert not (node / RESULT).exists()

@@ -69,6 +69,41 @@ def test_a_member_that_is_not_as_listed_is_never_written(start, tmp_path):
     assert not (tmp_path / "tree/python/bin/python3").exists()
 
 
+@pytest.mark.parametrize("there", ["#!/bin/sh\n" + "#" * 10**6, "#!/bin", ""], ids=["longer", "shorter", "empty"])
+def test_a_member_of_another_size_is_damaged(there, start, tmp_path):
+    with zipfile.ZipFile(tmp_path / "one.pyz") as archive:
+        manifest = archive.read("manifest.json")
+    with zipfile.ZipFile(tmp_path / "two.pyz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", manifest)
+        for name, text in FILES.items():
+            archive.writestr(name, there if name.endswith("3") else text)
+    (tmp_path / "tree").mkdir()
+
+    with pytest.raises(start.Unfit, match=r"python3: damaged"):
+        start.unpack(str(tmp_path / "two.pyz"), str(tmp_path / "tree"))
+
+
+def test_a_member_that_is_not_there_is_told(start, tmp_path):
+    with zipfile.ZipFile(tmp_path / "one.pyz") as archive:
+        manifest = archive.read("manifest.json")
+    with zipfile.ZipFile(tmp_path / "two.pyz", "w") as archive:
+        archive.writestr("manifest.json", manifest)
+    (tmp_path / "tree").mkdir()
+
+    with pytest.raises(start.Unfit, match=r"two\.pyz: .*python/bin/python3"):
+        start.unpack(str(tmp_path / "two.pyz"), str(tmp_path / "tree"))
+
+
+def test_a_file_of_many_pieces_is_read_as_one(start, tmp_path):
+    content = os.urandom(3 * start.PIECE_BYTES + 1)
+    (tmp_path / "file").write_bytes(content)
+
+    assert start.read(str(tmp_path / "file")) == content
+    start.check(
+        "file", start.pieces(str(tmp_path / "file"), bytearray(7)), [hashlib.sha256(content).hexdigest(), len(content)]
+    )
+
+
 def test_a_bundle_for_another_machine_says_so(start, tmp_path):
     pack(start, tmp_path / "arm.pyz", machine="s390x")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agents.credentials import diracx_block, proxy
 from agents.credentials.diracx_block import TokenPair
@@ -22,6 +23,7 @@ from agents.wms.registry import Registry
 from agents.wms.service import Clock, Retry, Service
 from agents.wms.testing import FakeTransport, ok
 from ce_backends.cfg import from_options
+from tests.kept_keys import MAKE_PROXY_KEY
 from tests.unit.diracx_stand_in import tokens
 
 START = datetime.now(UTC).replace(microsecond=0)
@@ -120,6 +122,21 @@ def test_the_proxy_is_limited_where_the_pilot_s_right_is(manager: Manager, tmp_p
     assert found.not_after == START + LIFE
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_keys_are_our_own_new_and_of_2048_bits(
+    manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "_new_key", MAKE_PROXY_KEY)
+    held = proxies(manager, tmp_path)
+    held.obtain(JOB)
+
+    chain = x509.load_pem_x509_certificates(held.file(JOB).read_bytes())  # type: ignore[union-attr]
+    limited, delegated = (certificate.public_key() for certificate in chain[:2])
+    assert limited != delegated
+    assert isinstance(limited, rsa.RSAPublicKey)
+    assert isinstance(delegated, rsa.RSAPublicKey)
+    assert (limited.key_size, delegated.key_size) == (2048, 2048)
 
 
 def test_every_certificate_of_the_file_is_signed_by_the_next(manager: Manager, tmp_path: Path) -> None:

@@ -10,51 +10,23 @@ from typing import Any
 import pytest
 
 from agents.data import errors, requests
+from agents.data.delays import PAUSES_S, Delayed
 from agents.data.destinations import MissingOutputs, destinations
 from agents.data.lanes import Lanes
-from agents.data.outputs import PAUSES_S, Delayed, Outputs
 from agents.data.requests import BadRequest, Operation, Request, RequestedFile
 from agents.errors import FailJob, NoAnswer, Refused
-from agents.jobs.ledger import Ledger
 from agents.jobs.transfer_steps import Step
-from tests.unit.data_scene import MemoryCatalogue, MemoryRequests, MemoryTransfers, access, described, record
-
-FOLDER = "/lab/user/o/owner/1/1234"
-
-
-class Scene:
-    """One task's outputs, its ledger, and what they go to."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ledger = Ledger(folder / "ledger.sqlite")
-        self.outputs = folder / "outputs"
-        self.outputs.mkdir()
-        self.catalogue, self.transfers, self.requests = MemoryCatalogue(), MemoryTransfers(), MemoryRequests()
-
-    def write(self, **files: str) -> None:
-        for name, text in files.items():
-            (self.outputs / name.replace("_", ".")).write_text(text)
-
-    def deliver(self, attributes: str, **more: Any) -> Any:
-        has_data = more.pop("has_data", True)
-        plain = {"lanes": Lanes(), "ledger": self.ledger, "stamp": "stamp4567890", "outputs": self.outputs}
-        reached = access(self.catalogue, self.transfers, self.requests)
-        made: Any = {"access": reached, "description": described(attributes), **plain, **more}
-        return Outputs(**made).deliver(has_data=has_data)
-
-    @property
-    def steps(self) -> list[tuple[Step, str]]:
-        return [(one.step, one.element) for one in self.ledger.uploads("stamp4567890")]
+from tests.unit.data_scene import FOLDER, Died, OutputScene, access, described, die_at, record
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(tmp_path)
+def scene(tmp_path: Path) -> Iterator[OutputScene]:
+    made = OutputScene(tmp_path)
     yield made
     made.ledger.close()
 
 
-def test_files_are_stored_and_registered_in_two_calls(scene: Scene) -> None:
+def test_files_are_stored_and_registered_in_two_calls(scene: OutputScene) -> None:
     scene.write(a_root="one", b_root="two", c_log="three")
 
     came = scene.deliver('OutputData = {"*.root", "c.log"};')
@@ -77,7 +49,7 @@ def test_files_are_stored_and_registered_in_two_calls(scene: Scene) -> None:
         ('OutputData = "LFN:/lab/x/*.root";', "/lab/x/a.root"),
     ],
 )
-def test_under_which_name_a_file_goes(scene: Scene, attributes: str, lfn: str) -> None:
+def test_under_which_name_a_file_goes(scene: OutputScene, attributes: str, lfn: str) -> None:
     scene.write(a_root="one")
 
     found = destinations(described(attributes), access(None, None), scene.outputs)
@@ -93,7 +65,7 @@ def test_under_which_name_a_file_goes(scene: Scene, attributes: str, lfn: str) -
         'OutputData = "a.root"; OutputPath = "LFN:relative";',
     ],
 )
-def test_a_name_that_is_none_fails_the_job_and_nothing_is_brought(scene: Scene, attributes: str) -> None:
+def test_a_name_that_is_none_fails_the_job_and_nothing_is_brought(scene: OutputScene, attributes: str) -> None:
     scene.write(a_root="one")
 
     with pytest.raises(FailJob):
@@ -101,14 +73,14 @@ def test_a_name_that_is_none_fails_the_job_and_nothing_is_brought(scene: Scene, 
     assert scene.transfers.tried == []
 
 
-def test_a_name_of_more_than_128_characters_fails_the_job(scene: Scene) -> None:
+def test_a_name_of_more_than_128_characters_fails_the_job(scene: OutputScene) -> None:
     (scene.outputs / f"{'n' * 125}.root").write_text("x")
 
     with pytest.raises(FailJob, match="too long"):
         scene.deliver('OutputData = "*.root";')
 
 
-def test_a_file_that_is_missing_fails_the_job_by_name_before_anything_is_brought(scene: Scene) -> None:
+def test_a_file_that_is_missing_fails_the_job_by_name_before_anything_is_brought(scene: OutputScene) -> None:
     scene.write(a_root="one")
 
     with pytest.raises(MissingOutputs, match=r"Output data missing: b\.root") as raised:
@@ -117,13 +89,13 @@ def test_a_file_that_is_missing_fails_the_job_by_name_before_anything_is_brought
     assert scene.transfers.tried == []
 
 
-def test_a_pattern_that_nothing_matches_is_told_beside_files(scene: Scene) -> None:
+def test_a_pattern_that_nothing_matches_is_told_beside_files(scene: OutputScene) -> None:
     scene.write(a_root="one")
 
     assert scene.deliver('OutputData = {"a.root", "*.log"};').unmatched == ("*.log",)
 
 
-def test_a_link_out_of_the_outputs_is_no_file(scene: Scene, tmp_path: Path) -> None:
+def test_a_link_out_of_the_outputs_is_no_file(scene: OutputScene, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     (scene.outputs / "a.root").symlink_to(tmp_path / "secret")
 
@@ -132,13 +104,13 @@ def test_a_link_out_of_the_outputs_is_no_file(scene: Scene, tmp_path: Path) -> N
     assert scene.transfers.held == {}
 
 
-def test_an_empty_file_is_a_file(scene: Scene) -> None:
+def test_an_empty_file_is_a_file(scene: OutputScene) -> None:
     scene.write(a_root="")
 
     assert scene.deliver('OutputData = "a.root";').lfns == (f"{FOLDER}/a.root",)
 
 
-def test_the_same_content_is_accepted_and_not_brought(scene: Scene) -> None:
+def test_the_same_content_is_accepted_and_not_brought(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.catalogue.records[f"{FOLDER}/a.root"] = record(f"{FOLDER}/a.root", 3, zlib.adler32(b"one"), "NEAR")
 
@@ -146,7 +118,7 @@ def test_the_same_content_is_accepted_and_not_brought(scene: Scene) -> None:
     assert scene.transfers.tried == []
 
 
-def test_other_content_fails_the_job_and_is_left_alone(scene: Scene) -> None:
+def test_other_content_fails_the_job_and_is_left_alone(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.catalogue.records[f"{FOLDER}/a.root"] = record(f"{FOLDER}/a.root", 3, 1, "HERE")
 
@@ -155,7 +127,7 @@ def test_other_content_fails_the_job_and_is_left_alone(scene: Scene) -> None:
     assert scene.transfers.tried == []
 
 
-def test_a_file_that_the_catalogue_does_not_know_is_ours_by_its_content(scene: Scene) -> None:
+def test_a_file_that_the_catalogue_does_not_know_is_ours_by_its_content(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.transfers.held["HERE", f"{FOLDER}/a.root"] = b"one"
 
@@ -164,16 +136,16 @@ def test_a_file_that_the_catalogue_does_not_know_is_ours_by_its_content(scene: S
     assert set(scene.catalogue.records) == {f"{FOLDER}/a.root"}
 
 
-def test_the_next_element_takes_what_the_first_does_not(scene: Scene) -> None:
+def test_the_next_element_takes_what_the_first_does_not(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.transfers.errors["NEAR"] = [errors.NoRoom("full")]
 
     came = scene.deliver('OutputData = "a.root"; OutputSE = {"NEAR", "HERE"};')
 
-    assert (scene.steps, came.request) == ([(Step.REGISTERED, "HERE")], "")
+    assert (scene.steps, came.request) == ([(Step.REGISTERED, "HERE"), (Step.GONE, "NEAR")], "")
 
 
-def test_failover_is_registered_and_a_request_moves_it_on(scene: Scene) -> None:
+def test_failover_is_registered_and_a_request_moves_it_on(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.transfers.errors["HERE"] = [errors.ElementDown("down")]
 
@@ -187,7 +159,7 @@ def test_failover_is_registered_and_a_request_moves_it_on(scene: Scene) -> None:
     assert (Step.REGISTERED, "SAFE") in scene.steps
 
 
-def test_all_elements_down_is_tried_again_later_with_growing_pauses(scene: Scene) -> None:
+def test_all_elements_down_is_tried_again_later_with_growing_pauses(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.transfers.errors |= {"HERE": [errors.ElementDown("x")] * 6, "SAFE": [errors.ElementDown("x")] * 6}
     waited = []
@@ -201,7 +173,7 @@ def test_all_elements_down_is_tried_again_later_with_growing_pauses(scene: Scene
     assert list(scene.transfers.held) == [("HERE", f"{FOLDER}/a.root")]
 
 
-def test_no_right_anywhere_fails_the_job(scene: Scene) -> None:
+def test_no_right_anywhere_fails_the_job(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.transfers.errors |= {"HERE": [errors.NotAllowed("x")], "SAFE": [errors.NotAllowed("x")]}
 
@@ -209,7 +181,7 @@ def test_no_right_anywhere_fails_the_job(scene: Scene) -> None:
         scene.deliver('OutputData = "a.root";')
 
 
-def test_a_catalogue_that_stays_away_after_the_put_leaves_the_registration_to_a_request(scene: Scene) -> None:
+def test_a_catalogue_that_stays_away_after_the_put_leaves_the_registration_to_a_request(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.transfers.before_put = lambda _: scene.catalogue.away.extend([NoAnswer("away")] * 20)
     delays = 0
@@ -231,20 +203,16 @@ def test_a_catalogue_that_stays_away_after_the_put_leaves_the_registration_to_a_
     assert came.request
 
 
-class Died(BaseException):
-    """The agent, by SIGKILL."""
-
-
 @pytest.mark.parametrize("is_down", [False, True])
-def test_a_death_at_any_step_neither_loses_nor_doubles(scene: Scene, is_down: bool, tmp_path: Path) -> None:
+def test_a_death_at_any_step_neither_loses_nor_doubles(scene: OutputScene, is_down: bool, tmp_path: Path) -> None:
     for number in range(16):
         folder = tmp_path / f"round-{number}"
         folder.mkdir()
-        one = Scene(folder)
+        one = OutputScene(folder)
         one.write(a_root="one", b_root="two")
         if is_down:
             one.transfers.errors["HERE"] = [errors.ElementDown("x")] * 99
-        _die_at(one.ledger, number)
+        die_at(one.ledger, number)
         try:
             one.deliver('OutputData = {"a.root", "b.root"};', lanes=Lanes(1, 1))
         except Died:
@@ -260,36 +228,7 @@ def test_a_death_at_any_step_neither_loses_nor_doubles(scene: Scene, is_down: bo
         one.ledger.close()
 
 
-def _die_at(ledger: Ledger, number: int) -> None:
-    """Let the agent die before or right after a change of steps, once."""
-    write, count = ledger.save_uploads, [0]
-
-    def save(uploads: Any) -> None:
-        count[0] += 1
-        if count[0] * 2 == number:
-            raise Died
-        write(uploads)
-        if count[0] * 2 + 1 == number:
-            raise Died
-
-    ledger.save_uploads = save  # type: ignore[method-assign]
-
-
-def test_what_a_try_that_broke_off_has_left_is_no_clash_and_is_not_removed(scene: Scene) -> None:
-    scene.write(a_root="one")
-    scene.requests = None  # type: ignore[assignment] # so there is no failover
-    scene.transfers.errors["HERE"] = [errors.Transient("the way broke")]
-    with pytest.raises(Delayed):
-        scene.deliver('OutputData = "a.root"; OutputSE = "HERE";')
-    scene.transfers.held["HERE", f"{FOLDER}/a.root"] = b"o"
-
-    with pytest.raises(Delayed, match="perhaps of a try that broke off"):
-        scene.deliver('OutputData = "a.root"; OutputSE = "HERE";')
-
-    assert scene.transfers.held["HERE", f"{FOLDER}/a.root"] == b"o"  # it may be a stranger's
-
-
-def test_a_request_whose_answer_was_lost_is_not_put_twice(scene: Scene) -> None:
+def test_a_request_whose_answer_was_lost_is_not_put_twice(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.transfers.errors["HERE"] = [errors.ElementDown("x")] * 9
     scene.requests.loses_answer = True
@@ -301,7 +240,7 @@ def test_a_request_whose_answer_was_lost_is_not_put_twice(scene: Scene) -> None:
     assert len(scene.requests.texts) == 1
 
 
-def test_a_request_that_is_refused_fails_the_job(scene: Scene) -> None:
+def test_a_request_that_is_refused_fails_the_job(scene: OutputScene) -> None:
     scene.write(a_root="one")
     scene.transfers.errors["HERE"] = [errors.ElementDown("x")]
     scene.requests.away = [Refused("not valid")]  # type: ignore[list-item] # a ServiceError too
@@ -311,7 +250,7 @@ def test_a_request_that_is_refused_fails_the_job(scene: Scene) -> None:
     assert raised.value.minor_status == "Failed sending requests"
 
 
-def test_a_failed_payloads_requests_are_put_and_its_data_are_not(scene: Scene) -> None:
+def test_a_failed_payloads_requests_are_put_and_its_data_are_not(scene: OutputScene) -> None:
     scene.write(a_root="one")
     operation = {"Type": "RemoveFile", "Files": [{"LFN": "/lab/x"}]}
     (scene.outputs / "own_request.json").write_text(json.dumps({"Operations": [operation]}))
@@ -321,7 +260,7 @@ def test_a_failed_payloads_requests_are_put_and_its_data_are_not(scene: Scene) -
     assert (came.lfns, scene.transfers.tried, len(scene.requests.texts)) == ((), [], 1)
 
 
-def test_a_payloads_request_that_is_none_is_told_and_harms_no_other(scene: Scene) -> None:
+def test_a_payloads_request_that_is_none_is_told_and_harms_no_other(scene: OutputScene) -> None:
     operation = {"Type": "RemoveFile", "Files": [{"LFN": "/lab/x"}]}
     (scene.outputs / "a_request.json").write_text("{}")
     (scene.outputs / "b_request.json").write_text(json.dumps({"Operations": [operation] * 100}))
@@ -335,7 +274,7 @@ def test_a_payloads_request_that_is_none_is_told_and_harms_no_other(scene: Scene
     assert came.refused[1].endswith("more than 100 operations for one job")
 
 
-def test_a_payloads_request_that_nobody_takes_fails_the_job(scene: Scene) -> None:
+def test_a_payloads_request_that_nobody_takes_fails_the_job(scene: OutputScene) -> None:
     operation = {"Type": "RemoveFile", "Files": [{"LFN": "/lab/x"}]}
     (scene.outputs / "own_request.json").write_text(json.dumps({"Operations": [operation]}))
     scene.requests = None  # type: ignore[assignment]

@@ -149,6 +149,8 @@ Operations
 }
 """
 
+BY_SRM = ELEMENTS.replace("AccessProtocols = root, https, dips", "AccessProtocols = srm")
+
 
 def elements(site: str = "LCG.CERN.ch", text: str = ELEMENTS, **more: Any) -> Elements:
     return Elements(parse(text, "test"), site=site, vo="labvo", **more)
@@ -333,11 +335,26 @@ def test_what_may_not_be_read_or_is_unknown_is_no_source() -> None:
 
 
 def test_the_catalogues_own_url_counts_where_the_element_says_so() -> None:
-    text = ELEMENTS.replace("AccessProtocols = root, https, dips", "AccessProtocols = srm")
     mine = record(**{"GENEVA-disk": "srm://srm.ge.ch/elsewhere"})
-    assert [s.url for s in choice.sources(mine, elements(text=text))] == ["srm://srm.ge.ch/elsewhere"]
-    other = record(**{"GENEVA-disk": "file:///etc/passwd"})
-    assert [s.url[:15] for s in choice.sources(other, elements(text=text))] == ["srm://srm.ge.ch"]
+    assert [s.url for s in choice.sources(mine, elements(text=BY_SRM))] == ["srm://srm.ge.ch/elsewhere"]
+
+
+@pytest.mark.parametrize(
+    "pfn",
+    [
+        "file:///etc/passwd",
+        "srm://evil.example/elsewhere",
+        "srm://srm.ge.ch@evil.example/elsewhere",
+        "srm://srm.ge.ch.evil.example/elsewhere",
+        "srm://evil.example/srm.ge.ch",
+        "srm://evil.example?srm.ge.ch",
+        "srm://[srm.ge.ch/elsewhere",
+        "srm:///elsewhere",
+    ],
+)
+def test_the_catalogues_own_url_shows_no_credential_to_a_host_of_its_choice(pfn: str) -> None:
+    built = f"srm://srm.ge.ch:8446/srm/managerv2?SFN=/dpm{LFN}"
+    assert [source.url for source in choice.sources(record(**{"GENEVA-disk": pfn}), elements(text=BY_SRM))] == [built]
 
 
 def test_targets_are_the_jobs_own_then_failover() -> None:

@@ -66,6 +66,7 @@ class Element:
         )
         self.refusal = ""
         self.spoils_md5 = False
+        self.tells_sum = ""
         self.stops_after = self.stops_again_after = 1000
 
     def __call__(self, peer: Peer) -> None:
@@ -84,7 +85,8 @@ class Element:
             self.stored = None
             peer.say(OK)
         else:
-            peer.say(good({"Size": len(self.stored or b""), "Exists": True}))
+            told = {"Size": len(self.stored or b""), "Exists": True}
+            peer.say(good(told | {"Checksum": self.tells_sum} if self.tells_sum else told))
 
     def to_client(self, peer: Peer, action: Any, arguments: Any) -> None:
         peer.say(good("Accepted"))
@@ -251,7 +253,7 @@ def test_a_sandbox_comes_over_dips(authority: Authority, proxy: Path) -> None:
     there = Element(b"packed")
     with element(authority, there) as url:
         assert store(authority, proxy, url).download("SB:LabSandboxSE|/SandBox/l/u/x.tar.bz2") == b"packed"
-    assert there.asked[0][1] == ["/DataManagement/StorageElement/SandBox/l/u/x.tar.bz2", "CheckSum"]
+    assert there.asked[0][1] == [f"{url.rpartition('/labvo/')[0]}/SandBox/l/u/x.tar.bz2", "CheckSum"]
 
 
 def test_a_sandbox_goes_over_dips(authority: Authority, proxy: Path) -> None:
@@ -271,3 +273,38 @@ def test_another_method_carries_no_file(authority: Authority, proxy: Path) -> No
     transport = DipsTransport(functools.partial(tls, proxy, authority.certificates), vo="labvo", limits=LIMITS)
     with pytest.raises(AccessDenied, match="carries no file over dips"):
         transport.download("dips://localhost:1/W/X", "getFile", [])
+
+
+# ---- what is taken away ----
+
+
+@pytest.mark.parametrize(("tells_sum", "adler32"), [("", None), ("84b021f", 0x084B021F), ("junk!", None)])
+@pytest.mark.parametrize("may", [True, False])
+def test_what_may_be_taken_away_is(
+    authority: Authority, way: OverDips, tmp_path: Path, tells_sum: str, adler32: int | None, may: bool
+) -> None:
+    there, told = Element(b"other"), list[Content]()
+    there.tells_sum = tells_sum
+
+    def judged(found: Content) -> bool:
+        told.append(found)
+        return may
+
+    with element(authority, there) as url:
+        assert way.take_away(tmp_path / "a", url, judged, watch()) is may
+    assert told == [Content(size_bytes=5, adler32=adler32)]
+    assert there.stored == (None if may else b"other")
+
+
+def test_of_nothing_nothing_is_taken_away(authority: Authority, way: OverDips, tmp_path: Path) -> None:
+    with element(authority, Element()) as url:
+        assert way.take_away(tmp_path / "a", url, lambda _: False, watch())
+
+
+def test_a_file_that_arrived_as_another_one_is_no_file(authority: Authority, way: OverDips, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(CONTENT)
+    there = Element()
+    there.tells_sum = "00000001"
+    with element(authority, there) as url, pytest.raises(Transient, match="not what was sent"):
+        way.put(tmp_path / "a", url, WHOLE, watch())
+    assert there.stored is None

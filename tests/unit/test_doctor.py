@@ -3,12 +3,17 @@
 import json
 import os
 import time
+import types
 from email.utils import formatdate
+from pathlib import Path
+from subprocess import TimeoutExpired
 
 import pytest
 
-from pilot.doctor import examination, network, node
+from pilot.doctor import agent, examination, network, node
 from pilot.doctor.finding import FAULT, OK, SKIPPED, WARNING, Finding
+from tests import forked
+from tests.ports import held_port
 from tests.unit.test_pilot_services import CONFIGURATION, Door, error, made, make_keys, ok, packed, serving
 
 SERVICES = ("Matcher", "JobStateUpdate", "JobManager", "SandboxStore", "PilotManager", "PilotLogging", "JobMonitoring")
@@ -55,18 +60,44 @@ def keys(tmp_path_factory):
     return make_keys(tmp_path_factory.mktemp("keys"))
 
 
+@pytest.fixture(scope="module")
+def containment():
+    """How tasks are held is tried once: it does not depend on what a test has spoiled."""
+    found = []
+
+    def step(patient):
+        found[:] = found or node.containment(patient)[1]
+        return patient, found
+
+    return step
+
+
 @pytest.fixture
-def site(keys, tmp_path, monkeypatch):
+def real_site(keys, tmp_path, monkeypatch):
+    """One whose doctor tries all there is to try, and asks a new process what the agent would say."""
     monkeypatch.chdir(tmp_path)
     return Site(keys, tmp_path)
+
+
+@pytest.fixture
+def site(real_site, containment, monkeypatch):
+    monkeypatch.setitem(examination.STEPS, "cgroups", containment)
+    monkeypatch.setattr(agent, "subprocess", types.SimpleNamespace(run=forked_check, TimeoutExpired=TimeoutExpired))
+    return real_site
+
+
+def forked_check(command, *, env, input, **_):  # noqa: A002 - as subprocess.run calls it
+    """Ask a process that is forked from one in which the agent is imported already."""
+    assert command[1:] == ["-P", "-m", "agents.check"]
+    return forked.run("agents.check", cwd=Path.cwd(), env=env, given=input)
 
 
 def bad(found, *severities):
     return [each for each in found if each.severity in (severities or (FAULT,))]
 
 
-def test_a_healthy_node_has_no_fault_and_every_step_was_taken(site):
-    found = site.examined()
+def test_a_healthy_node_has_no_fault_and_every_step_was_taken(real_site):
+    found = real_site.examined()
 
     assert bad(found) == []
     assert {each.step for each in found} == {"options", "isolation", "DIRAC client", *examination.STEPS} - {
@@ -250,9 +281,7 @@ def test_a_name_that_dns_does_not_have_is_named():
 
 
 def test_one_server_of_two_that_is_down_is_a_warning(site):
-    with serving(site.keys, site._answer) as gone:
-        pass
-    site.options += ["-C", f"{gone}/Configuration/Server"]
+    site.options += ["-C", f"https://localhost:{held_port()}/Configuration/Server"]
 
     found = [each for each in site.examined() if each.step == "configuration"]
 
@@ -381,6 +410,7 @@ def test_diracx_is_reached_and_asked_for_a_token_and_the_ways_are_told(joined):
     said = " | ".join(each.says for each in found)
     assert "our proxy is exchanged for a token" in said
     assert "reports go by JobStateUpdate, by DiracX while that is away" in said
+    assert "pilots are told to the PilotManager" in said
     assert "a.b.c" not in said
 
 

@@ -21,7 +21,12 @@ from ce_backends.task.directory import TaskDir
 from ce_backends.task.log_limit import Cap
 
 MB = 10**6
-ME = [os.getpid()]
+
+
+def me() -> list[int]:
+    return [os.getpid()]
+
+
 IS_ROOT = os.geteuid() == 0
 
 
@@ -40,17 +45,17 @@ def test_a_file_without_a_name_counts_while_it_is_open(top: Path) -> None:
     with (top / "big").open("rb"):
         (top / "big").unlink()
 
-        assert disk_use(top, ME).size_bytes >= 3 * MB
+        assert disk_use(top, me()).size_bytes >= 3 * MB
         assert disk_use(top).size_bytes < MB
 
-    assert disk_use(top, ME).size_bytes < MB
+    assert disk_use(top, me()).size_bytes < MB
 
 
 def test_a_file_that_never_had_a_name_counts(top: Path) -> None:
     fd = os.open(top, os.O_TMPFILE | os.O_RDWR)
     os.write(fd, b"x" * 3 * MB)
 
-    assert disk_use(top, ME).size_bytes >= 3 * MB
+    assert disk_use(top, me()).size_bytes >= 3 * MB
 
     os.close(fd)
 
@@ -60,13 +65,13 @@ def test_a_file_that_is_open_twice_counts_once(top: Path) -> None:
     with (top / "big").open("rb"), (top / "big").open("rb"):
         (top / "big").unlink()
 
-        assert disk_use(top, ME * 2).size_bytes < 4 * MB
+        assert disk_use(top, me() * 2).size_bytes < 4 * MB
 
 
 def test_a_file_with_a_name_counts_once_though_it_is_open(top: Path) -> None:
     full(top / "big (deleted)")
     with (top / "big (deleted)").open("rb"):
-        assert disk_use(top, ME).size_bytes < 4 * MB
+        assert disk_use(top, me()).size_bytes < 4 * MB
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may look into what others have mapped")
@@ -76,7 +81,7 @@ def test_a_file_that_is_only_mapped_counts(top: Path) -> None:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     (top / "big").unlink()
 
-    assert disk_use(top, ME).size_bytes >= 3 * MB
+    assert disk_use(top, me()).size_bytes >= 3 * MB
 
     mapped.close()
 

@@ -12,6 +12,7 @@ from agents.local_wms.authority import Authority, Holder, open_authority, write_
 from agents.local_wms.credentials import caller_of, certified
 from agents.local_wms.registry import ADMIN, DEFAULT_GROUP, HOST, HOSTS_GROUP, PILOT, USER, VO
 from agents.local_wms.server import tls_context
+from tests.kept_keys import MAKE_AUTHORITY_KEY
 from tests.waiting import PATIENCE_S
 
 NOW = datetime.now(UTC)
@@ -106,6 +107,16 @@ def test_a_host_certificate_without_names_is_refused_by_clients(authority: Autho
 
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
         shake_hands(authority, nameless, None)
+
+
+def test_keys_are_new_and_of_2048_bits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("agents.local_wms.authority._new_key", MAKE_AUTHORITY_KEY)
+    authority = open_authority(tmp_path, lambda: NOW)
+
+    keys = [authority.issue("Somebody").key.public_key() for _ in range(2)]
+
+    assert keys[0] != keys[1]
+    assert [key.key_size for key in keys] == [2048, 2048]
 
 
 def test_what_is_valid_is_kept_and_what_nears_its_end_is_made_anew(tmp_path: Path) -> None:

@@ -6,11 +6,15 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import pytest
+import requests
 
 from agents.local_wms.__main__ import _killed, main
+from agents.local_wms.browser import Door
 from agents.local_wms.client import Client, connect, unpack
 from agents.local_wms.home import Endpoint, LocalWmsError
 from agents.local_wms.testing import REPOSITORY, running
@@ -177,7 +181,7 @@ def test_a_second_server_in_the_same_home_stops_with_a_sentence(home: Path) -> N
 def test_without_a_server_the_commands_say_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "status") == 1
 
-    assert "python -m agents.local_wms serve" in capsys.readouterr().err
+    assert "start one with `gridpilot wms serve`" in capsys.readouterr().err
 
 
 def test_a_server_that_has_ended_leaves_no_endpoint(tmp_path: Path) -> None:
@@ -185,7 +189,7 @@ def test_a_server_that_has_ended_leaves_no_endpoint(tmp_path: Path) -> None:
         assert (tmp_path / "endpoint.json").exists()
 
     assert not (tmp_path / "endpoint.json").exists()
-    assert "start a pilot: X509_USER_PROXY=" in (tmp_path / "serve.out").read_text()
+    assert f"  gridpilot wms --home {tmp_path} pilot\n" in (tmp_path / "serve.out").read_text()
 
 
 def test_jobs_are_still_there_after_a_restart(tmp_path: Path) -> None:
@@ -205,3 +209,79 @@ def test_a_sandbox_that_would_leave_its_directory_is_refused(tmp_path: Path) -> 
         unpack(evil.getvalue(), tmp_path / "inside")
 
     assert not (tmp_path / "outside").exists()
+
+
+def test_home_may_stand_before_the_word_and_after_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--home", str(home), "status", "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+
+    assert main(["status", "--json", "--home", str(home)]) == 0
+    assert json.loads(capsys.readouterr().out) == before
+
+
+def test_wait_ends_with_the_jobs(
+    home: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = submitted(home, tmp_path, 'Executable = "x";', capsys)
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(run, home, "wait", job_id)
+        client.call("JobManager", "killJob", job_id)
+        assert waiting.result(PATIENCE_S) == 1
+
+    assert capsys.readouterr().err.splitlines()[-1] == "1 Killed"
+    assert run(home, "wait", 9999) == 1
+    assert "no such job: 9999" in capsys.readouterr().err
+
+
+def test_wait_has_a_deadline(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job_id = submitted(home, tmp_path, 'Executable = "x";', capsys)
+
+    assert run(home, "wait", job_id, "--deadline", "0.1") == 1
+    assert "not ended within 0 s: 1 Waiting" in capsys.readouterr().err
+
+
+def test_what_programs_read(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "job.jdl").write_text('Executable = "x";')
+
+    assert run(home, "submit", "--json", tmp_path / "job.jdl") == 0
+    [[job_id]] = json.loads(capsys.readouterr().out).values()
+    assert run(home, "kill", "--json", job_id) == 0
+    assert json.loads(capsys.readouterr().out) == {str(job_id): "killed, it was Waiting"}
+    assert run(home, "status", "--json", "--last", 1) == 0
+    assert [row["job"] for row in json.loads(capsys.readouterr().out)] == [job_id]
+
+
+def test_a_browser_sees_the_page_by_a_path_that_cannot_be_guessed(home: Path) -> None:
+    door = Door(Endpoint(**json.loads((home / "endpoint.json").read_text())), 0)
+    thread = Thread(target=door.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        page = requests.get(door.url, timeout=PATIENCE_S)
+        told = requests.get(f"{door.url}jobs.json?by=job", timeout=PATIENCE_S)
+        tag = {"If-None-Match": told.headers["Etag"]}
+        again = requests.get(f"{door.url}jobs.json?by=job", headers=tag, timeout=PATIENCE_S)
+        inside = requests.get(f"{door.url}WorkloadManagement/JobMonitoring", timeout=PATIENCE_S)
+        strange = requests.get(door.url.rpartition("/")[0][:-1] + "/", timeout=PATIENCE_S)
+    finally:
+        door.shutdown()
+        door.server_close()
+        thread.join()
+
+    assert (page.status_code, "Local WMS" in page.text) == (200, True)
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert (told.status_code, told.headers["X-Content-Type-Options"]) == (200, "nosniff")
+    assert (again.status_code, again.content) == (304, b"")
+    assert (strange.status_code, inside.status_code) == (404, 404)
+    assert door.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [("raise SystemExit(3)", "it could write nothing to "), ("print('no room'); raise SystemExit(3)", "no room")],
+)
+def test_a_server_that_ends_before_it_is_up_is_told_so_at_once(tmp_path: Path, program: str, why: str) -> None:
+    with (
+        pytest.raises(RuntimeError, match=f"ended with exit code 3 before it was up: {why}"),
+        running(tmp_path, program=("-c", program)),
+    ):
+        pass

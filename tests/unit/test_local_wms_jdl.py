@@ -96,6 +96,12 @@ def test_names_of_dirac_and_of_a_vo_are_no_near_misses() -> None:
     assert near_misses(parse(text)) == []
 
 
+def test_a_name_that_would_be_a_comment_on_a_line_of_its_own_is_refused() -> None:
+    with pytest.raises(JdlError, match="attribute '#': expected a name"):
+        parse(";#=1")
+    assert show(parse("#=1\na=1")) == show(parse("a=1"))
+
+
 @given(st.text(alphabet='ab="\\\\{}[];,/*#. 1-%(\n', max_size=60))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:

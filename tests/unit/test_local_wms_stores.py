@@ -1,4 +1,4 @@
-"""Sandboxes, configuration, pilot logs, the page: the services called directly."""
+"""Sandboxes, configuration, pilot logs: the services called directly."""
 
 import base64
 import hashlib
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.local_wms import page
 from agents.local_wms.direct import STRANGER, THE_ADMIN, THE_PILOT, THE_USER, DirectWms
 from agents.local_wms.registry import SANDBOX_SE, VO
 from agents.local_wms.services.base import Caller, Refusal
@@ -95,17 +94,6 @@ def test_a_pilot_log_is_appended_and_capped(wms: DirectWms) -> None:
     assert log == {"StdOut": "one\ntwo\n-- pilot ended, return code 0\n"}
     with pytest.raises(Refusal, match="Pilot UUID is invalid"):
         wms.call(THE_PILOT, "PilotLogging.sendMessage", "[]", "../x", VO)
-
-
-def test_the_page_escapes_what_users_write(wms: DirectWms) -> None:
-    wms.submit('Executable = "x"; JobName = "<script>";')
-    wms.call(THE_PILOT, "PilotManager.addPilotReferences", ["<b>"], VO)
-
-    shown = page.render(wms.jobs.database)
-
-    assert "&lt;script&gt;" in shown
-    assert "<script>" not in shown
-    assert "<b>" not in shown
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 from agents.credentials.identity import Identity
 from agents.credentials.tokens import BearerToken
+from agents.data import http_visit, over_https
 from agents.data.errors import (
     Damaged,
     ElementDown,
@@ -27,6 +28,7 @@ from agents.data.errors import (
     Transient,
     Unsupported,
 )
+from agents.data.local_file import PIECE_BYTES, Outgoing
 from agents.data.over_https import OverHttps
 from agents.data.way import Content, Watch
 from agents.local_wms.authority import Authority, open_authority, write_private
@@ -328,6 +330,7 @@ class Store:
         self.put_says = ""
         self.breaks_off_at = 10**9
         self.spoils = False
+        self.thinks_s = 0.0  # before it tells a checksum
 
     def __call__(self, peer: Conversation) -> None:
         while True:
@@ -342,6 +345,7 @@ class Store:
             peer.say("404 Not Found", "Content-Length: 0\r\n")
             return
         data = self.files[target]
+        time.sleep(self.thinks_s)
         digest = f"Digest: adler32={zlib.adler32(data):x}\r\n" if self.has_digest else ""
         peer.say("200 OK", f"Content-Length: {len(data)}\r\n{digest}")
 
@@ -393,6 +397,23 @@ def test_a_file_gets_its_name_when_it_is_whole(authority: Authority, owner: Iden
     assert store.files == {"/labvo/a": CONTENT}
     assert [method for method, _ in store.asked] == ["HEAD", "PUT", "HEAD", "HEAD", "MOVE"]
     assert store.asked[1][1].startswith("/labvo/a.part-")
+
+
+@pytest.mark.parametrize(("needs_s", "times"), [(60.0, 1), (0.0, 2)], ids=["in its time", "control"])
+def test_a_server_that_reads_a_large_file_for_its_checksum_is_asked_once(
+    authority: Authority,
+    owner: Identity,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    needs_s: float,
+    times: int,
+) -> None:
+    monkeypatch.setattr(http_visit, "_PROMPT_S", 0.3)
+    monkeypatch.setattr(over_https, "_SUMMED_BYTES_PER_S", len(CONTENT) / needs_s if needs_s else float("inf"))
+    store = Store()
+    store.thinks_s = 0.9
+    put(authority, owner, tmp_path, store)
+    assert [method for method, target in store.asked if ".part-" in target].count("HEAD") == times
 
 
 @pytest.mark.parametrize("fault", ["invites", "has_digest", "has_move"])
@@ -469,3 +490,62 @@ def test_a_file_that_has_changed_does_not_leave_as_a_whole(
     with serving(authority, store) as url, pytest.raises(NoSpaceHere, match="has changed"):
         OverHttps(owner).put(tmp_path / "a", url, other, PATIENCE)
     assert store.files == {}
+
+
+def test_an_upload_can_be_given_up_until_its_last_piece(tmp_path: Path) -> None:
+    """However quick it is: looks are half a second apart, and on a quick machine all has gone before the second."""
+    (tmp_path / "a").write_bytes(bytes(3 * PIECE_BYTES))
+    content, told = Content(size_bytes=3 * PIECE_BYTES, adler32=None), list[int]()
+    watch = Watch(progress=told.append, is_given_up=lambda: content.size_bytes in told)
+    pieces = Outgoing(tmp_path / "a", content, watch).pieces()
+    assert [len(next(pieces)), len(next(pieces))] == [PIECE_BYTES, PIECE_BYTES]
+    with pytest.raises(GivenUp):
+        next(pieces)
+    assert told[-1] == content.size_bytes
+
+
+# ---- what is taken away ----
+
+
+@pytest.mark.parametrize(("may", "is_gone"), [(True, True), (False, False)])
+def test_what_may_be_taken_away_is(
+    authority: Authority, owner: Identity, tmp_path: Path, may: bool, is_gone: bool
+) -> None:
+    store, told = Store(), list[Content]()
+    store.files["/labvo/a"] = b"other"
+
+    def judged(found: Content) -> bool:
+        told.append(found)
+        return may
+
+    with serving(authority, store) as url:
+        assert OverHttps(owner).take_away(tmp_path / "a", url, judged, PATIENCE) is is_gone
+        assert OverHttps(owner).take_away(tmp_path / "a", f"{url}-none", judged, PATIENCE)
+
+    assert told == [Content(size_bytes=5, adler32=zlib.adler32(b"other"))]
+    assert store.files == ({} if is_gone else {"/labvo/a": b"other"})
+
+
+def test_what_a_put_that_died_has_left_beside_is_found_again(
+    authority: Authority, owner: Identity, tmp_path: Path
+) -> None:
+    store = Store()
+    store.breaks_off_at, store.delete = 4_500_000, store.head  # type: ignore[method-assign] # nothing is cleared
+    with pytest.raises(TransferError):
+        put(authority, owner, tmp_path, store)
+    assert len(store.files) > 0
+    del store.delete  # type: ignore[attr-defined] # the class's own again
+
+    with serving(authority, store) as url:
+        for stranger in ("b", "a"):
+            OverHttps(owner).take_away(tmp_path / stranger, url, lambda _: True, PATIENCE)
+            beside = [name for name in store.files if ".part-" in name and not name.endswith("-probe")]
+            assert len(beside) == (stranger == "b")
+
+
+def test_a_server_that_does_not_remove_is_told(authority: Authority, owner: Identity, tmp_path: Path) -> None:
+    store = Store()
+    store.files["/labvo/a"] = b"other"
+    store.delete = lambda peer, target, headers: peer.say("403 No", "Content-Length: 0\r\n")  # type: ignore[method-assign]
+    with serving(authority, store) as url, pytest.raises(NotAllowed):
+        OverHttps(owner).take_away(tmp_path / "a", url, lambda _: True, PATIENCE)

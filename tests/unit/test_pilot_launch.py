@@ -273,3 +273,23 @@ def test_a_node_that_lacks_something_is_unfit_and_that_is_no_internal_error(erro
 
     assert entry.main([]) == 6
     assert capsys.readouterr().err.startswith("pilot: the node cannot run a pilot: ")
+
+
+def test_a_command_that_answers_signals_itself_gets_them_and_is_not_killed(tmp_path: Path) -> None:
+    """`python -m pilot site-director` ends as the SiteDirector itself does, by SIGTERM."""
+    (tmp_path / "answering.py").write_text(
+        "import pathlib, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "pathlib.Path('ready').touch()\nsignal.pause()\n"
+    )
+    ask = (
+        "import os, signal, sys; from pathlib import Path; from pilot.agent import launch\n"
+        "launch.check_packages = lambda _: None\n"
+        f"launch.agent_environment = lambda *_: {{'PYTHONPATH': {str(tmp_path)!r}}}\n"
+        "sys.exit(launch.ask_package('answering', [], os.environ, (signal.SIGTERM,)))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", ask], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    until((tmp_path / "ready").exists, "it works")
+    process.terminate()
+
+    assert process.wait(PATIENCE_S) == 7

@@ -265,7 +265,7 @@ def test_the_configuration_comes_from_the_first_server_that_gives_it(keys):
         return (500, b"") if path == "/broken" else ok(packed("A = 1\n"))
 
     with serving(keys, answer) as url:
-        root = configuration.download(caller(keys), [f"{url}/broken", f"{url}/good"], shuffled=in_order)
+        root = configuration.download(caller(keys), [f"{url}/broken", f"{url}/good"], shuffled=in_order).root
 
     assert root == {"A": "1"}
 
@@ -454,6 +454,29 @@ def test_a_dry_run_shows_what_would_be_written_and_leaves_no_trace(keys, place):
     assert not place[0].exists()
 
 
+def test_a_dry_run_answers_programs(keys, place):
+    with serving(keys, wms := Wms()) as wms.url:
+        done = run_pilot(place, wms.url, "--ca-dir", str(keys / "ca.pem"), "--dry-run", "--json")
+
+    told = json.loads(done.stdout)
+    assert told["pilot.cfg"]["/LocalSite/Site"] == "LCG.A.ch"
+    assert told["command"] == ["true"]
+    assert told["left out"] == ["RegisterPilot", "LaunchAgent"]
+    assert not place[0].exists()
+
+
+def test_explain_answers_programs(place):
+    done = run_pilot(place, "https://localhost:1", "--explain=-P", "--json")
+
+    assert json.loads(done.stdout) == [{"name": "processors", "value": "0", "origin": "default"}]
+
+
+def test_json_without_a_question_is_one_sentence(place):
+    done = run_pilot(place, "https://localhost:1", "--json")
+
+    assert (done.returncode, done.stderr) == (2, "pilot: option --json: expected with --explain or --dry-run\n")
+
+
 def test_a_failing_program_makes_the_pilot_failed_and_passes_its_code_on(keys, place):
     wms = Wms()
     with serving(keys, wms) as wms.url:
@@ -567,8 +590,9 @@ def test_the_pilot_configuration_is_no_secret_and_the_proxy_is_not_in_it(keys, p
 
 def test_explain_shows_each_value_with_its_origin_and_contacts_nobody(place):
     work_dir, environ = place
+    wide = {**environ, "SLURM_JOBID": "7", "COLUMNS": "300"}
 
-    done = run_pilot((work_dir, {**environ, "SLURM_JOBID": "7"}), "https://localhost:1", "--explain", "-P", "3")
+    done = run_pilot((work_dir, wide), "https://localhost:1", "--explain", "-P", "3")
 
     rows = [re.split(r"  +", line) for line in done.stdout.splitlines()]
     assert ["processors", "3", "option -P"] in rows

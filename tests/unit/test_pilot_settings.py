@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pilot import cli, pilot_json, settings
+from pilot import cli, pilot_json, settings, usage
 from pilot.errors import UsageError
 
 NEW_SCHEMA = {
@@ -196,7 +196,7 @@ def test_options_for_commands_are_pairs():
 
 
 def test_the_help_names_every_option_and_exit_code():
-    text = cli.usage()
+    text = usage.text()
 
     assert all(name in text for row in settings.table().values() for name in row.names)
     assert all(f"  {code:<4}" in text for code in (0, 2, 3, 4, 5, 6, 70))
@@ -208,6 +208,8 @@ def test_the_help_names_every_option_and_exit_code():
         (["--explain"], "", ""),
         (["--explain", "site"], "site", ""),
         (["--explain", "-n"], "-n", ""),
+        (["--explain", "-n", "--json"], "-n", ""),
+        (["--json", "--explain", "site"], "site", ""),
         (["--explain=--disk", "-n", "A"], "--disk", "A"),
         (["--explain", "-n", "A"], "", "A"),
         (["-n", "A", "--explain", "-d"], "", "A"),

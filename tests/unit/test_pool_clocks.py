@@ -165,9 +165,9 @@ def test_a_payload_that_is_killed_while_its_pool_watches_has_its_exit_code(
     tmp_path: Path, ledger: Path, next_pool: NextPool
 ) -> None:
     pool = next_pool(Level.SESSION)
-    pool.submit([TaskSpec(stamp=STAMP, script="kill -9 $$\n")])
+    began_s = time.monotonic()  # on a busy machine the task may have ended before `submit` returns
 
-    began_s = time.monotonic()
+    pool.submit([TaskSpec(stamp=STAMP, script="kill -9 $$\n")])
     status = ended(pool)
 
     assert (status.state, status.exit_code) == (TaskState.DONE, 137)

@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 from agents.errors import CredentialError
-from agents.site_director.ce_desk import CeDesk, Pace
+from agents.site_director.ce_desk import CeDesk
 from agents.site_director.ce_health import WELL
 from agents.site_director.ce_worker import CeWorker, Failed, Poll, Submit
+from agents.site_director.desk_terms import Pace, Papers
 from agents.site_director.director import DemandSeen, Director, JobsSeen
 from agents.site_director.ledger import PilotLedger
 from agents.site_director.pilot_manager import JobsOf
@@ -76,7 +78,7 @@ class Stage:
         self.names = names
         self.call_s = call_s
         self.ces = {name: ScriptedCE() for name in names}
-        self.has_proxy = True
+        self.has_proxy = self.is_known = True
         self.begin()
 
     def begin(self) -> None:
@@ -106,7 +108,7 @@ class Stage:
             ),
             lambda: CeWorker(name, lambda: self.ces[name], self.events.put),
             self.ledger,
-            self._tasks,
+            Papers(self._tasks, lambda _: self.is_known),
             pace=Pace(poll_s=0.05, call_s=self.call_s),
             outputs_dir=self.folder / "outputs",
             jitter=lambda: 0.5,
@@ -170,7 +172,40 @@ def test_as_many_pilots_as_jobs_in_one_call(stage: Callable[..., Stage]) -> None
     scene.for_a_while(1.5)
 
     assert [len(each) for each in scene.ces["ce"].submissions] == [20]
-    assert {report.status for report in scene.ledger.unsent()} == {"Waiting"}
+    assert Counter(report.status for report in scene.ledger.unsent()) == {"Submitted": 20, "Waiting": 20}
+
+
+def test_a_pilot_that_the_wms_does_not_know_is_not_submitted_for_a_while_and_then_all_the_same(
+    stage: Callable[..., Stage],
+) -> None:
+    """DIRAC forgets which job it gave to a pilot that it did not know; but its PilotManager may be away for long."""
+    scene = stage("ce")
+    scene.is_known = False
+    scene.want(3)
+    scene.until(lambda: scene.count("ce", State.DECIDED) == 3, "decided")
+    scene.for_a_while(1.5)
+    waiting = scene.ces["ce"].submissions == []
+    scene.is_known = True
+    scene.until(lambda: scene.count("ce", State.WAITING) == 3, "submitted")
+    scene.is_known = False
+    scene.desks["ce"]._pace = Pace(poll_s=0.05, call_s=300.0, announce_s=1.0)
+    scene.want(5)
+    scene.until(lambda: scene.count("ce", State.WAITING) == 5, "submitted too")
+
+    assert waiting
+    assert [len(each) for each in scene.ces["ce"].submissions] == [3, 2]
+
+
+def test_a_pilot_that_was_announced_and_never_submitted_is_told_to_be_none(stage: Callable[..., Stage]) -> None:
+    scene = stage("ce")
+    scene.is_known = False
+    scene.want(2)
+    scene.until(lambda: scene.count("ce", State.DECIDED) == 2, "decided")
+    scene.end()
+    scene.begin()
+
+    assert [report.status for report in scene.ledger.unsent()] == ["Submitted", "Submitted", "Aborted", "Aborted"]
+    assert scene.ces["ce"].submissions == []
 
 
 @pytest.mark.parametrize(
@@ -400,3 +435,28 @@ def test_a_worker_tells_whether_nothing_was_surely_submitted() -> None:
     assert isinstance(unsure, Failed)
     assert not unsure.is_sure
     assert worker.leave(5)
+
+
+def test_a_ce_that_hung_is_tried_again_by_one_order_and_what_else_is_needed_goes_elsewhere(
+    stage: Callable[..., Stage],
+) -> None:
+    made = stage("a/q", "b/q", call_s=300.0)
+    gate, begun = threading.Event(), threading.Event()
+
+    def hangs(tasks: Sequence[TaskSpec]) -> object:
+        begun.set()
+        gate.wait(PATIENCE_S)
+        return made.ces["a/q"].take(tasks)
+
+    made.ces["a/q"].on_submit = hangs
+    made.desks["a/q"].taking = made.desks["a/q"].taking.failed("it hung", time.monotonic() - 1000, lambda: 0.0)
+    made.want(1)
+    made.until(lambda: made.count("b/q", State.WAITING) == 1, "the other one has a pilot for the job")
+    was_tried = begun.is_set()
+    made.want(3)
+    made.until(lambda: made.count("b/q", State.WAITING) == 3, "the other one has all that is needed more")
+    tried = len(made.ces["a/q"].submissions[0])
+    gate.set()
+
+    assert was_tried, "the control: it was tried and hangs"
+    assert (tried, len(made.ces["a/q"].submissions)) == (1, 1)

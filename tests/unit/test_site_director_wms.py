@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from agents.errors import BadAnswer, ConfigurationError, NoAnswer
+from agents.errors import AccessDenied, BadAnswer, ConfigurationError, NoAnswer
 from agents.settings import site_director as table
 from agents.site_director.demand import Demand, task_queues_of
 from agents.site_director.ledger import PilotLedger
 from agents.site_director.pilot_manager import JobsOf, PilotManager
 from agents.site_director.pilots import Pilot, PilotReport, State
 from agents.site_director.queues import PilotQueue, queues_of
+from agents.site_director.registrars import ByReference
 from agents.site_director.starter import Starter, check_options, gather_certificates
 from agents.site_director.supply import Memory, Stage, WaitingJobs
 from agents.site_director.views import Known, WorkSince, situation
@@ -177,7 +178,8 @@ def pilot(number: int = 1, **more: Any) -> Pilot:
 
 def manager(ledger: PilotLedger, transport: FakeTransport) -> PilotManager:
     queues = {queue.name: queue for queue in chosen()}
-    return PilotManager(service(transport), JobMonitoring(service(transport)), ledger, queues, "example")
+    asked = service(transport)
+    return PilotManager(asked, ByReference(asked, "example"), JobMonitoring(asked), ledger, queues)
 
 
 NOBODY = refused("No pilots found", 1550)
@@ -188,7 +190,9 @@ def test_pilots_are_registered_with_their_stamps_in_one_call_and_their_status_to
     one, two = pilot(1), pilot(2)
     ledger.save([one, two], [PilotReport(one.stamp, "Waiting"), PilotReport(two.stamp, "Waiting")])
 
-    assert manager(ledger, transport).tell() == 2
+    made = manager(ledger, transport)
+    before = made.is_announced(one), made.tell()
+    assert (before, made.announce(), made.is_announced(one), made.tell()) == ((False, 0), 2, True, 2)
     stamps = {one.reference: one.stamp, two.reference: two.stamp}
     assert ("addPilotReferences", [list(stamps), "example", "Local", stamps]) in transport.asked
     told = ["setPilotStatus", [one.reference, "Waiting", "ce1.one.ch", "", "LCG.One.ch", "short"]]
@@ -200,16 +204,50 @@ def test_a_pilot_that_the_wms_knows_is_not_added_again(ledger: PilotLedger) -> N
     one = pilot(1)
     transport = FakeTransport({"getPilotInfo": ok({one.reference: {"Status": "Running"}}), "setPilotStatus": ok(1)})
     ledger.save([one], [PilotReport(one.stamp, "Waiting")])
-    manager(ledger, transport).tell()
+    manager(ledger, transport).announce()
 
     assert "addPilotReferences" not in transport.methods
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ("Submitted", ["Running"]),
+        ("Waiting", ["Running"]),
+        ("Running", []),
+        ("Done", []),  # by the pilot, which knows why
+        ("Aborted", []),
+    ],
+)
+def test_no_status_is_told_that_the_wms_has_left_behind(ledger: PilotLedger, there: str, told: list[str]) -> None:
+    one = pilot(1)
+    transport = FakeTransport({"getPilotInfo": ok({one.reference: {"Status": there}}), "setPilotStatus": ok(1)})
+    ledger.save([one], [PilotReport(one.stamp, "Running")])
+    made = manager(ledger, transport)
+    made.announce()
+
+    assert made.tell() == 1
+    assert [arguments[1] for method, arguments in transport.asked if method == "setPilotStatus"] == told
+    assert ledger.unsent() == []
+
+
+def test_without_the_right_to_register_pilots_none_waits_for_it(ledger: PilotLedger) -> None:
+    one = pilot(1)
+    transport = FakeTransport({"getPilotInfo": AccessDenied("Unauthorized query"), "setPilotStatus": ok(1)})
+    ledger.save([one], [PilotReport(one.stamp, "Submitted")])
+    made = manager(ledger, transport)
+
+    assert (made.announce(), made.is_announced(one), made.tell()) == (1, True, 1)
+    assert "setPilotStatus" not in transport.methods
 
 
 def test_of_several_statuses_the_last_one_is_told(ledger: PilotLedger) -> None:
     one = pilot(1)
     transport = FakeTransport({"getPilotInfo": ok({one.reference: {}}), "setPilotStatus": ok(1)})
     ledger.save([one], [PilotReport(one.stamp, status) for status in ("Waiting", "Running", "Done")])
-    manager(ledger, transport).tell()
+    made = manager(ledger, transport)
+    made.announce()
+    made.tell()
 
     assert [arguments[1] for method, arguments in transport.asked if method == "setPilotStatus"] == ["Done"]
 
@@ -218,12 +256,12 @@ def test_what_the_wms_did_not_hear_is_told_again(ledger: PilotLedger) -> None:
     one = pilot(1)
     transport = FakeTransport({"getPilotInfo": NOBODY, "addPilotReferences": NoAnswer("cut off")})
     ledger.save([one], [PilotReport(one.stamp, "Waiting")])
-    told = manager(ledger, transport)
+    made = manager(ledger, transport)
     with pytest.raises(NoAnswer):
-        told.tell()
+        made.announce()
     transport.answers |= {"getPilotInfo": ok({one.reference: {}}), "setPilotStatus": ok(1)}  # it had arrived
 
-    assert told.tell() == 1
+    assert (made.announce(), made.tell()) == (1, 1)
     assert transport.methods.count("addPilotReferences") == 1
 
 
@@ -232,7 +270,10 @@ def test_a_status_that_is_refused_holds_up_nobody(ledger: PilotLedger) -> None:
     transport = FakeTransport({"getPilotInfo": ok({one.reference: {}}), "setPilotStatus": refused("no")})
     ledger.save([one], [PilotReport(one.stamp, "Waiting")])
 
-    assert manager(ledger, transport).tell() == 1
+    made = manager(ledger, transport)
+    made.announce()
+
+    assert made.tell() == 1
 
 
 def test_jobs_of_pilots(ledger: PilotLedger) -> None:
@@ -352,7 +393,7 @@ def test_the_task_of_a_pilot_has_no_secret_in_its_text(tmp_path: Path) -> None:
     task = start.task(pilot(queue=queue.name), queue, proxy)
 
     assert (task.credential, task.processors, task.stamp) == (proxy, 8, f"{1:032x}")
-    assert task.inputs == [tmp_path, bundle]
+    assert (task.inputs, task.shared) == ([tmp_path], [bundle])
     assert "PRIVATE" not in task.script
     for words in (
         "'-n' 'LCG.One.ch' '-N' 'ce1.one.ch' '-Q' 'long' '--wnVO' 'example'",

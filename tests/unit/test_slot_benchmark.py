@@ -1,5 +1,8 @@
 """Measuring the power of a processor: the slowest copy's median, within sane bounds, remembered for this boot."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +12,8 @@ import pytest
 from agents.slot import db12
 from agents.slot.benchmark import Benchmark, Machine, memory, this_machine
 from agents.slot.isolated_python import alone
-from tests.waiting import PATIENCE_S, until
+from ce_backends.linux.processes import Stat, all_stats, is_still, stat_of
+from tests.waiting import PATIENCE_S, until, within
 
 MACHINE = Machine("a CPU", "boot-1", copies=1)
 
@@ -112,11 +116,55 @@ def test_measurement_does_not_begin_after_it_was_stopped(tmp_path: Path) -> None
     assert not (tmp_path / "began").exists()
 
 
+NOT_NICE = """\
+import os
+os.nice = int  # otherwise it waits for all others that compute here
+from agents.slot import db12
+db12.main(0)
+"""
+
+
 def test_real_benchmark_prints_a_power_and_ends(tmp_path: Path) -> None:
-    measured = Benchmark(MACHINE, tmp_path / "c", alone(db12, "0")).power_hs06()
+    measured = Benchmark(MACHINE, tmp_path / "c", (sys.executable, "-c", NOT_NICE)).power_hs06()
 
     assert measured is not None
     assert 1 < measured < 100
+
+
+MEASURING = """\
+import sys
+from pathlib import Path
+from agents.slot.benchmark import Benchmark, Machine
+Benchmark(Machine("a CPU", "boot-1", copies=2), Path(sys.argv[1])).power_hs06()
+"""
+
+
+def test_no_copy_outlives_an_agent_that_is_killed(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", MEASURING, str(tmp_path)]
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2]) as agent:
+        until(lambda: len(copies := children_of(agent.pid)) == 2 and all(map(is_nice, copies)), "two copies at work")
+        copies = children_of(agent.pid)
+        agent.kill()
+
+    assert within(5.0, lambda: not any(map(runs, copies)))  # each alone would go on for twelve seconds of a processor
+
+
+def test_a_copy_that_has_lost_its_agent_before_it_begins_does_not_begin() -> None:
+    said = subprocess.run(["sh", "-c", '"$@"; exit $?', "sh", *alone(db12, "0")], capture_output=True, check=False)
+
+    assert (said.returncode, said.stdout) == (1, b"")
+
+
+def children_of(pid: int) -> list[Stat]:
+    return [stat for stat in all_stats() if stat.parent == pid]
+
+
+def is_nice(copy: Stat) -> bool:
+    return os.getpriority(os.PRIO_PROCESS, copy.process.pid) == 19  # it has got so far as to measure
+
+
+def runs(copy: Stat) -> bool:
+    return is_still(copy) and not ((now := stat_of(copy.process.pid)) is None or now.is_zombie)
 
 
 def test_machine_is_known_by_its_processor_and_boot(tmp_path: Path) -> None:

@@ -1,13 +1,10 @@
-"""The page of a slot and its numbers, against the ledger from which they come; looked at by a browser where one is."""
+"""The page of a slot and its numbers, against the ledger from which they come; tests/web looks at it with a browser."""
 
-import html
 import json
 import re
-import shutil
 import sqlite3
-import subprocess
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +15,11 @@ import pytest
 from agents.__main__ import main
 from agents.errors import Blame, ConfigurationError
 from agents.jobs.job import JobStatus, Outcome
-from agents.observability import slot_report
+from agents.observability import explain, slot_report
 from agents.observability.explain import status
 from agents.observability.history import LEDGER
 from tests.unit.slot_scene import START_S, Course, busy, write
 
-PATIENCE_S = 120
 DEAD = Course(1, (0,), 10.0, 12.0, None, exit_code=None, cpu=None)
 TWO_JOBS = [
     Course(7, (0, 1), 1.0, 3.0, 103.0, 105.0, 106.0, cpu=0.5),
@@ -55,7 +51,10 @@ def test_each_core_second_of_the_slot_is_counted_once(tmp_path: Path) -> None:
     assert (found["used_fraction"], found["cpu_efficiency"]) == (0.5375, round(110 / 210, 4))
 
 
-def test_status_rounds_the_wall_time_for_people_and_not_for_programs(tmp_path: Path) -> None:
+def test_status_rounds_the_wall_time_for_people_and_not_for_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     write(tmp_path, [Course(7, (0,), 1.0, 3.0, 3.0348489284, 105.0)], processors=1, end_s=200.0, reason="no work")
 
     row = status(tmp_path, as_json=False).splitlines()[2]
@@ -196,15 +195,18 @@ def test_the_command_tells_programs_the_same(tmp_path: Path, capsys: pytest.Capt
 
     main(["report", "--work-dir", str(tmp_path), "--json"])
 
-    assert json.loads(capsys.readouterr().out) == held_by(tmp_path / "slot.html")
+    held = held_by(tmp_path / "slot.html")
+    assert held.pop("explains")["7/1"] == explain.of_jobs(tmp_path, 9)["7/1"]  # for a click on its row
+    assert json.loads(capsys.readouterr().out) == held
 
 
-def held_by(page: Path) -> object:
+def held_by(page: Path) -> dict[str, Any]:
     """Return the numbers that a page holds."""
     text = page.read_text(encoding="utf-8")
     found = re.search(r'<script type="application/json" id="told">(.*?)</script>', text, re.S)
     assert found
-    return json.loads(found[1])
+    held: dict[str, Any] = json.loads(found[1])
+    return held
 
 
 def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
@@ -230,10 +232,12 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert text.count("</script>") == 2
     assert "<img" not in text
     assert "Tr0ub4dor" not in text
-    assert held_by(tmp_path / "slot.html") == told(tmp_path)
+    held = held_by(tmp_path / "slot.html")
+    assert list(held.pop("explains")) == ["7/1"]
+    assert held == told(tmp_path)
 
 
-# ---- sums, and a browser ----
+# ---- sums ----
 
 
 @pytest.fixture(scope="module", params=[(10, 8), (2000, 16)], ids=["10 jobs", "2000 jobs"])
@@ -278,118 +282,3 @@ def _from_ledger(folder: Path) -> list[dict[str, Any]]:
         held_s = (freed_s - began["staging"]) * len(body["grant"]["processor_ids"])
         jobs.append({"status": body["end"]["status"], "held_s": held_s, "cpu_s": body["cpu_s"]})
     return jobs
-
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
-
-# What a person would see, measured: appended to a copy of the page.
-LOOK = """
-<script>
-const problems = [];
-const near = (a, b) => a.label + ' and ' + b.label;
-function overlaps(boxes) {
-  for (let i = 0; i < boxes.length; i++) for (let j = i + 1; j < boxes.length; j++) {
-    const a = boxes[i], b = boxes[j];
-    if (a.left < b.right - 0.5 && b.left < a.right - 0.5 && a.top < b.bottom - 0.5 && b.top < a.bottom - 0.5)
-      problems.push('overlap: ' + near(a, b));
-  }
-}
-const boxed = each => { const box = each.getBoundingClientRect();
-  return { left: box.left, right: box.right, top: box.top, bottom: box.bottom, label: each.textContent }; };
-if (document.documentElement.scrollWidth > innerWidth)
-  problems.push('the page is ' + document.documentElement.scrollWidth + ' wide in ' + innerWidth);
-for (const section of document.querySelectorAll('section, .tiles div')) {
-  const edge = section.getBoundingClientRect();
-  for (const each of section.querySelectorAll('*')) {
-    const box = each.getBoundingClientRect();
-    if (!each.closest('.scroll table, svg') && box.width && box.right > edge.right + 0.5)
-      problems.push('sticks out: ' + each.tagName + ' ' + each.textContent.slice(0, 40));
-  }
-}
-overlaps([...document.querySelectorAll('.ticks span')].map(boxed));
-overlaps([...document.querySelectorAll('.names span')].map(boxed));
-overlaps([...document.querySelectorAll('section, header')].map(boxed));
-const drawing = document.querySelector('svg.bars'), height = drawing.viewBox.baseVal.height;
-const processors = told.slot.processor_ids.length, rows = Array.from({ length: processors }, () => []);
-let area = 0;
-for (const bar of drawing.querySelectorAll('rect')) {
-  const [x, width] = ['x', 'width'].map(name => Number(bar.getAttribute(name)));  // baseVal is a float of 32 bits
-  const first = Math.round(bar.y.baseVal.value / height * processors);
-  const count = Math.round(bar.height.baseVal.value / height * processors);
-  area += width * count;
-  if (x < 0 || x + width > told.slot.seconds + 0.02) problems.push('outside the slot: job ' + bar.dataset.j);
-  for (let row = first; row < first + count; row++) rows[row].push([x, x + width, bar.dataset.j]);
-}
-for (const row of rows) {
-  row.sort((a, b) => a[0] - b[0]);
-  for (let i = 1; i < row.length; i++)
-    if (row[i][0] < row[i - 1][1] - 0.02) problems.push('bars overlap: ' + row[i - 1][2] + ' and ' + row[i][2]);
-}
-const listed = document.querySelectorAll('#jobs tbody tr').length;
-show(told.slot.seconds / 2, told.slot.seconds / 2 + told.slot.seconds / 20);
-const closer = document.querySelectorAll('.ticks span').length;
-overlaps([...document.querySelectorAll('.names span')].map(boxed));
-find('Failed Downloading');
-const said = { problems, area, listed, closer, found: count.textContent, width: innerWidth,
-  tiles: [...document.querySelectorAll('.tiles dd')].map(each => each.textContent) };
-document.body.append(make('pre', { id: 'said' }, JSON.stringify(said)));
-</script>
-"""
-
-
-def browse(page: Path, width: int, profile: Path) -> str:
-    """Return the document after its scripts have run in a window of this width."""
-    assert CHROMIUM
-    argv = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
-    argv += [f"--user-data-dir={profile}", f"--window-size={width},2000", "--virtual-time-budget=5000", "--dump-dom"]
-    done = subprocess.run([*argv, page.as_uri()], capture_output=True, text=True, timeout=PATIENCE_S, check=True)
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("profile")
-
-
-@pytest.fixture
-def look(tmp_path: Path, profile: Path) -> Callable[[Path, int], Mapping[str, Any]]:
-    def looked(folder: Path, width: int) -> Mapping[str, Any]:
-        text = (folder / "slot.html").read_text(encoding="utf-8")
-        copy = tmp_path / "copy.html"
-        without_policy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
-        copy.write_text(without_policy.replace("</body>", LOOK + "</body>"), encoding="utf-8")
-        said = re.search(r'<pre id="said">(.*?)</pre>', browse(copy, width, profile), re.S)
-        assert said, "the page's script did not come to its end"
-        found: Mapping[str, Any] = json.loads(html.unescape(said[1]))
-        return found
-
-    return looked
-
-
-@needs_browser
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_looks_right_in_a_browser(
-    slot: Path, look: Callable[[Path, int], Mapping[str, Any]], width: int
-) -> None:
-    seen, numbers = look(slot, width), told(slot)
-
-    held_s = numbers["core_time_s"]["total"] - numbers["core_time_s"]["idle"]
-    assert seen["problems"] == []
-    assert seen["area"] == pytest.approx(held_s, rel=1e-3)
-    assert seen["listed"] == min(50, len(numbers["jobs"]))
-    assert seen["closer"] >= 1
-    assert seen["tiles"][0] == str(len(numbers["jobs"]))
-    assert seen["tiles"][2] == f"{100 * numbers['used_fraction']:.1f} %"
-    lost = [cause for cause in numbers["causes"] if cause["minor_status"].startswith("Failed Downloading")]
-    assert seen["found"] == (f"1 to {len(lost[0]['jobs'])} of {len(lost[0]['jobs'])}" if lost else "none")
-
-
-@needs_browser
-def test_the_script_runs_under_the_pages_own_policy(tmp_path: Path, profile: Path) -> None:
-    write(tmp_path, TWO_JOBS, processors=2, end_s=200.0, reason="no work")
-    slot_report.write(tmp_path, tmp_path / "slot.html")
-
-    document = browse(tmp_path / "slot.html", 1280, profile)
-
-    assert document.count('<tr><td class="n">') == len(TWO_JOBS)

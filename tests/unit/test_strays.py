@@ -198,7 +198,7 @@ def test_orders_of_a_wrapper_cannot_be_opened_by_anybody_else(wrappers: Wrappers
 
 
 def test_wrapper_that_does_something_else_is_ended_and_not_taken_again(wrappers: Wrappers) -> None:
-    offspring.become_subreaper()
+    offspring.inherit_orphans(wrappers)
     first = wrappers.start(b"/bin/sleep 973 & echo 0\n", (), lambda _: None, owner="me")
     first.answer()
 
@@ -208,6 +208,7 @@ def test_wrapper_that_does_something_else_is_ended_and_not_taken_again(wrappers:
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     wrappers.free(second)
+    offspring.disinherit(wrappers)
 
     assert second.process != first.process
     assert not runs(first.process.pid)
@@ -220,3 +221,37 @@ def test_nobody_is_taken_for_an_orphan_while_a_child_is_being_started_and_does_n
 
     assert other.pid in ours
     assert other.pid not in offspring.started()
+
+
+POOLS = """\
+import ctypes, sys
+from pathlib import Path
+from ce_backends.pool.ce import Pool
+libc = ctypes.CDLL(None)
+def said():
+    answer = ctypes.c_int()
+    libc.prctl(37, ctypes.byref(answer), 0, 0, 0)
+    return answer.value
+libc.prctl(36, int(sys.argv[2]), 0, 0, 0)
+first, second = (Pool(Path(sys.argv[1]) / name, processors=1) for name in "ab")
+seen = [said()]
+for step in (first.slots, second.slots, first.close, first.close, second.close, second.close):
+    step()
+    seen.append(said())
+third = Pool(Path(sys.argv[1]) / "a", processors=1)
+third.slots()
+seen.append(said())
+third.close()
+print(*seen, said())
+"""
+
+
+@pytest.mark.parametrize(("before", "seen"), [(0, "0 1 1 1 1 0 0 1 0"), (1, "1 1 1 1 1 1 1 1 1")])
+def test_a_process_is_sub_reaper_while_it_has_a_pool_and_then_what_it_was(
+    tmp_path: Path, before: int, seen: str
+) -> None:
+    argv = [sys.executable, "-c", POOLS, str(tmp_path), str(before)]
+
+    shown = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+
+    assert shown.stdout.split() == seen.split()

@@ -13,8 +13,8 @@ from agents.jobs.job import Job, JobStatus, MatchedJob, Outcome, Phase
 from agents.jobs.ledger import Ledger
 from agents.local_wms import __main__ as local_wms
 from agents.log import EventLog, configure
-from agents.observability import slot_page as page
 from agents.observability.explain import explain, status
+from agents.pages import parts
 from ce_backends import __main__ as ce
 from ce_backends.untrusted import text as foreign_text
 from pilot import __main__ as pilot
@@ -109,7 +109,7 @@ def test_sentences_of_commands_are_only_words(
 
 
 def test_the_page_of_the_slot_shows_them_as_words() -> None:
-    assert not OF_TERMINALS.search(page._text(FORGED))
+    assert not OF_TERMINALS.search(parts.text(FORGED))
 
 
 def test_the_doctors_findings_are_only_words(capsys: pytest.CaptureFixture[str]) -> None:

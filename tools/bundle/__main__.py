@@ -10,6 +10,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+from tools.bundle import hot
 from tools.bundle.archive import add
 from tools.bundle.interpreter import copy_interpreter, copy_libraries
 from tools.bundle.packages import copy_packages
@@ -26,8 +27,9 @@ def main() -> int:
     into = parser.parse_args().into
     tree = into / "gridpilot"
     shutil.rmtree(tree, ignore_errors=True)
-    site_packages = copy_interpreter(tree / "python")
-    copy_libraries(copy_packages(ROOT, site_packages), tree / "python")
+    loaded = hot.found(ROOT)
+    site_packages = copy_interpreter(tree / "python", loaded)
+    copy_libraries(copy_packages(ROOT, site_packages, loaded), tree / "python")
     manifest = _write_manifest(tree)
     start = _start_with(manifest)
     (tree / "start.py").write_bytes(start)
@@ -76,7 +78,7 @@ def _write_archive(tree: Path, start: bytes, target: Path) -> None:
             add(archive, "__main__.py", start, is_stored=True)
             for name in names:
                 if name != "start.py":
-                    add(archive, name, (tree / name).read_bytes(), is_stored=name.endswith(".zip"))
+                    add(archive, name, (tree / name).read_bytes())
     target.chmod(0o755)
 
 

@@ -11,10 +11,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.bundle import hot
 from tools.bundle.archive import add
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -36,13 +38,15 @@ exec "$here/../lib/{loader}" --library-path "$here/../lib" --argv0 "$0" "$here/{
 """
 
 
-def copy_interpreter(into: Path) -> Path:
-    """Make the copy; return its site-packages, still empty."""
+def copy_interpreter(into: Path, loaded: hot.Hot) -> Path:
+    """Make the copy, with what is loaded at each start ready; return its site-packages, still empty."""
     library = into / "lib" / VERSION
     (library / "lib-dynload").mkdir(parents=True)
     (library / "site-packages").mkdir()
     stdlib = Path(sysconfig.get_path("stdlib"))
-    _zip_library(stdlib, into / "lib" / f"{VERSION.replace('.', '')}.zip")
+    _zip_library(stdlib, into / "lib" / f"{VERSION.replace('.', '')}.zip", loaded)
+    for name, content in loaded.files().items():
+        (library / name).write_bytes(content)
     shutil.copyfile(stdlib / "os.py", library / "os.py")  # by it the interpreter finds where it is
     for module in _extension_modules(stdlib):
         copy_stripped(module, library / "lib-dynload" / module.name)
@@ -87,23 +91,29 @@ def _extension_modules(stdlib: Path) -> list[Path]:
     return [module for module in modules if not MODULES_LEFT_OUT.match(module.name)]
 
 
-def _zip_library(stdlib: Path, target: Path) -> None:
-    """Write the library as compiled modules; what is imported is unpacked then, the rest costs nothing."""
+def _zip_library(stdlib: Path, target: Path, loaded: hot.Hot) -> None:
+    """Write the library as compiled modules, packed but for what every start loads."""
     with zipfile.ZipFile(target, "w") as archive:
         for source in sorted(stdlib.rglob("*.py")):
             inside = source.relative_to(stdlib)
             if not any(Path(part).stem in LEFT_OUT or part.startswith("config-") for part in inside.parts):
-                module = compiled(source, f"{VERSION}/{inside.as_posix()}")
-                is_first = inside.parts[0] == READ_FIRST
-                add(archive, inside.with_suffix(".pyc").as_posix(), module, is_stored=is_first)
+                module = compiled(source, f"{VERSION}/{inside.as_posix()}", hot.added(inside))
+                is_stored = inside.parts[0] == READ_FIRST or loaded.holds(inside)
+                add(archive, inside.with_suffix(".pyc").as_posix(), module, is_stored=is_stored)
 
 
-def compiled(source: Path, shown: str) -> bytes:
-    """Return a module as bytecode that is good whatever the time of its source; `shown` is its name in tracebacks."""
-    cache = source.parent / f".{source.name}.pyc"
+def compiled(source: Path, shown: str, added: str = "") -> bytes:
+    """Return a module as bytecode that is good whatever the time of its source.
+
+    Args:
+        source: its file.
+        shown: its name in tracebacks.
+        added: what it ends with besides.
+    """
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    try:
-        py_compile.compile(str(source), cfile=str(cache), dfile=shown, doraise=True, invalidation_mode=mode)
+    with tempfile.TemporaryDirectory() as aside:
+        file = Path(aside, source.name)
+        file.write_bytes(source.read_bytes() + added.encode())
+        cache = file.with_suffix(".pyc")
+        py_compile.compile(str(file), cfile=str(cache), dfile=shown, doraise=True, invalidation_mode=mode)
         return cache.read_bytes()
-    finally:
-        cache.unlink(missing_ok=True)

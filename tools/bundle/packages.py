@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 from pilot.node.bundle import PURE
 from tools.bundle.archive import add
+from tools.bundle.hot import Hot
 from tools.bundle.interpreter import compiled, copy_stripped
 
 OURS = ("pilot", "agents", "ce_backends")
@@ -24,7 +25,7 @@ PURE_SUFFIXES = (".py", ".pyi", ".typed", ".js")
 ENTRY_POINT_GROUP = "gridpilot.ce_backends"
 
 
-def copy_packages(root: Path, into: Path) -> list[Path]:
+def copy_packages(root: Path, into: Path, loaded: Hot) -> list[Path]:
     """Fill a site-packages folder; return the compiled modules (shared libraries) among what came in.
 
     What is nothing but Python becomes one file: each file less is half a millisecond of the start.
@@ -32,21 +33,24 @@ def copy_packages(root: Path, into: Path) -> list[Path]:
     Args:
         root: the project.
         into: the folder.
+        loaded: what each start loads, which is not packed.
     """
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    written = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    project, left_out = written["project"], written["tool"]["gridpilot"]["people-only"]
+    needed = [text for text in project["dependencies"] if Requirement(text).name not in left_out]
     _write_metadata(project, into / f"{project['name']}-{project['version']}.dist-info")
     compiled_modules = []
     with tempfile.TemporaryDirectory() as aside:
         for name in OURS:
             ignore = shutil.ignore_patterns(*NOT_SHIPPED, *(["local_wms"] if name == "agents" else []))
             shutil.copytree(root / name, Path(aside, name), ignore=ignore)
-        for distribution in _closure([*project["dependencies"], *_extras(project)]):
+        for distribution in _closure([*needed, *_extras(project)]):
             compiled_modules += _copy_distribution(distribution, Path(aside) if _is_pure(distribution) else into)
         _compile(into)
         _compile(Path(aside))
         for name in AS_TEXT:
             shutil.copytree(root / name, Path(aside, name), ignore=shutil.ignore_patterns(*NOT_SHIPPED))
-        _zip(Path(aside), into / PURE)
+        _zip(Path(aside), into / PURE, loaded)
     return compiled_modules
 
 
@@ -63,10 +67,12 @@ def _compile(folder: Path) -> None:
         source.unlink()
 
 
-def _zip(folder: Path, target: Path) -> None:
+def _zip(folder: Path, target: Path, loaded: Hot) -> None:
     with zipfile.ZipFile(target, "w") as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            add(archive, path.relative_to(folder).as_posix(), path.read_bytes())
+            inside = path.relative_to(folder)
+            is_stored = inside.suffix == ".pyc" and loaded.holds(inside)
+            add(archive, inside.as_posix(), path.read_bytes(), is_stored=is_stored)
 
 
 def _write_metadata(project: dict[str, object], folder: Path) -> None:

@@ -12,21 +12,25 @@ GRIDPILOT_CACHE into a folder there, which stays for the next pilot and is check
 import hashlib
 import json
 import os
-import platform
-import shutil
 import stat
-import subprocess
 import sys
-import zipfile
-import zlib
+
+# What not every start needs is imported where it is needed: all of it is a tenth of what a start costs.
 
 MANIFEST_SHA512 = None  # put in by tools/bundle; without it there is nothing to check against
 UNFIT = 6
 PROBE_S = 30
 NEEDS = (3, 11)
 RUNS = "pass"
+# loading leaves no garbage: to search for it all the time is a sixth of what loading takes
+PILOT = (
+    "import gc; gc.disable(); from pilot.__main__ import main; gc.freeze(); gc.enable(); "
+    "sys.exit(main(is_process=True))"
+)
 ISOLATED = ("-I", "-S")  # neither variables, nor the account's home, nor the current folder have a say
 OTHERS_MAY_WRITE = 0o022
+PIECE_BYTES = 1 << 18
+ZIP_HEAD_BYTES = 30  # before name and extra field of a member
 # what the agent cannot do without, each with a shared library behind it
 SUITS = "assert sys.version_info >= %r, sys.version; import ssl, sqlite3, psutil, M2Crypto" % (NEEDS,)
 
@@ -54,10 +58,17 @@ def main(argv):
             remove = tree
             manifest = unpack(here, tree)
         become_pilot(tree, choose(tree, manifest), remove, argv)
-    except (Unfit, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except (Unfit, OSError) as error:
         sys.stderr.write("gridpilot: %s\n" % error)
-    shutil.rmtree(remove, ignore_errors=True)
+    forget(remove)
     return UNFIT
+
+
+def forget(folder):
+    """Remove a folder, if there is one."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def work_folder(argv):
@@ -71,15 +82,19 @@ def trusted(text, place):
     if hashlib.sha512(text).hexdigest() != MANIFEST_SHA512:
         raise Unfit("%s: manifest.json is not the one of this bundle; fetch the bundle again" % place)
     manifest = json.loads(text.decode("utf-8"))
-    if manifest["machine"] != platform.machine():
-        what = (place, manifest["machine"], platform.machine())
+    if manifest["machine"] != os.uname()[4]:
+        what = (place, manifest["machine"], os.uname()[4])
         raise Unfit("%s: built for %s; this node is %s" % what)
     return manifest
 
 
 def check(name, content, wanted):
-    """Make sure that a file is what the manifest says."""
-    if len(content) != wanted[1] or hashlib.sha256(content).hexdigest() != wanted[0]:
+    """Make sure that content, in pieces, is what the manifest says of a file."""
+    size, digest = 0, hashlib.sha256()
+    for piece in content:
+        size += len(piece)
+        digest.update(piece)
+    if size != wanted[1] or digest.hexdigest() != wanted[0]:
         raise Unfit("%s: damaged: it is not what manifest.json says; fetch the bundle again" % name)
 
 
@@ -93,7 +108,7 @@ def cached(archive, cache):
             unpack(archive, aside)
             rename(aside, tree)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            forget(aside)
     return tree, verified(tree)
 
 
@@ -108,15 +123,38 @@ def rename(aside, tree):
 
 def unpack(archive, folder):
     """Write each file into an empty folder once its content has been checked; return the manifest."""
-    with zipfile.ZipFile(archive) as members:
-        text = members.read("manifest.json")
-        manifest = trusted(text, archive)
-        for name, wanted in manifest["files"].items():
-            content = members.read(name)
-            check(name, content, wanted)
-            write(os.path.join(folder, name), content, is_program=wanted[2])
-        write(os.path.join(folder, "manifest.json"), text)
+    import zipfile
+    import zlib
+
+    try:
+        with open(archive, "rb") as file, zipfile.ZipFile(file) as members:
+            text = members.read("manifest.json")
+            manifest = trusted(text, archive)
+            for name, wanted in manifest["files"].items():
+                content = member(file, members.getinfo(name), wanted[1])
+                check(name, [content], wanted)
+                write(os.path.join(folder, name), content, is_program=wanted[2])
+            write(os.path.join(folder, "manifest.json"), text)
+    except (zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise Unfit("%s: %s" % (archive, error)) from None
     return manifest
+
+
+def member(file, info, size):
+    """Return the content of a member, or what is there in its place: who asks checks it, so its CRC is left alone.
+
+    Args:
+        file: the archive.
+        info: what its directory says of the member.
+        size: in bytes, which the member has at most.
+    """
+    import zlib
+
+    file.seek(info.header_offset)
+    head = file.read(ZIP_HEAD_BYTES)
+    file.seek(int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little"), os.SEEK_CUR)
+    packed = file.read(info.compress_size)
+    return packed if info.compress_type == 0 else zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, size + 1)
 
 
 def write(path, content, is_program=False):
@@ -163,8 +201,10 @@ def verified(tree):
     manifest = trusted(read(os.path.join(tree, "manifest.json")), tree)
     files = set(manifest["files"]) | {"manifest.json", "start.py"}
     require_only(tree, files, {""} | {parent for name in files for parent in parents(name)})
+    room = bytearray(PIECE_BYTES)
     for name, wanted in manifest["files"].items():
-        check(os.path.join(tree, name), read(os.path.join(tree, name)), wanted)
+        path = os.path.join(tree, name)
+        check(path, pieces(path, room), wanted)
     return manifest
 
 
@@ -195,24 +235,25 @@ def parents(name):
 
 def read(path):
     """Return what is in a file, never in what a link leads to."""
+    return b"".join(bytes(piece) for piece in pieces(path, bytearray(PIECE_BYTES)))
+
+
+def pieces(path, room):
+    """Yield what is in a file, never in what a link leads to: each piece in the same room, in place of the last one."""
+    view = memoryview(room)
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        return file.read()
+    with os.fdopen(fd, "rb", 0) as file:
+        while True:
+            count = file.readinto(room)
+            if not count:
+                return
+            yield view[:count]
 
 
 def choose(tree, manifest):
     """Return the Python to use, and why: the one named by GRIDPILOT_PYTHON, else ours, else one of the node's."""
-    named = os.environ.get("GRIDPILOT_PYTHON")
-    ours = os.path.join(tree, "python", "bin", "python3")
-    theirs = shutil.which("python%s" % ".".join(manifest["python"].split(".")[:2]))
-    candidates = [
-        (named, SUITS, "GRIDPILOT_PYTHON names it"),
-        (ours, RUNS, "came with the bundle; %s is Python %d.%d" % (sys.executable, *sys.version_info[:2])),
-        (sys.executable, SUITS, "the bundle's own does not run here"),
-        (theirs, SUITS, "neither the bundle's own nor %s will do" % sys.executable),
-    ]
     lacks = []
-    for python, probe, why in candidates[:1] if named else candidates[1:]:
+    for python, probe, why in candidates(tree, manifest):
         lack = lack_of(python, probe, tree) if python else "not there"
         if not lack:
             return python, why
@@ -220,10 +261,30 @@ def choose(tree, manifest):
     raise Unfit("no Python here can run gridpilot: %s" % "; ".join(lacks))
 
 
+def candidates(tree, manifest):
+    """Yield each Python that may do, with the code that tries it, and why it would be used."""
+    if os.environ.get("GRIDPILOT_PYTHON"):
+        yield os.environ["GRIDPILOT_PYTHON"], SUITS, "GRIDPILOT_PYTHON names it"
+        return
+    ours = os.path.join(tree, "python", "bin", "python3")
+    yield ours, RUNS, "came with the bundle; %s is Python %d.%d" % (sys.executable, *sys.version_info[:2])
+    yield sys.executable, SUITS, "the bundle's own does not run here"
+    import shutil
+
+    theirs = shutil.which("python%s" % ".".join(manifest["python"].split(".")[:2]))
+    yield theirs, SUITS, "neither the bundle's own nor %s will do" % sys.executable
+
+
 def lack_of(python, probe, tree):
-    """Return why a Python will not do, "" if it does: it is tried."""
+    """Return why a Python will not do, "" if it does: it is tried.
+
+    Of our own, whose files are as they were built, the loader tries whether all that is compiled can be loaded here.
+    """
+    import subprocess
+
     try:
-        command = started(python, tree, probe)
+        loaded = through_loader(python, tree)
+        command = [*loaded[:1], "--list", *loaded[1:]] if loaded[1:] else started(python, tree, probe)
         done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said, _ = done.communicate(timeout=PROBE_S)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -232,20 +293,25 @@ def lack_of(python, probe, tree):
 
 
 def started(python, tree, code):
-    """Return the words that run code, with our packages, on a Python.
+    """Return the words that run code, with our packages, on a Python."""
+    words = through_loader(python, tree)
+    return words + list(ISOLATED) + ["-c", "import sys; sys.path[:0] = %r; %s" % (packages(tree), code)]
 
-    Our own is started straight through its loader, as its script would: that is two programs less.
+
+def through_loader(python, tree):
+    """Return the words that start a Python: our own straight through its loader, as its script would.
+
+    That is two programs less.
     """
     folder = os.path.join(tree, "python", "bin")
     library = os.path.join(tree, "python", "lib")
-    words = [python]
     if os.path.dirname(python) == folder:
         loaders = [name for name in os.listdir(library) if name.startswith("ld-")]
         programs = [name for name in os.listdir(folder) if name != os.path.basename(python)]
         if loaders and programs:
             words = [os.path.join(library, loaders[0]), "--library-path", library, "--argv0", python]
-            words.append(os.path.join(folder, programs[0]))
-    return words + list(ISOLATED) + ["-c", "import sys; sys.path[:0] = %r; %s" % (packages(tree), code)]
+            return [*words, os.path.join(folder, programs[0])]
+    return [python]
 
 
 def packages(tree):
@@ -258,10 +324,10 @@ def packages(tree):
 
 def node_libc():
     """Return the C library of the node, e.g. "glibc 2.31", "" for none that says so."""
+    import subprocess
+
     try:
-        if os.path.basename(os.path.realpath("/proc/self/exe")).startswith(
-            "ld-"
-        ):  # the bundle's Python: not the node's
+        if os.path.basename(os.path.realpath("/proc/self/exe")).startswith("ld-"):  # the bundle's Python
             return subprocess.check_output(["getconf", "GNU_LIBC_VERSION"]).decode("ascii").strip()
         return os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (OSError, ValueError, subprocess.CalledProcessError):
@@ -274,7 +340,7 @@ def become_pilot(tree, chosen, remove, argv):
     told = {"python": python, "why": why, "remove": remove, "digest": MANIFEST_SHA512[:12], "node_libc": node_libc()}
     told["beside"] = os.environ.pop("GRIDPILOT_DIRAC_PILOT", "")
     environment = dict(os.environ, GRIDPILOT_BUNDLE=json.dumps(told))
-    command = started(python, tree, "from pilot.__main__ import main; sys.exit(main())")
+    command = started(python, tree, PILOT)
     os.execve(command[0], command + argv, environment)
 
 

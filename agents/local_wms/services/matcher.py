@@ -11,6 +11,7 @@ from agents.local_wms.registry import GENERIC_PILOT, GROUPS, HOSTS_GROUP, VO
 from agents.local_wms.services.base import NO_MATCH, Caller, Refusal, Service, exported
 from agents.local_wms.services.pilot_manager import Pilots
 
+LONGEST_WAIT_S = 25.0  # of an answer; nobody takes a connection for dead that is silent for so long
 # what a task queue lists, by DIRAC's name; one that is empty is left out
 _LISTED = {
     "Sites": "sites",
@@ -61,6 +62,12 @@ class Matcher(Service):
         names = ("Priority", "Jobs", "Owner", "OwnerGroup", "CPUTime")
         fit = [row for row in rows if row[0] in fitting]
         return {row[0]: {**dict(zip(names, row[1:-1], strict=True)), **_lists(row[-1])} for row in fit}
+
+    @exported("waitForJobs")
+    async def wait_for_jobs(self, _caller: Caller, number: Any) -> int:
+        """Return how often jobs have begun to wait, once that is another number. DIRAC's Matcher has no such call."""
+        known = number if isinstance(number, int) else -1
+        return await self._jobs.changes.beyond(known, LONGEST_WAIT_S)
 
     def _offer(self, caller: Caller, resource: Any) -> Offer:
         if not isinstance(resource, dict):

@@ -42,6 +42,11 @@ class PilotLogging(Service):
             raise Refusal(f"No log of pilot {stamp}")
         return {"StdOut": file.read_text(errors="replace")}
 
+    def file_of(self, stamp: str) -> Path | None:
+        """Return where a pilot's log lies, None when it has written none."""
+        file = self._folder / stamp if STAMP.fullmatch(stamp) else None
+        return file if file and file.exists() else None
+
     def _file(self, stamp: str) -> Path:
         if not STAMP.fullmatch(stamp):
             raise Refusal("Pilot UUID is invalid")

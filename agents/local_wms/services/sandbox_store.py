@@ -97,6 +97,10 @@ class SandboxStore(Service):
         except OSError as error:
             raise Refusal(f"Sandbox {path} cannot be read: {error.strerror}") from error
 
+    def file_for(self, caller: Caller, path: str) -> Path | None:
+        """Return where a sandbox lies that the caller may read, None otherwise."""
+        return self._folder / path.lstrip("/") if self._may_read(caller, path) else None
+
     def _may_read(self, caller: Caller, path: str) -> bool:
         """True for the uploader, the owner of a job that uses it, pilots and administrators.
 

@@ -14,6 +14,7 @@ from agents.log import EventLog
 from agents.wms.diracx import tokens
 from agents.wms.diracx.either import EitherJobState, EitherSandboxes, KeepsSandboxes, TellsJobState
 from agents.wms.diracx.job_state import DiracXJobState
+from agents.wms.diracx.pilots import DiracXPilots
 from agents.wms.diracx.published import DiracXPublished
 from agents.wms.diracx.rest import Rest, Server, trust_of
 from agents.wms.diracx.sandboxes import DiracXSandboxes
@@ -57,7 +58,7 @@ class DiracX:
         self._transports = transports
         self._says = DiracXPublished(published.tree, vo)
         self._trust = trust_of(environ, transports.pilot.ca)
-        self._server = Server(self._says.url, self._trust, transports.clock)
+        self._server = Server(self._says.url, self._trust, transports.clock, failed=published.doubt)
         certificate = transports.pilot.certificate
         own = certificate if isinstance(certificate, Path) else None
         self._pilot = tokens.ProxyTokens(own, self._server, self._proxy_manager(None), is_ours=True)
@@ -73,11 +74,6 @@ class DiracX:
         return bool(self._says.url())
 
     @property
-    def gather_s(self) -> float:
-        """For how long what is to be said is gathered into one call: REST has no call for many kinds of words."""
-        return 3.0 if self.is_there else 1.0
-
-    @property
     def environ(self) -> dict[str, str]:
         """What a payload gets to find DiracX."""
         return {"DIRACX_URL": self._says.url()} if self.is_there else {}
@@ -91,6 +87,10 @@ class DiracX:
             lambda: self._tell("reports", self._way_of_reports()),
             lambda: self._tell("orders to reschedule", self._way_back()),
         )
+
+    def pilots(self, credential: Path) -> DiracXPilots:
+        """Return who is told of pilots, by whoever has this proxy."""
+        return DiracXPilots(Rest(self._server, self._tokens_of(credential), _ONCE))
 
     def sandboxes(self, credential: Path | None, dirac: KeepsSandboxes) -> KeepsSandboxes:
         """Return who keeps the sandboxes of the owner whose proxy this is."""

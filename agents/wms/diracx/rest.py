@@ -1,7 +1,9 @@
 """DiracX over REST: JSON with a bearer token, over one kept connection; what comes back is told apart by what to do."""
 
+import functools
 import json
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -63,10 +65,7 @@ class Trust:
 
     def session(self, limits: Limits) -> Session:
         """Return kept connections to whoever is trusted; without any credential."""
-        context = ssl.create_default_context()
-        if self.named and self.named.exists():
-            context.load_verify_locations(**{"cafile" if self.named.is_file() else "capath": str(self.named)})
-        made = Session(limits, context)
+        made = Session(limits, _context(self))
         made.verify = str(self.grid)
         return made
 
@@ -78,6 +77,15 @@ class Trust:
         return f"CAs of {self.grid}, of the system ({own})" + (
             f", of DIRACX_CA_PATH ({self.named})" if self.named else ""
         )
+
+
+@functools.lru_cache(maxsize=4)
+def _context(trust: Trust) -> ssl.SSLContext:
+    """Return what believes these; made once, since to read the CAs of a system takes a twentieth of a second."""
+    context = ssl.create_default_context()
+    if trust.named and trust.named.exists():
+        context.load_verify_locations(**{"cafile" if trust.named.is_file() else "capath": str(trust.named)})
+    return context
 
 
 def trust_of(environ: Mapping[str, str], grid: Path) -> Trust:
@@ -94,16 +102,27 @@ class Server:
         trust: whom we take for it.
         clock: hears what it says of the time.
         times: time, sleep and chance.
+        failed: is told when it does not answer.
 
     Attributes:
         trouble: why it is not known to answer, empty when it did the last time.
     """
 
-    def __init__(self, url: Callable[[], str], trust: Trust, clock: ServerClock, times: Clock = _CLOCK) -> None:
+    def __init__(
+        self,
+        url: Callable[[], str],
+        trust: Trust,
+        clock: ServerClock,
+        times: Clock = _CLOCK,
+        *,
+        failed: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._failed = failed
         self._url = url
         self._trust = trust
         self._clock = clock
-        self._session = trust.session(Limits(read_s=30, whole_s=60, body_mb=8))
+        self._session_lock = threading.Lock()
+        self._kept: Session | None = None
         self._not_before = 0.0
         self.times = times
         self.trouble = "it was not asked yet"
@@ -122,16 +141,24 @@ class Server:
             raise Busy(f"DiracX: {base} wants to be left alone for {left_s:.0f} s more", retry_after_s=left_s)
         try:
             answer = asked(
-                self._session, method, base + path, body=body, headers=headers, clock=self._clock, trust=self._trust
+                self._session(), method, base + path, body=body, headers=headers, clock=self._clock, trust=self._trust
             )
         except ServiceError as error:
             self.trouble = str(error)
+            self._failed()
             raise
         asked_s = retry_after_s(answer.headers) if answer.status in _NOT_NOW else None
         self._not_before = self.times.monotonic() + asked_s if asked_s else 0.0
         is_away = answer.status == HTTPStatus.SERVICE_UNAVAILABLE
         self.trouble = f"DiracX: {base}: HTTP {answer.status}" if is_away else ""
         return answer
+
+    def _session(self) -> Session:
+        """Return the kept connections: made for the first question, because all CAs of the node are read for them."""
+        with self._session_lock:
+            if self._kept is None:
+                self._kept = self._trust.session(Limits(read_s=30, whole_s=60, body_mb=8))
+            return self._kept
 
     def is_back(self) -> bool:
         """Ask, without any credential, whether it answers again."""
@@ -142,7 +169,9 @@ class Server:
 
     def close(self) -> None:
         """Let connections go."""
-        self._session.close()
+        with self._session_lock:
+            if self._kept:
+                self._kept.close()
 
 
 class Rest:
@@ -270,7 +299,7 @@ def value(route: str, answer: Answer) -> object:
     if answer.status == HTTPStatus.UNAUTHORIZED:
         raise AccessDenied(said)
     if answer.status in _SAID_NO and detail:
-        raise Refused(said, is_final=True)
+        raise Refused(said, errno=answer.status, is_final=True)
     if answer.status in _NOT_NOW:
         raise Busy(said, retry_after_s=retry_after_s(answer.headers))
     raise BadAnswer(said)

@@ -22,13 +22,13 @@ from agents.credentials import diracx_block
 from agents.credentials.diracx_block import TokenPair
 from agents.errors import AccessDenied, BadAnswer, CredentialError, Refused, ServiceError, Unreachable
 from agents.log import EventLog
+from agents.pacing import TOKEN_LEFT_S
 from agents.wms.diracx.rest import Server
 from agents.wms.service import Service
 from ce_backends.untrusted import strict_json
 
 log = EventLog("tokens")
 
-_LEFT_S = 300.0  # an access token with less is refreshed, as DiracX's client does
 _AGAIN_S = 30.0  # after a refusal nobody is asked for a token for so long
 _LOCK_S = 90.0  # longer than a refresh of another process takes
 _CLIENT = "myDIRACClientID"
@@ -77,7 +77,7 @@ class ProxyTokens:
             self._look()
             if self._pair is None:
                 return self._exchange()
-            if self._pair.expires_on - time.time() > _LEFT_S:
+            if self._pair.expires_on - time.time() > TOKEN_LEFT_S:
                 return self._pair.access_token
             try:
                 return self._refresh(self._pair) or self._exchange()
@@ -138,7 +138,7 @@ class ProxyTokens:
         kept = diracx_block.read(text, str(path))
         if kept and kept.refresh_token != old.refresh_token:  # another process was first
             old = kept
-            if kept.expires_on - time.time() > _LEFT_S:
+            if kept.expires_on - time.time() > TOKEN_LEFT_S:
                 return self._keep(kept, is_exchanged=False)
         if note.was_used(old.refresh_token):
             return None

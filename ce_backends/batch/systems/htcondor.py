@@ -159,7 +159,7 @@ class Condor:
         yield from ("universe = vanilla", f"executable = {job.script}", "arguments = $(gridpilot_stamp)")
         yield f"initialdir = {tasks}/$(gridpilot_stamp)"
         yield from ("should_transfer_files = YES", "when_to_transfer_output = ON_EXIT", "notification = Never")
-        yield from (f"transfer_input_files = {TASK}", f"transfer_output_files = {RESULT}")
+        yield from (f"transfer_input_files = {', '.join([TASK, *job.fetched])}", f"transfer_output_files = {RESULT}")
         yield from ("output = launcher.out", "error = launcher.err", f'My.{_NAME} = "{job.name}"')
         if not self._schedd.is_remote:
             yield f"log = {job.log}"

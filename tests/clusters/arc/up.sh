@@ -43,8 +43,8 @@ batch_system() {
 }
 
 configuration() {
-  mkdir -p "$system_home"/{control,session,tmp}
-  chmod 755 "$system_home"/{control,session,certificates,user}
+  mkdir -p "$system_home"/{cache,control,session,tmp}
+  chmod 755 "$system_home"/{cache,control,session,certificates,user}
   chmod 1777 "$system_home/tmp"
   sed -e "s#@HOME@#$system_home#g; s#@PORT@#$arc_port#g; s#@USER@#$arc_user_name#; s#@ISSUER@#$arc_issuer#" \
     -e "s#@LRMS@#$arc_lrms_lines#; s#@QUEUE@#$arc_queue#" "$system_code/arc.conf.in" >"$system_home/arc.conf"

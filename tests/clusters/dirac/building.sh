@@ -2,7 +2,7 @@
 # What is installed and made before the services of the stack start; source it after env.sh and processes.sh.
 
 apt_packages() {
-  local packages=() install
+  local packages=() install alone="flock -o -w 900 /run/lock/gridpilot-apt"
   command -v mariadbd >/dev/null || packages+=(mariadb-server)
   command -v openssl >/dev/null || packages+=(openssl)
   command -v flock >/dev/null || packages+=(util-linux)
@@ -24,21 +24,25 @@ apt_packages() {
   install="apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ${packages[*]}"
   [[ $(id -u) == 0 ]] || die "Debian packages are missing; as root: $install"
   say "$install"
-  # RUNLEVEL=1 asks invoke-rc.d not to start the packaged MariaDB: ours has its own files and port
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 $install; } >"$STACK_HOME/log/apt.log" 2>&1 ||
+  # apt's lock on its lists knows no waiting, and several systems may be brought up at the same time.
+  # RUNLEVEL=1 asks invoke-rc.d not to start the packaged MariaDB: ours has its own files and port.
+  { $alone apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 $alone $install; } >"$STACK_HOME/log/apt.log" 2>&1 ||
     die "apt-get failed, see $STACK_HOME/log/apt.log"
 }
 
+# what all releases share, and the release's own
+pins() { LC_ALL=C sort -f "$stack_code/constraints.txt" "$stack_code/constraints-$STACK_RELEASE.txt"; }
+
 python_packages() {
-  cmp -s "$stack_code/constraints.txt" "$STACK_HOME/venv.complete" && return 0
-  say "venv with the versions of constraints.txt"
+  pins | cmp -s - "$STACK_HOME/venv.complete" && return 0
+  say "venv with the versions of constraints.txt and constraints-$STACK_RELEASE.txt"
   # --copies: DIRAC's JobAgent starts wrappers with realpath(sys.executable), which must stay in the venv
   rm -rf "$STACK_HOME/venv" "$STACK_HOME/venv.complete"
   python3.11 -m venv --copies "$STACK_HOME/venv"
   # --no-deps: the list is complete but for gfal2-python, of which Debian's module is used
-  "$stack_python" -m pip install --no-deps -r "$stack_code/constraints.txt" >"$STACK_HOME/log/pip.log" 2>&1 ||
+  "$stack_python" -m pip install --no-deps -r <(pins) >"$STACK_HOME/log/pip.log" 2>&1 ||
     die "pip failed, see $STACK_HOME/log/pip.log"
-  cp "$stack_code/constraints.txt" "$STACK_HOME/venv.complete"
+  pins >"$STACK_HOME/venv.complete"
 }
 
 databases() {
@@ -56,12 +60,15 @@ databases() {
 
 services() {
   pid_of configuration >/dev/null || "${stack_server[@]}" "$stack_python" "$stack_code/make_configuration.py"
-  start opensearch configuration
-  ready opensearch configuration
+  if has_process opensearch; then start opensearch && ready opensearch; fi
+  start configuration
+  ready configuration
   start mind
   ready mind # alone the first time: it makes the tables of the TaskQueueDB, and two makers at once fail
-  start dips tornado https_wms
-  ready dips tornado https_wms
+  local served=(dips tornado https_wms)
+  [[ $STACK_RELEASE != 8.0 ]] || served=("${stack_dips[@]}")
+  start "${served[@]}"
+  ready "${served[@]}"
   "${stack_server[@]}" "$stack_python" "$stack_code/prepare.py"
   start optimizers task_queues
 }

@@ -55,6 +55,12 @@ def submit(asked: argparse.Namespace) -> list[int]:
     return [job for one in submitted for job in (one if isinstance(one, list) else [one])]
 
 
+def submit_each(asked: argparse.Namespace) -> list[int]:
+    """Submit several JDLs, once each; their numbers in the same order."""
+    client = wms()
+    return [value(client.submitJob(jdl), "submit") for jdl in asked.jdls]
+
+
 def submit_api(asked: argparse.Namespace) -> dict[str, list[int]]:
     """Submit by DIRAC's own Job API what each function of a file makes of a job; the numbers of each by its name.
 
@@ -144,7 +150,9 @@ def match(asked: argparse.Namespace) -> dict[str, Any]:
 def add_pilot(asked: argparse.Namespace) -> dict[str, Any]:
     """Register a pilot reference, as a SiteDirector would (admin proxy)."""
     stamps = {asked.reference: asked.stamp or asked.reference}
-    done = pilots().addPilotReferences([asked.reference], asked.vo, "DIRAC", stamps)
+    # DIRAC 8 asks for the group where later ones ask for the VO
+    whose = f"{asked.vo}_pilot" if resolve_name("DIRAC:version").startswith("8.") else asked.vo
+    done = pilots().addPilotReferences([asked.reference], whose, "DIRAC", stamps)
     value(done, f"pilot {asked.reference}")
     return pilot(asked)
 
@@ -153,6 +161,14 @@ def pilot(asked: argparse.Namespace) -> dict[str, Any]:
     """What DIRAC knows about a pilot, its jobs under "Jobs" when it has run some (admin proxy)."""
     found = value(pilots().getPilotInfo(asked.reference), f"pilot {asked.reference}")
     return dict(found[asked.reference])
+
+
+def known_pilots(asked: argparse.Namespace) -> dict[str, Any]:
+    """What DIRAC knows about several pilots, by their references; one that it does not know is absent (admin proxy)."""
+    returned = pilots().getPilotInfo(asked.references)
+    if returned.get("Errno") == dirac("Core.Utilities.DErrno:EWMSNOPILOT"):
+        return {}
+    return dict(value(returned, "pilots"))
 
 
 def upload_proxy(asked: argparse.Namespace) -> str:
@@ -175,6 +191,20 @@ def set_option(asked: argparse.Namespace) -> dict[str, str]:
     return changes
 
 
+def operations(asked: argparse.Namespace) -> dict[str, str]:
+    """Read an option of Operations out of CFG files by DIRAC's own helper; what it says, by the file's name."""
+    helper, data = (
+        dirac("ConfigurationSystem.Client.Helpers.Operations:Operations"),
+        dirac("ConfigurationSystem.Client.ConfigurationData:gConfigurationData"),
+    )
+    said = {}
+    for path in asked.files:
+        data.mergedCFG = resolve_name("diraccfg:CFG")().loadFromFile(path)
+        helper._Operations__cache = {}  # it knows files by the version of the servers' configuration
+        said[Path(path).name] = helper(vo=asked.vo, setup=asked.setup).getValue(asked.option, "")
+    return said
+
+
 def parser() -> argparse.ArgumentParser:
     """One sub-command for each function."""
     whole = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -192,6 +222,7 @@ def parser() -> argparse.ArgumentParser:
     one_of.add_argument("--jdl", help="JDL text, with or without the outer brackets")
     one_of.add_argument("--file", help="file that holds it")
     submitting.add_argument("--count", type=int, default=1)
+    command("submit-each", submit_each, ("jdls", str, "+"))
     by_api = command("submit-api", submit_api)
     by_api.add_argument("--file", required=True, help="Python file with functions of one argument, the job")
     by_api.add_argument("--tag", required=True, help="that all of them get")
@@ -209,7 +240,11 @@ def parser() -> argparse.ArgumentParser:
     adding.add_argument("--stamp")
     adding.add_argument("--vo", default="labvo")
     command("pilot", pilot, ("reference", str, None))
+    command("pilots", known_pilots, ("references", str, "+"))
     command("upload-proxy", upload_proxy, ("certificate", str, None))
+    reading = command("operations", operations, ("option", str, None), ("files", str, "+"))
+    reading.add_argument("--vo", required=True)
+    reading.add_argument("--setup", default="")
     command("set-option", set_option, ("changes", str, "+"))
     return whole
 

@@ -12,7 +12,7 @@ set -euo pipefail
 alone
 rm -f "$STACK_HOME/endpoint.json" # it promises a running stack
 # The agent and the executor end their cycle first and have nothing worth waiting for; the database goes last.
-stop 3 task_queues optimizers dips mind https_wms tornado configuration opensearch
+stop 3 task_queues optimizers dips "${stack_dips[@]}" mind https_wms tornado configuration opensearch
 stop 30 mariadb
 
 # every server, and every child of one, carries STACK_SERVER in its environment

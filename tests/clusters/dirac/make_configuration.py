@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import data_services
+import setups
 import stack
 
 ANYBODY_KNOWN = {"Authorization": {"Default": "authenticated"}}
@@ -81,7 +82,7 @@ def operations() -> dict[str, Any]:
         "Defaults": {
             "Pilot": {
                 "CheckVersion": False,
-                "Version": stack.DIRAC_VERSION,
+                "Version": stack.dirac_version(),
                 "GenericPilotGroup": f"{stack.VO}_pilot",
                 "GenericPilotDN": stack.distinguished_name("pilot"),
             },
@@ -103,19 +104,19 @@ def resources() -> dict[str, Any]:
     """One site with one queue, and the element that sandboxes are kept on."""
     queue = {"maxCPUTime": 2880, "SI00": 2500, "NumberOfProcessors": 2}
     ce = {"CEType": "Local", "Queues": {stack.QUEUE: queue}}
-    store = {
-        "Host": "localhost",
-        "Port": stack.port("TORNADO"),
-        "PluginName": "DIP",
-        "ProtocolName": "DIP",
+    way: dict[str, Any] = {
         "Protocol": "https",
+        "Port": stack.port("TORNADO"),
         "Path": "/WorkloadManagement/TornadoSandboxStore",
-        "Access": "remote",
         # the plugin claims dip and dips only; without these two DIRAC's client refuses to download over https
         "InputProtocols": "file, https",
         "OutputProtocols": "https",
     }
-    element = {"BackendType": "DISET", "AccessProtocols": "https", "WriteProtocols": "https", "DIP": store}
+    if stack.IS_DIRAC_8:
+        way = {"Protocol": "dips", "Port": stack.port("SANDBOXSTORE"), "Path": "/WorkloadManagement/SandboxStore"}
+    store = {"Host": "localhost", "PluginName": "DIP", "ProtocolName": "DIP", "Access": "remote", **way}
+    protocols = dict.fromkeys(("AccessProtocols", "WriteProtocols"), way["Protocol"])
+    element = {"BackendType": "DISET", **protocols, "DIP": store}
     oldest = "Linux_x86_64_glibc-2.17"  # what the platforms of nodes today can run
     return {
         "Computing": {
@@ -126,23 +127,37 @@ def resources() -> dict[str, Any]:
     }
 
 
-def tornado_system(system: str, services: Mapping[str, Mapping[str, Any]], databases: list[str]) -> dict[str, Any]:
-    """A system whose services tornado-start-all serves, for it takes all that say Protocol = https."""
+def served(system: str, services: Mapping[str, Mapping[str, Any]], databases: list[str]) -> dict[str, Any]:
+    """A system whose services dirac-service serves (DIRAC 8), or tornado-start-all, which takes all that say https."""
+    known = {"Databases": {name: {"DBName": name} for name in databases}}
+    if stack.IS_DIRAC_8:
+        return known | {
+            "URLs": {service: stack.dips_url(f"{system}/{service}", service.upper()) for service in services},
+            "Services": {name: {"Port": stack.port(name.upper()), **options} for name, options in services.items()},
+        }
     base = f"https://localhost:{stack.port('TORNADO')}/{system}"
-    return {
+    return known | {
         "URLs": {service: f"{base}/Tornado{service}" for service in services},
         "Services": {f"Tornado{service}": {"Protocol": "https", **options} for service, options in services.items()},
-        "Databases": {name: {"DBName": name} for name in databases},
     }
 
 
 def workload_management() -> dict[str, Any]:
-    """Jobs: the Tornado services, the four that DIRAC serves by dips only, the optimizers."""
+    """Jobs: the services, among them four that every DIRAC serves by dips only, and the optimizers."""
     pilots = "Operator, Pilot, GenericPilot"
     # getPilotInfo is not theirs by default; docs/push.md says what it is good for
     pilots_report = {"Authorization": {"Default": "Operator", "setPilotStatus": pilots, "getPilotInfo": pilots}}
     matching = {"Authorization": {"Default": "authenticated", "getActiveTaskQueues": "JobAdministrator"}}
-    system = tornado_system(
+    logging = {
+        "LoggingPlugin": "FileCacheLoggingPlugin",  # the default one is abstract: no call is answered
+        "Authorization": {
+            "Default": "authenticated",
+            "sendMessage": "Operator, GenericPilot",
+            "getMetadata": "Operator, TrustedHost",
+            "finaliseLogs": "Operator, Pilot, GenericPilot",
+        },
+    }
+    system = served(
         "WorkloadManagement",
         {
             "JobManager": {"MaxParametricJobs": 1000, **ANYBODY_KNOWN},
@@ -155,26 +170,18 @@ def workload_management() -> dict[str, Any]:
                 "MaxSandboxSizeMiB": 10,
                 "Authorization": {"Default": "authenticated", "FileTransfer": {"Default": "authenticated"}},
             },
-            "PilotLogging": {
-                "LoggingPlugin": "FileCacheLoggingPlugin",  # the default one is abstract: no call is answered
-                "Authorization": {
-                    "Default": "authenticated",
-                    "sendMessage": "Operator, GenericPilot",
-                    "getMetadata": "Operator, TrustedHost",
-                    "finaliseLogs": "Operator, Pilot, GenericPilot",
-                },
-            },
+            **({} if stack.IS_DIRAC_8 else {"PilotLogging": logging}),
         },
         ["JobDB", "JobLoggingDB", "TaskQueueDB", "PilotAgentsDB", "SandboxMetadataDB"],
     )
     system["URLs"] |= {
         "Matcher": stack.dips_url("WorkloadManagement/Matcher", "MATCHER"),
-        "PilotManager": stack.dips_url("WorkloadManagement/PilotManager", "PILOT_MANAGER"),
+        "PilotManager": stack.dips_url("WorkloadManagement/PilotManager", "PILOTMANAGER"),
         "OptimizationMind": stack.dips_url("WorkloadManagement/OptimizationMind", "MIND"),
     }
     system["Services"] |= {
         "Matcher": {"Port": stack.port("MATCHER"), "MaxThreads": 20, **matching},
-        "PilotManager": {"Port": stack.port("PILOT_MANAGER"), **pilots_report},
+        "PilotManager": {"Port": stack.port("PILOTMANAGER"), **pilots_report},
         "OptimizationMind": {"Port": stack.port("MIND"), "LoadJobPeriod": 5},
         # without Protocol, so that tornado-start-all leaves them to serve_https_wms.py
         "TornadoMatcher": {"HandlerPath": "https_wms/TornadoMatcherHandler.py", **matching},
@@ -198,7 +205,7 @@ def systems() -> dict[str, Any]:
     """Every system, its services' URLs and where the databases are."""
     delegated = "FullDelegation, LimitedDelegation, PrivateLimitedDelegation"
     proxies = {"Default": "authenticated", "getProxy": delegated, "getVOMSProxy": delegated}
-    data_store = {"Port": stack.port("ACCOUNTING"), "RunBucketing": False, **ANYBODY_KNOWN}
+    data_store = {"Port": stack.port("DATASTORE"), "RunBucketing": False, **ANYBODY_KNOWN}
     site_status = {"ResourceStatus": {"Authorization": {"Default": "SiteManager", "select": "all"}}}
     return {
         "Databases": {"User": "Dirac", "Password": "Dirac", "Host": "127.0.0.1", "Port": stack.port("DATABASE")},
@@ -212,15 +219,15 @@ def systems() -> dict[str, Any]:
         "Tornado": {"Port": stack.port("TORNADO")},
         "Configuration": {"URLs": {"Server": stack.configuration_url()}},
         "Accounting": {
-            "URLs": {"DataStore": stack.dips_url("Accounting/DataStore", "ACCOUNTING")},
+            "URLs": {"DataStore": stack.dips_url("Accounting/DataStore", "DATASTORE")},
             "Services": {"DataStore": data_store},
             "Databases": {"AccountingDB": {"DBName": "AccountingDB"}},
         },
         "WorkloadManagement": workload_management(),
-        "Framework": tornado_system("Framework", {"ProxyManager": {"Authorization": proxies}}, ["ProxyDB"]),
-        "ResourceStatus": tornado_system("ResourceStatus", site_status, ["ResourceStatusDB"]),
+        "Framework": served("Framework", {"ProxyManager": {"Authorization": proxies}}, ["ProxyDB"]),
+        "ResourceStatus": served("ResourceStatus", site_status, ["ResourceStatusDB"]),
         "RequestManagement": {
-            **tornado_system("RequestManagement", {"ReqManager": ANYBODY_KNOWN}, ["ReqDB"]),
+            **served("RequestManagement", {"ReqManager": ANYBODY_KNOWN}, ["ReqDB"]),
             "Agents": data_services.request_agent(),
         },
         "DataManagement": data_services.data_management(),
@@ -230,7 +237,7 @@ def systems() -> dict[str, Any]:
 def published() -> dict[str, Any]:
     """What the Configuration server serves."""
     server = stack.configuration_url()
-    return {
+    flat = {
         "DIRAC": {
             "Extensions": "",
             "VirtualOrganization": stack.VO,
@@ -243,14 +250,16 @@ def published() -> dict[str, Any]:
         "Resources": merged(resources(), data_services.resources()),
         "Systems": systems(),
     }
+    return setups.levelled(flat) if stack.IS_DIRAC_8 else flat
 
 
 def master_server() -> dict[str, Any]:
     """The Configuration server's own file."""
+    kind = "ConfigurationHandler" if stack.IS_DIRAC_8 else "TornadoConfigurationHandler"
     server = {
-        "HandlerPath": "DIRAC/ConfigurationSystem/Service/TornadoConfigurationHandler.py",
+        "HandlerPath": f"DIRAC/ConfigurationSystem/Service/{kind}.py",
+        **({} if stack.IS_DIRAC_8 else {"Protocol": "https"}),
         "Port": stack.port("CONFIGURATION"),
-        "Protocol": "https",
         "UpdatePilotCStoJSONFile": False,
         "Authorization": {
             "Default": "authenticated",
@@ -258,10 +267,11 @@ def master_server() -> dict[str, Any]:
             "getVersionContents": "ServiceAdministrator, CSAdministrator",
         },
     }
-    return {
+    flat = {
         "DIRAC": {"Configuration": {"Master": "yes", "Name": "LabCS"}},
         "Systems": {"Configuration": {"Services": {"Server": server}}},
     }
+    return setups.levelled(flat) if stack.IS_DIRAC_8 else flat
 
 
 def local(security: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,6 +280,7 @@ def local(security: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "DIRAC": {
             "VirtualOrganization": stack.VO,
+            **({"Setup": setups.SETUP} if stack.IS_DIRAC_8 else {}),
             "Hostname": "localhost",
             "Configuration": {"Name": "LabCS", "Servers": server, "MasterServer": server, "RefreshTime": 600},
             "Security": {"CALocation": stack.home() / "certs" / "certificates", **security},

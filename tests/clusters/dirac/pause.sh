@@ -24,8 +24,9 @@ signal() {
 bring_back() {
   local name
   if [[ $how == hang ]]; then signal CONT && return; fi
-  # one after another: a service that starts before the Configuration answers gives up
-  for name in "${names[@]}"; do start "$name" && ready "$name"; done
+  # the Configuration, which stands first, before the others: a service that starts before it answers gives up
+  start "${names[0]}" && ready "${names[0]}"
+  start "${names[@]}" && ready "${names[@]}"
 }
 
 trap bring_back EXIT # also when we are interrupted: a test that dies must not leave the stack away

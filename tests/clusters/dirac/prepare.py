@@ -43,7 +43,7 @@ def activate(element: str, name: str, status_type: str, **more: str) -> None:
 
 def main() -> None:
     """Idempotent: existing states are set again, proxies are made anew."""
-    resolve_name("DIRAC:initialize")(host_credentials=True)
+    resolve_name("DIRAC:initialize")(host_credentials=stack.host_credentials())
     for site in (stack.SITE, data_services.FAR_SITE):
         activate("Site", site, "all", elementType="Site")
     for element in (stack.SANDBOX_SE, *data_services.ELEMENTS):

@@ -10,7 +10,7 @@ case ${1:-} in
   dips)
     client admin set-option \
       "$urls/Matcher=dips://localhost:$STACK_PORT_MATCHER/WorkloadManagement/Matcher" \
-      "$urls/PilotManager=dips://localhost:$STACK_PORT_PILOT_MANAGER/WorkloadManagement/PilotManager"
+      "$urls/PilotManager=dips://localhost:$STACK_PORT_PILOTMANAGER/WorkloadManagement/PilotManager"
     ;;
   https)
     base="https://localhost:$STACK_PORT_HTTPS_WMS/WorkloadManagement"

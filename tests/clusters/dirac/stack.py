@@ -1,6 +1,7 @@
 """Where the stack lives and what it is called: env.sh decides paths and ports, this module the names."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 VO = "labvo"
@@ -8,7 +9,8 @@ SITE = "LAB.Local.ch"
 CE = "lab-ce.localhost"
 QUEUE = "labqueue"
 SANDBOX_SE = "LabSandboxSE"
-DIRAC_VERSION = "9.1.22"
+# DIRAC 8 as most of its installations are: no https, and levels of setup and instance in the Configuration
+IS_DIRAC_8 = os.environ.get("STACK_RELEASE") == "8.0"
 DN_PREFIX = "/C=CH/O=gridpilot tests/CN="
 # certificate -> common name
 COMMON_NAMES = {
@@ -31,9 +33,19 @@ PROXIES = {
 }
 
 
+def dirac_version() -> str:
+    """The version of DIRAC in the stack's own environment, for what runs in it."""
+    return version("DIRAC")
+
+
 def home() -> Path:
     """The folder of everything that is not source code."""
     return Path(os.environ["STACK_HOME"])
+
+
+def host_credentials() -> tuple[Path, Path]:
+    """Certificate and key of the services."""
+    return home() / "certs" / "hostcert.pem", home() / "certs" / "hostkey.pem"
 
 
 def port(name: str, of: str = "STACK") -> int:
@@ -48,6 +60,8 @@ def distinguished_name(certificate: str) -> str:
 
 def configuration_url() -> str:
     """The master Configuration server."""
+    if IS_DIRAC_8:
+        return dips_url("Configuration/Server", "CONFIGURATION")
     return f"https://localhost:{port('CONFIGURATION')}/Configuration/Server"
 
 

@@ -3,10 +3,12 @@
 import sys
 from pkgutil import resolve_name
 
+import stack
+
 
 def main() -> None:
     """Fail when DIRAC does."""
-    resolve_name("DIRAC:initialize")(host_credentials=True)
+    resolve_name("DIRAC:initialize")(host_credentials=stack.host_credentials())
     done = resolve_name("DIRAC.WorkloadManagementSystem.DB.TaskQueueDB:TaskQueueDB")().cleanOrphanedTaskQueues()
     if not done["OK"]:
         sys.exit(f"empty task queues: {done['Message']}")

@@ -3,6 +3,7 @@
 import json
 
 import data_services
+import setups
 import stack
 
 
@@ -42,10 +43,11 @@ def endpoint() -> dict[str, object]:
         "site": stack.SITE,
         "ce": stack.CE,
         "queue": stack.QUEUE,
-        "dirac_version": stack.DIRAC_VERSION,
+        "dirac_version": stack.dirac_version(),
+        "setup": setups.SETUP if stack.IS_DIRAC_8 else "",
         "matcher_dips": stack.dips_url("WorkloadManagement/Matcher", "MATCHER"),
         "matcher_https": f"{https_wms}/TornadoMatcher",
-        "pilot_manager_dips": stack.dips_url("WorkloadManagement/PilotManager", "PILOT_MANAGER"),
+        "pilot_manager_dips": stack.dips_url("WorkloadManagement/PilotManager", "PILOTMANAGER"),
         "pilot_manager_https": f"{https_wms}/TornadoPilotManager",
         "local_elements": ", ".join(data_services.NEAR),
         "catalogue_dips": data_services.catalogue_dips(),

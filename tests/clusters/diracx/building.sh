@@ -4,7 +4,7 @@
 # The same packages as ../dirac's stack: one virtual environment for both, whoever made it.
 shared_packages() {
   local other="$joined_clusters/dirac"
-  if [[ ! -e $STACK_HOME/venv.complete && -e $other/venv.complete ]] && cmp -s "$stack_code/constraints.txt" "$other/venv.complete"; then
+  if [[ ! -e $STACK_HOME/venv.complete && -e $other/venv.complete ]] && pins | cmp -s - "$other/venv.complete"; then
     ln -sfn "$other/venv" "$STACK_HOME/venv"
     cp "$other/venv.complete" "$STACK_HOME/venv.complete"
   fi

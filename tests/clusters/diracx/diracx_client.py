@@ -1,8 +1,10 @@
 """DiracX's own client for tests, with the token that DIRAC's client gets for X509_USER_PROXY; prints one JSON value.
 
 submit --jdl JDL FILE...    a sandbox as DiracX's client packs it (.tar.zst), and a job with it
+submit_many --jdl JDL --count N FILE...    the same, and several jobs with it
 output JOB --into DIR       the files of its output sandboxes
 kill JOB
+pilots STAMP...             what DiracX says of pilots, by stamp
 token                       the access token itself, for calls that DiracX's client does not make
 """
 
@@ -37,12 +39,17 @@ def show_token() -> None:
 
 async def submit(asked: argparse.Namespace, client: Any) -> int:
     """Store the files and submit; the job's number."""
+    (job,) = await submit_many(asked, client)
+    return job
+
+
+async def submit_many(asked: argparse.Namespace, client: Any) -> list[int]:
+    """Store the files once and submit; the jobs' numbers."""
     jdl = asked.jdl
     if asked.files:
         pfn = await resolve_name("diracx.api.jobs:create_sandbox")(asked.files, client=client)
         jdl += f'\nInputSandbox = {{"{pfn}"}};'
-    (made,) = await client.jobs.submit_jdl_jobs([jdl])
-    return int(made.job_id)
+    return [int(made.job_id) for made in await client.jobs.submit_jdl_jobs([jdl] * asked.count)]
 
 
 async def output(asked: argparse.Namespace, client: Any) -> list[str]:
@@ -59,6 +66,12 @@ async def kill(asked: argparse.Namespace, client: Any) -> None:
     await client.jobs.set_job_statuses({str(asked.job): {datetime.now(UTC).isoformat(): words}})
 
 
+async def pilots(asked: argparse.Namespace, client: Any) -> dict[str, Any]:
+    """What DiracX has of pilots that have these stamps."""
+    wanted = {"parameter": "PilotStamp", "operator": "in", "values": asked.stamps}
+    return {found["PilotStamp"]: found for found in await client.pilots.search(search=[wanted])}
+
+
 async def token(_asked: argparse.Namespace, _client: Any) -> str:
     """The access token."""
     kept = json.loads(Path(os.environ["DIRACX_CREDENTIALS_PATH"]).read_text(encoding="ascii"))
@@ -69,12 +82,15 @@ def arguments() -> argparse.Namespace:
     """Read them before DIRAC does, for it reads sys.argv too."""
     whole = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = whole.add_subparsers(required=True)
-    for run in (submit, output, kill, token):
+    for run in (submit, submit_many, output, kill, pilots, token):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
-        if run is submit:
+        if run in (submit, submit_many):
             command.add_argument("--jdl", required=True)
+            command.add_argument("--count", type=int, default=1)
             command.add_argument("files", nargs="*", type=Path)
+        elif run is pilots:
+            command.add_argument("stamps", nargs="+")
         elif run is not token:
             command.add_argument("job", type=int)
         if run is output:

@@ -18,7 +18,6 @@ def main() -> None:
         "s3": str(home / "s3_capture.jsonl"),
     }
     known["faults"] = {name: str(home / "run" / f"{name}_faults.json") for name in ("diracx", "s3")}
-    known["database_socket"] = str(home / "run" / "mysqld.sock")
     path = home / "endpoint.json"
     aside = path.with_suffix(".new")
     aside.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ joined_code=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 joined_clusters="${GRIDPILOT_CLUSTERS:-$HOME/.cache/gridpilot-clusters}"
 export GRIDPILOT_STACK_HOME="$joined_clusters/diracx"
 export GRIDPILOT_DIRAC_PORT="${GRIDPILOT_DIRACX_PORT:-19160}"
+export GRIDPILOT_DIRAC=9.1 # DiracX 0.7 joins no other
 # shellcheck source=../dirac/env.sh
 . "$joined_code/../dirac/env.sh"
 export STACK_PORT_DIRACX=$((stack_first_port + 10))        # DiracX (https)

@@ -1,6 +1,7 @@
 """Join the configuration that ../dirac/make_configuration.py wrote to DiracX, as both projects' guides say.
 
 join.py [sandbox=https|dips] [backend=true|false] [future=true|false] [disabled=true|false] [retired=NAME,...|none]
+        [stamps=true|false]
 """
 
 import os
@@ -10,7 +11,14 @@ from typing import Any
 
 import stack
 
-DEFAULT = {"sandbox": "https", "backend": "false", "future": "true", "disabled": "false", "retired": "none"}
+DEFAULT = {
+    "sandbox": "https",
+    "backend": "false",
+    "future": "true",
+    "disabled": "false",
+    "retired": "none",
+    "stamps": "false",
+}
 USERS = ("labuser", "labuser2", "labadmin", "labpilot")
 WMS = "Systems/WorkloadManagement"
 
@@ -57,6 +65,9 @@ def join(cs: Cfg, mode: dict[str, str]) -> None:
     cs.put(f"DiracX/CsSync/VOs/{stack.VO}/IdP/ClientID", "nobody")
     # else DiracX writes LocalSoftwareDist into every JDL, a module that DIRAC's own agent cannot import
     cs.put("Operations/Defaults/SoftwareDistModule", "")
+    if mode["stamps"] == "true":  # gridpilot's own option; the VO's section, which counts before the defaults
+        cs.put("Operations/Defaults/Pilot/PilotsByStamp", "False")
+        cs.put(f"Operations/{stack.VO}/Pilot/PilotsByStamp", "True")
 
 
 def keep_sandboxes(cs: Cfg, mode: dict[str, str]) -> None:

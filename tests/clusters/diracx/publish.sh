@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Choose what the joined installation publishes; DIRAC's services that have to hear of it are started again (about 10 s).
-#   publish.sh [sandbox=https|dips] [backend=true|false] [future=true|false] [disabled=true|false] [retired=NAME,...|none]
-# What is not named is as up.sh leaves it: sandboxes over https, in DIRAC; reports by DiracX; everything published.
+#   publish.sh [sandbox=https|dips] [backend=true|false] [future=true|false] [disabled=true|false] [retired=NAME,...|none] [stamps=true|false]
+# What is not named is as up.sh leaves it: sandboxes over https, in DIRAC; reports by DiracX; pilots in
+# the PilotManager; everything published.
 set -euo pipefail
 # shellcheck source=env.sh
 . "$(dirname "$0")/env.sh"
@@ -20,3 +21,4 @@ ready configuration
 start tornado
 start_joined sandboxes
 ready tornado
+start optimizers task_queues # they give up where the Configuration is away while they start

@@ -15,7 +15,7 @@ tree() {
 configuration() {
   local ids
   ids=$(chroot "$condor_tree" sh -c 'echo "$(id -u condor).$(id -g condor)"')
-  mkdir -p "$system_home"/{spool,execute,sockets,bin,tokens.d,passwords.d,locks,user,condor-log}
+  mkdir -p "$system_home"/{spool,execute,sockets,bin,tokens.d,passwords.d,locks,user,condor-log,certificates}
   chmod 755 "$system_home"/*/
   chmod 1777 "$system_home"/{execute,locks}
   chmod 700 "$system_home"/{passwords.d,tokens.d}
@@ -48,7 +48,8 @@ WRAPPER
 pool() {
   need_free_port master "$condor_port"
   start_contained master sh -c "$in_chroot" sh "$condor_tree" "$system_home" env -i "$system_mark" \
-    PATH=/usr/sbin:/usr/bin:/sbin:/bin CONDOR_CONFIG="$system_home/condor_config" condor_master -f
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin X509_CERT_DIR="$system_home/certificates" \
+    CONDOR_CONFIG="$system_home/condor_config" condor_master -f
   wait_for 60 "an execution point" sh -c "'$system_home/bin/condor_status' -af Name | grep -q slot1"
   wait_for 60 "a schedd that answers" "$system_home/bin/condor_q"
 }

@@ -57,10 +57,15 @@ nodes() {
     mkdir -p "$system_home/spool/$(node "$n")"
     on_localhost "slurmd-$n" "$sbin/slurmd" -D -N "$(node "$n")" -d "$sbin/slurmstepd"
   done
-  wait_for 90 "idle nodes" all_idle
+  wait_for 90 "nodes that take jobs" all_take_jobs
 }
 
-all_idle() { [[ $("$bin/sinfo" -h -N -p grid -t idle,mix,alloc -o %N | wc -l) == "${#slurm_nodes[@]}" ]]; }
+# A node that was drained before the last down.sh is so still: it is taken back, since who starts a Slurm wants jobs to run.
+all_take_jobs() {
+  local n
+  for n in $("$bin/sinfo" -h -N -p grid -t drain -o %N); do "$bin/scontrol" update nodename="$n" state=resume || return; done
+  [[ $("$bin/sinfo" -h -N -p grid -o %T | grep -cxE 'idle|mixed|allocated') == "${#slurm_nodes[@]}" ]]
+}
 
 accounts() {
   wait_for 90 "the cluster in slurmdbd" cluster_known

@@ -11,7 +11,7 @@ set -euo pipefail
 
 alone
 rm -f "$system_home/endpoint.json" # it promises running servers
-stop 5 rucio "${dirac_servers[@]}" "${file_servers[@]}"
+stop 5 rucio rucio_vos "${dirac_servers[@]}" "${file_servers[@]}"
 nothing_left
 if [[ ${1:-} == --purge ]]; then
   rm -rf --one-file-system "${system_home:?}"/*

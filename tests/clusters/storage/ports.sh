@@ -12,4 +12,5 @@ export STORAGE_PORT_CATALOGUE=$((storage_first_port + 6))   # DIRAC's FileCatalo
 export STORAGE_PORT_DIPS_NEAR=$((storage_first_port + 7))   # DIRAC's StorageElement
 export STORAGE_PORT_DIPS_FAR=$((storage_first_port + 8))
 export STORAGE_PORT_RUCIO=$((storage_first_port + 9))
+export STORAGE_PORT_RUCIO_VOS=$((storage_first_port + 11)) # a Rucio server of several VOs
 export STORAGE_PORT_NOBODY=$((storage_first_port + 10))     # of the element that is always down

@@ -1,4 +1,7 @@
-"""Accounts, scopes and storage elements, made by Rucio's own client as its root; what is there already is left."""
+"""Accounts, scopes and storage elements of the VO in RUCIO_VO, made by Rucio's own client as its root.
+
+What is there already is left.
+"""
 
 import os
 from collections.abc import Callable

@@ -4,7 +4,7 @@
 
 programs() {
   need_packages openssl xrootd-server xrootd-server-plugins xrootd-client xrootd-scitokens-plugins apache2-bin gridsite \
-    python3-venv
+    gfal2-util-scripts gfal2-plugin-xrootd gfal2-plugin-file python3-venv
   if [[ ! -e $storage_venv/complete ]]; then
     say "venv with cryptography"
     python3 -m venv "$storage_venv"
@@ -78,4 +78,15 @@ servers() {
   webdav
   for port in "$STORAGE_PORT_NEAR_ROOT" "$STORAGE_PORT_NEAR_HTTPS" "$STORAGE_PORT_FAR_ROOT" "$STORAGE_PORT_FAR_HTTPS" \
     "$STORAGE_PORT_WEBDAV"; do wait_for 30 "the server on port $port" answers "$port"; done
+}
+
+# stop_wedged: end an XRootD that accepts connections and answers none. Version 5.5 now and then closes a descriptor of
+# root:// twice ("Unable to close", in its log), and then another connection's, or its own, is gone.
+stop_wedged() {
+  local name port
+  for name in near far; do
+    [[ $name == near ]] && port=$STORAGE_PORT_NEAR_HTTPS || port=$STORAGE_PORT_FAR_HTTPS
+    pid_of "$name" >/dev/null && answers "$port" || continue
+    timeout 30 openssl s_client -connect "127.0.0.1:$port" </dev/null >/dev/null 2>&1 || stop 3 "$name"
+  done
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Say what of the storage runs. Exit status 0 only if all runs, answers and endpoint.json is there.
-#   status.sh [dirac] [rucio]   with the name of a part that up.sh takes, this one must run too
+#   status.sh [dirac] [rucio] [rucio_vos]   with the name of a part that up.sh takes, this one must run too
 set -euo pipefail
 # shellcheck source=env.sh
 . "$(dirname "$0")/env.sh"
@@ -15,5 +15,6 @@ for name in "${dirac_servers[@]}"; do
 done
 [[ " $* " != *" dirac "* ]] || joined || { echo "catalogue    joined to a DIRAC that is gone"; all_up=1; }
 status_of rucio "$STORAGE_PORT_RUCIO" || [[ " $* " != *" rucio "* ]] || all_up=1
+status_of rucio_vos "$STORAGE_PORT_RUCIO_VOS" || [[ " $* " != *" rucio_vos "* ]] || all_up=1
 [[ -s $system_home/endpoint.json ]] || { echo "endpoint     not written"; all_up=1; }
 exit "$all_up"

@@ -3,6 +3,7 @@
 #   up.sh             XRootD twice, Apache WebDAV
 #   up.sh dirac       also DIRAC's FileCatalog and two of its StorageElements, joined to ../dirac, which must be up
 #   up.sh rucio       also a Rucio server
+#   up.sh rucio_vos   also a Rucio server of two VOs
 set -euo pipefail
 # shellcheck source=env.sh
 . "$(dirname "$0")/env.sh"
@@ -12,9 +13,10 @@ set -euo pipefail
 . "$system_code/dirac.sh"
 # shellcheck source=rucio.sh
 . "$system_code/rucio.sh"
-[[ $* =~ ^((dirac|rucio) ?)*$ ]] || die "usage: up.sh [dirac] [rucio], not: $* (settings are environment variables, see env.sh)"
+[[ $* =~ ^((dirac|rucio|rucio_vos) ?)*$ ]] || die "usage: up.sh [dirac] [rucio] [rucio_vos], not: $* (settings are environment variables, see env.sh)"
 
 alone
+stop_wedged
 if "$system_code/status.sh" "$@" >/dev/null 2>&1; then
   say "already up: $system_home/endpoint.json"
   exit 0

@@ -44,10 +44,14 @@ def endpoint(home: Path) -> dict[str, object]:
         # the host certificate names localhost, and GSI would look for this machine's name
         "client_env": {"X509_CERT_DIR": str(home / "certificates"), "XrdSecGSISRVNAMES": "localhost|127.0.0.1"},
         "rucio": f"https://localhost:{port('RUCIO')}",
+        "rucio_vos": f"https://localhost:{port('RUCIO_VOS')}",
         "rucio_python": str(Path(os.environ["STORAGE_CACHE"]) / "rucio-venv" / "bin" / "python"),
-        "rucio_env": {
-            "RUCIO_CONFIG": str(home / "work" / "rucio" / "rucio.cfg"),
-            "RUCIO_HOME": str(home / "work" / "rucio"),
+        **{
+            f"{name}_env": {
+                "RUCIO_CONFIG": str(home / "work" / name / "rucio.cfg"),
+                "RUCIO_HOME": str(home / "work" / name),
+            }
+            for name in ("rucio", "rucio_vos")
         },
         "run": str(home / "run"),
     }

@@ -5,7 +5,7 @@ import time
 from agents import redaction
 from agents.errors import AgentError, ServiceError
 from agents.reporting.accounting import __name__ as _accounting  # noqa: F401 # instrumented with the others
-from agents.wms import dips, jencode
+from agents.wms import dencode, dips, jencode
 from agents.wms.https import Limits
 from agents.wms.job_monitoring import JobMonitoring
 from agents.wms.job_state import Heartbeat, JobState
@@ -22,11 +22,17 @@ from ce_backends.errors import CEError
 from pilot import redact
 from pilot.errors import PilotError
 from pilot.wms import client as services
+from pilot.wms import dencode as pilots_dencode
 from pilot.wms import dips as pilots_dips
 from tests.fuzz import scratch
 from tests.fuzz.target import Target, text
 from tests.unit.captured import CAPTURES
 
+DENCODED = (
+    b"ds2:OKb1s5:Valueds5:JobIDi1es3:JDLs10:[JobID=1;]s2:DNs2:/aee",
+    b"ds2:OKb0s7:Messages2:nos5:Errnoi1510ee",
+    b"ds2:OKb1s5:Valuetb1f1.5e-07ezati2026ei1ei2ei3ei4ei5ei6eneu2:\xc3\xa4s1:\xffnlee",
+)
 JSONS = (
     b'{"OK": true, "Value": {"1": {"Status": "Running", "MinorStatus": "x"}, "2": {}}}',
     b'{"OK": false, "Message": "no", "Errno": 1510, "CallStack": []}',
@@ -80,7 +86,7 @@ def _clients(data: bytes) -> None:
     service = Service("S", ["https://s"], FakeTransport(otherwise=jencode.decode(data)), quickly())
     monitoring = JobMonitoring(service)
     for ask in (
-        lambda: Matcher(service).request_job({}),
+        lambda: Matcher(service, str).request_job({}),
         lambda: monitoring.statuses([1, 2]),
         lambda: monitoring.pilots([1]),
         lambda: monitoring.untouched([1]),
@@ -144,6 +150,8 @@ REDACTED = (
 )
 TARGETS = (
     Target(name="jencode", run=jencode.decode, errors=(ServiceError,), seeds=lambda: JSONS, words=WORDS),
+    Target(name="dencode", run=dencode.decode, errors=(ServiceError,), seeds=lambda: DENCODED, words=("s1:", "zate")),
+    Target(name="dencode-pilot", run=pilots_dencode.decode, errors=(ValueError,), seeds=lambda: DENCODED),
     Target(name="answers-agent", run=_clients, errors=(ServiceError,), seeds=lambda: JSONS, words=WORDS),
     Target(
         name="answers-pilot",

@@ -9,9 +9,11 @@ from ce_backends.batch.options import Needs
 from ce_backends.batch.spool import _parse_end
 from ce_backends.batch.transport import Done
 from ce_backends.ce_types.local_and_ssh import dialect
+from ce_backends.cloud.console import said
 from ce_backends.errors import CEError
 from tests.fuzz.target import Target, text
 from tests.unit.captured import CAPTURES
+from tests.unit.test_cloud import told_by
 from tests.unit.test_lsf_as_documented import listed as lsf_listed
 from tests.unit.test_pbs_as_documented import listed as pbs_listed
 
@@ -108,10 +110,21 @@ def _ends(data: bytes) -> None:
             _parse_end(line)
 
 
+def _console_seeds() -> Iterable[bytes]:
+    yield told_by(STAMP, b"result" * 100).encode()
+    yield f"gridpilot:{STAMP}:failed:why\r\n".encode()
+
+
 LINE = f"{STAMP}|1|137|100 200 |0m1.5s 0m0.5s|wall|why\n".encode()
 TARGETS = (
     *(_asked(name) for name in IDS),
     Target(
         name="spool-ends", run=_ends, seeds=lambda: [LINE, re.sub(rb"\d", b"-", LINE)], words=("|", "gone", "0m1.0s")
+    ),
+    Target(
+        name="machine-console",
+        run=lambda data: said(text(data), STAMP),
+        seeds=_console_seeds,
+        words=(f"gridpilot:{STAMP}:", "line:1:", "end:1:", "began", "failed:", "\r\n", "H4sI"),
     ),
 )

@@ -65,7 +65,7 @@ TARGETS = (
     Target(name="configuration-agent", run=_agents, errors=(AgentError,), seeds=_cfgs, words=WORDS),
     Target(
         name="configuration-pilot",
-        run=lambda d: pilots_configuration._unpack("https://c", {"data": _packed(d)}),
+        run=lambda d: pilots_configuration._unpack("https://c", {"data": _packed(d)}, ["https://c"]),
         errors=(PilotError,),
         seeds=_cfgs,
         words=WORDS,

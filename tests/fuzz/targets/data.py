@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agents.data import http_head, storage, tools
+from agents.data import http_head, pool, storage, tools
 from agents.data import rucio as rucio_catalogue
 from agents.data.errors import TransferError
 from agents.data.http_link import Link
@@ -24,6 +24,10 @@ HEADS = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDigest: adler32=084b021f\r\n\r\nhello",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nhe\r\n0\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 307 There\r\nLocation: https://pool.example/a?authz=x\r\n\r\n",
+)
+POOL = (
+    b'<!DOCTYPE POOLFILECATALOG SYSTEM "InMemory"><POOLFILECATALOG><File ID="0A1B2C3D-0001-4002-8003-00000000000A">'
+    b'<physical><pfn filetype="ROOT_All" name="a"/></physical><logical/></File></POOLFILECATALOG>'
 )
 BLOCKS = (
     b'31:{"OK":true,"Value":"Accepted"}.57:{"OK":true,"Value":[true,{"__dCls":"b64","obj":"aGVsbG8="}]}',
@@ -52,7 +56,7 @@ class Answering(Link):
 
 def _answered(data: bytes) -> None:
     link = Answering(data)
-    head = link.ask("GET", HERE, {})
+    head = link.ask("GET", HERE, {}, patience_s=0.0)
     if head.status in (301, 302, 307, 308):
         http_head.redirected(HERE, HERE, head.headers.get("location", ""))
     if head.status == 200:
@@ -82,6 +86,12 @@ def _folder(data: bytes) -> None:
     for at in range(0, len(data), 50):
         reader.feed(memoryview(data[at : at + 50]))
     reader.end()
+
+
+def _pool(data: bytes) -> None:
+    for name, guid in pool.read(data, {"/labvo/a"}).items():
+        if "/" in name or len(guid) != 36:
+            raise AssertionError(name, guid)
 
 
 def _lfn(data: bytes) -> None:
@@ -128,6 +138,13 @@ TARGETS = (
         errors=(TransferError,),
         seeds=lambda: FOLDERS,
         words=("<D:response>", "<D:href>/labvo/a/", "<!DOCTYPE a [", "<!ENTITY ", "&amp;"),
+    ),
+    Target(
+        name="pool-catalogue",
+        run=_pool,
+        errors=(pool.BadPool,),
+        seeds=lambda: (POOL,),
+        words=('<File ID="', '<pfn name="', '<lfn name="/labvo/a"/>', "<!ENTITY ", "<!DOCTYPE a ["),
     ),
     Target(name="lfn", run=_lfn, errors=(BadLfn,), seeds=lambda: (b"LFN:/labvo/a/b",), words=("LFN:", "/labvo/", "..")),
     Target(

@@ -1,0 +1,268 @@
+"""The commands. A line here is a line in the help, the completions, the man page and docs/commands.md."""
+
+from collections.abc import Mapping
+
+from gridpilot.command import Command
+
+TRY, WMS, NODE, SITE, JOBS, SELF = (
+    "Try it on this machine",
+    "A WMS for this machine",
+    "Pilots, and what they did",
+    "Sites and clusters",
+    "Files and workflows",
+    "The program itself",
+)
+
+_USAGE = {"2": "wrong usage"}
+_STOPPED = {"130": "stopped by Ctrl-C"}
+_PILOT_EXITS = {
+    "0": "ended normally: no work left, drained, or the slot's time is over",
+    "2": "an option, pilot.json or the configuration is wrong",
+    "3": "the credential is missing, unreadable, expired, or readable by others",
+    "4": "a service could not be reached, or the WMS has not heard how jobs ended",
+    "5": "a service refused this pilot",
+    "6": "the worker node is unfit",
+    "70": "internal error; the traceback is in pilot.log",
+    "128+n": "stopped by signal n before there was an agent",
+}
+_ASKED = {"0": "told", "2": "wrong usage, or no agent has worked there"}
+
+_ROWS = (
+    Command(
+        name="demo",
+        group=TRY,
+        does="run a set of jobs on this machine, and check how each one ends",
+        runs="agents.local_wms.demo:main",
+        parser="agents.local_wms.demo:parser",
+        examples=(("gridpilot demo", "every kind of job, the result of each compared with what is right"),),
+        exit_codes={"0": "all jobs ended as expected", "1": "one did not", **_USAGE, **_STOPPED},
+    ),
+    Command(
+        name="run",
+        group=TRY,
+        does="run a JDL file, or any command, as a job in a throw-away WMS",
+        runs="agents.local_wms.run:main",
+        parser="agents.local_wms.run:parser",
+        needs_words=True,
+        examples=(
+            ("gridpilot run hello.jdl", "its output comes as it is written, its files at the end"),
+            ("gridpilot run -- sh -c 'echo hello; exit 3'", "a command is enough; the exit code is 3"),
+            ("gridpilot run -i data.txt -o 'result*' -- ./count.sh data.txt", "files that go with it and come back"),
+        ),
+        exit_codes={
+            "0": "all jobs are Done",
+            "n": "the exit code of the first job that failed",
+            "1": "a job ended otherwise, or fits into no slot of this machine",
+            **_USAGE,
+            **_STOPPED,
+        },
+    ),
+    Command(
+        name="wms",
+        group=WMS,
+        does="serve, submit, status, wait, output, kill, pilot, web",
+        runs="agents.local_wms.__main__:main",
+        parser="agents.local_wms.__main__:parser",
+        words=("serve", "submit", "status", "wait", "output", "kill", "pilot", "web"),
+        needs_words=True,
+        examples=(
+            ("gridpilot wms serve", "in one terminal; Ctrl-C ends it, what it knows is kept"),
+            ("gridpilot wms submit hello.jdl", "in another; prints the number of the job"),
+            ("gridpilot wms pilot", "a pilot for it, on this machine"),
+            ("gridpilot wms wait 1 && gridpilot wms output 1", "until the job has ended; then its output"),
+            ("gridpilot wms web", "its page, on an address that your browser can open"),
+        ),
+        exit_codes={
+            "0": "done",
+            "1": "it could not be done, or a job waited for failed",
+            **_USAGE,
+            **_STOPPED,
+        },
+    ),
+    Command(
+        name="pilot",
+        group=NODE,
+        does="run a pilot on this node, with DIRAC's options",
+        runs="pilot.__main__:main",
+        needs_words=True,
+        takes_all=True,
+        examples=(
+            ("gridpilot pilot --dry-run -n LCG.Site.ch -N ce01.site.ch -Q long -C URL", "shows what it would do"),
+            ("gridpilot pilot --explain -P -n LCG.Site.ch", "one setting, and where it comes from"),
+        ),
+        exit_codes=_PILOT_EXITS,
+    ),
+    Command(
+        name="top",
+        group=NODE,
+        does="watch jobs and pilots of a WMS, a slot or a SiteDirector, live",
+        runs="gridpilot.top.command_line:main",
+        parser="gridpilot.top.command_line:parser",
+        examples=(
+            ("gridpilot top", "the local WMS and its pilot, or what lies in this directory; q ends it"),
+            ("gridpilot top /var/lib/director /var/lib/pilot", "several, one below the other"),
+            ("gridpilot top --json", "one look, for programs"),
+        ),
+        exit_codes={"0": "ended, or told", "2": "wrong usage, or nothing to watch", **_STOPPED},
+    ),
+    Command(
+        name="doctor",
+        group=NODE,
+        does="try what a pilot needs on this node, and say what to do",
+        runs="gridpilot.ask:doctor",
+        takes_all=True,
+        examples=(
+            ("gridpilot doctor", "this node, without a site"),
+            ("gridpilot doctor -n LCG.Site.ch -N ce01.site.ch -Q long -C URL", "with the pilot's own options"),
+            ("gridpilot doctor --json", "for programs"),
+        ),
+        exit_codes={"0": "all is well", "1": "a pilot runs, with warnings", "2": "a pilot does not run"},
+    ),
+    Command(
+        name="status",
+        group=NODE,
+        does="list the jobs of a pilot's work directory",
+        runs="gridpilot.ask:status",
+        parser="gridpilot.ask:status_parser",
+        examples=(("gridpilot status --work-dir /var/lib/pilot", "also after the pilot has ended"),),
+        exit_codes=_ASKED,
+    ),
+    Command(
+        name="explain",
+        group=NODE,
+        does="tell what became of a job, why it ended, and who must act",
+        runs="gridpilot.ask:explain",
+        parser="gridpilot.ask:explain_parser",
+        needs_words=True,
+        examples=(("gridpilot explain 1234 --work-dir /var/lib/pilot", "job 1234 of that pilot"),),
+        exit_codes=_ASKED,
+    ),
+    Command(
+        name="report",
+        group=NODE,
+        does="write an HTML page about a slot: which job held what",
+        runs="gridpilot.ask:report",
+        parser="gridpilot.ask:report_parser",
+        examples=(("gridpilot report --work-dir /var/lib/pilot -O slot.html", ""),),
+        exit_codes=_ASKED,
+    ),
+    Command(
+        name="ce",
+        group=SITE,
+        does="computing elements: list, describe, validate, plan, test, lab",
+        runs="ce_backends.__main__:main",
+        parser="ce_backends.__main__:parser",
+        words=("list", "describe", "new", "lab", "validate", "plan", "test"),
+        needs_words=True,
+        examples=(
+            ("gridpilot ce list", "the types, and what this machine can do"),
+            ("gridpilot ce validate slurm.cfg", "every mistake, with its line and the nearest name"),
+            ("gridpilot ce plan slurm.cfg", "what would be submitted; nothing is"),
+            ("gridpilot ce test Pool --quick", "two small tasks on this machine"),
+            ("gridpilot ce lab slurm up", "a real Slurm on this machine, and how to try a CE against it"),
+        ),
+        exit_codes={
+            "0": "well",
+            "1": "the CE refuses a task or breaks a clause",
+            "2": "an option or the configuration is wrong",
+            "3": "the CE cannot be used from here now",
+            **_STOPPED,
+        },
+    ),
+    Command(
+        name="site-director",
+        group=SITE,
+        does="submit pilots where and when there is work",
+        runs="agents.site_director.command_line:main",
+        parser="agents.site_director.command_line:parser",
+        words=("run", "status", "plan", "why", "hold", "release", "test", "page", "metrics"),
+        needs_words=True,
+        examples=(
+            ("gridpilot site-director plan --cfg director.cfg", "what would be submitted now"),
+            ("gridpilot site-director test ce1.site.org --cfg director.cfg", "a task through the queues of a CE"),
+            ("gridpilot site-director run --cfg director.cfg --work-dir /var/lib/director", ""),
+            ("gridpilot site-director status --work-dir /var/lib/director", "queues and pilots"),
+        ),
+        exit_codes={
+            "0": "ended, or told",
+            "1": "test: a CE cannot be used now, or breaks a clause",
+            "2": "wrong usage or configuration",
+            "3": "no usable credential",
+        },
+    ),
+    Command(
+        name="data",
+        group=JOBS,
+        does="files of the catalogue: ls, replicas, get, put, register",
+        runs="agents.data_cli.command_line:main",
+        parser="agents.data_cli.command_line:parser",
+        words=("ls", "replicas", "get", "put", "register"),
+        needs_words=True,
+        examples=(
+            ("gridpilot data ls /vo/user/a/alice", ""),
+            ("gridpilot data get /vo/user/a/alice/run1.root -o data", "resumed where it was interrupted"),
+        ),
+        exit_codes={
+            "0": "all was done",
+            "1": "some, or all, was not",
+            "2": "wrong usage or configuration",
+            "3": "no usable proxy",
+            "4": "a service is missing",
+            "130": "interrupted: the same command goes on",
+        },
+    ),
+    Command(
+        name="jobexec",
+        group=JOBS,
+        does="run a workflow of DIRAC's Job API where there is no DIRAC",
+        runs="jobexec.__main__:main",
+        parser="gridpilot.ask:jobexec_parser",
+        needs_words=True,
+        takes_all=True,
+        examples=(
+            ("gridpilot jobexec jobDescription.xml --needs", "what it would take; runs nothing"),
+            ("gridpilot jobexec jobDescription.xml -p JOB_ID=17", ""),
+        ),
+        exit_codes={
+            "0": "every step succeeded",
+            "n": "that of the first step that failed",
+            "65": "the workflow cannot be read",
+            "69": "it needs a DIRAC client",
+        },
+    ),
+    Command(
+        name="completion",
+        group=SELF,
+        does="print the completion for bash, zsh or fish",
+        runs="gridpilot.completion:main",
+        parser="gridpilot.completion:parser",
+        words=("bash", "zsh", "fish"),
+        needs_words=True,
+        examples=(
+            ('eval "$(gridpilot completion bash)"', "for this shell; in ~/.bashrc for all"),
+            ("gridpilot completion fish > ~/.config/fish/completions/gridpilot.fish", ""),
+        ),
+        exit_codes={"0": "printed", **_USAGE},
+    ),
+    Command(
+        name="man",
+        group=SELF,
+        does="print the manual page",
+        runs="gridpilot.man:main",
+        parser="gridpilot.man:parser",
+        examples=(("gridpilot man | man -l -", "read it"),),
+        exit_codes={"0": "printed", **_USAGE},
+    ),
+    Command(
+        name="version",
+        group=SELF,
+        does="print the version, and whether other packages are in the way",
+        runs="gridpilot.packages:main",
+        parser="gridpilot.packages:parser",
+        examples=(("gridpilot version --json", "with Python, the place and what clashes"),),
+        exit_codes={"0": "told", "6": "another package has overwritten a part of gridpilot"},
+    ),
+)
+
+COMMANDS: Mapping[str, Command] = {row.name: row for row in _ROWS}
+GROUPS = (TRY, WMS, NODE, SITE, JOBS, SELF)

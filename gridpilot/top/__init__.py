@@ -1,0 +1,1 @@
+"""`gridpilot top`: a WMS, slots and SiteDirectors on a terminal, as they are now."""

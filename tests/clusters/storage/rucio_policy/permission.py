@@ -1,0 +1,5 @@
+"""Who may do what: as Rucio's for a single VO."""
+
+from pkgutil import resolve_name
+
+globals().update(vars(resolve_name("rucio.core.permission.generic")))

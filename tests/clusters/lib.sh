@@ -62,10 +62,10 @@ start_time() {
 
 # pid_of NAME: its pid if it still runs; a pid that the kernel has given to somebody else is not it
 pid_of() {
-  local pid started
+  local pid started now
   [[ -s $system_home/run/$1 ]] || return 1
   read -r pid started <"$system_home/run/$1"
-  [[ $(start_time "$pid") == "$started" ]] && echo "$pid"
+  now=$(start_time "$pid") && [[ $now == "$started" ]] && echo "$pid"
 }
 
 # start NAME COMMAND...: unless it runs already, in a session of its own: a Ctrl-C at the terminal is not for servers
@@ -130,10 +130,13 @@ need_free_port() {
 wait_for() {
   local deadline=$((SECONDS + $1)) what=$2; shift 2
   until "$@" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || die "$what: not there in time, see $system_home/log"
+    ((SECONDS < deadline)) || { last_words "$what"; die "$what: not there in time, see $system_home/log"; }
     sleep 0.2
   done
 }
+
+# last_words NAME: the end of its log, which is gone when the machine is
+last_words() { if [[ -s $system_home/log/$1.log ]]; then tail -n 20 "$system_home/log/$1.log" | sed "s/^/   $1: /" >&2; fi; }
 
 # status_of NAME [PORT]: one line; fails when it does not run or does not answer
 status_of() {

@@ -7,6 +7,7 @@ import re
 import shutil
 import site
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -168,6 +169,7 @@ def _script(name: str, what: str, variables: Mapping[str, str]) -> str:
         raise CannotBeHad(f"{script.relative_to(ROOT)} took more than {UP_S} s") from None
     last = "".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
     if done.returncode != 0:
+        print(done.stderr, file=sys.stderr)  # with the last words of what did not come up
         raise CannotBeHad(f"{script.relative_to(ROOT)}: {last} (exit code {done.returncode})")
     return last
 

@@ -23,10 +23,10 @@ start_time() {
 
 # pid_of NAME: its pid if it still runs
 pid_of() {
-  local pid started
+  local pid started now
   [[ -s $STACK_HOME/run/${1#*/} ]] || return 1
   read -r pid started <"$STACK_HOME/run/${1#*/}"
-  [[ $(start_time "$pid") == "$started" ]] && echo "$pid"
+  now=$(start_time "$pid") && [[ $now == "$started" ]] && echo "$pid"
 }
 
 ports_of() {

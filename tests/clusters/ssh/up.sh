@@ -123,6 +123,12 @@ SSH_KNOWN_HOSTS=$system_home/etc/known_hosts
 ENV
 }
 
+# listens NAME: start it if it does not run. A port that somebody's connection has at this moment is free a moment later.
+listens() {
+  start "$1" /usr/sbin/sshd -D -e -f "$system_home/etc/$1"
+  answers "$(port_of "$1")"
+}
+
 alone
 if "$ssh_code/status.sh" >/dev/null 2>&1; then
   say "already up: $system_home/client.env"
@@ -139,8 +145,7 @@ noisy_login
 for name in "${servers[@]}"; do
   server_config "$name" "$(port_of "$name")" >"$system_home/etc/$name"
   need_free_port "$name" "$(port_of "$name")"
-  start "$name" /usr/sbin/sshd -D -e -f "$system_home/etc/$name"
 done
-for name in "${servers[@]}"; do wait_for 90 "$name" answers "$(port_of "$name")"; done
+for name in "${servers[@]}"; do wait_for 90 "$name" listens "$name"; done
 client_files
 say "up: $system_home/client.env"

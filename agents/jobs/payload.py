@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from agents.jobs.jdl import WORKFLOW_RUNNER, JobDescription
 from agents.jobs.job import Grant, Runner
 from agents.jobs.jobexec import NO_CLIENT, PLACE, STATUS, STATUS_FILE
+from ce_backends.task.script import OUTLIVES_PAYLOAD
 
 # What a payload may inherit from the pilot's node: where programs, CAs and the time zone are. Never a credential.
 _INHERITED = (
@@ -52,9 +53,8 @@ REQUESTS = "*_request.json"  # what a payload wants to be done later, for DIRAC'
 NOT_FOUND = 127  # what a shell returns for a command it cannot find (POSIX 2.8.2)
 RESCHEDULE_CODES = (1502, 222)  # DIRAC's EWMSRESC, and what is left of it in eight bits
 
-# Signals go to the whole task. A payload that wants to end in its own time hears them as ever, since a trap is not
-# handed on; without one this shell would die first, and the task be over. It cannot be replaced by the payload:
-# arguments are words of a shell, another command may follow.
+# This shell cannot be replaced by the payload: arguments are words of a shell, another command may follow. So it has to
+# outlive it; otherwise it would die of a signal that the payload hears, and the task be over.
 # The PATH is searched by hand: `command -v` answers for the shell's own echo, true, printf ... with a name, not a file.
 _SCRIPT = """\
 [ -z "${{GRIDPILOT_CREDENTIAL-}}" ] || export X509_USER_PROXY="$GRIDPILOT_CREDENTIAL"
@@ -78,7 +78,7 @@ if [ ! -f "$gridpilot_exe" ]; then
   exit {not_found}
 fi
 [ -x "$gridpilot_exe" ] || chmod 775 -- "$gridpilot_exe"
-trap : TERM INT HUP USR1 USR2 XCPU
+{outlives}
 "$gridpilot_exe" {arguments}
 """
 # The runner that goes with the task comes last on the PATH: where the payload finds a DIRAC client, that one is meant.
@@ -125,6 +125,7 @@ def script(description: JobDescription, runner: Runner = Runner.ITSELF, clients:
         executable=_expandable(WORKFLOW_RUNNER if description.is_workflow else executable),
         arguments=description.arguments,
         not_found=NOT_FOUND,
+        outlives=OUTLIVES_PAYLOAD,
     )
 
 

@@ -11,13 +11,20 @@ from ce_backends.base import TaskSpec
 from ce_backends.containers.payload_user import PayloadUser
 from ce_backends.linux.short_path import LONGEST_TMPDIR
 from ce_backends.linux.small_files import write_small
-from ce_backends.task.script import DEFAULT_PATH, JOIN_FAILED_EXIT_CODE, assignments, environment_of, quote
+from ce_backends.task.script import (
+    DEFAULT_PATH,
+    JOIN_FAILED_EXIT_CODE,
+    OUTLIVES_PAYLOAD,
+    assignments,
+    environment_of,
+    quote,
+)
 
 _TEMPLATE = """\
 #!/bin/sh
 cd {work} || exit {failed}
 {{ rm -f {entered}; echo entered; }} > {entered}
-trap : TERM INT HUP USR1 USR2
+{outlives}
 env -i {assignments} /bin/sh {payload}
 """
 
@@ -73,6 +80,7 @@ def render_inside(spec: TaskSpec, task_dir: Path) -> bytes:
     text = _TEMPLATE.format(
         work=quote(f"{task_dir}/work"),
         failed=JOIN_FAILED_EXIT_CODE,
+        outlives=OUTLIVES_PAYLOAD,
         entered=quote(f"{task_dir}/entered"),
         assignments=assignments({"PATH": DEFAULT_PATH, **environment_of(spec, task_dir, _tmpdir(task_dir))}),
         payload=quote(f"{task_dir}/payload"),

@@ -27,16 +27,15 @@ from ce_backends.linux.children import Children
 from ce_backends.linux.processes import PROC, Process, all_stats, boot_id, stat_line, stat_of
 from ce_backends.linux.small_files import read_first
 from ce_backends.linux.spawn import spawn
-from ce_backends.task.script import quote
+from ce_backends.task.script import OUTLIVES_PAYLOAD, quote
 
 REFUSED = b"refused\n"
 _MAX_ANSWER_BYTES = 100
 _MAX_COMMAND_BYTES = 4096
 _LAST_WORDS = [b"-s", b"node_script", b""]
 
-# Signals are caught, not ignored: what is ignored stays ignored in the payload.
 _BEGIN = """\
-trap : TERM INT HUP USR1 USR2
+{outlives}
 umask 022
 cd /
 unset OLDPWD
@@ -188,7 +187,9 @@ class Wrappers:
             its.close()
         wrapper = Wrapper(process, ids, owner, ours, Children(process.pid))
         identity = f"{process.pid} {boot_id()} {stat_line(process.pid)}"
-        wrapper.tell(_BEGIN.format(identity=quote(identity)).encode("utf-8", "surrogateescape"))
+        wrapper.tell(
+            _BEGIN.format(outlives=OUTLIVES_PAYLOAD, identity=quote(identity)).encode("utf-8", "surrogateescape")
+        )
         return wrapper
 
 

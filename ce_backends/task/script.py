@@ -33,7 +33,11 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
-# Signals are caught, not ignored: what is ignored stays ignored in the payload. The payload runs in the foreground,
+# What a shell that starts a payload says first: signals go to the whole task, and it is to wait for what the payload
+# makes of them. They are caught, not ignored: what is ignored stays ignored in the payload.
+OUTLIVES_PAYLOAD = "trap : TERM INT HUP USR1 USR2 XCPU"
+
+# The payload runs in the foreground,
 # because POSIX makes a background child of a script ignore SIGINT and SIGQUIT.
 _TEMPLATE = """\
 #!/bin/sh
@@ -46,7 +50,7 @@ read -r gridpilot_stat < /proc/$$/stat
 set -C
 {{ echo "$$ $gridpilot_boot $gridpilot_stat" > started; }} 2> /dev/null || exit 0
 set +C
-trap : TERM INT HUP USR1 USR2
+{outlives}
 {makes}read -r gridpilot_began gridpilot_rest < /proc/uptime
 (
 unset gridpilot_boot gridpilot_stat
@@ -186,6 +190,7 @@ def render(
     text = _TEMPLATE.format(
         stamp=spec.stamp,
         cookie=COOKIE,
+        outlives=OUTLIVES_PAYLOAD,
         assignments=assignments(environment_of(spec, task_dir)),
         passed="".join(f' ${{{name}+"{name}=${name}"}}' for name in passed if name not in spec.environment),
         directory=quote(str(task_dir)),

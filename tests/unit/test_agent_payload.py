@@ -10,6 +10,7 @@ import pytest
 from agents.jobs.jdl import JobDescription, describe
 from agents.jobs.job import Grant
 from agents.jobs.payload import environment, outputs, script
+from tests.unit.payload_signals import HEARD
 from tests.waiting import PATIENCE_S
 
 GRANT = Grant(processor_ids=(2, 5))
@@ -159,7 +160,7 @@ def test_a_death_by_signal_is_the_shells_128_and_more(work: Path) -> None:
     assert ran(work, 'Executable = "run.sh";').returncode == 137
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
+@pytest.mark.parametrize("name", [number.name for number in HEARD])
 def test_a_payload_that_hears_a_signal_ends_in_its_own_time(work: Path, name: str) -> None:
     """The whole task gets the signal, the shell that waits for the payload too."""
     word = name.removeprefix("SIG")

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from ce_backends.errors import CEError
 from ce_backends.pool.layout import lay_out
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.script import COOKIE, environment_of, quote, render
+from tests.unit.payload_signals import HEARD
 from tests.waiting import PATIENCE_S, until
 
-STAMP = "0123456789abcdef" * 2
+STAMP = uuid.uuid4().hex  # a test of another process must not have the same
 SHELLS = [
     [found, *applet]
     for name, applet in (("dash", []), ("bash", []), ("bash", ["--posix"]), ("busybox", ["sh"]))
@@ -100,7 +102,7 @@ def test_script_outlives_its_signals_and_tells_the_result(shell: list[str], tmp_
     process = start(shell, directory, {"PATH": "/usr/bin:/bin", **environment_of(spec, directory.path)})
     until_exists(directory.work / "ready")
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for number in HEARD:
         process.send_signal(number)
     (directory.work / "go").touch()
 

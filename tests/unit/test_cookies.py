@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import uuid
 
 from ce_backends.containment.cookies import named_tasks
 from ce_backends.task.script import COOKIE
 
-STAMP = "0123456789abcdef" * 2
+STAMP = uuid.uuid4().hex  # a test of another process must not have the same
 # PR_SET_MM_MAP (prctl(2)), which every user may: the environment is where 4 GB of nothing are mapped.
 ENDLESS = """\
 import ctypes, mmap, struct, sys, time

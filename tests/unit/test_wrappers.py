@@ -16,6 +16,7 @@ from ce_backends.pool.wrapper_script import WrapperScript, may_fork, order, prea
 from ce_backends.pool.wrappers import Wrapper, Wrappers
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.script import JOIN_FAILED_EXIT_CODE, quote
+from tests.unit.payload_signals import HEARD
 from tests.waiting import until
 
 PATH = {"PATH": "/usr/bin:/bin"}
@@ -191,7 +192,7 @@ def test_wrapper_outlives_its_signals_and_whoever_gave_the_order(wrappers: Shell
     wrapper = start(wrappers, directory)
     until((directory.work / "ready").exists)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+    for number in HEARD:
         os.kill(wrapper.process.pid, number)
     wrappers.give_up(wrapper)
     (directory.work / "go").touch()

@@ -22,6 +22,7 @@ from agents.runner.deliveries import Deliveries
 from agents.runner.endings import Endings
 from agents.runner.in_hand import JobsInHand, Journal
 from agents.runner.recovery import Recovery, Steps
+from agents.runner.signal_deaths import SignalDeaths
 from agents.runner.staging import Staging
 from agents.runner.task_spec import description_of, granted, task_of
 from agents.runner.tasks import Tasks
@@ -56,6 +57,7 @@ class JobRunner:
         self._reports = reports
         self._staging = staging
         self._workers = workers
+        self._deaths = SignalDeaths()
         self._given_up: set[int] = set()
         self.jobs = JobsInHand()
         self.tally = Tally()
@@ -237,7 +239,7 @@ class JobRunner:
         is_begun = task.state is TaskState.RUNNING or task.exit_code is not None
         if is_begun and job.started_at is None and job.end is None:
             job = self._begun(job, task.usage.wall_s or 0.0)
-        if task.state.is_final:
+        if task.state.is_final and not self._deaths.is_fresh(job, task):
             self.endings.ended(job, task)
 
     def _resubmit(self, job: Job) -> None:
@@ -287,8 +289,7 @@ class JobRunner:
         """Send their stop signal to the payloads that want it so long before the end."""
         for job in (job for job in self.jobs.running if job.end is None):
             with self.belonging_to(job.job_id):
-                stop = self.jobs.description(job).stop_signal
-                if stop and left_s <= stop.lead_s:
+                if (stop := self.jobs.description(job).stop_signal) and left_s <= stop.lead_s:
                     self._tasks.ask_to_stop(job.task_id, stop)
 
     def hand_back_all(self, cause: str, within_s: float = 0.0) -> None:

@@ -39,7 +39,7 @@ from ce_backends.base import ComputingElement, Queues
 from ce_backends.cfg import Section
 from ce_backends.errors import CEBroken, CEError, CEUnavailable
 from ce_backends.linux.stdout import say
-from ce_backends.parser import Parser
+from ce_backends.parser import MOST_JOB_ID, Parser, whole
 from ce_backends.registry import create
 
 log = EventLog("agent")
@@ -63,9 +63,11 @@ def parser() -> argparse.ArgumentParser:
         help="run: the agent (default); status: the jobs of a work directory; explain: one job of it; "
         "report: a page about the whole slot",
     )
-    made.add_argument("job", nargs="?", type=int, help="which job to explain")
+    made.add_argument("job", nargs="?", type=whole(1, MOST_JOB_ID), help="which job to explain")
     cli.add_settings(made, work_dir="the ledger and the jobs", json="status, explain, report")
-    made.add_argument("--end-with", type=int, default=0, metavar="PID", help="end when this process, our parent, does")
+    made.add_argument(
+        "--end-with", type=whole(1, 2**22), default=0, metavar="PID", help="end when this process, our parent, does"
+    )
     made.add_argument("-O", "--output", type=Path, help="report: the page; default slot.html in the work directory")
     return made
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ce_backends.cli import commands, lab, new, trial
 from ce_backends.errors import CEError, CEMisconfigured, CEUnavailable
 from ce_backends.linux.stdout import reader_gone
-from ce_backends.parser import Parser
+from ce_backends.parser import Parser, seconds, whole
 from ce_backends.untrusted.text import visible
 
 _SUBJECT = "FILE, a configuration in DIRAC's CFG, or a CE type with -o OPTION=VALUE"
@@ -56,19 +56,15 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("-o", dest="options", action="append", default=[], metavar="OPTION=VALUE", help=_OPTION)
         command.add_argument("--ce", default="", metavar="NAME", help=_WHICH)
         if name == "test":
-            command.add_argument("--deadline", type=float, default=300.0, metavar="S", help="per step (default: 300)")
-            command.add_argument("--at-once", type=_count, default=1, metavar="N", help=_AT_ONCE)
+            command.add_argument(
+                "--deadline", type=seconds(), default=300.0, metavar="S", help="per step (default: 300)"
+            )
+            command.add_argument("--at-once", type=whole(1, 1000), default=1, metavar="N", help=_AT_ONCE)
             command.add_argument("--clause", action="append", default=[], metavar="NAME", help=_CLAUSE)
             command.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit's XML too")
             command.add_argument("--quick", action="store_true", help="only run one task, and cancel one")
             command.add_argument("--work-dir", type=Path, help="where to work (default: a temporary directory)")
     return top
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of clauses: expected 1 or more")
-    return int(text)
 
 
 def _done(arguments: argparse.Namespace) -> int:

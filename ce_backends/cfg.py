@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ce_backends.errors import CfgError
+from ce_backends.errors import CfgError, plain_word
 
 DEEPEST = 50  # sections in each other; what walks through them has an end
 
@@ -214,7 +214,7 @@ def read(path: Path) -> Section:
     try:
         text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CfgError(f"{path}: cannot be read: {error}") from error
+        raise CfgError(f"{path}: cannot be read: {plain_word(error)}") from error
     language = other_language(text)
     try:
         tree = parse(text, path.name)

@@ -26,3 +26,8 @@ class CEMisconfigured(CEError):
 
 class CfgError(CEMisconfigured):
     """A CFG text is malformed or cannot be read."""
+
+
+def plain_word(error: Exception) -> str:
+    """Return what an error says, without its number and without the name of the file, which the sentence has."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,9 +1,18 @@
-"""The command lines of all programs: `argparse`, with the nearest name for an option that there is not."""
+"""The command lines of all programs: `argparse`, with the nearest name for an option that there is not.
+
+Numbers that people type are read by `whole` and `seconds`, which say what they expect.
+"""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NoReturn
 
+MOST_JOB_ID = 10**12 - 1  # DIRAC has come to 10**9
+MOST_PROCESSORS = 100_000
+MOST_S = 10_000_000.0  # some months
+
+_DIGITS = 19
 _UNKNOWN = "unrecognized arguments: "
 
 
@@ -31,3 +40,26 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for below in action.choices.values():
                 yield from _options(below)
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads a whole number from `least` to `most`, for `add_argument`."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r}: expected a whole number, {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def seconds(least: float = 0.1, most: float = MOST_S) -> Callable[[str], float]:
+    """Return what reads a time in seconds from `least` to `most`, for `add_argument`."""
+
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if least <= (given := float(text)) <= most:
+                return given
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}: expected seconds, {least:g} to {most:.0f}")
+
+    return read

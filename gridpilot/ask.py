@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ce_backends.parser import Parser
+from ce_backends.parser import MOST_JOB_ID, Parser, whole
 
 
 def status_parser() -> argparse.ArgumentParser:
@@ -16,7 +16,7 @@ def status_parser() -> argparse.ArgumentParser:
 def explain_parser() -> argparse.ArgumentParser:
     """Return the options of `explain`."""
     made = _of_work_dir("explain", "What became of a job: what it got, why it ended, what the WMS was told.")
-    made.add_argument("job", type=int, metavar="JOB", help="its number")
+    made.add_argument("job", type=whole(1, MOST_JOB_ID), metavar="JOB", help="its number")
     return made
 
 

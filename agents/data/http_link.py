@@ -20,6 +20,7 @@ from agents.data.http_head import Head
 from agents.data.pieces import buffers
 from agents.data.way import Watch
 from agents.errors import CredentialError
+from ce_backends.errors import plain_word
 
 CONNECT_S = 20.0
 _HEAD_S = 60.0  # for a head whose first byte has come
@@ -318,8 +319,3 @@ def _end_of_head(raw: bytearray) -> tuple[int, int] | None:
     """Return where a head ends, without and with its empty line."""
     at = raw.find(b"\r\n\r\n", 0, http_head.MOST_BYTES + 4)
     return (at, at + 4) if at >= 0 else None
-
-
-def plain_word(error: Exception) -> str:
-    """Return what an error of the network says."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

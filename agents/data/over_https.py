@@ -25,7 +25,13 @@ _FULL = (
     HTTPStatus.INSUFFICIENT_STORAGE,
     HTTPStatus.METHOD_NOT_ALLOWED,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.LOCKED,
+)
+_PASSING = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.LOCKED,  # XRootD, while somebody writes the file, perhaps we before the connection broke off
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
 )
 _FULL_WORDS = ("no space", "read-only", "quota", "out of space")
 _DIGEST = {"Want-Digest": "adler32"}
@@ -263,8 +269,7 @@ def _kind(status: int, said: str) -> type[TransferError]:
         return NoRoom
     if status in _DENIED:
         return NotAllowed
-    is_passing = status >= 500 or status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-    return Transient if is_passing or status in (HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY) else Unsupported
+    return Transient if status >= 500 or status in _PASSING else Unsupported
 
 
 def https_url(url: str) -> str:

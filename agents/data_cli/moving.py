@@ -19,6 +19,7 @@ from agents.data.way import Content, Watch
 from agents.data_cli import screen
 from agents.data_cli.outcome import Outcome
 from agents.errors import ConfigurationError, JobError
+from ce_backends import places
 
 _SHOWN = 3
 
@@ -80,9 +81,9 @@ def _base(lfn: str) -> str:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{folder}: files cannot be brought there: {error.strerror}") from error
+        places.folder(folder)
+    except places.NoPlace as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def put(access: Access, path: Path, name: str, element: str, is_given_up: Callable[[], bool]) -> Outcome:

@@ -32,7 +32,9 @@ def serve(arguments: argparse.Namespace) -> None:
     try:
         run(Home(arguments.home.absolute()), arguments.port, announce)
     except OSError as error:
-        raise LocalWmsError(f"can not serve on port {arguments.port} in {arguments.home}: {error}") from error
+        raise LocalWmsError(
+            f"{arguments.home}: cannot serve here on port {arguments.port}: {error.strerror}"
+        ) from error
 
 
 def announce(endpoint: Endpoint) -> None:

@@ -16,6 +16,7 @@ from agents.local_wms import jencode
 from agents.local_wms.home import Endpoint, LocalWmsError
 from agents.local_wms.jdl import JdlError, near_misses, parse, show, texts
 from agents.local_wms.registry import DISK_SE
+from ce_backends import places
 from ce_backends.errors import CEError
 from ce_backends.task import unpacking
 
@@ -110,7 +111,10 @@ class Client:
         sandboxes = self.call("SandboxStore", "getSandboxesAssignedToEntity", f"Job:{job_id}").get("Output", [])
         if not sandboxes:
             raise LocalWmsError(f"job {job_id} has no output sandbox")
-        into.mkdir(parents=True, exist_ok=True)
+        try:
+            places.folder(into)
+        except places.NoPlace as error:
+            raise LocalWmsError(str(error)) from error
         return [path for sandbox in sandboxes for path in unpack(self._download(sandbox), into)]
 
     def _download(self, sandbox: str) -> bytes:

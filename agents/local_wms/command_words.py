@@ -4,9 +4,11 @@ import argparse
 from pathlib import Path
 
 from agents.local_wms.home import VARIABLE, default_home
-from ce_backends.parser import Parser
+from ce_backends.parser import MOST_JOB_ID, Parser, seconds, whole
 
 DAY_S = 86400.0
+
+_JOB = whole(1, MOST_JOB_ID)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,15 +31,17 @@ def parser() -> argparse.ArgumentParser:
     submit.add_argument("jdl", nargs="+", type=Path, metavar="JDL", help="JDL files")
     submit.add_argument("--wait", action="store_true", help="until they have ended, as `wait` does")
     status = add("status", "show jobs")
-    status.add_argument("job", nargs="*", type=int, help="job ids (default: all)")
-    status.add_argument("--last", type=int, metavar="N", default=0, help="only the newest N")
+    status.add_argument("job", nargs="*", type=_JOB, help="job ids (default: all)")
+    status.add_argument("--last", type=whole(1, MOST_JOB_ID), metavar="N", default=0, help="only the newest N")
     wait = add("wait", "wait until jobs have ended; exit code 1 if one is not Done")
-    wait.add_argument("job", nargs="+", type=int, help="job ids")
-    wait.add_argument("--deadline", type=float, default=DAY_S, metavar="S", help="give up after that (default: a day)")
+    wait.add_argument("job", nargs="+", type=_JOB, help="job ids")
+    wait.add_argument(
+        "--deadline", type=seconds(), default=DAY_S, metavar="S", help="give up after that (default: a day)"
+    )
     output = add("output", "unpack a job's output sandbox")
-    output.add_argument("job", type=int, help="job id")
+    output.add_argument("job", type=_JOB, help="job id")
     output.add_argument("--into", type=Path, metavar="DIR", help="directory (default: the job's id)")
-    add("kill", "end jobs").add_argument("job", nargs="+", type=int, help="job ids")
+    add("kill", "end jobs").add_argument("job", nargs="+", type=_JOB, help="job ids")
     pilot = add("pilot", "run a pilot for it on this machine, until no job is left that fits", as_json=False)
     pilot.add_argument("--work-dir", type=Path, metavar="DIR", help="of the pilot (default: pilot in HOME)")
     pilot.add_argument("option", nargs="*", help="the pilot's own, after --")
@@ -46,4 +50,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _of_server(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--port", type=int, default=0, help="0 for any free one (default)")
+    made.add_argument("--port", type=whole(0, 65535), default=0, help="0 for any free one (default)")

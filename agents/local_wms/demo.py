@@ -17,7 +17,7 @@ from agents.local_wms.home import Home, LocalWmsError, default_home
 from agents.local_wms.testing import running
 from agents.local_wms.throwaway import FINAL, Pilot, look, pilot, was_refused
 from ce_backends import screen
-from ce_backends.parser import Parser
+from ce_backends.parser import MOST_PROCESSORS, Parser, whole
 
 _INSTALLED = Path(__file__).with_name("demo_jobs")  # where a wheel has them
 JDLS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "configs" / "demo"
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--processors",
-        type=int,
+        type=whole(1, MOST_PROCESSORS),
         metavar="N",
         default=0,
         help="of the slot (default: this machine's, 2 at least)",

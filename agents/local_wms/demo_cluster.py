@@ -17,7 +17,7 @@ from agents.local_wms import demo, throwaway
 from agents.local_wms.client import Client, connect
 from agents.local_wms.home import Home
 from agents.local_wms.testing import running
-from ce_backends.parser import Parser
+from ce_backends.parser import Parser, whole
 
 ROOT = Path(__file__).parents[2]
 SLURM = ROOT / "tests" / "clusters" / "slurm"
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m agents.local_wms.demo_cluster", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=100, help="how many (default 100)")
+    parser.add_argument("--jobs", type=whole(1, 10_000), default=100, help="how many (default 100)")
     parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="directory of the local WMS")
     return parser
 

@@ -22,7 +22,8 @@ from agents.local_wms.following import Following
 from agents.local_wms.home import LocalWmsError
 from agents.local_wms.testing import running
 from agents.local_wms.throwaway import die_with_parent, pilot
-from ce_backends.parser import Parser
+from ce_backends import places
+from ce_backends.parser import MOST_PROCESSORS, Parser, seconds, whole
 from ce_backends.untrusted.text import visible
 
 USAGE, INTERRUPTED = 2, 130
@@ -37,11 +38,20 @@ def parser() -> argparse.ArgumentParser:
         usage="gridpilot run [options] JOB.jdl…\n       gridpilot run [options] -- COMMAND [ARGUMENT…]",
         description="Run jobs on this machine, in a WMS and a pilot made for them.",
     )
-    made.add_argument("-P", "--processors", type=int, default=0, metavar="N", help="of the slot (default: all here)")
+    made.add_argument(
+        "-P",
+        "--processors",
+        type=whole(1, MOST_PROCESSORS),
+        default=0,
+        metavar="N",
+        help="of the slot (default: all here)",
+    )
     made.add_argument("-i", "--input", type=Path, action="append", default=[], metavar="FILE", help="goes with COMMAND")
     made.add_argument("-o", "--output", action="append", default=[], metavar="NAME", help="a file that COMMAND writes")
     made.add_argument("--into", type=Path, metavar="DIR", help="for the files that come back (default: JOB-output)")
-    made.add_argument("--deadline", type=float, default=_DAY_S, metavar="S", help="stop after that (default: a day)")
+    made.add_argument(
+        "--deadline", type=seconds(), default=_DAY_S, metavar="S", help="stop after that (default: a day)"
+    )
     made.add_argument("--json", action="store_true", help="at the end, each job for programs; the job's output is kept")
     made.add_argument("jobs", nargs="*", type=Path, metavar="JDL", help="files in DIRAC's JDL")
     return made
@@ -54,14 +64,16 @@ def main(words: Sequence[str]) -> int:
     asked = parser().parse_args(before)
     if bool(asked.jobs) == bool(command):
         return _complain("expected either JDL files or -- COMMAND; see gridpilot run --help", USAGE)
-    if asked.deadline <= 0 or asked.processors < 0:
-        return _complain("--deadline and --processors: expected more than 0", USAGE)
     try:
+        if asked.into:
+            places.folder(asked.into)
         with _ending_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="gridpilot-run-") as folder:
             files = asked.jobs or [jdl_of_command.written(Path(folder, "job"), command, asked.input, asked.output)]
             return _run(asked, [_checked(path) for path in files], Path(folder))
     except (LocalWmsError, AgentError, RuntimeError) as error:
         return _complain(str(error), 1)
+    except places.NoPlace as error:
+        return _complain(f"--into {error}", USAGE)
     except KeyboardInterrupt:
         return _complain("interrupted; its jobs, pilot and WMS are ended", INTERRUPTED)
 
@@ -135,7 +147,11 @@ def _kept(files: Sequence[Path], asked: argparse.Namespace, name: str) -> list[s
     if not files:
         return []
     into = asked.into or (Path() if is_command and asked.output else _unused(name))
-    into.mkdir(parents=True, exist_ok=True)
+    try:
+        places.folder(into)
+    except places.NoPlace as error:  # the job has run: nothing of it may be lost
+        into = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+        _complain(f"{error}; what came back is kept elsewhere", 1)
     kept = []
     for path in files:
         place = _unused(str(into / path.name))

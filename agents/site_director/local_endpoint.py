@@ -7,6 +7,7 @@ from pathlib import Path
 from agents.errors import ConfigurationError
 from agents.settings.option import SITE_DIRECTOR
 from ce_backends.cfg import Section
+from ce_backends.errors import plain_word
 
 _NEEDED = ("configuration", "ca_dir", "pilot_proxy", "site", "ce", "queue", "vo")
 _MOST_BYTES = 100_000
@@ -51,11 +52,9 @@ def _read(path: Path, home: Path) -> dict[str, str]:
         with path.open("rb") as file:
             found = json.loads(file.read(_MOST_BYTES))
     except FileNotFoundError:
-        raise ConfigurationError(
-            f"no local WMS runs in {home}: start one with `python -m agents.local_wms serve`"
-        ) from None
+        raise ConfigurationError(f"no local WMS runs in {home}: start one with `gridpilot wms serve`") from None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+        raise ConfigurationError(f"{path}: cannot be read: {plain_word(error)}") from error
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in _NEEDED):
         raise ConfigurationError(f"{path}: expected {', '.join(_NEEDED)}, each a text")
     return {name: found[name] for name in _NEEDED}

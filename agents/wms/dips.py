@@ -18,6 +18,7 @@ from agents.credentials.context import tls
 from agents.errors import AccessDenied, BadAnswer, CredentialError, NoAnswer, ServiceError, Unreachable
 from agents.wms import dencode, dips_files, jencode
 from agents.wms.service import NoFile
+from ce_backends.errors import plain_word
 from ce_backends.untrusted.bounded_http import Limits
 from ce_backends.untrusted.web_proxies import web_proxies
 
@@ -115,7 +116,7 @@ class DipsTransport:
             plain = socket.create_connection((place.hostname, place.port), timeout=self._limits.connect_s)
         except OSError as error:
             hint = "; the web proxy of https_proxy cannot carry dips" if web_proxies(url) else ""
-            raise Unreachable(f"{url}: {_plain(error)}{hint}") from error
+            raise Unreachable(f"{url}: {plain_word(error)}{hint}") from error
         with plain:
             try:
                 secured = self._secure().wrap_socket(plain, server_hostname=place.hostname)
@@ -158,7 +159,7 @@ def _meant(url: str, method: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NoAnswer(f"{url}: no answer to {method}: {_plain(error)}") from error
+        raise NoAnswer(f"{url}: no answer to {method}: {plain_word(error)}") from error
     except BadAnswer as error:
         raise BadAnswer(f"{url}: {method}: {error}") from error
 
@@ -184,11 +185,7 @@ def _rejected(url: str, error: Exception) -> ServiceError:
     reason = error.reason or "" if isinstance(error, ssl.SSLError) else ""
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return AccessDenied(f"{url}: the server does not accept our certificate ({reason.replace('_', ' ').lower()})")
-    return Unreachable(f"{url}: {_plain(error)}")
-
-
-def _plain(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return Unreachable(f"{url}: {plain_word(error)}")
 
 
 class _Frames:

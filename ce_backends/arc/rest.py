@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.errors import CEError, CEUnavailable, plain_word
 from ce_backends.untrusted import bounded_http, strict_json, token_scopes
 from ce_backends.untrusted.bounded_http import Limits
 
@@ -230,7 +230,7 @@ class Rest:
         try:
             text = token.read_text("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise CEUnavailable(f"token {token} cannot be read: {error}") from error
+            raise CEUnavailable(f"token {token} cannot be read: {plain_word(error)}") from error
         if scope and (lack := token_scopes.lacking(text, scope)):
             raise CEUnavailable(f"token {token} cannot be used: {lack}")
         return {"Authorization": f"Bearer {text}"}

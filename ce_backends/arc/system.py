@@ -18,7 +18,7 @@ from ce_backends.batch.launcher import END, RESULT, TASK
 from ce_backends.batch.options import Needs
 from ce_backends.batch.system import BatchJob
 from ce_backends.batch.unknown_words import UnknownWords
-from ce_backends.errors import CEError, CEUnavailable
+from ce_backends.errors import CEError, CEUnavailable, plain_word
 
 LAUNCHER = "launcher"
 LAUNCHER_OUTPUT = "launcher.out"
@@ -123,7 +123,7 @@ class Arc:
         try:
             return (self._area / "jobs" / f"{name}.tasks").read_text("ascii").split()
         except OSError as error:
-            raise CEUnavailable(f"the tasks of {name} cannot be read: {error}") from error
+            raise CEUnavailable(f"the tasks of {name} cannot be read: {plain_word(error)}") from error
 
     def _furnish(self, name: str, placed: Mapping[str, str]) -> None:
         """Write down each task's job id and bring its files there: it is started when it has both of them."""

@@ -21,7 +21,7 @@ from ce_backends.cloud.machines import Cloud
 from ce_backends.cloud.plan import PlannedCloud
 from ce_backends.cloud.spool import CloudSpool, Published
 from ce_backends.cloud.system import Lives, Machines, installation
-from ce_backends.errors import CEMisconfigured, CEUnavailable
+from ce_backends.errors import CEMisconfigured, CEUnavailable, plain_word
 from ce_backends.options import Option, OptionValue, setting, table_of, value_of
 from ce_backends.readers import comma_list, did_you_mean
 
@@ -266,7 +266,9 @@ def _template(written: str) -> str:
     try:
         text = Path(os.path.expandvars(written)).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CEMisconfigured(f"option Context_Template is {written!r}: it cannot be read: {error}") from error
+        raise CEMisconfigured(
+            f"option Context_Template is {written!r}: it cannot be read: {plain_word(error)}"
+        ) from error
     if "EXECUTABLE_STR" in text or "PROXY_STR" in text:
         raise CEMisconfigured(
             f"option Context_Template is {written!r}: it is a template for DIRAC's CloudCE, which places the pilot; "

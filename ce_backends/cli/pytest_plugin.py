@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from ce_backends.parser import seconds
+
 
 def pytest_addoption(parser: Any) -> None:
     """Add the options that name the CE."""
@@ -19,7 +21,7 @@ def pytest_addoption(parser: Any) -> None:
     group.addoption("--ce", metavar="FILE|TYPE", default="", help="the CE: a configuration file, or a type")
     group.addoption("--ce-option", action="append", default=[], metavar="OPTION=VALUE", help="one option of the CE")
     group.addoption("--ce-name", default="", metavar="NAME", help="of several CEs in FILE, this one")
-    group.addoption("--ce-deadline", type=float, default=300.0, metavar="S", help="per step (default: 300)")
+    group.addoption("--ce-deadline", type=seconds(), default=300.0, metavar="S", help="per step (default: 300)")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from ce_backends import places
 from ce_backends.base import Accepted, ComputingElement, Rejected, TaskState, TaskStatus
 from ce_backends.cli import commands
 from ce_backends.conformance import suite as conformance
@@ -34,6 +35,8 @@ def test(arguments: argparse.Namespace) -> int:
     definition, options, trouble = commands.chosen(arguments)
     if trouble:
         raise CEUnavailable(trouble)
+    if arguments.junit:
+        places.file(arguments.junit)
     progress = Progress(is_silent=arguments.json)
     with place(arguments.work_dir) as scratch:
         trials = trials_of(definition.ce_type, options, scratch, arguments.deadline)
@@ -101,8 +104,7 @@ def _shown(ce_type: str, options: Mapping[str, OptionValue], scratch: Path) -> M
 def place(given: Path | None = None) -> Iterator[Path]:
     """Yield where to work: a place given by the caller is kept."""
     if given:
-        given.mkdir(parents=True, exist_ok=True)
-        yield open_to_tasks(Path(tempfile.mkdtemp(prefix="ce-test-", dir=given)))
+        yield open_to_tasks(Path(tempfile.mkdtemp(prefix="ce-test-", dir=places.folder(given))))
         return
     with tempfile.TemporaryDirectory(prefix="gridpilot-ce-test-", ignore_cleanup_errors=True) as scratch:
         yield open_to_tasks(Path(scratch))

@@ -13,13 +13,13 @@ from agents.jobs.unforeseen import words
 from agents.local_wms.home import default_home
 from ce_backends import screen
 from ce_backends.linux.stdout import say
-from ce_backends.parser import Parser
+from ce_backends.parser import Parser, seconds
 from gridpilot.top import panel, sources
 from gridpilot.top.sources import Look
 from gridpilot.top.terminal import GONE, Terminal
 
 EVERY_S = 2.0
-_AT_LEAST_S = 0.2
+_AT_LEAST_S, _AT_MOST_S = 0.2, 3600.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,17 +32,16 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="of a local WMS, a pilot or a SiteDirector (default: this one, or that of `gridpilot wms`)",
     )
-    made.add_argument("--every", type=_seconds, default=EVERY_S, metavar="S", help="between two looks (default: 2)")
+    made.add_argument(
+        "--every",
+        type=seconds(_AT_LEAST_S, _AT_MOST_S),
+        default=EVERY_S,
+        metavar="S",
+        help="between two looks (default: 2)",
+    )
     made.add_argument("--once", action="store_true", help="one look, as where there is no terminal")
     made.add_argument("--json", action="store_true", help="one look, for programs")
     return made
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not _AT_LEAST_S <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text} s: expected {_AT_LEAST_S} to 3600")
-    return seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:

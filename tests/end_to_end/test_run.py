@@ -20,14 +20,14 @@ RUN = [sys.executable, "-m", "gridpilot", "run"]
 
 
 @contextmanager
-def started(folder: Path, *words: str) -> Iterator["subprocess.Popen[str]"]:
+def started(folder: Path, *words: str, cwd: Path | None = None) -> Iterator["subprocess.Popen[str]"]:
     aside = folder / "aside"
     (aside / "tmp").mkdir(parents=True, exist_ok=True)
     Benchmark(this_machine(Path("/"), len(os.sched_getaffinity(0))), aside / "node")._remember(HS06)
     places = {"TMPDIR": str(aside / "tmp"), "GRIDPILOT_CACHE": str(aside / "node")}
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **places}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*RUN, *words], cwd=folder, env=environment, text=True, **pipes) as process:
+    with subprocess.Popen([*RUN, *words], cwd=cwd or folder, env=environment, text=True, **pipes) as process:
         try:
             yield process
         finally:
@@ -100,13 +100,28 @@ def test_kill_9_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_is_said_before_anything_is_started(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     for words, sentence in (
         (["nothing.jdl"], "nothing.jdl: there is no such file; a command goes after --"),
         (["-i", "no.txt", "--", "true"], "--input no.txt: there is no such file"),
         (["--"], "expected either JDL files or -- COMMAND"),
         (["a.jdl", "--", "true"], "expected either JDL files or -- COMMAND"),
+        (["--into", "file/x", "--", "true"], "--into file/x: the directory cannot be made"),
+        (["--into", "file", "--", "true"], "--into file: there is a file of that name; expected a directory"),
+        (["--into", "/proc", "--", "true"], "--into /proc: no file can be made in this directory"),
+        (["-P", "0", "--", "true"], "'0': expected a whole number, 1 to 100000"),
+        (["--deadline", "nan", "--", "true"], "'nan': expected seconds"),
     ):
         code, out, err = run(tmp_path, *words)
 
         assert code != 0
         assert (sentence in err, out, "starting" in err) == (True, "", False)
+
+
+def test_what_cannot_be_put_here_is_kept_elsewhere(tmp_path: Path) -> None:
+    with started(tmp_path, "-o", "result", "--", "/bin/sh", "-c", "echo 5 > result", cwd=Path("/proc")) as process:
+        _, err = process.communicate(timeout=PATIENCE_S)
+
+    kept = list((tmp_path / "aside/tmp").glob("*/result"))
+    assert [path.read_text() for path in kept] == ["5\n"]
+    assert ("no file can be made in this directory" in err, str(kept[0]) in err) == (True, True)

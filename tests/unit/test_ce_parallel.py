@@ -66,7 +66,7 @@ def test_number_of_clauses_at_once_is_one_or_more(wrong: str, capsys: pytest.Cap
     with pytest.raises(SystemExit):
         main(["test", "Local", f"--at-once={wrong}"])
 
-    assert f"'{wrong}' is no number of clauses: expected 1 or more" in capsys.readouterr().err
+    assert f"'{wrong}': expected a whole number, 1 to 1000" in capsys.readouterr().err
 
 
 def dies(_: Subject) -> None:

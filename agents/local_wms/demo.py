@@ -9,7 +9,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agents.local_wms.client import Client, connect
@@ -58,6 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 only if every job is as expected."""
     os.umask(0o077)
     arguments = parser().parse_args(argv)
+    with redirect_stdout(sys.stderr) if arguments.json else nullcontext():
+        rows, code = _ran(arguments)
+    if arguments.json:
+        print(json.dumps([asdict(row) for row in rows], indent=1), flush=True)
+    return code
+
+
+def _ran(arguments: argparse.Namespace) -> tuple[Sequence[Row], int]:
+    """Run the jobs and print how it goes; return how each ended, and the exit code."""
     processors = arguments.processors or max(2, len(os.sched_getaffinity(0)))
     expected = json.loads((JDLS / "expected.json").read_text(encoding="utf-8"))
     forget_jobs(Home(arguments.home))
@@ -69,8 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with pilot(endpoint, Path(folder), processors, failed_matches=3) as process:
             _wait(client, list(names), process)
         rows = [_row(client, job_id, name, expected[name], processors) for job_id, name in names.items()]
-        _print_table(rows)
-        return _verdict(rows, process.returncode, Path(folder) / "pilot.out")
+        if not arguments.json:
+            _print_table(rows)
+        return rows, _verdict(rows, process.returncode, Path(folder) / "pilot.out")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -86,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         help="of the slot (default: this machine's, 2 at least)",
     )
+    made.add_argument("--json", action="store_true", help="each job for programs; how it goes is written to stderr")
     return made
 
 

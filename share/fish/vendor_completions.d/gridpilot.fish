@@ -19,6 +19,7 @@ complete -c gridpilot -n '__fish_use_subcommand' -a man -d 'print the manual pag
 complete -c gridpilot -n '__fish_use_subcommand' -a version -d 'print the version, and whether other packages are in the way'
 complete -c gridpilot -n '__fish_seen_subcommand_from demo' -l home -r -F -d 'directory of its local WMS'
 complete -c gridpilot -n '__fish_seen_subcommand_from demo' -l processors -x -d 'of the slot (default: this machine\'s, 2 at least)'
+complete -c gridpilot -n '__fish_seen_subcommand_from demo' -l json -d 'each job for programs; how it goes is written to stderr'
 complete -c gridpilot -n '__fish_seen_subcommand_from run' -F
 complete -c gridpilot -n '__fish_seen_subcommand_from run' -s P -l processors -x -d 'of the slot (default: all here)'
 complete -c gridpilot -n '__fish_seen_subcommand_from run' -s i -l input -r -F -d 'goes with COMMAND'

@@ -105,6 +105,16 @@ class Wms:
             assert time.monotonic() < deadline, f"job {job.job_id} was not matched within {DEADLINE_S} s"
             time.sleep(0.2)
 
+    def queues(self, job: "Job") -> dict[str, Any]:
+        """Ask for the task queues of a job until there is one: DIRAC says Waiting a moment before it is in any."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            queues: dict[str, Any] = self.value("pilot", "Matcher", "getMatchingTaskQueues", job.offer())
+            if queues:
+                return queues
+            assert time.monotonic() < deadline, f"job {job.job_id} was in no task queue within {DEADLINE_S} s"
+            time.sleep(0.2)
+
     def running_job(self) -> "Job":
         """Submit a job, match it, report it as Running."""
         job = self.matched_job()

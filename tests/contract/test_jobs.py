@@ -80,9 +80,7 @@ def test_cpu_work_is_compared_after_rounding_up(wms: Any) -> None:
 def test_matching_task_queues_have_text_keys(wms: Any) -> None:
     job = wms.waiting_job()
 
-    queues = wms.value("pilot", "Matcher", "getMatchingTaskQueues", job.offer())
-
-    ((number, queue),) = queues.items()
+    ((number, queue),) = wms.queues(job).items()
     assert number.isdecimal()
     assert {"Priority", "Jobs", "Owner", "OwnerGroup", "CPUTime"} <= set(queue)
 
@@ -155,11 +153,12 @@ def test_parameters_are_set_in_bulk_and_come_back_as_text(wms: Any, running_job:
     assert str(parameters["PayloadPID"]) == "4242"
 
 
-def test_attributes_that_may_change_answer_with_zero(wms: Any, running_job: Any) -> None:
-    job_id = running_job.job_id
+def test_attributes_that_may_change_answer_with_how_many_rows_did(wms: Any, running_job: Any) -> None:
+    job_id, other = running_job.job_id, "2030-01-02 03:04:05"
 
     assert wms.value("pilot", "JobStateUpdate", "setJobSite", job_id, wms.endpoint["site"]) == 0
-    assert wms.value("pilot", "JobStateUpdate", "setJobAttribute", job_id, "StartExecTime", stamp()[:19]) == 0
+    assert wms.value("pilot", "JobStateUpdate", "setJobAttribute", job_id, "StartExecTime", other) == 1
+    assert wms.value("pilot", "JobStateUpdate", "setJobAttribute", job_id, "StartExecTime", other) == 0
     assert not wms.call("pilot", "JobStateUpdate", "setJobAttribute", job_id, "Owner", "me")["OK"]
 
 

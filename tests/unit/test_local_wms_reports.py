@@ -107,7 +107,7 @@ def test_parameters_come_in_three_forms(wms: DirectWms) -> None:
 def test_only_some_attributes_can_be_set(wms: DirectWms) -> None:
     job_id = wms.running()
 
-    assert wms.call(THE_PILOT, "JobStateUpdate.setJobSite", job_id, "X") == 0
+    assert wms.call(THE_PILOT, "JobStateUpdate.setJobSite", job_id, "X") == 1
 
     with pytest.raises(Refusal, match="Owner can not be changed"):
         wms.call(THE_PILOT, "JobStateUpdate.setJobAttribute", job_id, "Owner", "me")

@@ -150,12 +150,13 @@ class JobStateUpdate(Service):
 
     @exported("setJobAttribute")
     def set_attribute(self, caller: Caller, job_id: Any, name: str, value: str) -> int:
-        """Write one of the few attributes that are free to change."""
+        """Write one of the few attributes that are free to change; return how many rows are not as before, as MySQL."""
         job = self._allowed(caller, job_id)
         if name not in MUTABLE:
             raise Refusal(f"Job attribute {name} can not be changed: one of {', '.join(MUTABLE)} was expected")
+        kept = self._jobs.database.value(f"SELECT {name} FROM Jobs WHERE JobID = ?", job)  # noqa: S608 - one of MUTABLE
         self._jobs.change(job, {name: str(value)})
-        return 0
+        return int(kept != str(value))
 
     @exported("setJobSite")
     def set_site(self, caller: Caller, job_id: Any, site: str) -> int:

@@ -1,14 +1,15 @@
 """SIGKILL of the agent at each step of an output file in its ledger, on a real DIRAC and real storage.
 
 GRIDPILOT_ROUNDS=N adds deaths before a step is written, another protocol, and jobs whose element is down, so that a
-file goes to failover and a Request remains; and does all of it N times.
+file goes to failover and a Request remains; and does all of it N times, some at a time, each with a tag of its own.
 """
 
 import os
 import signal
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from tests.system.agent_at_points import AgentAtPoints
 from tests.system.dirac_stack import Stack, script
 from tests.system.storage import DiracData
 
-TAG = "datakills"
-ROUND_S = 90.0
+DEATH_S = 180.0
 CONTENT = b"what the payload found\n"
 DOWN, FAILOVER = "DOWN-disk", "FAR-disk"
 ONE_JOB = "/Systems/WorkloadManagement/Agents/JobAgent/FillingModeFlag=False"
 _MOST_DEATHS = 3
+_AT_ONCE = 4
 TIMES = int(os.environ.get("GRIDPILOT_ROUNDS", "0"))  # of all; 0: a few, once
 
 
@@ -88,30 +89,42 @@ class Run:
     points: Path
 
 
-@pytest.fixture(scope="module", params=range(TIMES or 1), ids=lambda number: f"round {number + 1}")
-def run(stack: Stack, data: DiracData, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+@pytest.fixture(scope="module")
+def runs(stack: Stack, data: DiracData, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence["Future[Run]"]]:
+    """Begin all of them; each is looked at when it is over."""
     script("publish.sh", "dips")
     script("sweep.sh")
-    home = f"/labvo/user/l/labuser/kills-{uuid.uuid4().hex[:8]}"
-    jobs = _submitted(stack, home)
-    folder = tmp_path_factory.mktemp("kills")
+    folders = [tmp_path_factory.mktemp("kills") for _ in range(TIMES or 1)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield [pool.submit(_ran, stack, data, folder) for folder in folders]
+
+
+@pytest.fixture(scope="module", params=range(TIMES or 1), ids=lambda number: f"round {number + 1}")
+def run(runs: Sequence["Future[Run]"], request: pytest.FixtureRequest) -> Run:
+    return runs[request.param].result()
+
+
+def _ran(stack: Stack, data: DiracData, folder: Path) -> Run:
+    name = f"kills-{uuid.uuid4().hex[:8]}"
+    home, tag = f"/labvo/user/l/labuser/{name}", name
+    jobs = _submitted(stack, home, tag)
     try:
-        with AgentAtPoints(stack, folder, TAG, "-P", "1", "-o", ONE_JOB) as agent:
+        with AgentAtPoints(stack, folder, tag, "-P", "1", "-o", ONE_JOB) as agent:
             for one, job in jobs.items():
                 (agent.points / f"{job}.root.kill").write_text(f"{one.step} {one.when}", encoding="ascii")
             deaths = sum(_round(agent) for _ in jobs)
         known = data.look(*(f"{home}/{job}.root" for job in jobs.values()))
-        yield Run(data, home, jobs, stack.status(*jobs.values(), full=True), known, deaths, agent.points)
+        return Run(data, home, jobs, stack.status(*jobs.values(), full=True), known, deaths, agent.points)
     finally:
         stack.client("admin", "delete", *map(str, jobs.values()))
 
 
-def _submitted(stack: Stack, home: str) -> dict[Round, int]:
+def _submitted(stack: Stack, home: str, tag: str) -> dict[Round, int]:
     """Return a job for each round; its one output has the job's number for a name."""
     jobs: dict[Round, int] = {}
     for element in dict.fromkeys(one.wanted for one in rounds()):
         jdl = (
-            f'[ Executable = "/bin/sh"; Arguments = "-c \'echo what the payload found >$JOBID.root\'"; Tags = "{TAG}"; '
+            f'[ Executable = "/bin/sh"; Arguments = "-c \'echo what the payload found >$JOBID.root\'"; Tags = "{tag}"; '
             f'OutputData = "LFN:{home}/*.root"; OutputSE = "{element}"; ]'
         )
         there = [one for one in rounds() if one.wanted == element]
@@ -122,7 +135,7 @@ def _submitted(stack: Stack, home: str) -> dict[Round, int]:
 def _round(agent: AgentAtPoints) -> int:
     """Let the agent take one job, die, and end it; return how often it died."""
     for deaths in range(_MOST_DEATHS):
-        exit_code = agent.ran(ROUND_S, takes_jobs=deaths == 0)
+        exit_code = agent.ran(DEATH_S, takes_jobs=deaths == 0)
         if exit_code == 0:
             return deaths
         assert exit_code == -signal.SIGKILL, agent.said()

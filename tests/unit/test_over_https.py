@@ -328,6 +328,7 @@ class Store:
         self.has_digest = True
         self.needs_folder = False
         self.put_says = ""
+        self.takes_probes = False  # whatever it says to others
         self.breaks_off_at = 10**9
         self.spoils = False
         self.thinks_s = 0.0  # before it tells a checksum
@@ -350,7 +351,7 @@ class Store:
         peer.say("200 OK", f"Content-Length: {len(data)}\r\n{digest}")
 
     def put(self, peer: Conversation, target: str, headers: dict[str, str]) -> None:
-        if self.put_says:
+        if self.put_says and not (self.takes_probes and target.endswith("-probe")):
             peer.say(self.put_says, "Content-Length: 0\r\n")
             return
         if self.needs_folder:
@@ -457,6 +458,15 @@ def test_a_refused_upload_says_what_to_do(
     store = Store()
     store.put_says = says
     with pytest.raises(error):
+        put(authority, owner, tmp_path, store)
+    assert store.files == {}
+
+
+@pytest.mark.parametrize("says", ["423 Locked", "409 Conflict", "425 Early", "429 Many", "500 Oops", "503 Busy"])
+def test_what_passes_is_no_lack_of_room(authority: Authority, owner: Identity, tmp_path: Path, says: str) -> None:
+    store = Store()
+    store.put_says, store.takes_probes = says, True
+    with pytest.raises(Transient):
         put(authority, owner, tmp_path, store)
     assert store.files == {}
 

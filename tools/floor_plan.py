@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: Mapping[str, Sequence[Sequence[str]]] = {  # from the ground up
     "ce_backends": (
         ("errors", "counted", "readers", "screen"),
-        ("base", "options", "cfg", "parser", "untrusted"),
+        ("base", "options", "cfg", "parser", "places", "untrusted"),
         ("registry", "linux"),
         ("task",),
         ("containment",),

@@ -7,6 +7,7 @@ only that the batch system is done with a job: what our script wrote tells how i
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -24,6 +25,7 @@ LAUNCHER = "launcher"
 LAUNCHER_OUTPUT = "launcher.out"
 LAUNCHER_ERRORS = "launcher.err"
 ID_FILE = "arc_id"
+_UPLOADS_AT_ONCE = 4
 _MARGIN_S = 90  # between the task's own wall limit, which its script keeps, and the one the batch system is told
 _ADL = "http://www.eu-emi.eu/es/2010/12/adl"
 _NORDUGRID = "http://www.nordugrid.org/es/2011/12/nordugrid-adl"
@@ -128,10 +130,18 @@ class Arc:
     def _furnish(self, name: str, placed: Mapping[str, str]) -> None:
         """Write down each task's job id and bring its files there: it is started when it has both of them."""
         for job_id, stamp in placed.items():
-            place = self._area / "tasks" / stamp
-            (place / ID_FILE).write_text(job_id, encoding="ascii")
-            self._upload(job_id, LAUNCHER, self._area / "jobs" / name)
-            self._upload(job_id, TASK, place / TASK)
+            (self._area / "tasks" / stamp / ID_FILE).write_text(job_id, encoding="ascii")
+        with ThreadPoolExecutor(_UPLOADS_AT_ONCE, "arc-upload") as pool:
+            brought = [pool.submit(self._bring, name, job_id, stamp) for job_id, stamp in placed.items()]
+            try:
+                for each in brought:
+                    each.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # a CE that is away is not asked fifty times
+
+    def _bring(self, name: str, job_id: str, stamp: str) -> None:
+        self._upload(job_id, LAUNCHER, self._area / "jobs" / name)
+        self._upload(job_id, TASK, self._area / "tasks" / stamp / TASK)
 
     def _upload(self, job_id: str, name: str, source: Path) -> None:
         self._rest.upload(f"/jobs/{job_id}/session/{name}", source)

@@ -104,7 +104,7 @@ case $3 in */*) below=$(pwd -P)/work ;; *) below=$(pwd -P) ;; esac
 inside "$below" "$3" || exit
 size=$(stat -c %s -- "$3")
 skip=$((size > $4 ? size - $4 : 0))
-dd if="$3" bs="$4" skip="$skip" count=1 iflag=nonblock,nofollow,skip_bytes,fullblock
+dd if="$3" bs="$4" skip="$skip" count="$((size - skip))" iflag=nonblock,nofollow,skip_bytes,count_bytes,fullblock
 """
 _RENEW = """\
 cd -- "$1" && [ ! -h "tasks/$2" ] && umask 077 && new=$(mktemp -- incoming/credential.XXXXXXXXXX) || exit 1

@@ -25,7 +25,8 @@ def tail(path: Path, root: Path, max_bytes: int) -> bytes:
     """Return the last bytes of a file below `root`, empty if there is no such file."""
     try:
         with ForeignTree(root) as tree, tree.file(str(path.relative_to(root))) as fd:
-            return os.pread(fd, max_bytes, max(0, os.fstat(fd).st_size - max_bytes))
+            size = os.fstat(fd).st_size  # what comes later does not count, or its beginning would be taken for an end
+            return os.pread(fd, min(max_bytes, size), max(0, size - max_bytes))
     except (Outside, OSError, ValueError):  # an absolute path is not below it
         return b""
 

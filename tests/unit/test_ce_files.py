@@ -132,3 +132,16 @@ def test_tail_is_the_last_bytes(work: Path, length: int, seen: bytes) -> None:
     (work / "file").write_bytes(b"0123456789")
 
     assert tail(work / "file", work, length) == seen
+
+
+def test_tail_of_a_file_that_grows_meanwhile_is_no_beginning(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "file").write_bytes(b"01")
+    read = os.pread
+
+    def grown(fd: int, length: int, at: int) -> bytes:
+        (work / "file").write_bytes(b"0123456789")
+        return read(fd, length, at)
+
+    monkeypatch.setattr(os, "pread", grown)
+
+    assert tail(work / "file", work, 5) == b"01"

@@ -71,6 +71,18 @@ def test_peek_shows_nothing_outside_the_work_directory(spool: Spool, place: Path
     assert spool.peek(MINE, "work/deep/own", 100) == b"own"
 
 
+def test_peek_at_a_file_that_grows_meanwhile_shows_no_beginning(
+    spool: Spool, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "stdout").write_text("01")
+    (tmp_path / "stat").write_text(f'#!/bin/sh\n/usr/bin/stat "$@"; printf 23456789 >> {place}/stdout\n')
+    (tmp_path / "stat").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert spool.peek(MINE, "stdout", 5) == b"01"
+    assert (place / "stdout").read_text() == "0123456789"
+
+
 def test_peek_takes_no_more_than_it_asked_for_whatever_is_sent(place: Path, tmp_path: Path) -> None:
     spool = Spool(Babbling(), str(tmp_path / "spool"), tmp_path / "scratch", cap=Cap(1000))
     (place / "stdout").write_text("x")

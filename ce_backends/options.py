@@ -9,9 +9,10 @@ from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from ce_backends.errors import CEMisconfigured
-from ce_backends.readers import did_you_mean, nearest, number, whole_number, yes_no
+from ce_backends.readers import TooMuch, did_you_mean, nearest, number, whole_number, yes_no
 
 OptionValue = int | float | str
+_SHOWN = 100  # characters of a wrong value
 
 _KINDS = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
 _READERS: Mapping[type, Callable[[object], OptionValue]] = {
@@ -34,6 +35,7 @@ class Option:
         doc: one sentence.
         unit: `s`, `MB`; empty for none.
         minimum: the least value of a number.
+        maximum: the most of one that has less than all others.
         choices: the only values, if any are named.
         example: a value for a text without which there is no CE.
         is_quoted: a text in which quotes mean something; in others they would be part of the value.
@@ -45,6 +47,7 @@ class Option:
     doc: str
     unit: str = ""
     minimum: int | None = None
+    maximum: int | None = None
     choices: Sequence[str] = ()
     example: str = ""
     is_quoted: bool = False
@@ -76,16 +79,20 @@ class Option:
         """
         if slip := self._slip(value):
             raise CEMisconfigured(f"option {self.name} of CE type {ce_type} is {value!r}: {slip}")
+        expected, parsed = self.expected, None
         try:
             parsed = _READERS[self.kind](value)
+            if self.maximum is not None and not isinstance(parsed, str) and parsed > self.maximum:
+                raise TooMuch(self.maximum)  # noqa: TRY301 - as readers do
+        except TooMuch as error:
+            expected, parsed = str(error), None
         except ValueError:
-            parsed = None
+            pass
         if parsed is None or not self._allows(parsed):
             near = nearest(str(value), self.choices)
             hint = f"; did you mean {near}?" if near else ""
-            raise CEMisconfigured(
-                f"option {self.name} of CE type {ce_type} is {value!r}: expected {self.expected}{hint}"
-            )
+            shown = repr(value) if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]!r} …"
+            raise CEMisconfigured(f"option {self.name} of CE type {ce_type} is {shown}: expected {expected}{hint}")
         return parsed
 
     def _slip(self, value: OptionValue) -> str:

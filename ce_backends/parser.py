@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NoReturn
 
+from ce_backends.readers import nearest
+
 MOST_JOB_ID = 10**12 - 1  # DIRAC has come to 10**9
-MOST_PROCESSORS = 100_000
 MOST_S = 10_000_000.0  # some months
 
 _DIGITS = 19
@@ -26,8 +27,6 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
     def _meant(self, words: str) -> str:
-        from ce_backends.readers import nearest  # noqa: PLC0415 - only a mistake needs it, and each agent starts here
-
         wrong = next((word.partition("=")[0] for word in words.split() if word.startswith("-")), "")
         near = nearest(wrong, set(_options(self))) if wrong else ""
         return f"; did you mean {near}?" if near else f"; `{self.prog} --help` lists what there is"

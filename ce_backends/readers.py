@@ -3,7 +3,6 @@
 `pilot/readers.py` reads alike; one table of cases tries both. Pure functions: any thread may call them.
 """
 
-import difflib
 import math
 from collections.abc import Collection, Mapping
 
@@ -25,8 +24,18 @@ NICKNAMES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("bwrap", "pool/bwrap"), ("Pool/Bubblewrap",)),
 }
 """What people call batch systems and CE types, with the names that are meant: of a batch system, of a CE type."""
+MOST_WHOLE = 10**15  # bytes of a petabyte
+MOST_PROCESSORS = 100_000  # of a slot
+MOST = 1e9  # seconds of some thirty years: nobody can wait for much more, least of all Python
 _YES = ("yes", "true", "y", "1", "on")
 _NO = ("no", "false", "n", "0", "off", "")
+
+
+class TooMuch(ValueError):
+    """A number is greater than any that makes sense; the text says what is expected."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__(f"a number of at most {most:.0f}")
 
 
 def yes_no(value: object) -> bool:
@@ -41,25 +50,27 @@ def yes_no(value: object) -> bool:
     return word in _YES
 
 
-def whole_number(value: object, least: int | None = None) -> int:
+def whole_number(value: object, least: int | None = None, most: int = MOST_WHOLE) -> int:
     """Read a whole number, as Python's `int` reads a text.
 
     Raises:
-        ValueError: it is none, has a fraction, or is less than `least`.
+        ValueError: it is none, has a fraction, or is less than `least`; TooMuch of it where it is more than `most`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError(value)  # noqa: TRY004 - readers have one error
     number = int(value)
+    if abs(number) > most:
+        raise TooMuch(most)
     if least is not None and number < least:
         raise ValueError(value)
     return number
 
 
-def number(value: object, least: float | None = None) -> float:
+def number(value: object, least: float | None = None, most: float = MOST) -> float:
     """Read a number, as Python's `float` reads a text; never infinite, nor none.
 
     Raises:
-        ValueError: it is none, or less than `least`.
+        ValueError: it is none, or less than `least`; TooMuch of it where it is more than `most`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(value)  # noqa: TRY004 - readers have one error
@@ -67,6 +78,8 @@ def number(value: object, least: float | None = None) -> float:
         read = float(value)
     except OverflowError as error:
         raise ValueError(value) from error
+    if math.isfinite(read) and abs(read) > most:
+        raise TooMuch(most)
     if not math.isfinite(read) or (least is not None and read < least):
         raise ValueError(value)
     return read
@@ -85,6 +98,8 @@ def nearest(name: str, known: Collection[str], least_alike: float = 0.6) -> str:
         known: the right names.
         least_alike: how near in spelling it must be, from 0 to 1 (`difflib`): the more, the fewer names are guessed.
     """
+    import difflib  # noqa: PLC0415 - 10 ms that only a mistake has to pay
+
     meant = {folded: right for folded, rights in NICKNAMES.items() for right in rights if _first_word(right) in known}
     meant |= {candidate.casefold(): candidate for candidate in known}
     folded = name.strip().casefold()

@@ -8,8 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+MOST_WHOLE = 10**15  # bytes of a petabyte
+MOST_PROCESSORS = 100_000  # of a slot
+MOST = 1e9  # seconds of some thirty years
 _YES = ("yes", "true", "y", "1", "on")
 _NO = ("no", "false", "n", "0", "off", "")
+
+
+class TooMuch(ValueError):
+    """A number is greater than any that makes sense; the text says what is expected."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__(f"a number of at most {most:.0f}")
 
 
 def yes_no(value: object) -> bool:
@@ -24,25 +34,27 @@ def yes_no(value: object) -> bool:
     return word in _YES
 
 
-def whole_number(value: object, least: int | None = None) -> int:
+def whole_number(value: object, least: int | None = None, most: int = MOST_WHOLE) -> int:
     """Read a whole number, as Python's `int` reads a text.
 
     Raises:
-        ValueError: it is none, has a fraction, or is less than `least`.
+        ValueError: it is none, has a fraction, or is less than `least`; TooMuch of it where it is more than `most`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError("a whole number")  # noqa: TRY004 - readers have one error
     number = int(value)
+    if abs(number) > most:
+        raise TooMuch(most)
     if least is not None and number < least:
         raise ValueError(f"a whole number, {least} or more")
     return number
 
 
-def number(value: object, least: float | None = None) -> float:
+def number(value: object, least: float | None = None, most: float = MOST) -> float:
     """Read a number, as Python's `float` reads a text; never infinite, nor none.
 
     Raises:
-        ValueError: it is none, or less than `least`.
+        ValueError: it is none, or less than `least`; TooMuch of it where it is more than `most`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError("a number")  # noqa: TRY004 - readers have one error
@@ -50,6 +62,8 @@ def number(value: object, least: float | None = None) -> float:
         read = float(value)
     except OverflowError as error:
         raise ValueError("a number") from error
+    if math.isfinite(read) and abs(read) > most:
+        raise TooMuch(most)
     if not math.isfinite(read) or (least is not None and read < least):
         raise ValueError("a number")
     return read

@@ -42,14 +42,23 @@ def count(value: object) -> int:
     """Read a whole number that is not negative."""
     try:
         return readers.whole_number(value, 0)
+    except readers.TooMuch:
+        raise
     except ValueError:
         raise ValueError("a whole number, 0 or more") from None
+
+
+def processor_count(value: object) -> int:
+    """Read a number of processors that one machine may have."""
+    return readers.whole_number(count(value), most=readers.MOST_PROCESSORS)
 
 
 def seconds(value: object) -> float:
     """Read a duration in seconds."""
     try:
         return readers.number(value, 0)
+    except readers.TooMuch:
+        raise
     except ValueError:
         raise ValueError("a number of seconds, 0 or more") from None
 
@@ -152,10 +161,14 @@ class Settings:
     release: str = option("-r", "--release", meaning="DIRAC release that the Matcher expects")
     project: str = option("-l", "--project", meaning="DIRAC project that the Matcher expects")
     processors: int = option(
-        "-P", "--pilotProcessors", read=count, default=0, meaning="processors of this slot; 0: find out"
+        "-P", "--pilotProcessors", read=processor_count, default=0, meaning="processors of this slot; 0: find out"
     )
     max_processors: int = option(
-        "-m", "--maxNumberOfProcessors", read=count, default=0, meaning="never use more processors; 0: no limit"
+        "-m",
+        "--maxNumberOfProcessors",
+        read=processor_count,
+        default=0,
+        meaning="never use more processors; 0: no limit",
     )
     cpu_work_hs06s: int = option(
         "-T", "--CPUTime", read=count, default=0, meaning="CPU work to offer, HS06 seconds; 0: find out"

@@ -18,7 +18,8 @@ from agents.local_wms.home import Home, LocalWmsError, default_home
 from agents.local_wms.testing import running
 from agents.local_wms.throwaway import FINAL, Pilot, look, pilot, was_refused
 from ce_backends import screen
-from ce_backends.parser import MOST_PROCESSORS, Parser, whole
+from ce_backends.parser import Parser, whole
+from ce_backends.readers import MOST_PROCESSORS
 
 _INSTALLED = Path(__file__).with_name("demo_jobs")  # where a wheel has them
 JDLS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "configs" / "demo"

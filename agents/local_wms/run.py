@@ -23,7 +23,8 @@ from agents.local_wms.home import LocalWmsError
 from agents.local_wms.testing import running
 from agents.local_wms.throwaway import die_with_parent, pilot
 from ce_backends import places
-from ce_backends.parser import MOST_PROCESSORS, Parser, seconds, whole
+from ce_backends.parser import Parser, seconds, whole
+from ce_backends.readers import MOST_PROCESSORS
 from ce_backends.untrusted.text import visible
 
 USAGE, INTERRUPTED = 2, 130

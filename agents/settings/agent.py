@@ -11,7 +11,7 @@ from agents.settings.option import AGENT, WRAPPER, option
 from agents.settings.table import Explained, Reader
 from ce_backends.cfg import Section
 from ce_backends.configuration.slot_sections import CE_DEFAULTS, LOCAL
-from ce_backends.readers import nearest, yes_no
+from ce_backends.readers import MOST_PROCESSORS, nearest, yes_no
 
 ONE_AT_A_TIME = frozenset({"InProcess", "Singularity", "Podman", "Bubblewrap"})
 
@@ -90,7 +90,10 @@ class AgentSettings(EnergySettings):
     )
     release_project: str = option(f"{LOCAL}/ReleaseProject", default="", doc="DIRAC extension of that release.")
     processors: int = option(
-        f"{CE_DEFAULTS}/NumberOfProcessors", default=0, doc="Processors of the slot; 0 to take what the node offers."
+        f"{CE_DEFAULTS}/NumberOfProcessors",
+        default=0,
+        most=MOST_PROCESSORS,
+        doc="Processors of the slot; 0 to take what the node offers.",
     )
     memory_mb: int = option(
         f"{CE_DEFAULTS}/MaxRAM", default=0, unit="MB", doc="Memory of the slot; 0 when unknown: no job asks for any."
@@ -106,7 +109,10 @@ class AgentSettings(EnergySettings):
         "them to jobs of one.",
     )
     gpus: int = option(
-        f"{CE_DEFAULTS}/NumberOfGPUs", default=0, doc="GPUs to use at most; 0 to take all that the slot was given."
+        f"{CE_DEFAULTS}/NumberOfGPUs",
+        default=0,
+        most=MOST_PROCESSORS,
+        doc="GPUs to use at most; 0 to take all that the slot was given.",
     )
     vo: str = option(
         f"{CE_DEFAULTS}/VirtualOrganization", "/DIRAC/VirtualOrganization", default="", doc="VO of the pilot."

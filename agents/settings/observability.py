@@ -22,7 +22,10 @@ class ObservabilitySettings(WorkflowSettings):
         doc="Directory in which the agent leaves the page of its slot at its end, as slot-PILOT.html.",
     )
     metrics_port: int = option(
-        f"{AGENT}/MetricsPort", default=0, doc="Port of 127.0.0.1 on which Prometheus finds metrics; 0 for none."
+        f"{AGENT}/MetricsPort",
+        default=0,
+        most=65535,
+        doc="Port of 127.0.0.1 on which Prometheus finds metrics; 0 for none.",
     )
     metrics_directory: str = option(
         f"{AGENT}/MetricsDirectory",

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
 
 from agents.errors import ConfigurationError
 from ce_backends.cfg import Section, Value
-from ce_backends.readers import comma_list, nearest, number, whole_number, yes_no
+from ce_backends.readers import TooMuch, comma_list, nearest, number, whole_number, yes_no
 
 Reader = tuple[Callable[[str], object], str]
 """Reads a text, or raises ValueError; and what is expected, in words."""
@@ -34,6 +34,7 @@ class Explained:
     doc: str
 
 
+_SHOWN = 100  # characters of a wrong value
 _READERS: Mapping[object, Reader] = {
     str: (str, "a text"),
     int: (partial(whole_number, least=0), "a whole number, 0 or more"),
@@ -59,7 +60,8 @@ def load(cfg: Section, settings: type[Settings], readers: Mapping[object, Reader
     for declared in fields(settings):
         found = _find(cfg, declared)
         if found is not None:
-            values[declared.name] = _read({**_READERS, **readers}[types[declared.name]], *found)
+            reader = {**_READERS, **readers}[types[declared.name]]
+            values[declared.name] = _read(reader, *found, most=declared.metadata["most"])
         elif declared.default is MISSING:
             raise ConfigurationError(
                 f"{declared.metadata['paths'][0]} is not set; expected: {declared.metadata['doc']}"
@@ -75,12 +77,22 @@ def _find(cfg: Section, declared: "Field[Any]") -> tuple[str, Value] | None:
     return None
 
 
-def _read(reader: Reader, path: str, value: Value) -> object:
+def _read(reader: Reader, path: str, value: Value, *, most: int) -> object:
     read, expected = reader
     try:
-        return read(value.text)
+        given = read(value.text)
+        if isinstance(given, int) and given > most:
+            raise TooMuch(most)  # noqa: TRY301 - as readers do
+    except TooMuch as error:
+        raise _wrong(path, value, str(error)) from None
     except ValueError:
-        raise ConfigurationError(f"{value.origin}: {path} = {value.text}: expected {expected}") from None
+        raise _wrong(path, value, expected) from None
+    return given
+
+
+def _wrong(path: str, value: Value, expected: str) -> ConfigurationError:
+    shown = value.text if len(value.text) <= _SHOWN else f"{value.text[:_SHOWN]} …"
+    return ConfigurationError(f"{value.origin}: {path} = {shown}: expected {expected}")
 
 
 def check_names(cfg: Section, settings: type[Described], section: str, without_effect: Mapping[str, str]) -> None:

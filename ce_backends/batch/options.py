@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ce_backends.errors import CEMisconfigured
 from ce_backends.options import Option, OptionValue, setting, table_of
+from ce_backends.readers import MOST_PROCESSORS
 from ce_backends.task import image as images
 
 Options = Mapping[str, OptionValue | None]
@@ -57,6 +58,7 @@ class BatchSettings:
         Option(
             name="NumberOfProcessors",
             kind=int,
+            maximum=MOST_PROCESSORS,
             default=1,
             minimum=1,
             doc="Processors of one task; what a free place offers.",

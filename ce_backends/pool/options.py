@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ce_backends.containment.cell import Level
 from ce_backends.options import Option, setting, table_of
 from ce_backends.pool.monitor import Bounds
+from ce_backends.readers import MOST_PROCESSORS
 from ce_backends.task.log_limit import Cap
 
 BYTES_PER_MB = 1_000_000
@@ -18,6 +19,7 @@ class PoolSettings:
         Option(
             name="NumberOfProcessors",
             kind=int,
+            maximum=MOST_PROCESSORS,
             default=None,
             doc="Processors to share; as many as this process may run on when it is not set.",
             minimum=1,

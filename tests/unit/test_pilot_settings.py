@@ -64,6 +64,8 @@ def test_every_option_that_dirac_pilot_knows_is_accepted():
     ("argv", "said"),
     [
         (["-P", "two"], "option -P: 'two' is not a whole number, 0 or more"),
+        (["-P", "100001"], "option -P: '100001' is not a number of at most 100000"),
+        (["--PollingTime", "1e10"], "option --PollingTime: '1e10' is not a number of at most 1000000000"),
         (["--PollingTime", "-1"], "option --PollingTime: '-1' is not a number of seconds, 0 or more"),
         (["--PollingTime", "nan"], "option --PollingTime: 'nan' is not a number of seconds"),
         (["--StopOnApplicationFailure", "perhaps"], "'perhaps' is not True or False"),

@@ -11,7 +11,8 @@ import pytest
 
 from ce_backends import readers as everywhere
 from ce_backends.errors import CEMisconfigured
-from ce_backends.options import Option
+from ce_backends.options import Option, parse_options
+from ce_backends.registry import backend
 from pilot import readers as pilots
 
 BOTH = pytest.mark.parametrize("readers", [everywhere, pilots], ids=["everywhere", "pilot"])
@@ -34,9 +35,9 @@ WHOLE = {
     "-0": 0,
     "007": 7,
     "1_000": 1000,
-    "9" * 30: int("9" * 30),
+    "1" + "0" * 15: 10**15,
     **dict.fromkeys(
-        ["", " ", "1.5", "1e3", "0x10", "eight", "8 8", "8,", "1__0", "_1", "nan", "inf", "9" * 5000], WRONG
+        ["", " ", "1.5", "1e3", "0x10", "eight", "8 8", "8,", "1__0", "_1", "nan", "inf", "9" * 16, "9" * 5000], WRONG
     ),
 }
 OF_PYTHON = ((8, 8), (8.0, WRONG), (2.5, WRONG), (True, WRONG), (None, WRONG), (["8"], WRONG))
@@ -49,7 +50,9 @@ NUMBERS = {
     ".5": 0.5,
     "5.": 5.0,
     "1_000": 1000.0,
-    **dict.fromkeys(["", " ", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "20 s", "20s", "1,5", "0x10"], WRONG),
+    **dict.fromkeys(
+        ["", " ", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "1e10", "20 s", "20s", "1,5", "0x10"], WRONG
+    ),
 }
 LISTS = {
     "": (),
@@ -143,3 +146,34 @@ def test_nobody_else_guesses_which_name_was_meant() -> None:
 
     of_the_dev_wms = {"agents/local_wms/jdl.py"}  # it shares nothing with the agent that it tries
     assert guessing == {"ce_backends/readers.py", "pilot/readers.py"} | of_the_dev_wms
+
+
+@BOTH
+@pytest.mark.parametrize(("most", "text", "fits"), [(100, "100", True), (100, "101", False), (100, "-101", False)])
+def test_a_greatest_value_is_named_where_it_is_passed(readers, most: int, text: str, *, fits: bool) -> None:
+    for read in (readers.whole_number, readers.number):
+        if fits:
+            assert read(text, most=most) == int(text)
+        else:
+            with pytest.raises(readers.TooMuch, match=f"a number of at most {most}$"):
+                read(text, most=most)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "most"),
+    [
+        ("NumberOfProcessors", "100001", "100000"),
+        ("KillGraceTime", "1e10", "1000000000"),
+        ("OutputLimit", "9" * 20, "10{15}"),
+    ],
+)
+def test_a_ce_says_how_much_is_too_much(name: str, value: str, most: str) -> None:
+    with pytest.raises(CEMisconfigured, match=f"is '{value}': expected a number of at most {most}$"):
+        parse_options(backend("Pool").OPTIONS, {name: value}, "Pool")
+
+
+def test_a_long_value_is_cut_in_the_sentence_about_it() -> None:
+    with pytest.raises(CEMisconfigured) as said:
+        parse_options(backend("Pool").OPTIONS, {"NumberOfProcessors": "x" * 5000}, "Pool")
+
+    assert len(str(said.value)) < 250

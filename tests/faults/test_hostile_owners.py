@@ -14,7 +14,7 @@ from tests.faults.payloads import sleeps, waits_for
 from tests.faults.scene import AGENT, BACK, Options, Scene
 from tests.faults.small_disk import can_mount
 from tests.faults.test_disks import check_without_disk, disk
-from tests.unit.test_hostile_archives import header, packed, path_longer_than_any
+from tests.unit.archive_members import header, packed, path_longer_than_any
 
 __all__ = ["disk"]
 

@@ -9,7 +9,12 @@ _BATCH = (
     "tests/unit/test_batch_own.py",
     "tests/unit/test_field_batch_answers.py",
 )
-_CE = ("tests/unit/test_batch_ce_tasks.py", "tests/unit/test_batch_ce.py", "tests/unit/test_batch_submission.py")
+_CE = (
+    "tests/unit/test_batch_ce_tasks.py",
+    "tests/unit/test_batch_ce_submissions.py",
+    "tests/unit/test_batch_ce.py",
+    "tests/unit/test_batch_submission.py",
+)
 TESTS: Mapping[str, Sequence[str]] = {
     "ce_backends/batch/systems/slurm.py": ("tests/unit/test_slurm_words.py", "tests/unit/test_slurm.py", *_BATCH),
     "ce_backends/batch/systems/pbs.py": (

@@ -1,69 +1,21 @@
 """The way of a task through a batch CE whose batch system runs it at once: asked, ended, brought, cleaned."""
 
-import subprocess
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ce_backends.base import Accepted, Places, Rejected, SlotCount, Submission, TaskState, TaskStatus, Uncertain
-from ce_backends.batch.ce import BatchCE, Bounds
-from ce_backends.batch.conclusion import Patience
-from ce_backends.batch.spool import Spool
-from ce_backends.batch.submission import groups, problem
-from ce_backends.batch.system import BatchJob
-from ce_backends.batch.task_book import TaskBook
+from ce_backends.base import Accepted, Places, SlotCount, TaskState, TaskStatus
+from ce_backends.batch.ce import BatchCE
 from ce_backends.batch.transport import Local
-from ce_backends.errors import CEError, CEUnavailable
-from ce_backends.task.log_limit import Cap
-from tests.unit.test_batch_ce import CANCELLED, DONE, NEVER_S, RUNNING, FakeSystem, look, submitted, task
+from ce_backends.errors import CEError
+from tests.unit.batch_ce_scene import AtOnce, ce, system
+from tests.unit.test_batch_ce import CANCELLED, DONE, RUNNING, look, submitted, task
+
+__all__ = ["ce", "system"]
 
 WAITING = TaskStatus(state=TaskState.WAITING, native="Q")
-
-
-class AtOnce(FakeSystem):
-    """A batch system that has run a job before it answers with its number."""
-
-    unkept = {"memory_limit_ends_a_task": "a fake"}  # noqa: RUF012
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.jobs: list[BatchJob] = []
-        self.runs = True
-
-    def submit(self, job: BatchJob) -> Submission:
-        self.jobs.append(job)
-        if self.runs:
-            subprocess.run(["/bin/sh", job.script], check=False, stdin=subprocess.DEVNULL, capture_output=True)
-        return super().submit(job)
-
-    def element(self, job_id: str, number: int, size: int) -> str:
-        return job_id if size == 1 else f"{job_id}[{number}]"
-
-
-@pytest.fixture
-def system() -> AtOnce:
-    return AtOnce()
-
-
-@pytest.fixture
-def ce(system: AtOnce, tmp_path: Path) -> Iterator[BatchCE]:
-    spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
-    bounds = Bounds(
-        processors=2,
-        gpus=1,
-        wall_s=600,
-        most_tasks=4,
-        most_waiting=2,
-        interval_s=NEVER_S,
-        patience=Patience(lost_after_s=NEVER_S, exit_code_s=NEVER_S),
-    )
-    made = BatchCE("Fake", system, Local(), spool, TaskBook(tmp_path / "tasks.sqlite"), bounds)
-    vars(made._loop)["start"] = lambda: None  # no thread looks by itself: the looks are the tests' own
-    yield made
-    made.close()
 
 
 def ended(ce: BatchCE, system: AtOnce, script: str = "echo out; echo err >&2; exit 3\n") -> str:
@@ -73,19 +25,6 @@ def ended(ce: BatchCE, system: AtOnce, script: str = "echo out; echo err >&2; ex
     system.answer = DONE
     assert look(ce, answer.task_id).state is TaskState.DONE
     return answer.task_id
-
-
-def test_a_task_is_asked_for_with_what_it_needs_or_the_ces_wall_limit(ce: BatchCE, system: AtOnce) -> None:
-    own, plain = replace(task(), processors=3, memory_mb=50, wall_s=70, gpus=("0",)), task()
-    system.runs = False
-
-    ce.submit([own, plain])
-
-    first, second = system.jobs
-    assert (first.name, first.size, first.processors, first.memory_mb, first.gpus) == (own.stamp, 1, 3, 50, 1)
-    assert (first.wall_s, second.wall_s) == (70, 600)
-    assert first.script.endswith(f"/area/jobs/{own.stamp}")
-    assert first.log == f"{first.script}.log"
 
 
 def test_outputs_and_exit_code_of_an_ended_task_are_brought(ce: BatchCE, system: AtOnce, tmp_path: Path) -> None:
@@ -312,93 +251,3 @@ def test_nobody_looks_into_the_directory_of_a_task_that_runs(
     ce.look()
 
     assert (while_it_runs, len(commands)) == (0, 1)
-
-
-# ---- submission ----
-
-
-class Refusing(AtOnce):
-    """A batch system that refuses: by a word, or by an error."""
-
-    def __init__(self, said: Rejected | CEError) -> None:
-        super().__init__()
-        self.said = said
-
-    def submit(self, job: BatchJob) -> Submission:
-        if isinstance(self.said, CEError):
-            raise self.said
-        return self.said
-
-
-@pytest.mark.parametrize("said", [Rejected("never"), CEError("never")])
-def test_a_refused_task_leaves_nothing_and_says_why(said: Rejected | CEError, tmp_path: Path) -> None:
-    spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
-    book = TaskBook(tmp_path / "tasks.sqlite")
-    ce = BatchCE("Fake", Refusing(said), Local(), spool, book, Bounds(interval_s=NEVER_S))
-    spec = task()
-
-    answer = ce.submit([spec])[spec.stamp]
-
-    assert answer == Rejected("never")
-    assert book.by_stamp([spec.stamp]) == {}
-    assert not list((tmp_path / "area/tasks").iterdir())
-    ce.close()
-
-
-def test_a_task_for_which_it_is_too_early_is_not_remembered(tmp_path: Path) -> None:
-    spool = Spool(Local(), str(tmp_path / "area"), tmp_path / "moving", cap=Cap(1_000_000))
-    book = TaskBook(tmp_path / "tasks.sqlite")
-    ce = BatchCE("Fake", Refusing(CEUnavailable("down")), Local(), spool, book, Bounds(interval_s=NEVER_S))
-    spec = task()
-
-    with pytest.raises(CEUnavailable, match="down"):
-        ce.submit([spec])
-
-    assert book.by_stamp([spec.stamp]) == {}
-    ce.close()
-
-
-def test_an_array_without_an_answer_is_uncertain_and_found_whole(ce: BatchCE, system: AtOnce) -> None:
-    system.array_limit, system.runs, system.numbers = 3, False, iter([])
-    tasks = [task(), task(), task()]
-    answers = ce.submit(tasks)
-    system.found = {tasks[0].stamp: "55"}
-
-    found = ce.find([tasks[0].stamp, tasks[2].stamp])
-
-    assert list(answers.values()) == [Uncertain("no answer")] * 3
-    assert found == {tasks[0].stamp: "55[1]", tasks[2].stamp: "55[3]"}
-    assert ce.poll(["55[2]"])["55[2]"].state is TaskState.WAITING
-
-
-def test_tasks_with_equal_needs_go_together_as_many_as_an_array_takes() -> None:
-    plain = [task() for _ in range(5)]
-    others = [
-        replace(task(), processors=2),
-        replace(task(), memory_mb=5),
-        replace(task(), gpus=("0",)),
-        replace(task(), wall_s=9),
-    ]
-
-    assert list(groups([*plain[:3], *others, *plain[3:]], 2)) == [
-        plain[:2],
-        plain[2:4],
-        plain[4:],
-        *([one] for one in others),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"gpus": ("0", "1")}, "needs 2 GPUs, and a task has 1 at most here (NumberOfGPUs)"),
-        ({"gpus": ("0",)}, ""),
-        ({"outputs": ("a\nb",)}, "output pattern 'a\\nb' holds a line break"),
-        ({"outputs": ("ok", "a\0b")}, "output pattern 'a\\x00b' holds a line break"),
-        ({"outputs": ("ok",)}, ""),
-    ],
-)
-def test_a_task_that_can_never_run_is_refused_with_the_reason(change: dict[str, object], why: str) -> None:
-    said = problem(replace(task(), **change), 1)  # type: ignore[arg-type]
-
-    assert (said == why) or (why.startswith("output pattern") and said.startswith("output pattern"))

@@ -1,91 +1,24 @@
 """Payload proxies: delegated to a key of this node, limited, renewed in time, never half written."""
 
 import itertools
-import stat
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from agents.credentials import diracx_block, proxy
-from agents.credentials.diracx_block import TokenPair
-from agents.errors import AccessDenied, HandBack, NoAnswer, Refused, Unreachable
+from agents.credentials import proxy
+from agents.errors import HandBack, NoAnswer, Unreachable
 from agents.jobs.job import MatchedJob
-from agents.local_wms.authority import Authority, Holder, open_authority
-from agents.runner.payload_proxies import FixedProxy, PayloadProxies
-from agents.wms.proxy_manager import ProxyManager
+from agents.runner.payload_proxies import FixedProxy
 from agents.wms.registry import Registry
-from agents.wms.service import Clock, Retry, Service
-from agents.wms.testing import FakeTransport, ok
-from ce_backends.cfg import from_options
 from tests.kept_keys import MAKE_PROXY_KEY
-from tests.unit.diracx_stand_in import tokens
+from tests.unit.payload_proxies_scene import JOB, LIFE, START, Manager, authority, manager, proxies, registry, stored
 
-START = datetime.now(UTC).replace(microsecond=0)
-LIFE = timedelta(days=3)
-JOB = MatchedJob(job_id=1, jdl="[]", owner="user", group="lab_user")
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return open_authority(tmp_path_factory.mktemp("ca"), lambda: START)
-
-
-@pytest.fixture(scope="module")
-def stored(authority: Authority) -> Holder:
-    """The proxy that the owner has left with the ProxyManager."""
-    return authority.delegate(authority.issue("Lab User"), "lab_user", life=timedelta(days=30))
-
-
-class Manager:
-    """A ProxyManager at the transport: signs what it is asked, as DIRAC's does, and never limits."""
-
-    def __init__(self, stored: Holder) -> None:
-        self.stored = stored
-        self.now = START
-        self.failure: Exception | dict[str, object] | None = None
-        self.transport = FakeTransport(otherwise=self._answer)
-
-    def _answer(self, *arguments: object) -> object:
-        return self.failure or ok(self.signed(str(arguments[2])))
-
-    def signed(self, request_pem: str) -> str:
-        request = x509.load_pem_x509_csr(request_pem.encode())
-        issuer = self.stored.certificate
-        info = x509.UnrecognizedExtension(
-            x509.ObjectIdentifier("1.3.6.1.5.5.7.1.14"), bytes.fromhex("300c300a06082b06010505071501")
-        )
-        own_name = x509.NameAttribute(x509.NameOID.COMMON_NAME, "77")
-        leaf = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([*issuer.subject, own_name]))
-            .issuer_name(issuer.subject)
-            .serial_number(77)
-            .not_valid_before(self.now)
-            .not_valid_after(self.now + LIFE)
-            .public_key(request.public_key())
-            .add_extension(info, critical=True)
-            .sign(self.stored.key, hashes.SHA256())
-        )
-        chain = [leaf, issuer, *self.stored.chain]
-        return "".join(each.public_bytes(serialization.Encoding.PEM).decode() for each in chain)
-
-
-@pytest.fixture
-def manager(stored: Holder) -> Manager:
-    return Manager(stored)
-
-
-def proxies(manager: Manager, directory: Path, *, limit: bool = True, **registry: str) -> PayloadProxies:
-    cfg = from_options({"/Registry/Users/user/DN": "/O=Lab/CN=Lab User", **registry}, "test")
-    clock = Clock(monotonic=lambda: 0.0, sleep=lambda _: None, jitter=lambda: 0.0)
-    service = Service("ProxyManager", ["https://h/F/P"], manager.transport, Retry(attempts=2), clock)
-    return PayloadProxies(directory, ProxyManager(service), Registry(cfg), limit=limit, now=lambda: manager.now)
+__all__ = ["authority", "manager", "stored"]
 
 
 def test_the_proxy_is_asked_for_by_the_owner_s_name_and_group(manager: Manager, tmp_path: Path) -> None:
@@ -231,10 +164,6 @@ def test_one_fixed_proxy_is_always_ready(path: Path | None) -> None:
     assert (fixed.is_ready(JOB), fixed.file(JOB), list(fixed.renew())) == (True, path, [])
 
 
-def registry(**options: str) -> Registry:
-    return Registry(from_options({f"/Registry/{path}": text for path, text in options.items()}, "test"))
-
-
 @pytest.mark.parametrize(
     ("ask", "answer"),
     [
@@ -284,38 +213,6 @@ def test_a_damaged_proxy_of_a_former_agent_is_replaced(manager: Manager, tmp_pat
     assert held.is_ready(JOB)
 
 
-class Tokens:
-    """DiracX for the owners of `group`: gives `pair`, or fails."""
-
-    def __init__(self, group: str = "lab_user") -> None:
-        self.group = group
-        self.pair = tokens()
-        self.failure: Exception | None = None
-        self.asked_with: list[str] = []
-
-    def wants_token(self, group: str) -> bool:
-        return group == self.group
-
-    def token_for(self, path: Path) -> TokenPair:
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        self.asked_with.append(path.read_text())
-        if self.failure:
-            raise self.failure
-        return self.pair
-
-
-def with_tokens(manager: Manager, directory: Path, given: Tokens) -> PayloadProxies:
-    made = proxies(manager, directory)
-    made._tokens = given
-    return made
-
-
-def kept(path: Path | None) -> TokenPair | None:
-    assert path is not None
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    return diracx_block.read(path.read_text(), str(path))
-
-
 def test_an_agent_that_ends_leaves_the_proxies_of_jobs_in_hand_alone(manager: Manager, tmp_path: Path) -> None:
     held, other = proxies(manager, tmp_path / "proxies"), replace(JOB, group="lab_prod")
     held.obtain(JOB)
@@ -330,80 +227,3 @@ def test_an_agent_that_ends_leaves_the_proxies_of_jobs_in_hand_alone(manager: Ma
 
     assert not (tmp_path / "proxies").exists()
     held.let_go([])  # an agent that never had one
-
-
-def test_where_the_vo_has_diracx_the_proxy_file_holds_the_owner_s_token(manager: Manager, tmp_path: Path) -> None:
-    given = Tokens()
-    held = with_tokens(manager, tmp_path / "proxies", given)
-
-    held.obtain(JOB)
-
-    path = held.file(JOB)
-    found = kept(path)
-    assert found is not None
-    assert found.access_token == given.pair.access_token
-    assert proxy.load(path or Path(), START).group == "lab_user"
-    assert ["BEGIN DIRACX" in text for text in given.asked_with] == [False]
-    assert [one.name for one in (tmp_path / "proxies").iterdir()] == [path.name if path else ""]
-
-
-def test_a_group_without_diracx_is_not_asked_for(manager: Manager, tmp_path: Path) -> None:
-    given = Tokens("other")
-    held = with_tokens(manager, tmp_path / "proxies", given)
-
-    held.obtain(JOB)
-
-    assert kept(held.file(JOB)) is None
-    assert not given.asked_with
-    assert not held.renew()
-
-
-@pytest.mark.parametrize("failure", [Refused("403"), AccessDenied("401"), Unreachable("away"), NoAnswer("lost")])
-def test_a_job_runs_without_a_token_that_cannot_be_had_and_this_is_said_once(
-    manager: Manager, tmp_path: Path, caplog: pytest.LogCaptureFixture, failure: Exception
-) -> None:
-    given = Tokens()
-    given.failure = failure
-    held = with_tokens(manager, tmp_path / "proxies", given)
-
-    held.obtain(JOB)
-    assert not held.renew()
-
-    assert held.is_ready(JOB)
-    assert kept(held.file(JOB)) is None
-    assert caplog.text.count("payload_token.missing") == 1
-    given.failure = None
-    assert held.renew() == [held.file(JOB)]
-    assert kept(held.file(JOB)) is not None
-    assert not held.renew()
-
-
-def test_a_renewed_proxy_has_a_new_token_or_keeps_the_old_one(manager: Manager, tmp_path: Path) -> None:
-    given = Tokens()
-    held = with_tokens(manager, tmp_path / "proxies", given)
-    held.obtain(JOB)
-
-    manager.now += LIFE * 2 / 3
-    given.pair = tokens("second", refresh_left_s=30 * 86400)
-    assert held.renew()
-    found = kept(held.file(JOB))
-    assert found is not None
-    assert found.access_token == given.pair.access_token
-
-    manager.now += LIFE * 2 / 3
-    given.failure = Unreachable("away")
-    assert held.renew()
-    found = kept(held.file(JOB))
-    assert found is not None
-    assert found.access_token == given.pair.access_token
-
-
-def test_a_token_that_a_former_agent_left_is_not_asked_for_again(manager: Manager, tmp_path: Path) -> None:
-    given = Tokens()
-    with_tokens(manager, tmp_path / "proxies", given).obtain(JOB)
-
-    later = with_tokens(manager, tmp_path / "proxies", given)
-
-    assert later.is_ready(JOB)
-    assert not later.renew()
-    assert len(given.asked_with) == 1

@@ -11,7 +11,7 @@ from agents.local_wms.authority import Authority, Holder, open_authority
 from agents.site_director.pilot_proxy import DelegatedProxy, OwnProxy
 from agents.wms.proxy_manager import ProxyManager
 from agents.wms.service import Clock, Retry, Service
-from tests.unit.test_credentials_payload import LIFE, START, Manager
+from tests.unit.payload_proxies_scene import LIFE, START, Manager
 
 NEEDED = timedelta(days=2)
 WHOSE = ("/O=Lab/CN=Lab User", "lab_user")

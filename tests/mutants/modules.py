@@ -51,6 +51,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "agents/reporting/reporter.py": (
         "tests/unit/test_agent_reporter_steps.py",
         "tests/unit/test_agent_reporter.py",
+        "tests/unit/test_agent_heartbeats.py",
         "tests/unit/test_agent_read_back.py",
     ),
 }

@@ -1,9 +1,6 @@
-"""The agent's voice: order, merging, patience; nothing blocks the others, no heartbeat follows an end."""
+"""The agent's voice: order, merging, patience; nothing blocks the others."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -20,98 +17,13 @@ from agents.errors import (
     Unreachable,
 )
 from agents.jobs.job import Job, MatchedJob
-from agents.jobs.ledger import Ledger, Report, ReportKind
+from agents.jobs.ledger import Report, ReportKind
 from agents.reporting import reporter
-from agents.reporting.reporter import Reporter
-from agents.wms.job_state import Heartbeat, JobState
-from agents.wms.service import Clock, Retry, Service
-from agents.wms.testing import FakeTransport, ok
+from agents.wms.job_state import Heartbeat
+from tests.unit.reporter_scene import Scene, _no_thread_is_left, parameters, reschedule, scene
 from tests.waiting import PATIENCE_S
 
-Called = tuple[str, int, object]
-
-
-class Wms:
-    """JobStateUpdate and JobManager: keeps what it is told; `trouble` decides what fails."""
-
-    def __init__(self) -> None:
-        self.told: list[Called] = []
-        self.commands: dict[str, str] = {}
-        self.trouble: Callable[[str, int], ServiceError | None] = lambda call, job_id: None
-        self.before: Callable[[str, int], object] = lambda call, job_id: None
-        transport = FakeTransport(
-            {
-                "setJobStatusBulk": self._statuses,
-                "setJobParameters": lambda job_id, pairs: self._tell("parameters", job_id, [*map(tuple, pairs)]),
-                "sendHeartBeat": lambda job_id, dynamic, _static: self._tell("beat", job_id, dynamic),
-                "rescheduleJob": lambda job_id: self._tell("reschedule", job_id, None),
-            }
-        )
-        service = Service("X", ["https://h/X"], transport, Retry(attempts=1))
-        self.job_state = JobState(service, service)
-
-    def _tell(self, call: str, job_id: int, said: object) -> object:
-        self.before(call, job_id)
-        error = self.trouble(call, job_id)
-        if not error:
-            self.told.append((call, job_id, said))
-        return error or ok(self.commands)
-
-    def _statuses(self, job_id: int, statuses: Mapping[str, Mapping[str, str]], _is_forced: bool) -> object:
-        return self._tell("statuses", job_id, [f"{when} {words['Status']}" for when, words in statuses.items()])
-
-
-class Scene:
-    """A reporter over a real ledger and a WMS of our own."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.wms = Wms()
-        self.accepted: list[int] = []
-        self.commanded: list[tuple[int, Mapping[str, str]]] = []
-        self.reporter = Reporter(
-            ledger,
-            self.wms.job_state,
-            self.accepted.append,
-            lambda job_id, commands: self.commanded.append((job_id, commands)),
-            Clock(jitter=lambda: -0.99),  # the first pause takes 2.5 ms
-            gather_s=0.0,
-        )
-
-    def say(self, job_id: int, *words: str) -> None:
-        self.put(*(Report(job_id, ReportKind.STATUS, str(number), {"Status": w}) for number, w in enumerate(words)))
-
-    def put(self, *reports: Report) -> None:
-        matched = MatchedJob(job_id=reports[0].job_id, jdl="", owner="", group="")
-        self.ledger.save(Job(matched=matched, stamp="s"), reports)
-        self.reporter.wake()
-
-    def run(self) -> bool:
-        self.reporter.start()
-        return self.reporter.flush(PATIENCE_S)
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(Ledger(tmp_path / "ledger.sqlite"))
-    yield made
-    made.wms.before = lambda call, job_id: None
-    made.reporter.stop()
-    made.ledger.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    yield
-    assert "reporter" not in {thread.name for thread in threading.enumerate()}
-
-
-def parameters(job_id: int, **values: str) -> Report:
-    return Report(job_id, ReportKind.PARAMETERS, "m", values)
-
-
-def reschedule(job_id: int) -> Report:
-    return Report(job_id, ReportKind.RESCHEDULE, "m", {})
+__all__ = ["_no_thread_is_left", "scene"]
 
 
 def test_the_statuses_of_a_job_go_out_in_one_call_in_order(scene: Scene) -> None:
@@ -237,70 +149,6 @@ def test_a_report_that_comes_just_when_everything_was_sent_is_flushed_too(scene:
     assert [said for _, _, said in scene.wms.told] == [["0 Running"], ["0 Done"]]
 
 
-def test_a_heartbeat_follows_what_waits_already(scene: Scene) -> None:
-    scene.say(1, "Running")
-    scene.reporter.beat(Heartbeat(job_id=1, dynamic={"n": 1}))
-
-    scene.run()
-
-    assert [call for call, _, _ in scene.wms.told] == ["statuses", "beat"]
-
-
-def test_a_newer_heartbeat_replaces_the_older(scene: Scene) -> None:
-    for number in (1, 2):
-        scene.reporter.beat(Heartbeat(job_id=1, dynamic={"n": number}))
-    scene.reporter.beat(Heartbeat(job_id=2, dynamic={"n": 3}))
-
-    scene.run()
-
-    assert scene.wms.told == [("beat", 1, {"n": 2}), ("beat", 2, {"n": 3})]
-
-
-def test_no_heartbeat_follows_the_end_of_a_job_that_came_while_the_wms_was_away(scene: Scene) -> None:
-    troubles = iter([Unreachable("x")])
-    scene.wms.trouble = lambda call, job_id: next(troubles, None)
-    scene.say(1, "Running")
-    scene.reporter.beat(Heartbeat(job_id=1))
-    scene.reporter.forget_beats(1)
-    scene.say(1, "Done")
-
-    scene.run()
-
-    assert [call for call, _, _ in scene.wms.told] == ["statuses"]
-
-
-def test_a_job_that_ends_while_another_ones_heartbeat_is_under_way_is_not_set_running_again(scene: Scene) -> None:
-    def end(call: str, job_id: int) -> None:
-        if (call, job_id) == ("beat", 1):
-            scene.reporter.forget_beats(2)
-            scene.say(2, "Done")
-
-    scene.wms.before = end
-    scene.reporter.beat(Heartbeat(job_id=1))
-    scene.reporter.beat(Heartbeat(job_id=2))
-
-    assert scene.run()
-    assert [(call, job_id) for call, job_id, _ in scene.wms.told] == [("beat", 1), ("statuses", 2)]
-
-
-def test_a_heartbeat_that_fails_is_lost_and_the_next_job_gets_its_own(scene: Scene) -> None:
-    scene.wms.trouble = lambda call, job_id: NoAnswer("x") if job_id == 1 else None
-    scene.reporter.beat(Heartbeat(job_id=1))
-    scene.reporter.beat(Heartbeat(job_id=2))
-
-    assert scene.run()
-    assert scene.wms.told == [("beat", 2, {})]
-
-
-def test_an_order_that_comes_with_a_heartbeat_is_passed_on(scene: Scene) -> None:
-    scene.wms.commands = {"Kill": ""}
-    scene.reporter.beat(Heartbeat(job_id=1))
-
-    scene.run()
-
-    assert scene.commanded == [(1, {"Kill": ""})]
-
-
 def test_flushing_gives_up_when_the_wms_stays_away_and_everything_is_kept(scene: Scene) -> None:
     scene.wms.trouble = lambda call, job_id: Unreachable("x")
     scene.say(1, "Done")
@@ -330,9 +178,6 @@ def test_a_reporter_stops_in_the_middle_of_its_patience(scene: Scene) -> None:
     scene.reporter.stop()
 
     assert not scene.reporter._loop.is_running
-
-
-# ---- what may be carried out late ----
 
 
 def test_an_order_to_reschedule_whose_answer_was_lost_waits_until_it_cannot_be_under_way(

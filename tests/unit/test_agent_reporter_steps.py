@@ -11,7 +11,7 @@ from agents.jobs.ledger import Ledger, Report, ReportKind
 from agents.reporting.reporter import Reporter
 from agents.wms.job_state import Heartbeat
 from agents.wms.service import Clock
-from tests.unit.test_agent_reporter import Wms
+from tests.unit.reporter_scene import Wms
 
 
 class Notes:

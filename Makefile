@@ -10,7 +10,7 @@ PYTEST       = $(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/$@ $(if $(A
 PARALLEL    := $(if $(AGAIN),,-n 4 --dist loadfile --no-loadscope-reorder)
 BESIDE      := $(MAKE) --no-print-directory $(if $(AGAIN),-j1,-j2 --output-sync=line)
 FAULTS       = $(PYTEST) tests/faults $(if $(AGAIN),,-n $(1) --maxschedchunk 1)
-CONTAINMENT := tests/unit/test_containment.py tests/unit/test_ce_limits.py
+CONTAINMENT := $(addprefix tests/unit/,test_containment.py test_containment_groups.py test_ce_limits.py)
 OF_DIRAC     = GRIDPILOT_DIRAC=$(1) $(PYTEST) tests/system/test_dirac_interop.py $(if $(SHORT),,tests/system/test_dirac_words.py)
 CODE        := gridpilot pilot agents ce_backends jobexec tests docs bench tools
 

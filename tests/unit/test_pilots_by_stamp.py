@@ -27,9 +27,9 @@ from pilot.errors import ServiceRefused, ServiceUnreachable
 from pilot.wms import diracx
 from tests.unit.diracx_scene import Scene, authority, scene
 from tests.unit.diracx_stand_in import Said, StandIn, jwt, standing_in
+from tests.unit.pilot_scene import CONFIGURATION, Wms, keys, packed, place, run_pilot, serving
+from tests.unit.pilot_scene import ok as given
 from tests.unit.site_director_scene import chosen, pilot
-from tests.unit.test_pilot_services import CONFIGURATION, Wms, keys, packed, place, run_pilot, serving
-from tests.unit.test_pilot_services import ok as given
 
 __all__ = ["authority", "keys", "place", "scene"]
 

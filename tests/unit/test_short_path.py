@@ -11,7 +11,7 @@ from ce_backends.conformance.subject import task
 from ce_backends.containers.entrypoint import render_inside
 from ce_backends.linux.short_path import LONGEST_TMPDIR, ShortPath
 from ce_backends.pool.ce import Pool
-from tests.unit.test_pool import begin, ended
+from tests.unit.pool_scene import begin, ended
 
 STAMP = "0123456789abcdef" * 2
 CONDORS = "var/lib/condor/execute/dir_1234567/DIRAC_a1b2c3d4pilot"

@@ -10,7 +10,7 @@ from agents.data.listing import Measured
 from agents.data.listing_https import HttpsShelf
 from agents.data.way import Watch
 from agents.local_wms.authority import Authority
-from tests.unit.test_over_https import Conversation, authority, owner, serving
+from tests.unit.over_https_scene import Conversation, authority, owner, serving
 from tests.waiting import until
 
 __all__ = ["authority", "owner"]

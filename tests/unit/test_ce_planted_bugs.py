@@ -10,8 +10,23 @@ import pytest
 from ce_backends.cli.template_ce import TemplateCE
 from ce_backends.conformance.subject import Subject
 from ce_backends.conformance.suite import CHECKS, Check, Result, run
-from tests.unit import planted_bugs
+from tests.unit.planted_bugs import (
+    calls,
+    elements,
+    ends,
+    files,
+    grants,
+    limits,
+    looks,
+    oddities,
+    restarts,
+    secrets,
+    streams,
+)
+from tests.unit.planted_bugs.marks import ALLOWED, BUGS
 
+# Which mark their bugs when they are imported
+SUBJECTS = (streams, files, grants, secrets, limits, calls, restarts, looks, ends, elements, oddities)
 DEADLINE_S = 3.0
 BY_NAME = {check.__name__: check for check in CHECKS}
 
@@ -34,9 +49,7 @@ def _nothing_is_left(tmp_path: Path) -> Iterator[None]:
                 process.kill()
 
 
-@pytest.mark.parametrize(
-    ("kind", "clause"), planted_bugs.BUGS.items(), ids=lambda value: getattr(value, "__name__", "")
-)
+@pytest.mark.parametrize(("kind", "clause"), BUGS.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_planted_bug_is_caught(kind: type[TemplateCE], clause: str, tmp_path: Path) -> None:
     result = result_of(kind, BY_NAME[clause], tmp_path)
 
@@ -44,7 +57,7 @@ def test_planted_bug_is_caught(kind: type[TemplateCE], clause: str, tmp_path: Pa
     assert result.problem
 
 
-@pytest.mark.parametrize("clause", sorted({*planted_bugs.BUGS.values()}))
+@pytest.mark.parametrize("clause", sorted({*BUGS.values()}))
 def test_clause_that_catches_bugs_is_kept_without_them(clause: str, tmp_path: Path) -> None:
     result = result_of(TemplateCE, BY_NAME[clause], tmp_path, 20)
 
@@ -53,7 +66,7 @@ def test_clause_that_catches_bugs_is_kept_without_them(clause: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("kind", "clause"),
-    [(kind, clause) for kind, clauses in planted_bugs.ALLOWED.items() for clause in clauses],
+    [(kind, clause) for kind, clauses in ALLOWED.items() for clause in clauses],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_what_the_contract_allows_is_no_bug(kind: type[TemplateCE], clause: str, tmp_path: Path) -> None:
@@ -61,5 +74,5 @@ def test_what_the_contract_allows_is_no_bug(kind: type[TemplateCE], clause: str,
 
 
 def test_every_clause_has_a_planted_bug() -> None:
-    assert set(BY_NAME) - set(planted_bugs.BUGS.values()) == set()
-    assert len(planted_bugs.BUGS) >= 45
+    assert set(BY_NAME) - set(BUGS.values()) == set()
+    assert len(BUGS) >= 45

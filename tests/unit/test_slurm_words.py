@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from ce_backends.base import TaskState
+from ce_backends.batch.systems import slurm
 from ce_backends.batch.transport import Done
 from tests.unit.batch_systems import batch_system
 
@@ -88,3 +89,21 @@ def test_slurms_exit_code_in_words(code: str, sentence: str) -> None:
     system, _ = batch_system("SLURM", {"squeue": NOTHING, "sacct": Done(0, f"7|FAILED|{code}|\n", "")})
 
     assert system.states(["7"])["7"].reason == sentence
+
+
+@pytest.mark.parametrize("word", ["RUNNING", "PENDING"])
+def test_an_accounting_that_is_behind_the_queue_is_waited_for_a_moment(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It alone knows by whom a job was cancelled."""
+    behind, told = Done(0, f"7|{word}|0:0|\n", ""), Done(0, "7|CANCELLED by 0|0:0|\n", "")
+    answers = {"squeue": Done(0, "7|CANCELLED|None\n", ""), "sacct": behind}
+    system, _ = batch_system("SLURM", answers)
+    assert not system.states(["7"])["7"].state.is_final
+
+    answers["sacct"] = told
+    assert (system.states(["7"])["7"].state, system.states(["7"])["7"].reason) == (FAILED, "CANCELLED by uid 0")
+
+    answers["sacct"] = behind
+    monkeypatch.setattr(slurm, "_BEHIND_S", 0.0)
+    assert (system.states(["7"])["7"].state, system.states(["7"])["7"].reason) == (FAILED, "CANCELLED")

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,6 +30,7 @@ from ce_backends.options import Option, setting, table_of, value_of
 
 log = logging.getLogger("gridpilot.ce")
 
+_BEHIND_S = 10.0
 _BYTES_PER_MIB = 1 << 20
 _BYTES_PER_UNIT = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -172,6 +174,7 @@ class Slurm:
         self._commands = Commands(transport, _SAYS, timeout_s=timeout_s, start=lambda command: [command, *cluster])
         self._is_per_cpu = settings.memory_per == "cpu"
         _OURS.check(needs.submit_options)
+        self._behind_since_s: dict[str, float] = {}  # tasks that have ended for the queue, and not for the accounting
 
     def submit(self, job: BatchJob) -> Submission:
         """See BatchSystem."""
@@ -229,8 +232,15 @@ class Slurm:
         return {
             task_id: status
             for task_id, status in known.items()
-            if task_id in failed and status.state is TaskState.FAILED
+            if task_id in failed and (status.state is TaskState.FAILED or self._may_yet_tell(task_id, status))
         }
+
+    def _may_yet_tell(self, task_id: str, status: TaskStatus) -> bool:
+        """Tell whether the accounting, which is behind the queue, is to be waited for: only it knows the reason."""
+        now_s = time.monotonic()
+        kept = {name: since_s for name, since_s in self._behind_since_s.items() if now_s - since_s < 2 * _BEHIND_S}
+        self._behind_since_s = kept | {task_id: self._behind_since_s.get(task_id, now_s)}
+        return not status.state.is_final and now_s - self._behind_since_s[task_id] < _BEHIND_S
 
     def _queue(self, jobs: Sequence[str], wanted: Collection[str]) -> dict[str, TaskStatus]:
         shown = ("--all", "--noheader", "--array", "--states=all", "--format=%i|%T|%r")

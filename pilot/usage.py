@@ -51,7 +51,7 @@ _VALUES = {
     "client_prefix": "DIR",
     "program": "COMMAND",
 }
-_OF_READER = {"count": "N", "seconds": "SECONDS", "names": "NAME,…", "yes_no": "YES|NO"}
+_OF_READER = {"count": "N", "processor_count": "N", "seconds": "SECONDS", "names": "NAME,…", "yes_no": "YES|NO"}
 
 
 def rows() -> Iterator[tuple[str, tuple[str, ...], str, str]]:

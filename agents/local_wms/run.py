@@ -148,18 +148,32 @@ def _kept(files: Sequence[Path], asked: argparse.Namespace, name: str) -> list[s
     if not files:
         return []
     into = asked.into or (Path() if is_command and asked.output else _unused(name))
-    try:
-        places.folder(into)
-    except places.NoPlace as error:  # the job has run: nothing of it may be lost
-        into = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-        _complain(f"{error}; what came back is kept elsewhere", 1)
     kept = []
     for path in files:
-        place = _unused(str(into / path.name))
-        shutil.move(path, place)
+        try:
+            place = _moved(path, into)
+        except places.NoPlace as error:  # the job has run: nothing of it may be lost
+            into = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+            _complain(f"{error}; what came back is kept elsewhere", 1)
+            place = _moved(path, into)
         print(f"gridpilot run: {visible(str(place))}", file=sys.stderr, flush=True)
         kept.append(str(place))
     return kept
+
+
+def _moved(path: Path, into: Path) -> Path:
+    """Move a file into a directory; what cannot be moved stays where it is, and no part of it is left there.
+
+    Raises:
+        NoPlace: it cannot be there, for want of room perhaps.
+    """
+    place = _unused(str(places.folder(into) / path.name))
+    try:
+        shutil.move(path, place)
+    except OSError as error:
+        place.unlink(missing_ok=True)
+        raise places.NoPlace(f"{place}: cannot be written: {error.strerror}") from error
+    return place
 
 
 def _unused(name: str) -> Path:

@@ -1,7 +1,10 @@
 """`gridpilot run` as it is typed: a WMS and a pilot of its own, the job's output and exit code, and nothing left."""
 
+import argparse
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
+from agents.local_wms.run import _kept
 from agents.local_wms.testing import REPOSITORY
 from agents.slot.benchmark import Benchmark, this_machine
 from tests.waiting import PATIENCE_S, until
@@ -125,3 +130,23 @@ def test_what_cannot_be_put_here_is_kept_elsewhere(tmp_path: Path) -> None:
     kept = list((tmp_path / "aside/tmp").glob("*/result"))
     assert [path.read_text() for path in kept] == ["5\n"]
     assert ("no file can be made in this directory" in err, str(kept[0]) in err) == (True, True)
+
+
+def test_what_has_no_room_here_is_kept_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "came").write_text("5")
+    into, elsewhere = tmp_path / "into", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    move = shutil.move
+
+    def full(path: Path, place: Path) -> None:
+        if place.parent == into:
+            place.write_text("")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        move(path, place)
+
+    monkeypatch.setattr(shutil, "move", full)
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+
+    (kept,) = _kept([tmp_path / "came"], argparse.Namespace(jobs=["a.jdl"], json=False, into=into), "a-output")
+
+    assert (Path(kept).read_text(), Path(kept).parents[1], list(into.iterdir())) == ("5", elsewhere, [])

@@ -72,6 +72,7 @@ class JobAgent:
         self._parts.reporter.start()
         runner.poll()
         self._begin_watch()
+        self._handle_what_waits()  # a signal perhaps: nobody who has to end asks for a job first
         self._ask()
         self._parts.begin_ticks()
         is_told = self._work()
@@ -90,9 +91,14 @@ class JobAgent:
             while not self._is_over():
                 self._turn()
             is_told = self._tell_all()
-            self._close_reported()
+            for job in self._parts.runner.jobs.all_but(self._parts.reporter.untold()):
+                self._parts.runner.endings.reports_accepted(job.job_id)
             if not is_told or not self._finds_last():
                 return is_told
+
+    def _handle_what_waits(self) -> None:
+        while event := self._parts.events.next(0.0):
+            self._handle(event)
 
     def _turn(self) -> None:
         event = self._parts.events.next(self._sleep_s())
@@ -117,8 +123,7 @@ class JobAgent:
         """Wait until the WMS has heard of all jobs, as long as the slot has time: minutes are cheap, a job is not."""
         patience = Patience(time.monotonic)
         while not self._parts.reporter.flush(_FLUSH_SLICE_S):
-            while event := self._parts.events.next(0.0):
-                self._handle(event)
+            self._handle_what_waits()
             self._check_deadline()
             if patience.is_over(
                 is_now=self._is_ending_now or self._is_leaving, is_end_known=self._parts.monitor.time_left.is_told
@@ -149,10 +154,6 @@ class JobAgent:
         awaits_a_job = self._asking.is_waiting and time.monotonic() < self._asking.patience_ends
         is_idle = bool(self._stop_reason) and not self._parts.runner.jobs.working
         return (self._is_leaving or is_idle) and not awaits_a_job
-
-    def _close_reported(self) -> None:
-        for job in self._parts.runner.jobs.all_but(self._parts.reporter.untold()):
-            self._parts.runner.endings.reports_accepted(job.job_id)
 
     def _sleep_s(self) -> float:
         if self._is_ending_now:
@@ -310,7 +311,7 @@ class JobAgent:
             return
         if self._parts.lost.is_due(is_end=self._asking.is_last):
             self._asking.is_waiting = True
-            self._parts.workers.start(self._look_for_lost)
+            self._parts.workers.start(happened.by_result(happened.LookedForLost, self._parts.lost.look))
             return
         may_ask = not (self._stop_reason or self._asking.awaits_batch_system or self._parts.lost.may_have_found)
         if not may_ask:
@@ -350,9 +351,6 @@ class JobAgent:
         self._asking.is_waiting = True
         self._asking.requests += 1
         self._parts.workers.start(matched, self._parts, descriptions)
-
-    def _look_for_lost(self) -> happened.LookedForLost:
-        return happened.LookedForLost(self._parts.lost.look())
 
     def _answered(self, event: happened.MatchAnswered | happened.LookedForLost) -> None:
         self._asking.is_waiting = False

@@ -22,6 +22,7 @@ _OURS = ("agent.*", "agent_end.json", "ledger.sqlite*", "jobs", "tasks", "proxie
 _LOCK_AGAIN_S = 0.2
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 _SLOT_GOES = (signal.SIGTERM, signal.SIGINT)
+_BEFORE = "GRIDPILOT_SIGNALS_BEFORE"  # what an agent was told that has died since; set by pilot/agent/supervision.py
 
 
 def end_with(pid: int) -> None:
@@ -88,7 +89,7 @@ def _collect() -> None:
 
 
 def listen(events: Events, environ: Mapping[str, str]) -> None:
-    """Turn signals into events.
+    """Turn signals into events; those first that an agent before us was told, and has not lived to obey.
 
     Args:
         events: where they go.
@@ -99,6 +100,10 @@ def listen(events: Events, environ: Mapping[str, str]) -> None:
     def heard(number: int, _frame: object) -> None:
         events.put(SignalReceived(signal.Signals(number).name, is_urgent=number in urgent))
 
+    known = {number.name: number for number in _HEARD}
+    for name in environ.get(_BEFORE, "").split(","):
+        if name in known:
+            heard(known[name], None)
     for number in _HEARD:
         signal.signal(number, heard)
 

@@ -18,6 +18,7 @@ from pilot.log import Log
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 END_NOW = (signal.SIGTERM, signal.SIGINT)  # the second one of these means: now
+SIGNALS_BEFORE = "GRIDPILOT_SIGNALS_BEFORE"  # names, with commas between; read by agents/process/agent_process.py
 LEFTOVER_GRACE_S = 2.0
 
 
@@ -112,37 +113,38 @@ class Supervisor:
         self._log = log
         self._patience = patience
         self._clock = clock
-        self._stopped_by = 0
-        self._end_requests = 0
+        self._noted: list[int] = []  # signals, oldest first
         self._kill_at: float | None = None
+        self._has_killed = False
 
     def run(self, signals: Signals) -> AgentEnd:
         """Start the command, and again after each crash, at most five times; return how the last one ended.
 
-        A crash is a signal that nobody here sent, or an exit code that is not documented, or 70.
+        A crash is an end by any signal but our own SIGKILL, or an exit code that is not documented, or 70. What has
+        been passed on before it does not keep the command from being started again, at once then: somebody must hand
+        back what the dead one had in hand. The new one finds the names of those signals in `SIGNALS_BEFORE`.
         """
         exit_code = self._follow(self._start(), signals)
         restarts = 0
         for delay_s in self._patience.restart_delays_s:
             if not self._crashed(exit_code):
                 break
-            self._log.warning("agent.crashed", exit_code=exit_code, restart_in_s=delay_s)
+            self._log.warning("agent.crashed", exit_code=exit_code, restart_in_s=0.0 if self._noted else delay_s)
             self._pause(delay_s, signals)
-            if self._stopped_by:
-                break
             restarts += 1
             exit_code = self._follow(self._start(), signals)
-        return AgentEnd(exit_code, restarts, self._stopped_by)
+        return AgentEnd(exit_code, restarts, self._noted[0] if self._noted else 0)
 
     def _crashed(self, exit_code: int) -> bool:
-        return not self._stopped_by and (exit_code == INTERNAL or exit_code not in EXIT_CODES)
+        return not self._has_killed and (exit_code == INTERNAL or exit_code not in EXIT_CODES)
 
     def _start(self) -> subprocess.Popen[bytes]:
+        before = {SIGNALS_BEFORE: ",".join(signal.Signals(each).name for each in self._noted)} if self._noted else {}
         try:  # a session of its own: a terminal's Ctrl-C reaches the pilot only, which passes it on once
             agent = subprocess.Popen(
                 list(self._program.command),
                 cwd=self._program.work_dir,
-                env=dict(self._program.environment),
+                env={**self._program.environment, **before},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
@@ -163,7 +165,7 @@ class Supervisor:
             if self._kill_at is not None and self._clock() >= self._kill_at:
                 self._log.warning("agent.killed", pid=agent.pid, after_s=self._patience.kill_grace_s)
                 os.kill(agent.pid, signal.SIGKILL)
-                self._kill_at = None
+                self._kill_at, self._has_killed = None, True
 
     def _until_kill_s(self) -> float | None:
         return None if self._kill_at is None else max(0.0, self._kill_at - self._clock())
@@ -173,17 +175,16 @@ class Supervisor:
         self._log.info("agent.signalled", pid=pid, signal=signal.Signals(signum).name)
         with contextlib.suppress(ProcessLookupError):  # it ended at this moment
             os.kill(pid, signum)
-        if self._end_requests >= 2 and self._kill_at is None:
-            self._kill_at = self._clock() + self._patience.kill_grace_s
 
     def _note(self, signum: int) -> None:
-        self._stopped_by = self._stopped_by or signum
-        self._end_requests += signum in END_NOW
+        self._noted.append(signum)
+        if self._kill_at is None and sum(each in END_NOW for each in self._noted) >= 2:
+            self._kill_at = self._clock() + self._patience.kill_grace_s
 
     def _pause(self, delay_s: float, signals: Signals) -> None:
-        """Wait before a restart; a signal ends the pause, and there will be no restart."""
+        """Wait before a restart; a signal ends the pause."""
         until = self._clock() + delay_s
-        while not self._stopped_by and self._clock() < until:
+        while not self._noted and self._clock() < until:
             for signum in signals.wait(until - self._clock()):
                 if signum != signal.SIGCHLD:
                     self._note(signum)

@@ -53,6 +53,38 @@ def test_running_job_is_adopted_and_reported_once_and_soon(scene: Scene) -> None
     invariants.check(scene)
 
 
+@pytest.mark.quick
+@pytest.mark.scenario(2, "SIGKILL of the agent while a job runs, and SIGTERM to the pilot before the next one starts")
+@pytest.mark.parametrize("pause_s", [0.0, 0.3], ids=["with it", "in the pause"])
+def test_job_of_a_killed_agent_is_given_back_by_the_next_one_where_the_slot_goes(scene: Scene, pause_s: float) -> None:
+    job_id = scene.submit(once(sleeps(600)))
+    pilot = scene.pilot()
+    scene.until(lambda: scene.has_begun(job_id), "the payload runs")
+    os.kill(agent_of(scene), signal.SIGKILL)
+    time.sleep(pause_s)
+    pilot.signal(signal.SIGTERM)
+
+    assert pilot.ended() == 0
+    assert invariants.reported_ends(scene, job_id) == ["Rescheduled"]
+    scene.client.call("JobManager", "killJob", job_id)
+    invariants.check(scene)
+
+
+@pytest.mark.scenario(2, "SIGKILL of the agent while a job runs, and the order to drain before it is started again")
+def test_job_of_a_killed_agent_is_followed_to_its_end_by_the_next_one_which_takes_no_other(scene: Scene) -> None:
+    job_id = scene.submit(sleeps(3))
+    pilot = scene.pilot()
+    scene.until(lambda: scene.has_begun(job_id), "the payload runs")
+    os.kill(agent_of(scene), signal.SIGKILL)
+    pilot.signal(signal.SIGUSR1)
+    waiting = scene.submit(SHORT)
+
+    assert pilot.ended() == 0
+    assert scene.statuses([job_id, waiting]) == {job_id: "Done", waiting: "Waiting"}
+    scene.client.call("JobManager", "killJob", waiting)
+    invariants.check(scene)
+
+
 @pytest.mark.scenario(3, "SIGKILL of pilot, agent and wrapper at one moment; the payload survives")
 def test_survivors_of_a_dead_pilot_are_ended_and_their_job_is_given_back(scene: Scene) -> None:
     job_id = scene.submit(sleeps(600))

@@ -41,3 +41,18 @@ def test_a_signal_that_announces_the_end_of_the_slot_is_urgent(
     os.kill(os.getpid(), number)
 
     assert events.next(PATIENCE_S) == SignalReceived(number.name, is_urgent=urgent)
+
+
+def test_what_an_agent_that_died_was_told_comes_first_and_in_its_order() -> None:
+    events = Events()
+
+    process.listen(events, {"GRIDPILOT_SIGNALS_BEFORE": "SIGUSR1,SIGTERM,SIGNONE,SIGKILL,"})
+    os.kill(os.getpid(), signal.SIGHUP)
+
+    heard = [events.next(PATIENCE_S) for _ in range(3)]
+    assert heard == [
+        SignalReceived("SIGUSR1", is_urgent=False),
+        SignalReceived("SIGTERM", is_urgent=True),
+        SignalReceived("SIGHUP", is_urgent=False),
+    ]
+    assert events.next(0.0) is None

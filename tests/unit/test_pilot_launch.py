@@ -64,9 +64,16 @@ time.sleep(60)
 """
 
 
+TELLS_WHAT_WAS_BEFORE = """
+import os
+open('told', 'a').write(os.environ.get('GRIDPILOT_SIGNALS_BEFORE', '-') + ' ')
+told = open('told').read().split()
+"""
+
+
 @contextmanager
-def supervising(work, program):
-    process = subprocess.Popen([sys.executable, "-c", DRIVER, str(work), program], cwd=ROOT, start_new_session=True)
+def supervising(work, program, driver=DRIVER):
+    process = subprocess.Popen([sys.executable, "-c", driver, str(work), program], cwd=ROOT, start_new_session=True)
     try:
         yield process
     finally:
@@ -120,6 +127,10 @@ def test_every_signal_is_passed_on_and_the_agent_is_not_started_again(tmp_path):
     assert json.loads((tmp_path / "end").read_text())[:3] == [0, 0, signal.SIGUSR1]
 
 
+def log_of(work):
+    return (work / "log").read_text() if (work / "log").exists() else ""
+
+
 def has_heard(work, names):
     return heard(work) == names
 
@@ -132,25 +143,39 @@ def test_an_agent_deaf_to_the_second_request_is_killed(tmp_path):
     with supervising(tmp_path, DEAF) as process:
         until((tmp_path / "ready").exists, "the start")
         process.terminate()
-        until(lambda: "agent.signalled" in (tmp_path / "log").read_text(), "the first request")
+        until(lambda: "agent.signalled" in log_of(tmp_path), "the first request")
         process.terminate()
         process.wait(PATIENCE_S)
 
     assert json.loads((tmp_path / "end").read_text()) == [-9, 0, signal.SIGTERM, 137, 0]
 
 
-def test_a_signal_between_two_agents_ends_the_waiting(tmp_path):
-    slow = DRIVER.replace("(0.05, 0.05)", "(60.0,)")
-    process = subprocess.Popen([sys.executable, "-c", slow, str(tmp_path), "raise SystemExit(70)"], cwd=ROOT)
-    try:
-        until(lambda: (tmp_path / "log").exists() and "agent.crashed" in (tmp_path / "log").read_text(), "the crash")
-        process.terminate()
-        process.wait(PATIENCE_S)
-    finally:
-        process.kill()
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_between_two_agents_is_told_to_the_next_which_starts_at_once(tmp_path, number):
+    driver = DRIVER.replace("(0.05, 0.05)", "(60.0,)")
+    program = f"{TELLS_WHAT_WAS_BEFORE}\nraise SystemExit(70 if len(told) == 1 else 0)"
+    with supervising(tmp_path, program, driver) as process:
+        until(lambda: "agent.crashed" in log_of(tmp_path), "the crash")
+        process.send_signal(number)
         process.wait(PATIENCE_S)
 
-    assert json.loads((tmp_path / "end").read_text())[:4] == [70, 0, signal.SIGTERM, 70]
+    assert json.loads((tmp_path / "end").read_text())[:4] == [0, 1, number, 0]
+    assert (tmp_path / "told").read_text().split() == ["-", number.name]
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+def test_an_agent_that_dies_of_what_it_was_told_or_with_it_is_started_again_and_told(tmp_path, death):
+    dies = f"import signal, time; signal.signal(signal.SIGUSR1, lambda *_: os.kill(os.getpid(), {death.value}))"
+    waits = "open('ready', 'w').close(); time.sleep(60)"
+    driver = DRIVER.replace("(0.05, 0.05)", "(60.0,)")
+    program = f"{TELLS_WHAT_WAS_BEFORE}\nif len(told) == 1: {dies}; {waits}"
+    with supervising(tmp_path, program, driver) as process:
+        until((tmp_path / "ready").exists, "the start")
+        process.send_signal(signal.SIGUSR1)
+        process.wait(PATIENCE_S)
+
+    assert json.loads((tmp_path / "end").read_text())[:4] == [0, 1, signal.SIGUSR1, 0]
+    assert (tmp_path / "told").read_text().split() == ["-", "SIGUSR1"]
 
 
 def test_orphans_that_changed_their_session_and_ignore_sigterm_are_gone_at_the_end(tmp_path):

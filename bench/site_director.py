@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agents.local_wms.client import connect
 from agents.local_wms.testing import running
-from bench import director_ces, machine, trouble
+from bench import director_ces, director_dying, director_pair, machine, trouble
 from bench.director_scene import SETTLE_S, Bench, settled, until
 from bench.report import Chapter, Finding, as_markdown, as_text, percentile
 from bench.site_directors import Director, Ours, Theirs, sbatch_s
@@ -38,10 +38,19 @@ Written by `make bench-site-director`; do not edit.
 <!-- local: end -->
 <!-- ces: begin -->
 <!-- ces: end -->
+<!-- pair: begin -->
+<!-- pair: end -->
+<!-- dying: begin -->
+<!-- dying: end -->
 """
 CONDITIONS = "{machine}; load of other work when it began: {load}.\n"
 LOCAL_JDL = 'Executable = "/bin/true";'
-PARTS = ("dirac", "trouble", "local", "ces")
+ON_CES: Mapping[str, Callable[..., Chapter]] = {
+    "ces": director_ces.chapter,
+    "pair": director_pair.chapter,
+    "dying": director_dying.chapter,
+}
+PARTS = ("dirac", "trouble", "local", *ON_CES)
 COLUMNS = ("what", "SiteDirector", "figure", "seconds", "sbatch")
 
 
@@ -192,11 +201,12 @@ def main() -> int:
     asked = parser.parse_args()
     conditions = CONDITIONS.format(machine=machine.in_words(), load=machine.load())
     chapters: dict[str, Chapter] = {}
-    if asked.part in (None, "ces"):
-        with tempfile.TemporaryDirectory(prefix="gp-bench-", dir="/var/tmp") as name:
-            Path(name).chmod(0o755)
-            chapters["ces"] = director_ces.chapter(Path(name), quick=asked.quick)
-    if asked.part != "ces":
+    for part, make in ON_CES.items():
+        if asked.part in (None, part):
+            with tempfile.TemporaryDirectory(prefix="gp-bench-", dir="/var/tmp") as name:
+                Path(name).chmod(0o755)
+                chapters[part] = make(Path(name), quick=asked.quick)
+    if asked.part not in ON_CES:
         chapters |= with_slurm(asked.part, quick=asked.quick)
     for part, chapter_ in chapters.items():
         print(as_text(chapter_))

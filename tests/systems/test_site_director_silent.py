@@ -16,33 +16,11 @@ from agents.local_wms.testing import running
 from tests.end_to_end.director import QUICK_PILOT, SECTION
 from tests.systems.conftest import Have
 from tests.systems.real_system import RealSystem
-from tests.systems.user_director import WAYS, AsUser, Way
+from tests.systems.user_director import WAYS, AsUser, Way, sites
 
-FAR, HERE = "far.ce/grid", "host.ce/here"
+FAR, HERE = "far.ce/grid", "host.ce/grid"
 JDL = 'Executable = "/bin/true"; Parameters = 3; CPUTime = 100;'
 DAEMONS = {"htcondor": "condor_schedd", "arc": "arched"}
-SITES = """
-Resources {{ Sites {{ LOCAL {{ LOCAL.Demo.ch {{ CEs {{
-    far.ce {{
-        CEType = {ce_type}
-        CommandTimeout = 5
-{options}
-        Queues {{ grid {{
-            ExtraPilotOptions = {pilot}
-        }} }}
-    }}
-    host.ce {{
-        CEType = Local
-        BatchSystem = Host
-        SharedArea = {area}
-        Queues {{ here {{
-            MaxTotalJobs = 4
-            Price = 10
-            ExtraPilotOptions = {pilot}
-        }} }}
-    }}
-}} }} }} }} }}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +43,18 @@ def test_a_ce_that_is_silent_costs_another_one_nothing(
 ) -> None:
     """The far one is the cheaper one and is asked first; its daemons are stopped, and go on when the jobs are done."""
     system, client = have(way.system), connect(endpoint)
-    options = {**way.options(system), "ExitCodeWait": 5, "StatusInterval": 1}
-    lines = "\n".join(f"        {name} = {value}" for name, value in options.items())
-    sites = system.home / f"sites-{way.system}.cfg"
-    area = system.home / "here"
-    sites.write_text(SITES.format(ce_type=way.ce_type, options=lines, area=area, pilot=QUICK_PILOT), encoding="utf-8")
-    system.own(sites)
+    known = {"CEType": way.ce_type, "CommandTimeout": 5, "ExitCodeWait": 5, "StatusInterval": 1}
+    here = {
+        "CEType": "Local",
+        "BatchSystem": "Host",
+        "SharedArea": system.home / "here",
+        "MaxTotalJobs": 4,
+        "Price": 10,
+    }
+    both = {"far.ce": {**known, **way.options(system)}, "host.ce": here}
+    told = system.home / f"sites-{way.system}.cfg"
+    told.write_text(sites({ce: {**options, "ExtraPilotOptions": QUICK_PILOT} for ce, options in both.items()}))
+    system.own(told)
     (tmp_path / "job.jdl").write_text(JDL, encoding="utf-8")
 
     def statuses(job_ids: list[int]) -> Counter[str]:
@@ -78,7 +62,7 @@ def test_a_ce_that_is_silent_costs_another_one_nothing(
         return Counter(job["Status"] for job in summary.values())
 
     stopped = daemons(system, DAEMONS[way.system])
-    words = ["--cfg", str(sites), "-o", f"{SECTION}/CEs=far.ce,host.ce"]
+    words = ["--cfg", str(told), "-o", f"{SECTION}/CEs=far.ce,host.ce"]
     with AsUser(system, endpoint, bundle, words) as director:
         director.until(lambda: "director.begins" in director.written(), "it began")
         try:

@@ -4,13 +4,14 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 from agents.local_wms.home import Endpoint
+from pilot import cfg
 from tests.end_to_end.director import ROOT, SECTION, SiteDirector
 from tests.systems.real_system import PYTHON, USER, RealSystem
 
@@ -50,6 +51,14 @@ WAYS = (
     Way("htcondor", "HTCondorCE", of_htcondor, lambda _: ["condor_q", "-allusers", "-af", "ClusterId"]),
     Way("arc", "AREX", of_arc, lambda system: ["find", f"{system.folder}/session", "-mindepth", "1", "-maxdepth", "1"]),
 )
+
+
+def sites(ces: Mapping[str, Mapping[str, object]]) -> str:
+    """Return the configuration of a site with these CEs, of one queue each, which is called grid."""
+    place = "/Resources/Sites/LOCAL/LOCAL.Demo.ch/CEs"
+    of_ces = {f"{place}/{ce}/{name}": str(value) for ce, told in ces.items() for name, value in told.items()}
+    queues = {f"{place}/{ce}/Queues/grid/MaxTotalJobs": str(told.get("MaxTotalJobs", 1000)) for ce, told in ces.items()}
+    return cfg.render(cfg.nest({**of_ces, **queues}))
 
 
 class AsUser(SiteDirector):

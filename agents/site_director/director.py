@@ -104,6 +104,7 @@ class Director:
         self._memory = Memory()
         self._waiting: Sequence[WaitingJobs] = ()
         self._demand_s = self._jobs_s = -1e9
+        self._began_s = clock()
         self._since = WorkSince({})
         self._untold = {p.stamp: p for p in ledger.ended(500) if not p.is_told}
         self._past = {name: self._past_of(name) for name in desks}
@@ -219,7 +220,7 @@ class Director:
             self._note("what waits is not known", None)
             return
         known = Known(
-            are_jobs_known=abs(now_s - self._jobs_s) <= _OLD_JOBS_S,
+            are_jobs_known=abs(now_s - max(self._jobs_s, self._began_s)) <= _OLD_JOBS_S,  # until then as written down
             queues=[desk.queue for desk in self._desks.values()],
             pilots=[pilot for desk in self._desks.values() for pilot in desk.pilots.values()],
             past={name: self._with_untold(name, past) for name, past in self._past.items()},

@@ -151,6 +151,21 @@ def test_a_new_director_goes_on_with_the_pilots_of_the_one_before(stage: Callabl
     assert len(scene.ces["ce"].submissions) == 1
 
 
+def test_pilots_that_run_and_have_not_been_asked_about_yet_are_not_replaced(stage: Callable[..., Stage]) -> None:
+    scene = stage("ce")
+    scene.want(3)
+    scene.until(lambda: scene.count("ce", State.WAITING) == 3, "submitted")
+    scene.ces["ce"].tasks |= dict.fromkeys(scene.ces["ce"].tasks, TaskState.RUNNING)
+    scene.until(lambda: scene.count("ce", State.RUNNING) == 3, "they run")
+    scene.for_a_while(1.5)
+    scene.end()
+    scene.begin()
+    scene.want(3)
+    scene.for_a_while(1.5)
+
+    assert len(scene.ces["ce"].submissions) == 1
+
+
 def test_decided_pilots_of_a_dead_director_are_dropped_and_others_looked_for(stage: Callable[..., Stage]) -> None:
     scene = stage("ce")
     made = [

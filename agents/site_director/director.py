@@ -277,6 +277,7 @@ class Director:
                 log.error("pilots.not_submitted", queue=name, number=number, cause=error)
                 return
             self._past[name] = replace(self._past[name], last_submitted_s=now_s)
+            self._is_new |= desk.is_doubtful  # on whose pilot nobody counts: others have their turn at once
         if orders.submit:
             self._announce()
 

@@ -7,7 +7,7 @@ USABLE      := $(VENV)/.usable
 READY       := $(VENV)/.ready
 # AGAIN=1 tries only what has failed before, one by one; what has failed is kept by target, for several run at a time
 PYTEST       = $(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/$@ $(if $(AGAIN),--last-failed)
-PARALLEL    := $(if $(AGAIN),,-n 4 --dist loadfile --no-loadscope-reorder)
+PARALLEL    := $(if $(AGAIN),,-n 6 --dist loadfile --no-loadscope-reorder)
 BESIDE      := $(MAKE) --no-print-directory $(if $(AGAIN),-j1,-j2 --output-sync=line)
 FAULTS       = $(PYTEST) tests/faults $(if $(AGAIN),,-n $(1) --maxschedchunk 1)
 CONTAINMENT := $(addprefix tests/unit/,test_containment.py test_containment_groups.py test_ce_limits.py)
@@ -164,8 +164,8 @@ bench: $(READY) ## beside HyperQueue, PSI/J and DIRAC; writes docs/performance.m
 	bench/set_up.sh
 	$(BIN)/python -m bench
 
-bench-flat: $(READY) ## one agent through ten thousand jobs, 256 at a time: memory, files, threads, CPU; half an hour
-	$(BIN)/python -m bench.flat
+bench-flat: $(READY) ## one agent through ten thousand jobs, 256 at a time: memory, files, threads, CPU; half an hour; writes docs/flat.md
+	$(BIN)/python -m bench.flat --page docs/flat.md
 
 bench-dirac: $(READY) ## beside DIRAC's own agent on a real server; writes docs/dirac-comparison.md
 	$(BIN)/python -m bench.dirac_agent

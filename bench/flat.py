@@ -13,8 +13,9 @@ import psutil
 
 from agents.local_wms.client import Client, connect
 from agents.local_wms.testing import running
+from bench import machine
 from bench.pilot_run import NothingMeasured, agent_of, running_pilot, wait_until
-from bench.report import Chapter, Finding, as_text
+from bench.report import Chapter, Finding, as_markdown, as_text
 
 PATIENCE_S = 60.0
 LOOK_S = 0.5
@@ -25,6 +26,7 @@ ONE_BATCH = 500
 MORE_MB, MORE_CPU = 4.0, 1.15
 MORE_FILES, MORE_THREADS = 8, 4  # tasks and calls that are under way at that moment; workers are made when needed
 
+HEAD = "# One agent with many jobs\n\nWritten by `make bench-flat`; do not edit.\n\n"
 HOW = """\
 {jobs} times `/bin/true` from the local WMS over HTTPS, through one pilot, agent and Pool with {at_once} slots. The
 agent is looked at when a fifth of the jobs is done, two fifths and so on. Flat is judged from the first of these looks
@@ -74,6 +76,7 @@ def measure(jobs: int, at_once: int) -> Chapter:
                         raise NothingMeasured(f"{wanted} jobs were not done within {jobs * PER_JOB_S:.0f} s")
                     time.sleep(LOOK_S)
                 looks.append(_look(agent, done, time.monotonic() - began))
+                print(f"{done} of {jobs} jobs after {looks[-1].seconds:.0f} s", file=sys.stderr, flush=True)
     return _chapter(looks, jobs, at_once)
 
 
@@ -159,8 +162,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--at-once", type=int, default=256)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--page", type=Path, help="is written")
     arguments = parser.parse_args()
+    conditions = f"{machine.in_words()}; load of other work when it began: {machine.load()}"
     chapter = measure(arguments.jobs, arguments.at_once)
+    if arguments.page:
+        arguments.page.write_text(f"{HEAD}{as_markdown(chapter)}\n{conditions}.\n", encoding="utf-8")
     print(json.dumps(asdict(chapter), indent=1) if arguments.json else as_text(chapter))
     return 0
 

@@ -20,6 +20,9 @@ from ce_backends.pool.wrappers import lives
 from ce_backends.task.directory import NOTES, TaskDir
 from ce_backends.task.record import TaskRecord, stamp_problem
 
+_FRESH_S = 10.0  # a wrapper that has not claimed its task for so long never will
+_CLAIM_S, _LOOK_S = 2.0, 0.02
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
@@ -50,12 +53,36 @@ class Adopted:
         )
 
 
-def stamps_in(work_dir: Path) -> list[str]:
-    """Return the stamps of all tasks of which there is a directory or a note."""
+def stamps_in(work_dir: Path, *, is_of_another_boot: bool) -> list[str]:
+    """Return the stamps of all tasks of which there is a directory or a note, when those that could begin have begun.
+
+    Args:
+        work_dir: of the pool.
+        is_of_another_boot: none begins any more.
+    """
     names = {path.name for path in work_dir.iterdir()}
     with suppress(FileNotFoundError):
         names |= {path.name.partition(".")[0] for path in (work_dir / NOTES).iterdir()}
-    return sorted(name for name in names if not stamp_problem(name))
+    stamps = sorted(name for name in names if not stamp_problem(name))
+    if not is_of_another_boot:
+        _await_claims([TaskDir.in_pool(work_dir, stamp) for stamp in stamps])
+    return stamps
+
+
+def _await_claims(directories: Sequence[TaskDir]) -> None:
+    """Wait a moment for wrappers that were told of a task just now: what was accepted begins, whoever has gone."""
+    now_s = time.time()
+    fresh = [each for each in directories if not each.has_started and abs(now_s - _made_s(each)) < _FRESH_S]
+    give_up_at = time.monotonic() + _CLAIM_S
+    while time.monotonic() < give_up_at and not all(each.has_started for each in fresh):
+        time.sleep(_LOOK_S)
+
+
+def _made_s(directory: TaskDir) -> float:
+    try:
+        return directory.path.stat().st_mtime
+    except OSError:  # nobody's task any more
+        return 0.0
 
 
 def adopted(

@@ -276,7 +276,7 @@ class Pool:
 
     def _adopt_all(self, probed: Probed) -> None:
         is_other, is_enclosed, containment = self._boot.is_of_another(), bool(self._containers), probed.containment
-        for stamp in stamps_in(self._work_dir):
+        for stamp in stamps_in(self._work_dir, is_of_another_boot=is_other):
             directory, most = self._directory(stamp), self._processors
             taken = adopted(directory, containment, most=most, is_enclosed=is_enclosed, is_of_another_boot=is_other)
             if taken is None:

@@ -141,7 +141,7 @@ def test_a_second_agent_in_one_directory_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "agent.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
-        done = forked.run("agents", "--work-dir", str(tmp_path), "-o", SITE, cwd=REPOSITORY)  # by hand: it waits for none
+        done = forked.run("agents", "--work-dir", str(tmp_path), "-o", SITE, cwd=REPOSITORY)
 
     assert done.returncode == ExitCode.CONFIGURATION
     assert done.stderr == f"agent: {tmp_path}: another agent works in this directory; give each its own\n"

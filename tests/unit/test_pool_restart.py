@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from ce_backends.base import TaskSpec, TaskState, TaskStatus
 from ce_backends.containment.cell import Level
 from ce_backends.linux.processes import boot_id, stat_of
 from ce_backends.pool.ce import Pool
+from ce_backends.pool.wrappers import Wrapper
 from ce_backends.task.directory import TaskDir
 from ce_backends.task.record import TaskRecord
 from ce_backends.task.script import quote
@@ -225,3 +227,31 @@ def test_signals_to_the_owner_do_not_reach_its_tasks(
     (tmp_path / "pool" / STAMP / "work/go").touch()
 
     assert ended(next_pool(Level.V2)).exit_code == 0
+
+
+@every_level
+def test_a_task_that_was_accepted_begins_though_its_owner_is_gone_before_it_has(
+    next_pool: Callable[[Level], Pool], level: Level, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine a wrapper comes late to what it was told."""
+    tell = Wrapper.tell
+    held: list[int] = []
+
+    def late(wrapper: Wrapper, text: bytes) -> None:
+        if not held:
+            held.append(wrapper.process.pid)
+            os.kill(held[0], signal.SIGSTOP)
+        tell(wrapper, text)
+
+    monkeypatch.setattr(Wrapper, "tell", late)
+    first = Pool(tmp_path / "pool", processors=2, best_containment=level)
+    first.submit([TaskSpec(stamp=STAMP, script="exit 3\n")])
+    first.close()
+    goes_on = threading.Timer(0.5, os.kill, (held[0], signal.SIGCONT))
+    goes_on.start()
+    second = next_pool(level)
+
+    assert second.find([STAMP]) == {STAMP: STAMP}
+    until(lambda: second.poll([STAMP])[STAMP].state.is_final)
+    assert second.poll([STAMP])[STAMP].exit_code == 3
+    goes_on.join()

@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 
 from ce_backends.base import Rejected, TaskState
-from ce_backends.conformance.subject import Subject, lines, task, write
+from ce_backends.conformance.subject import PAUSE_S, Subject, lines, task, write
 from ce_backends.task.script import COOKIE, CREDENTIAL, REASON_FILE, quote
 from ce_backends.task.secret_files import SECRETS
 
+TOGETHER_S = 10.0  # for tasks to run at the same time, where their batch system starts them at once
 STAND_STILL_S = 0.25  # a process that writes every 50 ms would have written five times
 MAY_BE_ADDED = {"PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", COOKIE, REASON_FILE, CREDENTIAL, SECRETS}
 ODD_VALUES = {
@@ -147,11 +148,19 @@ def bad_variable_name_is_refused_in_a_sentence(subject: Subject) -> None:
 
 def several_tasks_keep_apart(subject: Subject) -> None:
     """As many at once as there is room for (four at most), each with its own directory and output."""
-    script = "echo {} > same; sleep 0.1; cat same; ls | wc -l\n"
+    begun, go_on = subject.scratch / "begun", subject.scratch / "go-on"
+    script = (
+        f"echo {{0}} > same; echo {{0}} >> {quote(str(begun))}; until [ -e {quote(str(go_on))} ]; do sleep 0.02; done"
+    )
+    script += "; cat same; ls | wc -l\n"
     with subject.ce() as trial:
         task_ids = [trial.submit(task(script.format(0)))]
         while len(task_ids) < 4 and trial.ce.slots().free_processors > 0:
             task_ids.append(trial.submit(task(script.format(len(task_ids)))))
+        give_up_at = time.monotonic() + TOGETHER_S
+        while len(lines(begun)) < len(task_ids) and time.monotonic() < give_up_at:
+            time.sleep(PAUSE_S)
+        write(go_on, "")
         for task_id in task_ids:
             trial.ended(task_id)
         seen = [(trial.fetched(task_id) / "stdout").read_text().split() for task_id in task_ids]

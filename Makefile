@@ -194,8 +194,9 @@ bench-site-director-scale: $(READY) ## 10 000 pilots over 50 CEs in simulated ti
 bench-pilot-supply: $(READY) ## the SiteDirector's law next to four peers' in simulation; writes the table and plot of docs/pilot-supply.md
 	$(BIN)/python -m bench.pilot_supply --page docs/pilot-supply.md
 
-faults-site-director: $(READY) ## SIGKILL of the SiteDirector between a real DIRAC and a real Slurm, 20 rounds at each step (as root)
-	GRIDPILOT_ROUNDS=20 $(PYTEST) tests/system/test_site_director_kills.py
+faults-site-director: $(READY) ## SIGKILL of the SiteDirector before a real Slurm (with DIRAC), HTCondor, ARC; ROUNDS=20 at each step (as root)
+	GRIDPILOT_ROUNDS=$(or $(ROUNDS),20) $(PYTEST) tests/system/test_site_director_kills.py
+	GRIDPILOT_ROUNDS=$(or $(ROUNDS),20) $(PYTEST) tests/systems/test_site_director_kills.py -m slow --need all
 
 bench-queue: $(READY) ## a thousand tasks on a real Slurm (as root); writes docs/performance-ce.md
 	$(BIN)/python -m bench.queue_scale

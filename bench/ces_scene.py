@@ -16,14 +16,10 @@ from agents.local_wms.testing import running
 from tests.end_to_end.director import ROOT, SECTION
 from tests.systems.real_system import RealSystem, bring_up
 from tests.systems.sharing import shown_to
-from tests.systems.user_director import QUEUE, AsUser, Way, sites
+from tests.systems.user_director import QUEUE, STANDS_STILL, AsUser, Way, sites
 
 _JDL = 'Executable = "/bin/true"; CPUTime = 100; Parameters = {number};'
 _ROOM = {"MaxTotalJobs": 1000, "MaxWaitingJobs": 500}
-WAITS: Mapping[str, Mapping[str, object]] = {  # options with which no pilot starts
-    "htcondor": {"ExtraSubmitString": "My.MayGo = False\\nrequirements = MY.MayGo"},
-    "arc": {},  # its Slurm's nodes are drained
-}
 
 
 class Scene:
@@ -66,7 +62,7 @@ def bundle(folder: Path) -> Path:
 def one_ce(way: Way, system: RealSystem, folder: Path) -> Iterator[Scene]:
     """Run a director with one CE, to whose nodes a web server shows the bundle; no pilot of it starts."""
     with shown_to(system) as shown:
-        options = {**way.options(system), **shown.options, **_ROOM, **WAITS[way.system]}
+        options = {**way.options(system), **shown.options, **_ROOM, **STANDS_STILL[way.system]}
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with _director(way, system, folder, ["-y", way.ce_type, *words]) as scene:
             yield scene

@@ -4,10 +4,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench.ces_scene import WAITS, Scene, bundle, name_of, nothing_starts, some_ces
+from bench.ces_scene import Scene, bundle, name_of, nothing_starts, some_ces
 from bench.director_scene import SETTLE_S, settled, until
 from bench.report import Chapter, Finding
-from tests.systems.user_director import WAYS
+from tests.systems.user_director import STANDS_STILL, WAYS
 
 COLUMNS = ("what", "CE", "figure", "seconds")
 JOBS = 20
@@ -25,13 +25,13 @@ def chapter(folder: Path, *, quick: bool) -> Chapter:
         with nothing_starts(way) as system:
             names.append(name_of(way, system))
             alike: dict[str, dict[str, object]] = {"one.ce": {}, "two.ce": {}}
-            with some_ces(way, system, folder, alike, **WAITS[way.system]) as scene:
+            with some_ces(way, system, folder, alike, **STANDS_STILL[way.system]) as scene:
                 _take(rows, findings, _shared(scene, names[-1]))
             refusing: dict[str, dict[str, object]] = {
                 "bad.ce": {"Port": 1, "CommandTimeout": 5},
                 "good.ce": {"Price": 10},
             }
-            with some_ces(way, system, folder, refusing, **WAITS[way.system]) as scene:
+            with some_ces(way, system, folder, refusing, **STANDS_STILL[way.system]) as scene:
                 _take(rows, findings, _beside_one_that_refuses(scene, names[-1], times))
     return Chapter(
         title=f"Two CEs: gridpilot before {' and '.join(names)}, with the local WMS",

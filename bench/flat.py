@@ -39,7 +39,8 @@ class Look:
 
     Attributes:
         jobs: done until now.
-        pss_mb: proportional set size, 10^6 bytes.
+        pss_mb: proportional set size, 10^6 bytes; with what it shares with others, as long as they are there.
+        own_mb: of that, what it shares with nobody.
         files: open descriptors.
         threads: of its process.
         cpu_s: of its process, since its start.
@@ -48,6 +49,7 @@ class Look:
 
     jobs: int
     pss_mb: float
+    own_mb: float
     files: int
     threads: int
     cpu_s: float
@@ -115,10 +117,11 @@ class Progress:
 
 def _look(agent: psutil.Process, jobs: int, seconds: float) -> Look:
     with agent.oneshot():
-        times = agent.cpu_times()
+        times, memory = agent.cpu_times(), agent.memory_full_info()
         return Look(
             jobs=jobs,
-            pss_mb=agent.memory_full_info().pss / 1e6,
+            pss_mb=memory.pss / 1e6,
+            own_mb=memory.uss / 1e6,
             files=agent.num_fds(),
             threads=agent.num_threads(),
             cpu_s=times.user + times.system,
@@ -131,16 +134,16 @@ def _per_job_ms(before: Look, after: Look) -> float:
 
 
 def _row(look: Look, cost_ms: float) -> list[str]:
-    numbers = [f"{look.jobs}", f"{look.pss_mb:.1f}", f"{look.files}", f"{look.threads}"]
+    numbers = [f"{look.jobs}", f"{look.pss_mb:.1f}", f"{look.own_mb:.1f}", f"{look.files}", f"{look.threads}"]
     return [*numbers, f"{cost_ms:.1f}", f"{look.seconds:.0f}"]
 
 
 def _chapter(looks: Sequence[Look], jobs: int, at_once: int) -> Chapter:
-    start = Look(jobs=0, pss_mb=0, files=0, threads=0, cpu_s=0, seconds=0)
+    start = Look(jobs=0, pss_mb=0, own_mb=0, files=0, threads=0, cpu_s=0, seconds=0)
     costs = [_per_job_ms(before, after) for before, after in zip([start, *looks], looks, strict=False)]
     first, last = looks[SETTLED - 1], looks[-1]
     grown: Mapping[str, tuple[float, float, str]] = {
-        "memory, MB more at the end": (last.pss_mb - first.pss_mb, MORE_MB, "1"),
+        "its own memory, MB more at the end": (last.own_mb - first.own_mb, MORE_MB, "1"),
         "files, more at the end": (last.files - first.files, MORE_FILES, "0"),
         "threads, more at the end": (last.threads - first.threads, MORE_THREADS, "0"),
         "CPU per job, last fifth / second": (costs[-1] / costs[SETTLED], MORE_CPU, "2"),
@@ -148,7 +151,15 @@ def _chapter(looks: Sequence[Look], jobs: int, at_once: int) -> Chapter:
     return Chapter(
         title=f"{jobs} jobs, {at_once} at a time",
         how=HOW.format(jobs=jobs, at_once=at_once),
-        columns=("jobs done", "agent, PSS MB", "open files", "threads", "agent's CPU per job since, ms", "after, s"),
+        columns=(
+            "jobs done",
+            "agent, PSS MB",
+            "its own, MB",
+            "open files",
+            "threads",
+            "agent's CPU per job since, ms",
+            "after, s",
+        ),
         rows=[_row(each, cost) for each, cost in zip(looks, costs, strict=True)],
         findings=[
             Finding(what=what, measured=f"{value:.{digits}f}", target=f"≤ {most:g}", is_met=value <= most)

@@ -52,6 +52,11 @@ WAYS = (
     Way("arc", "AREX", of_arc, lambda system: ["find", f"{system.folder}/session", "-mindepth", "1", "-maxdepth", "1"]),
 )
 
+STANDS_STILL: Mapping[str, Mapping[str, object]] = {  # options with which no pilot starts
+    "htcondor": {"ExtraSubmitString": "My.MayGo = False\\nrequirements = MY.MayGo"},
+    "arc": {},  # the nodes of its Slurm are drained
+}
+
 
 def sites(ces: Mapping[str, Mapping[str, object]]) -> str:
     """Return the configuration of a site with these CEs, of one queue each, which is called grid."""

@@ -1,0 +1,122 @@
+"""The SiteDirector dies by SIGKILL before a real HTCondor and a real ARC: no pilot lost, doubled or unknown.
+
+One round at each moment here; `make faults-site-director` tries twenty. No pilot starts, so that all can be counted.
+"""
+
+import json
+import os
+import random
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agents.local_wms.client import connect
+from agents.local_wms.testing import running
+from tests.end_to_end.director import pilots_known
+from tests.systems.conftest import Have
+from tests.systems.real_system import RealSystem
+from tests.systems.slurm_queue import drained, empty
+from tests.systems.user_director import QUEUE, STANDS_STILL, WAYS, AsUser, Way
+from tests.waiting import PATIENCE_S
+
+JDL = 'Executable = "/bin/true"; CPUTime = 100; Parameters = 2;'
+ROUNDS = int(os.environ.get("GRIDPILOT_ROUNDS", "1"))  # of each moment
+SEED = 20261201
+MOMENTS = (  # the state in which a new pilot is seen, and how long after that at most, in seconds
+    ("Decided", 0.0),
+    ("Submitting", 0.0),
+    ("Submitting", 0.1),
+    ("Submitting", 0.5),
+    ("Waiting", 0.0),
+)
+OVER = ("Done", "Failed", "Aborted")
+
+
+class Killed(AsUser):
+    """One that can be killed alone: what it has started goes on, a command that submits for example."""
+
+    def killed_when(self, state: str, known: set[str], after_s: float) -> str:
+        """Kill it so long after a new pilot is in a state, or in a later one; return that in which it was."""
+        order, give_up_at = ("Decided", "Submitting", "Waiting"), time.monotonic() + PATIENCE_S
+        while not any(order.index(now) >= order.index(state) for now in self._new(known)):
+            assert time.monotonic() < give_up_at, f"no new pilot is {state}: {self.written()}"
+            time.sleep(0.002)
+        time.sleep(after_s)
+        assert self.process
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        for each in [*(one for one in below if _is_director(one)), self.process]:
+            each.kill()
+        self.process.wait()
+        return min(self._new(known), key=order.index)
+
+    def _new(self, known: set[str]) -> list[str]:
+        return [state for stamp, (state, _) in self.pilots_written().items() if stamp not in known]
+
+    def pilots_written(self) -> dict[str, tuple[str, str]]:
+        """Return state and task of each pilot that has not ended, as the ledger has them, by stamp."""
+        path = self.work_dir / "pilots.sqlite"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as db:
+            pilots = [json.loads(body) for (body,) in db.execute("SELECT body FROM pilot")]
+        return {each["stamp"]: (each["state"], each["task_id"]) for each in pilots if each["state"] not in OVER}
+
+    def states(self) -> Counter[str]:
+        return Counter(state for state, _ in self.pilots_written().values())
+
+
+def _is_director(process: psutil.Process) -> bool:
+    """Tell whether it is the bundle's own Python, whatever that was started as."""
+    return any(word in ("site-director", "agents.site_director") for word in process.cmdline())
+
+
+@contextmanager
+def standing_still(way: Way, have: Have) -> Iterator[RealSystem]:
+    """Have a system in which nothing that is submitted starts."""
+    if way.system == "arc":
+        slurm = have("slurm")
+        with drained(slurm):
+            yield have("arc", GRIDPILOT_ARC_LRMS="slurm")
+        empty(slurm)
+    else:
+        system = have(way.system)
+        yield system
+        system.admin(["condor_rm", "-all"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS, ids=[way.system for way in WAYS])
+def test_a_director_that_is_killed_at_each_moment_leaves_each_pilot_known_once(
+    way: Way, have: Have, bundle: Path, tmp_path: Path
+) -> None:
+    """Two jobs more in each round, and as many pilots: at the CE, in the ledger, and in the local WMS."""
+    chance, wanted, deaths = random.Random(SEED), 0, Counter[str]()
+    (tmp_path / "job.jdl").write_text(JDL, encoding="utf-8")
+    with standing_still(way, have) as system, running(tmp_path / "wms") as endpoint, connect(endpoint) as client:
+        options = {**way.options(system), **STANDS_STILL[way.system], "StatusInterval": 1, "MaxWaitingJobs": 500}
+        words = ["-y", way.ce_type, *(word for name, value in options.items() for word in ("-c", f"{name}={value}"))]
+        there_before = len(system.run(way.left(system)).stdout.split())
+        with Killed(system, endpoint, bundle, words) as director:
+            director.until(lambda: "director.begins" in director.written(), "it began")
+            for state, at_most_s in MOMENTS * ROUNDS:
+                known = set(director.pilots_written())
+                client.submit(tmp_path / "job.jdl")
+                wanted += 2
+                deaths[director.killed_when(state, known, chance.uniform(0.0, at_most_s))] += 1
+                director.start()
+                director.until(lambda n=wanted: director.states() == {"Waiting": n}, f"after a death, {state}")  # type: ignore[misc]
+                director.until(
+                    lambda: json.loads(director.ask("status", "--json"))["unsent_reports"] == 0, "all is told"
+                )
+                stamps = set(director.pilots_written())
+                there = system.run(way.left(system)).stdout.split()
+                assert len(there) - there_before == wanted, f"{state}: {there}"
+                assert pilots_known(endpoint, QUEUE, stamps) == stamps, state
+            assert director.stop() == 0
+
+    print(f"{way.system}: died while a new pilot was {dict(deaths)}; {wanted} jobs, {wanted} pilots")
+    assert deaths["Submitting"] >= ROUNDS, f"control: it died in the midst of submissions: {deaths}"

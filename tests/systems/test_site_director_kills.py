@@ -35,6 +35,7 @@ MOMENTS = (  # the state in which a new pilot is seen, and how long after that a
     ("Submitting", 0.5),
     ("Waiting", 0.0),
 )
+ROOM = {"MaxTotalJobs": 10_000, "MaxWaitingJobs": 10_000}
 OVER = ("Done", "Failed", "Aborted")
 
 
@@ -102,7 +103,7 @@ def test_a_director_that_is_killed_at_each_moment_leaves_each_pilot_known_once(
     chance, wanted, deaths = random.Random(SEED), 0, Counter[str]()
     (tmp_path / "job.jdl").write_text(JDL, encoding="utf-8")
     with standing_still(way, have) as system, running(tmp_path / "wms") as endpoint, connect(endpoint) as client:
-        options = {**way.options(system), **STANDS_STILL[way.system], "StatusInterval": 1, "MaxWaitingJobs": 500}
+        options = {**way.options(system), **STANDS_STILL[way.system], "StatusInterval": 1, **ROOM}
         words = ["-y", way.ce_type, *(word for name, value in options.items() for word in ("-c", f"{name}={value}"))]
         there_before = len(batch_jobs(way, system))
         with Killed(system, endpoint, bundle, words) as director:

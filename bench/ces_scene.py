@@ -1,6 +1,5 @@
 """What the benchmarks of our SiteDirector before a real HTCondor and a real ARC share: the systems, and a director."""
 
-import json
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from agents.local_wms.testing import running
 from tests.end_to_end.director import ROOT, SECTION
 from tests.systems.real_system import RealSystem, bring_up
 from tests.systems.sharing import shown_to
+from tests.systems.slurm_queue import drained, empty
 from tests.systems.user_director import QUEUE, STANDS_STILL, AsUser, Way, sites
 
 _JDL = 'Executable = "/bin/true"; CPUTime = 100; Parameters = {number};'
@@ -36,9 +36,8 @@ class Scene:
 
     def pilots(self) -> list[dict[str, Any]]:
         """Return what the director has written down of each pilot that a CE has taken, the first one first."""
-        with closing(sqlite3.connect(f"file:{self.director.work_dir / 'pilots.sqlite'}?mode=ro", uri=True)) as db:
-            known: list[dict[str, Any]] = [json.loads(body) for (body,) in db.execute("SELECT body FROM pilot")]
-        return sorted((pilot for pilot in known if pilot["submitted_s"]), key=lambda pilot: pilot["submitted_s"])
+        taken = [pilot for pilot in self.director.ledger() if pilot["submitted_s"]]
+        return sorted(taken, key=lambda pilot: float(pilot["submitted_s"]))
 
     def requests(self) -> int:
         """Return how many submissions the CE was sent: of each, its tasks are one batch job, cluster or list."""
@@ -115,14 +114,12 @@ def nothing_starts(way: Way) -> Iterator[RealSystem]:
         return
     slurm = bring_up("slurm", {})
     try:
-        nodes = ",".join(sorted(set(slurm.run(["sinfo", "-h", "-N", "-o", "%N"]).stdout.split())))
-        slurm.admin(["scontrol", "update", f"nodename={nodes}", "state=drain", "reason=bench"])
-        system = bring_up("arc", {"GRIDPILOT_ARC_LRMS": "slurm"})
-        try:
-            yield system
-        finally:
-            system.down()
-            slurm.admin(["scancel", "--user", system.user])
-            slurm.admin(["scontrol", "update", f"nodename={nodes}", "state=resume"])
+        with drained(slurm):
+            system = bring_up("arc", {"GRIDPILOT_ARC_LRMS": "slurm"})
+            try:
+                yield system
+            finally:
+                system.down()
+                empty(slurm)
     finally:
         slurm.down()

@@ -220,7 +220,7 @@ class Director:
             self._note("what waits is not known", None)
             return
         known = Known(
-            are_jobs_known=abs(now_s - max(self._jobs_s, self._began_s)) <= _OLD_JOBS_S,  # until then as written down
+            are_jobs_known=self._are_jobs_known(now_s),
             queues=[desk.queue for desk in self._desks.values()],
             pilots=[pilot for desk in self._desks.values() for pilot in desk.pilots.values()],
             past={name: self._with_untold(name, past) for name, past in self._past.items()},
@@ -236,6 +236,10 @@ class Director:
         self._memory = orders.memory
         self._obey(orders, now_s)
         self._note("", orders)
+
+    def _are_jobs_known(self, now_s: float) -> bool:
+        """Tell whether the WMS has told lately what pilots do; who has just begun believes what is written down."""
+        return min(abs(now_s - self._jobs_s), abs(now_s - self._began_s)) <= _OLD_JOBS_S  # the clock may be set
 
     def _refresh(self, now_s: float) -> None:
         """Look again at what others have written, and at what nobody will ever know."""

@@ -139,12 +139,12 @@ class Supervisor:
         return not self._has_killed and (exit_code == INTERNAL or exit_code not in EXIT_CODES)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        before = {SIGNALS_BEFORE: ",".join(signal.Signals(each).name for each in self._noted)} if self._noted else {}
+        before = ",".join(signal.Signals(each).name for each in self._noted)
         try:  # a session of its own: a terminal's Ctrl-C reaches the pilot only, which passes it on once
             agent = subprocess.Popen(
                 list(self._program.command),
                 cwd=self._program.work_dir,
-                env={**self._program.environment, **before},
+                env={**self._program.environment, SIGNALS_BEFORE: before},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,12 @@ class SiteDirector:
 
     def pilots(self, queue: str) -> Counter[str]:
         return Counter(self.queues().get(queue, {}).get("pilots", {}))
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Return what it has written down of each pilot."""
+        path = self.work_dir / "pilots.sqlite"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as db:
+            return [json.loads(body) for (body,) in db.execute("SELECT body FROM pilot")]
 
     def killed_by(self, place: Path, act: Callable[[], object]) -> None:
         """Act, and have it killed by its next call of a command that looks at this file, before or after it does it."""

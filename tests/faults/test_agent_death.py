@@ -10,7 +10,7 @@ import pytest
 from tests.faults import invariants
 from tests.faults.box import command_line, parent_of, read_proc, send
 from tests.faults.payloads import SHORT, once, sleeps
-from tests.faults.scene import AGENT, Options, Scene
+from tests.faults.scene import AGENT, Options, Process, Scene
 from tests.waiting import FairTime
 
 RESTART_S = 1.0  # the pilot's pause before it starts a crashed agent again
@@ -38,13 +38,18 @@ def wrapper_of(scene: Scene, job_id: int) -> int:
     return wrappers[-1]
 
 
+def killed_at_work(scene: Scene, body: str) -> tuple[int, Process]:
+    """Kill the agent of a pilot while its job's payload runs; return the job and the pilot."""
+    job_id, pilot = scene.submit(body), scene.pilot()
+    scene.until(lambda: scene.has_begun(job_id), "the payload runs")
+    os.kill(agent_of(scene), signal.SIGKILL)
+    return job_id, pilot
+
+
 @pytest.mark.quick
 @pytest.mark.scenario(1, "SIGKILL of the agent while a job runs; the pilot starts it again")
 def test_running_job_is_adopted_and_reported_once_and_soon(scene: Scene) -> None:
-    job_id = scene.submit(sleeps(3))
-    pilot = scene.pilot()
-    scene.until(lambda: scene.has_begun(job_id), "the payload runs")
-    os.kill(agent_of(scene), signal.SIGKILL)
+    job_id, pilot = killed_at_work(scene, sleeps(3))
     scene.until(lambda: job_id in scene.books.ends(), "the payload ends")
 
     scene.until(lambda: scene.status(job_id)["Status"] == "Done", "the end is told", RESTART_S + 5)
@@ -57,10 +62,7 @@ def test_running_job_is_adopted_and_reported_once_and_soon(scene: Scene) -> None
 @pytest.mark.scenario(2, "SIGKILL of the agent while a job runs, and SIGTERM to the pilot before the next one starts")
 @pytest.mark.parametrize("pause_s", [0.0, 0.3], ids=["with it", "in the pause"])
 def test_job_of_a_killed_agent_is_given_back_by_the_next_one_where_the_slot_goes(scene: Scene, pause_s: float) -> None:
-    job_id = scene.submit(once(sleeps(600)))
-    pilot = scene.pilot()
-    scene.until(lambda: scene.has_begun(job_id), "the payload runs")
-    os.kill(agent_of(scene), signal.SIGKILL)
+    job_id, pilot = killed_at_work(scene, once(sleeps(600)))
     time.sleep(pause_s)
     pilot.signal(signal.SIGTERM)
 
@@ -72,10 +74,7 @@ def test_job_of_a_killed_agent_is_given_back_by_the_next_one_where_the_slot_goes
 
 @pytest.mark.scenario(2, "SIGKILL of the agent while a job runs, and the order to drain before it is started again")
 def test_job_of_a_killed_agent_is_followed_to_its_end_by_the_next_one_which_takes_no_other(scene: Scene) -> None:
-    job_id = scene.submit(sleeps(3))
-    pilot = scene.pilot()
-    scene.until(lambda: scene.has_begun(job_id), "the payload runs")
-    os.kill(agent_of(scene), signal.SIGKILL)
+    job_id, pilot = killed_at_work(scene, sleeps(3))
     pilot.signal(signal.SIGUSR1)
     waiting = scene.submit(SHORT)
 

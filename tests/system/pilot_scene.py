@@ -1,9 +1,7 @@
 """The SiteDirector between the real DIRAC and a real Slurm, for the tests and the benchmark."""
 
 import itertools
-import json
 import shlex
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -193,8 +191,7 @@ class PilotScene:
 
     def ledger(self) -> list[dict[str, Any]]:
         """Return the pilots as the ledger has them."""
-        with sqlite3.connect(f"file:{self.director.work_dir / 'pilots.sqlite'}?mode=ro", uri=True) as db:
-            return [json.loads(body) for (body,) in db.execute("SELECT body FROM pilot")]
+        return self.director.ledger()
 
     def registered(self) -> dict[str, dict[str, Any]]:
         """Return what DIRAC's client says of the pilots in the ledger, by stamp; one that is not known is absent."""

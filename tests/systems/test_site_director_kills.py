@@ -6,11 +6,10 @@ One round at each moment here; `make faults-site-director` tries twenty. No pilo
 import json
 import os
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -57,17 +56,11 @@ class Killed(AsUser):
         return min(self._new(known), key=order.index)
 
     def _new(self, known: set[str]) -> list[str]:
-        return [state for stamp, (state, _) in self.pilots_written().items() if stamp not in known]
+        return [state for stamp, state in self.states().items() if stamp not in known]
 
-    def pilots_written(self) -> dict[str, tuple[str, str]]:
-        """Return state and task of each pilot that has not ended, as the ledger has them, by stamp."""
-        path = self.work_dir / "pilots.sqlite"
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as db:
-            pilots = [json.loads(body) for (body,) in db.execute("SELECT body FROM pilot")]
-        return {each["stamp"]: (each["state"], each["task_id"]) for each in pilots if each["state"] not in OVER}
-
-    def states(self) -> Counter[str]:
-        return Counter(state for state, _ in self.pilots_written().values())
+    def states(self) -> dict[str, str]:
+        """Return the state of each pilot that has not ended, by stamp."""
+        return {each["stamp"]: each["state"] for each in self.ledger() if each["state"] not in OVER}
 
 
 def _is_director(process: psutil.Process) -> bool:
@@ -109,16 +102,18 @@ def test_a_director_that_is_killed_at_each_moment_leaves_each_pilot_known_once(
         with Killed(system, endpoint, bundle, words) as director:
             director.until(lambda: "director.begins" in director.written(), "it began")
             for state, at_most_s in MOMENTS * ROUNDS:
-                known = set(director.pilots_written())
+                known = set(director.states())
                 client.submit(tmp_path / "job.jdl")
                 wanted += 2
                 deaths[director.killed_when(state, known, chance.uniform(0.0, at_most_s))] += 1
                 director.start()
-                director.until(lambda n=wanted: director.states() == {"Waiting": n}, f"after a death, {state}")  # type: ignore[misc]
+                director.until(
+                    lambda n=wanted: Counter(director.states().values()) == {"Waiting": n}, f"after a death, {state}"
+                )  # type: ignore[misc]
                 director.until(
                     lambda: json.loads(director.ask("status", "--json"))["unsent_reports"] == 0, "all is told"
                 )
-                stamps = set(director.pilots_written())
+                stamps = set(director.states())
                 there = batch_jobs(way, system)
                 assert len(there) - there_before == wanted, f"{state}: {there}"
                 assert pilots_known(endpoint, QUEUE, stamps) == stamps, state

@@ -66,7 +66,7 @@ time.sleep(60)
 
 TELLS_WHAT_WAS_BEFORE = """
 import os
-open('told', 'a').write(os.environ.get('GRIDPILOT_SIGNALS_BEFORE', '-') + ' ')
+open('told', 'a').write((os.environ['GRIDPILOT_SIGNALS_BEFORE'] or '-') + ' ')
 told = open('told').read().split()
 """
 

@@ -162,6 +162,10 @@ def test_pilots_that_run_and_have_not_been_asked_about_yet_are_not_replaced(stag
     scene.begin()
     scene.want(3)
     scene.for_a_while(1.5)
+    scene.director._began_s = time.time() + 3600  # the clock has been set back; the WMS is asked as ever
+    scene.events.put(JobsSeen({}, time.time()))
+    scene.want(3)
+    scene.for_a_while(1.5)
 
     assert len(scene.ces["ce"].submissions) == 1
 
